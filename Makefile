@@ -1,0 +1,47 @@
+# make setup   the environment (.venv), also done by the targets below
+# make repro   the headline path: world -> training -> inference -> metrics and plots
+# make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
+# make bench-pipeline   measure the claims of docs/benchmarks.md
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+# Where the CPU build of torch comes from: a folder (or page) of wheels where pip is configured with one, otherwise
+# PyTorch's own CPU index. Override with `make TORCH_WHEELS=/path/to/wheels` or `make TORCH_WHEELS=`.
+TORCH_WHEELS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+TORCH_SOURCE  = $(if $(strip $(TORCH_WHEELS)),$(addprefix --find-links ,$(TORCH_WHEELS)),--torch-backend cpu)
+
+export PATH := $(abspath $(BIN)):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: setup repro test test-all lint bench-pipeline
+setup: $(VENV)/.complete .dvc/plots_page.html
+
+$(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt overrides.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH_SOURCE) --override overrides.txt \
+		--constraint constraints.txt -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+.dvc/plots_page.html: $(VENV)/.complete kitrec/report/plots_page.py
+	$(BIN)/kitrec plots-page
+
+repro: setup
+	dvc repro evaluate
+	dvc plots show
+
+lint: setup
+	ruff format --check . && ruff check . && mypy
+
+test: lint
+	pytest -m "not slow"
+
+test-all: lint
+	pytest
+
+bench-pipeline: setup
+	python -m bench.pipeline

@@ -1,0 +1,92 @@
+"""From a text to what it says. Never raises: whatever cannot be read has a named status.
+
+What counts as written: after the thought, the last JSON value that names items. Statuses:
+    ok            at least one candidate was named
+    no_answer     the engine returned an error instead of a text
+    open_thought  a thought was begun and never closed
+    no_json       no JSON object, or array of objects, with an `item_id`
+    no_candidate  items were named, none of them is a candidate
+An id that is no candidate keeps its place: what stands behind it does not move up."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_DECODER = json.JSONDecoder()
+_CONTROL = re.compile(r"<\|[a-z_]+\|>")
+
+
+@dataclass(frozen=True)
+class Written:
+    """Ids in their order of rank (invented ones among them), and what was said of the first."""
+
+    item_ids: list[str]
+    status: str
+    invalid_ids: list[str] = field(default_factory=list)
+    confidence: float | None = None
+    rationale: str | None = None
+    thinking_characters: int = 0
+
+
+def parse(text: str | None, candidates: Iterable[str]) -> Written:
+    """The ranking a text writes down."""
+    if text is None:
+        return Written([], "no_answer")
+    thought, closed, rest = text.rpartition("</think>")
+    if not closed and "<think>" in text:
+        return Written([], "open_thought", thinking_characters=len(text))
+    thinking = len(thought.replace("<think>", "").strip())
+    entries = _entries(_CONTROL.sub("", rest))
+    if not entries:
+        return Written([], "no_json", thinking_characters=thinking)
+    by_upper = {candidate.upper(): candidate for candidate in candidates}
+    named = [str(entry["item_id"]).strip() for entry in entries]
+    ids = list(dict.fromkeys(by_upper.get(name.upper(), name) for name in named))
+    invalid = [item for item in ids if item.upper() not in by_upper]
+    status = "ok" if len(invalid) < len(ids) else "no_candidate"
+    return Written(ids, status, invalid, _confidence(entries[0]), _rationale(entries[0]), thinking)
+
+
+def _entries(text: str) -> list[dict[str, Any]]:
+    """The items of the last JSON value that names any, sorted by `rank` where all give one."""
+    found: list[dict[str, Any]] = []
+    position = 0
+    while (start := _next_bracket(text, position)) >= 0:
+        try:
+            value, position = _DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            position = start + 1
+            continue
+        items = value if isinstance(value, list) else [value]
+        found = [item for item in items if _names_an_item(item)] or found
+    if all(_number(item.get("rank")) is not None for item in found):
+        found.sort(key=lambda item: item["rank"])
+    return found
+
+
+def _next_bracket(text: str, position: int) -> int:
+    starts = [k for k in (text.find("{", position), text.find("[", position)) if k >= 0]
+    return min(starts, default=-1)
+
+
+def _names_an_item(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("item_id"), str | int)
+
+
+def _number(value: Any) -> float | None:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if plain and math.isfinite(value) else None
+
+
+def _confidence(entry: Mapping[str, Any]) -> float | None:
+    """1-10 as the schema asks; anything else is no confidence, never a default."""
+    value = _number(entry.get("confidence_score"))
+    return float(value) if value is not None and 1 <= value <= 10 else None
+
+
+def _rationale(entry: Mapping[str, Any]) -> str | None:
+    value = entry.get("rationale")
+    return value if isinstance(value, str) and value.strip() else None

@@ -1,0 +1,46 @@
+"""The rankings table of an answers table, and how often which failure occurred."""
+
+import polars as pl
+
+from kitrec import tables
+from kitrec.answers.parser import parse
+from kitrec.contracts.rankings import RANKINGS
+
+
+def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """What every answer wrote down, as kind `written`."""
+    joined = answers.join(records.select("record_id", "candidate_ids", "candidate_hash"), on="record_id", how="left")
+    rows = []
+    for answer in joined.iter_rows(named=True):
+        said = parse(answer["text"], answer["candidate_ids"])
+        rows.append(
+            {
+                "method": answer["method"],
+                "record_id": answer["record_id"],
+                "kind": "written",
+                "item_ids": said.item_ids,
+                "scores": None,
+                "status": said.status,
+                "invalid_ids": said.invalid_ids,
+                "confidence": said.confidence,
+                "rationale": said.rationale,
+                "thinking_characters": said.thinking_characters,
+                "candidate_hash": answer["candidate_hash"],
+            }
+        )
+    return tables.frame(rows, RANKINGS)
+
+
+def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]:
+    """Shares of every status, of invented ids and of answers cut at the token limit."""
+    n = rankings.height
+    invented = (rankings["invalid_ids"].list.len() > 0).sum()
+    cut = (answers["finish_reason"] == "length").fill_null(False).sum()
+    statuses = dict(sorted(rankings["status"].value_counts().iter_rows()))
+    return {
+        "n": n,
+        "status": {status: round(count / n, 4) for status, count in statuses.items()},
+        "invented_id_share": round(invented / n, 4),
+        "cut_share": round(cut / n, 4),
+        "items_named": round(rankings["item_ids"].list.len().sum() / n, 3),
+    }

@@ -1,0 +1,23 @@
+"""Raw answers of a method to records: nothing interpreted yet."""
+
+import polars as pl
+
+from kitrec.tables import Table
+
+ANSWERS = Table(
+    "answers",
+    {
+        "method": pl.String,
+        "record_id": pl.String,
+        "prompt_hash": pl.String,
+        "adapter": pl.String,
+        "text": pl.String,
+        "candidate_loglik": pl.List(pl.Float64),
+        "prompt_tokens": pl.Int32,
+        "answer_tokens": pl.Int32,
+        "finish_reason": pl.String,
+        "error": pl.String,
+    },
+    key=("method", "record_id"),
+    nullable=frozenset({"adapter", "text", "candidate_loglik", "finish_reason", "error"}),
+)

@@ -1,0 +1,34 @@
+"""Ranking metrics of a single relevant item, per user, with ties by expectation (McSherry & Najork, ECIR 2008).
+
+With g candidates scored strictly better than the truth and e scored equal to it (itself included), the truth stands at
+rank g+1 … g+e with probability 1/e each:
+    Hit@k   = clip(k - g, 0, e) / e
+    MRR     = (1/e) Σ_{r=g+1}^{g+e} 1/r
+    NDCG@k  = (1/e) Σ_{r=g+1}^{min(g+e, k)} 1/log2(r + 1)
+A truth that is not in the list has rank infinity and scores 0 everywhere.
+
+Shapes: R records."""
+
+import numpy as np
+
+from kitrec.contracts.scores import METRICS
+
+MISSING = -1
+
+
+def metrics(better: np.ndarray, equal: np.ndarray) -> dict[str, np.ndarray]:
+    """All metrics [R] from g and e [R]; `better == MISSING` where the truth is not in the list."""
+    found = better != MISSING
+    g, e = np.where(found, better, 0), np.where(found, equal, 1)
+    return {name: np.where(found, _metric(name, g, e), 0.0) for name in METRICS}
+
+
+def _metric(name: str, g: np.ndarray, e: np.ndarray) -> np.ndarray:
+    family, _, depth = name.partition("@")
+    last = int((g + e).max(initial=0))
+    ranks = np.arange(1, last + 1)
+    gain = {"hit": np.ones(last), "mrr": 1 / ranks, "ndcg": 1 / np.log2(ranks + 1)}[family]
+    if depth:
+        gain = np.where(ranks <= int(depth), gain, 0.0)
+    summed = np.concatenate([[0.0], np.cumsum(gain)])
+    return (summed[g + e] - summed[g]) / e

@@ -1,0 +1,47 @@
+"""Means of scores by stratum, always with n: the nested numbers of metrics/*.json and the long ones of plots/*.csv."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from kitrec.contracts.scores import METRICS
+from kitrec.domains import CORES, TARGETS, USER_TYPES
+
+STRATA = {"domain": TARGETS, "core": CORES, "user_type": tuple(USER_TYPES)}
+_COLUMN = {"domain": "target", "core": "core", "user_type": "user_type"}
+
+
+def summarise(scores: pl.DataFrame) -> dict[str, Any]:
+    """method -> kind -> all, domain, core, user_type -> n and metric means."""
+    return {
+        method: {kind: _levels(rows) for kind, rows in _groups(own, "kind")}
+        for method, own in _groups(scores, "method")
+    }
+
+
+def by_core(scores: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """One row per method, kind, domain and core, for the plot."""
+    return (
+        scores.group_by("method", "kind", "target", "core")
+        .agg(pl.len().alias("n"), pl.col(metric).mean().round(6))
+        .sort("method", "kind", "target", pl.col("core").cast(pl.Enum(CORES)))
+    )
+
+
+def _levels(rows: pl.DataFrame) -> dict[str, Any]:
+    levels: dict[str, Any] = {"all": _means(rows)}
+    for name, members in STRATA.items():
+        column = pl.col(_COLUMN[name])
+        levels[name] = {m: _means(part) for m in members if (part := rows.filter(column == m)).height}
+    return levels
+
+
+def _means(rows: pl.DataFrame) -> dict[str, float | int]:
+    means = rows.select(pl.col(METRICS).mean().round(6)).row(0, named=True)
+    return {"n": rows.height, **means}
+
+
+def _groups(scores: pl.DataFrame, column: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    for name in scores[column].unique().sort().to_list():
+        yield name, scores.filter(pl.col(column) == name)

@@ -1,0 +1,68 @@
+"""Answers of a method to test records, in append-only shards: a killed run repeats at most one engine call."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from kitrec import tables
+from kitrec.contracts.answers import ANSWERS
+from kitrec.domains import USER_TYPES
+from kitrec.llm.params import Method
+from kitrec.llm.vllm_engine import Reply, Request
+from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.tokens import Encoder
+
+Generate = Callable[[list[Request]], list[Reply]]
+
+
+def requests_for(
+    records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, method: Method, *, summaries: bool
+) -> list[Request]:
+    """The rendered prompt of every record, addressed to the adapter of its user's type (or to the base)."""
+    style = Style(thinking=method.thinking, answer_items=method.answer_items, summaries=summaries)
+    return [
+        Request(
+            encoder.prompt(segments(record, items, style).text(), thinking=method.thinking),
+            USER_TYPES[record["user_type"]].model if method.fine_tuned else None,
+        )
+        for record in records.iter_rows(named=True)
+    ]
+
+
+def answer_all(
+    name: str, records: list[str], requests: list[Request], generate: Generate, *, longest: int, shard: int, work: Path
+) -> pl.DataFrame:
+    """The answers table in the order of `records`. Shards already in `work` are read, the others generated."""
+    parts = []
+    for start in range(0, len(records), shard):
+        path = work / f"shard-{start:08d}.parquet"
+        if not path.exists():
+            chosen = slice(start, start + shard)
+            tables.write(_answer(name, records[chosen], requests[chosen], generate, longest), path, ANSWERS)
+        parts.append(tables.read(path, ANSWERS))
+    return pl.concat(parts)
+
+
+def _answer(name: str, records: list[str], requests: list[Request], generate: Generate, longest: int) -> pl.DataFrame:
+    """One engine call; a prompt that leaves no room for an answer becomes a row that says so."""
+    fitting = [k for k, request in enumerate(requests) if len(request.prompt) <= longest]
+    replies = dict(zip(fitting, generate([requests[k] for k in fitting]) if fitting else [], strict=True))
+    rows = [_row(name, record, requests[k], replies.get(k)) for k, record in enumerate(records)]
+    return tables.frame(rows, ANSWERS)
+
+
+def _row(name: str, record: str, request: Request, reply: Reply | None) -> dict[str, object]:
+    return {
+        "method": name,
+        "record_id": record,
+        "prompt_hash": hashlib.sha256(" ".join(map(str, request.prompt)).encode()).hexdigest()[:16],
+        "adapter": request.adapter,
+        "text": reply.text if reply else None,
+        "candidate_loglik": None,
+        "prompt_tokens": len(request.prompt),
+        "answer_tokens": reply.tokens if reply else 0,
+        "finish_reason": reply.finish_reason if reply else None,
+        "error": None if reply else "prompt_too_long",
+    }

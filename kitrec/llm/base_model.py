@@ -1,0 +1,42 @@
+"""Loading the base model and its tokenizer, from a folder or from the hub at its pinned revision."""
+
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+from kitrec.llm.pinned_base import PinnedBase
+
+FAST_CPU_PATH = "support_avx512bf16_for_cpu"
+
+
+def load_tokenizer(base: PinnedBase) -> Any:
+    """The base's tokenizer."""
+    return AutoTokenizer.from_pretrained(base.path, revision=base.revision, trust_remote_code=False)
+
+
+def load_quantised(base: PinnedBase) -> Any:
+    """The base in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314, section 3)."""
+    model = AutoModelForCausalLM.from_pretrained(
+        base.path,
+        revision=base.revision,
+        quantization_config=_nf4(),
+        dtype=torch.bfloat16,
+        device_map={"": 0} if torch.cuda.is_available() else {"": "cpu"},
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
+    for module in model.modules():
+        if hasattr(module, FAST_CPU_PATH):
+            # An evaluation would repack the weights on such CPUs and make all later gradients wrong, silently.
+            setattr(module, FAST_CPU_PATH, False)
+    return model
+
+
+def _nf4() -> BitsAndBytesConfig:
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )

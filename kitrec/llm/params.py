@@ -1,0 +1,98 @@
+"""Sections `base`, `train`, `dualft`, `singleft`, `engine` and `infer` of params.yaml."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kitrec.params import rules, section
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Amount = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+@section
+class Base:
+    path: str
+    revision: str | None
+
+    @property
+    def is_local(self) -> bool:
+        """A folder here, or else a name on the Hugging Face Hub."""
+        return Path(self.path).is_dir()
+
+
+@section
+class Train:
+    targets: Annotated[list[Literal["movies", "music"]], Field(min_length=1)]
+    variants: Annotated[list[Literal["full"]], Field(min_length=1)]
+
+
+@section
+class FineTune:
+    lora_rank: Count
+    lora_alpha: Count
+    lora_dropout: Share
+    learning_rate: Positive
+    epochs: Count
+    batch: Count
+    accumulation: Count
+    eval_batch: Count
+    warmup_ratio: Share
+    weight_decay: Amount
+    label_smoothing: Share
+    neftune_alpha: Amount
+    max_grad_norm: Positive
+    optimizer: Literal["adamw_torch_fused", "adamw_8bit"]
+    gradient_checkpointing: bool
+    log_every: Count
+    eval_every: Count
+    save_every: Count
+    keep_checkpoints: Annotated[int, Field(ge=2)]
+    patience: Count
+    threshold: Amount
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(
+            self.save_every % self.eval_every == 0,
+            f"save_every ({self.save_every}) must be a multiple of eval_every ({self.eval_every}): "
+            "the best checkpoint is chosen by eval loss",
+        )
+        require(
+            self.save_every % self.log_every == 0,
+            f"save_every ({self.save_every}) must be a multiple of log_every ({self.log_every}): "
+            "a resumed run then logs the same curve",
+        )
+        done()
+
+
+@section
+class Engine:
+    dtype: Literal["bfloat16", "float32"]
+    max_model_len: Annotated[int, Field(ge=256)]
+    max_parallel: Count
+    kv_cache_gib: Positive
+    memory_share: Annotated[float, Field(gt=0, le=1)]
+    shard: Count
+
+
+@section
+class Method:
+    model: Literal["full", "base"]  # the folder of adapters under models/ that answers, or the base alone
+    thinking: bool
+    answer_items: Count
+    max_new_tokens: Count
+    temperature: Amount
+
+    @property
+    def fine_tuned(self) -> bool:
+        """Whether adapters answer, each user type by the one it belongs to."""
+        return self.model != "base"
+
+
+@section
+class Infer:
+    methods: dict[str, Method]

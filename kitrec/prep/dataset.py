@@ -1,0 +1,83 @@
+"""From items and interactions to all that the pipeline trains on and is tested on, for both candidate sets at once."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from kitrec.contracts.seen import SEEN
+from kitrec.domains import MODELS, SOURCE, TARGETS, USER_TYPES
+from kitrec.prep.params import Candidates, Users
+from kitrec.prep.records import Case, build_pools, build_records, hold_out
+from kitrec.prep.users import classify, sample_roles, split_training
+
+ROLES = ("train", "development", "preference", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """role -> the users' cases, the records of each set, and the interactions that ID models may learn from."""
+
+    records: dict[str, dict[str, pl.DataFrame]]
+    interactions: dict[str, pl.DataFrame]
+
+
+def build_dataset(
+    seed: int,
+    users: Users,
+    candidates: Candidates,
+    items: pl.DataFrame,
+    interactions: pl.DataFrame,
+    sets: tuple[str, ...],
+) -> Dataset:
+    """Sample users, hold out their last choices and draw their candidates; the same users in every set."""
+    roles = sample_roles(seed, classify(interactions), users)
+    split = split_training(seed, {kind: groups["train"] for kind, groups in roles.items()}, users.development_share)
+    members = {kind: {**roles[kind], **split[kind]} for kind in roles}
+    cases = {role: _cases(interactions, members, role) for role in ROLES}
+    pools = build_pools(items, [*cases["train"], *cases["development"]])
+    return Dataset(
+        {which: {r: build_records(seed, candidates, pools, items, cases[r], which) for r in ROLES} for which in sets},
+        {role: seen_interactions(interactions, cases[role]) for role in ROLES},
+    )
+
+
+def by_model(records: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The records of each of the four models, by the user types it serves."""
+    kinds = {model: [k.name for k in USER_TYPES.values() if k.model == model] for model in MODELS}
+    return {model: records.filter(pl.col("user_type").is_in(names)) for model, names in kinds.items()}
+
+
+def seen_interactions(interactions: pl.DataFrame, cases: list[Case]) -> pl.DataFrame:
+    """What the cases show, with times, and their held-out items marked: the same information the LLM gets."""
+    rows = [(c.user, c.kind.target, c.gt[0], c.gt[2]) for c in cases]
+    schema = {"user_id": pl.String, "target": pl.String, "gt_item_id": pl.String, "gt_time": pl.Int64}
+    held = pl.DataFrame(rows, schema=schema, orient="row")
+    last = held.group_by("user_id").agg(pl.col("gt_time").max().alias("until"))
+    targets = interactions.join(held, left_on=["user_id", "domain"], right_on=["user_id", "target"]).filter(
+        pl.col("time") <= pl.col("gt_time")
+    )
+    books = (
+        interactions.filter(pl.col("domain") == SOURCE)
+        .join(last, on="user_id")
+        .filter(pl.col("time") < pl.col("until"))
+    )
+    marked = [
+        targets.with_columns(held_out=pl.col("item_id") == pl.col("gt_item_id")),
+        books.with_columns(held_out=pl.lit(False)),
+    ]
+    return pl.concat([part.select(*SEEN.columns) for part in marked]).sort("user_id", "time", "item_id")
+
+
+def counts(dataset: Dataset) -> dict[str, object]:
+    """How many records each role has by type, for the metrics."""
+    one_set = next(iter(dataset.records.values()))
+    by_type = {role: dict(sorted(records["user_type"].value_counts().iter_rows())) for role, records in one_set.items()}
+    seen = {
+        role: {d: rows.filter(pl.col("domain") == d).height for d in (SOURCE, *TARGETS)}
+        for role, rows in dataset.interactions.items()
+    }
+    return {"records": by_type, "interactions": seen}
+
+
+def _cases(interactions: pl.DataFrame, members: dict[str, dict[str, list[str]]], role: str) -> list[Case]:
+    return [case for kind, groups in members.items() for case in hold_out(interactions, USER_TYPES[kind], groups[role])]

@@ -1,0 +1,141 @@
+"""The sections of params.yaml as one catalogue, and the overlays of conf/ that are merged into it, comments kept."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from kitrec import files, params
+from kitrec.errors import InputError
+from kitrec.evaluation.params import Evaluation
+from kitrec.llm.params import Base, Engine, FineTune, Infer, Train
+from kitrec.prep.params import Candidates, Data, Users
+from kitrec.prompts.params import Prompt
+from kitrec.tinybase.params import TinyBase
+from kitrec.world.params import World
+
+CONF = Path("conf")
+SECTIONS: dict[str, type] = {
+    "seed": int,
+    "data": Data,
+    "world": World,
+    "users": Users,
+    "candidates": Candidates,
+    "base": Base,
+    "prompt": Prompt,
+    "train": Train,
+    "dualft": FineTune,
+    "singleft": FineTune,
+    "engine": Engine,
+    "infer": Infer,
+    "evaluation": Evaluation,
+    "tiny_base": TinyBase,
+}
+
+
+def check(path: Path = params.FILE) -> dict[str, Any]:
+    """Every section of the file as its dataclass; all problems of all sections in one error."""
+    return check_tree(params.read(path), path)
+
+
+def check_tree(tree: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The same for a tree already read, `path` being the name to blame."""
+    problems: list[str] = [
+        f"{name}: unknown section; known: {', '.join(SECTIONS)}" for name in tree if name not in SECTIONS
+    ]
+    sections = {name: params.parse(cls, name, tree, problems) for name, cls in SECTIONS.items()}
+    if not problems:
+        problems += _disagreements(sections)
+    if problems:
+        raise InputError(params.listing(path, problems))
+    return sections
+
+
+def _disagreements(s: Mapping[str, Any]) -> list[str]:
+    """Rules between sections."""
+    found = []
+    for domain in ("movies", "music"):
+        if s["world"].items(domain) < 2 * s["candidates"].count:
+            found.append(f"world.{domain}: must be at least twice candidates.count ({s['candidates'].count}) items")
+    for name, method in s["infer"].methods.items():
+        need = s["prompt"].max_length + method.max_new_tokens
+        if s["engine"].max_model_len < need:
+            found.append(
+                f"engine.max_model_len: {s['engine'].max_model_len} holds no prompt of prompt.max_length and "
+                f"infer.methods.{name}.max_new_tokens more; raise it to {need}"
+            )
+    for name in s["evaluation"].methods:
+        if name not in {"references", *s["infer"].methods}:
+            found.append(
+                f"evaluation.methods: {name!r} has no rankings; there are references, {', '.join(s['infer'].methods)}"
+            )
+    return found
+
+
+def available() -> dict[str, list[str]]:
+    """group -> names of its profiles."""
+    return {
+        folder.name: sorted(p.stem for p in folder.glob("*.yaml"))
+        for folder in sorted(CONF.iterdir())
+        if folder.is_dir()
+    }
+
+
+def overlay(choice: str) -> dict[str, Any]:
+    """The overlay `group=name` as a tree."""
+    group, _, name = choice.partition("=")
+    known = available()
+    if name not in known.get(group, []):
+        choices = ", ".join(f"{g}={n}" for g, names in known.items() for n in names)
+        raise InputError(f"profile {choice!r} is unknown; there are: {choices}")
+    return params.read(CONF / group / f"{name}.yaml")
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value for every leaf of a tree."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        flat |= leaves(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def as_options(choices: list[str]) -> list[str]:
+    """The overlays as `-S key=value` options of `dvc exp run`."""
+    values = {key: value for choice in choices for key, value in leaves(overlay(choice)).items()}
+    return [part for key, value in values.items() for part in ("-S", f"{key}={json.dumps(value)}".replace(" ", ""))]
+
+
+def use(path: Path, choices: list[str]) -> None:
+    """Merge overlays into the file."""
+    values: dict[str, Any] = {}
+    for choice in choices:
+        values |= leaves(overlay(choice))
+    put(path, values)
+
+
+def put(path: Path, values: Mapping[str, Any]) -> None:
+    """Set dotted keys in the file, comments kept; it is not touched unless the result is valid."""
+    yaml = YAML()
+    yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    for key, value in values.items():
+        _set(tree, key, value)
+    check_tree(tree, path)
+    with files.whole(path) as draft, draft.open("w", encoding="utf-8") as stream:
+        yaml.dump(tree, stream)
+
+
+def _set(tree: Any, key: str, value: Any) -> None:
+    """Set a dotted key that must already exist: an overlay may change values, never invent keys."""
+    *parents, last = key.split(".")
+    node: Any = tree
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or last not in node:
+        raise InputError(f"{key} is no key of params.yaml: a profile may change values, never add keys")
+    node[last] = value

@@ -1,0 +1,13 @@
+"""The `prompt` section of params.yaml: how long a prompt and an answer may be."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from kitrec.params import section
+
+
+@section
+class Prompt:
+    max_length: Annotated[int, Field(ge=256)]
+    summaries: bool

@@ -1,0 +1,101 @@
+"""KitREC's prompt: a record and its items as text, in four segments (docs/specification/data.md, "The prompt").
+
+No item id stands in the template itself; whether the answer may think is a property of the prompt, not of the model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kitrec.domains import LABELS, SOURCE
+
+UNKNOWN = "Unknown"
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Style:
+    """What a prompt asks for: a thought before the answer, and how many items the answer names."""
+
+    thinking: bool
+    answer_items: int
+    summaries: bool
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The parts of a prompt, in order; truncation may only ever touch history and candidates."""
+
+    head: str
+    history: str
+    candidates: str
+    task: str
+
+    def text(self) -> str:
+        """The whole prompt."""
+        return self.head + self.history + self.candidates + self.task
+
+
+def segments(record: Mapping[str, Any], items: Mapping[str, Item], style: Style) -> Segments:
+    """The prompt of a record. It never looks at the held-out item."""
+    source, target = LABELS[SOURCE], LABELS[record["target"]]
+    return Segments(
+        _head(source, target, len(record["candidate_ids"])),
+        _history(record, items, style, source, target),
+        _candidates(record["candidate_ids"], items, style),
+        (_GUIDELINES.format(source=source, target=target) if style.thinking else "")
+        + _output_format(style.answer_items),
+    )
+
+
+def _head(source: str, target: str, count: int) -> str:
+    return (
+        f"You recommend {target} to a reader whose {source} history you know.\n\n## Input Parameters\n"
+        f"- Source domain: {source}\n- Target domain: {target}\n- Candidates: {count}\n\n"
+    )
+
+
+def _history(record: Mapping[str, Any], items: Mapping[str, Item], style: Style, source: str, target: str) -> str:
+    def lines(ids: list[str], ratings: list[float]) -> str:
+        shown = [f"- {_facts(items[i], r, style)}\n" for i, r in zip(ids, ratings, strict=True)]
+        return "".join(shown) or "(none)\n"
+
+    return (
+        f"## User Interaction History\n### User's {source} History (Source Domain):\n"
+        + lines(record["source_items"], record["source_ratings"])
+        + f"### User's {target} History (Target Domain):\n"
+        + lines(record["target_items"], record["target_ratings"])
+    )
+
+
+def _candidates(ids: list[str], items: Mapping[str, Item], style: Style) -> str:
+    lines = [f"(ID: {i}) {_facts(items[i], items[i]['average_rating'], style)}\n" for i in ids]
+    return f"\n## List of Available Candidate Items ({len(ids)} items)\n{''.join(lines)}"
+
+
+def _facts(item: Item, rating: float | None, style: Style) -> str:
+    """`title | categories | Rating: 4.0 | summary`; parts that are not known are left out, but for the title."""
+    parts = [item["title"] or UNKNOWN]
+    if item["categories"]:
+        parts.append(", ".join(item["categories"]))
+    if rating is not None:
+        parts.append(f"Rating: {rating:.1f}")
+    if style.summaries and item["description"]:
+        parts.append(item["description"])
+    return " | ".join(parts)
+
+
+_GUIDELINES = """
+## Reasoning Guidelines
+1. Name the themes that return in the {source} history.
+2. Say what these themes are in {target}; the {target} history is evidence.
+3. Choose the candidate that fits them best.
+"""
+
+_SHAPE = '{"rank": 1, "item_id": "...", "title": "...", "confidence_score": 1-10, "rationale": "..."}'
+
+
+def _output_format(answer_items: int) -> str:
+    if answer_items == 1:
+        return f"\n## Output Format\nOne JSON object in a code block, the best candidate:\n{_SHAPE}\n"
+    wanted = f"One JSON array in a code block, the Top {answer_items} candidates, best first"
+    return f"\n## Output Format\n{wanted}:\n[{_SHAPE}, ...]\n"

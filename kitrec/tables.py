@@ -1,0 +1,64 @@
+"""Typed, atomic reading and writing of tables: the contracts between stages.
+
+A table's schema stands beside the code that writes it; here is only the checking, on write and on read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kitrec import files
+from kitrec.errors import InputError
+
+
+@dataclass(frozen=True)
+class Table:
+    """A contract: its columns with their types, the key that names a row, the columns that may be null."""
+
+    name: str
+    columns: Mapping[str, Any]
+    key: tuple[str, ...]
+    nullable: frozenset[str] = field(default_factory=frozenset)
+
+
+def frame(rows: list[dict[str, Any]], table: Table) -> pl.DataFrame:
+    """Rows as a frame of the table's columns."""
+    return pl.DataFrame(rows, schema=dict(table.columns), strict=True)
+
+
+def write(frame: pl.DataFrame, path: Path, table: Table) -> None:
+    """Write the frame as parquet if it keeps the contract."""
+    _check(frame, table, str(path))
+    with files.whole(path) as draft:
+        frame.write_parquet(draft, compression="zstd")
+
+
+def read(path: Path, table: Table) -> pl.DataFrame:
+    """Read a parquet file that keeps the contract."""
+    try:
+        found = pl.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: `dvc repro` writes it, or `dvc pull` fetches it") from None
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise InputError(f"{path} is not a whole parquet file ({problem}): remove it and run `dvc repro`") from None
+    _check(found, table, str(path))
+    return found
+
+
+def _check(frame: pl.DataFrame, table: Table, where: str) -> None:
+    """Raise with everything that breaks the contract."""
+    wrong = []
+    for name, dtype in table.columns.items():
+        if name not in frame.columns:
+            wrong.append(f"column {name} is missing")
+        elif frame.schema[name] != dtype:
+            wrong.append(f"column {name} is {frame.schema[name]}, must be {dtype}")
+        elif name not in table.nullable and frame[name].null_count():
+            wrong.append(f"column {name} has {frame[name].null_count()} empty values")
+    wrong += [f"column {name} is unknown" for name in frame.columns if name not in table.columns]
+    if not wrong and frame.select(table.key).is_duplicated().any():
+        wrong.append(f"two rows have the same {', '.join(table.key)}")
+    if wrong:
+        raise InputError(f"{where} is no `{table.name}` table: {'; '.join(wrong)}")

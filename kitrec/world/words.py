@@ -1,0 +1,45 @@
+"""The words synthetic worlds are told in: ordinary English, so that one small vocabulary serves every world."""
+
+# What themes are called; which word means which theme, in which domain, is drawn anew for every world.
+THEME_WORDS = """
+    harbor lantern orchard glacier saffron compass anvil meadow raven copper violin temple marsh canyon velvet
+    ember falcon granite willow cipher beacon tundra walnut mirror cavern thistle pepper bridge comet garden
+    hammer island jasper kettle ladder magnet needle oyster parade quarry ribbon saddle tunnel umbrella valley
+    wagon yarrow zephyr acorn basil candle desert engine forest guitar helmet indigo jungle kernel lagoon marble
+    nectar opal pigeon quartz rocket spruce timber urchin vessel walrus yacht amber bamboo cactus dagger easel
+    fossil gravel hazel ivory jacket keeper linen mosaic nugget onyx pebble quilter rapids silk thunder unicorn
+    vapor wheat yeast zenith arrow badger cedar dragon elbow ferry goblin heron iris jewel knight lemon monsoon
+    nutmeg otter plaza queen reef sphinx tiger utopia viper whale xenon yogurt zodiac almond bishop cobalt
+    dolphin emerald fennel gazelle hornet icicle jaguar koala lotus maple nomad oasis panda quiver rainbow
+    salmon tulip upland vortex waffle ginger pearl cliff meteor barrel castle delta eclipse flute geyser hollow
+    inlet jade kimono locket mango nebula orbit prairie raft shadow trench viola winter anchor bonfire crystal
+    dune estuary fountain grotto hearth igloo juniper kayak lilac mantle nest olive pasture robin summit torch
+    vine wharf apricot blossom cricket dahlia elm fjord gale hedge ink jetty kelp lynx moss nova oar pine reed
+    sage tern vault wren aster birch clover daisy eagle flint gull hawk isle jay kiln loom
+""".split()
+
+# A title is an adjective and a noun that say nothing about the themes.
+ADJECTIVES = """
+    silver quiet broken golden hidden distant gentle crimson frozen ancient bitter bright burning careless
+    clever cold crooked daring early eastern empty endless fading faithful fallen fearless fierce final foreign
+    fragile frantic giddy graceful grand gray guilty happy harsh heavy honest humble hungry idle infinite inner
+    jealous jolly kindly lasting late lazy lonely lost loud loyal lucky merry midnight mighty modern narrow
+    native noble northern odd open painted pale patient perfect plain proud pure rapid rare restless rising
+    rough royal rustic sacred sandy secret severe shining simple sleepy slow solemn southern stubborn subtle
+    sudden sweet swift tender tiny tired twisted uneven
+""".split()
+
+NOUNS = """
+    answer ballad bargain battle border bottle brother captain carnival chapter circle city corner courage
+    cousin crown dance daughter debt doctor door dream empire errand evening exile family father feast fever
+    field fire flag flight fortune friend future game ghost gift glass harvest heart hero highway hour house
+    hunter journey judge key king lake language lesson letter level light line lion magic map market mask memory
+    mercy message miller minute mission moment mother mountain music mystery name neighbor night number oath
+    ocean office palace paper passage path pilot pirate place planet player poet prince promise puzzle question
+    rain reason refuge return
+""".split()
+
+# Descriptions carry mood only.
+MOODS = """
+    slow calm tense funny sad warm dark light odd brave dry rich short long clear plain sharp soft deep wry
+""".split()

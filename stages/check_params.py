@@ -1,0 +1,15 @@
+"""Check the whole of params.yaml before anything heavy starts.   python -m stages.check_params
+Reads params.yaml; writes data/params.ok, which is the same for all valid params."""
+
+from kitrec import files, profiles
+from stages import entry, paths
+
+
+def main() -> None:
+    """Check params.yaml: every section, every key, every rule; all problems in one message."""
+    profiles.check()
+    files.write_json({"params": "valid"}, paths.PARAMS_OK)
+
+
+if __name__ == "__main__":
+    entry.start(main)

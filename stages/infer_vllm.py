@@ -1,0 +1,68 @@
+"""Let a method answer the test records.   python -m stages.infer_vllm kitrec_full
+Reads the test records, the pinned base and models/<variant>; writes data/answers/<method>/set*.parquet."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from kitrec import params, tables
+from kitrec.contracts.answers import ANSWERS
+from kitrec.contracts.items import ITEMS
+from kitrec.contracts.records import RECORDS
+from kitrec.domains import MODELS
+from kitrec.llm.answering import answer_all, requests_for
+from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.params import Engine, Method
+from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.llm.vllm_engine import VllmEngine
+from kitrec.prep.params import Data
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.tokens import Encoder
+from stages import entry, paths
+
+
+def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+    """Answer all test records by METHOD (a key of infer.methods), each user by the model its type belongs to."""
+    seed = params.load(int, "seed")
+    sets = params.value(Data, "data.test_sets")
+    prompt = params.load(Prompt, "prompt")
+    engine_params = params.load(Engine, "engine")
+    p = params.load(Method, f"infer.methods.{method}")
+    records = {which: paths.set_records(which, "test") for which in sets}
+    adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
+    reads = [FILE, paths.ITEMS, *records.values(), *adapters.values()]
+    with entry.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
+        base = read_pinned()
+        encoder = Encoder(load_tokenizer(base))
+        items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
+        engine = VllmEngine(base, engine_params, adapters, seed=seed, quiet=quiet)
+        generate = partial(engine.generate, max_new_tokens=p.max_new_tokens, temperature=p.temperature, seed=seed)
+        for which, path in records.items():
+            test = tables.read(path, RECORDS)
+            began = time.monotonic()
+            answers = answer_all(
+                method,
+                test["record_id"].to_list(),
+                requests_for(test, items, encoder, p, summaries=prompt.summaries),
+                generate,
+                longest=prompt.max_length,
+                shard=engine_params.shard,
+                work=run.work / which,
+            )
+            tables.write(answers, paths.answers(method, which), ANSWERS)
+            run.cost[f"set{which}"] = _cost(answers, time.monotonic() - began)
+
+
+def _cost(answers: pl.DataFrame, seconds: float) -> dict[str, float]:
+    return {
+        "seconds": round(seconds, 2),
+        "records_per_second": round(answers.height / seconds, 2),
+        "prompt_tokens": int(answers["prompt_tokens"].sum()),
+        "answer_tokens": int(answers["answer_tokens"].sum()),
+    }
+
+
+if __name__ == "__main__":
+    entry.start(main)

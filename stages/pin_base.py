@@ -1,0 +1,16 @@
+"""Pin the base model.   python -m stages.pin_base
+Reads the folder of base.path (or nothing, for a hub name with a revision); writes models/base/base.json."""
+
+from kitrec import params
+from kitrec.llm.params import Base
+from kitrec.llm.pinned_base import pin, write_pinned
+from stages import entry
+
+
+def main() -> None:
+    """Look at the base model once, so that all later stages notice when it changes."""
+    write_pinned(pin(params.load(Base, "base")))
+
+
+if __name__ == "__main__":
+    entry.start(main)

@@ -1,0 +1,57 @@
+"""Make the data the pipeline stands on.   python -m stages.prepare
+Reads nothing but params (the synthetic world grows from its seed); writes data/items.parquet, data/world, data/records,
+data/interactions, metrics/data.json."""
+
+from pathlib import Path
+
+from kitrec import files, params, tables
+from kitrec.contracts.items import ITEMS
+from kitrec.contracts.records import RECORDS
+from kitrec.contracts.seen import SEEN
+from kitrec.domains import SETS
+from kitrec.prep.dataset import Dataset, build_dataset, by_model, counts
+from kitrec.prep.params import Candidates, Users
+from kitrec.world.build import BuiltWorld, build_world
+from kitrec.world.histories import USER_TRUTH
+from kitrec.world.items import ITEM_TRUTH
+from kitrec.world.params import World
+from kitrec.world.teacher import TemplateTeacher, with_outputs
+from stages import entry, paths
+
+
+def main() -> None:
+    """Build the synthetic world, hold out every user's last target interaction, draw candidate sets A and B."""
+    seed = params.load(int, "seed")
+    world = params.load(World, "world")
+    users = params.load(Users, "users")
+    candidates = params.load(Candidates, "candidates")
+    with entry.running("prepare", None, reads=[paths.PARAMS_OK], params=[seed, world, users, candidates]):
+        built = build_world(seed, world, users.per_type)
+        dataset = build_dataset(seed, users, candidates, built.items, built.interactions, SETS)
+        write_world(built)
+        write_dataset(dataset, TemplateTeacher(built))
+        files.write_json({"items": built.items.height, **counts(dataset)}, Path("metrics/data.json"))
+
+
+def write_world(built: BuiltWorld) -> None:
+    """The items all stages read, and the truth only the reference rankers may see."""
+    tables.write(built.items, paths.ITEMS, ITEMS)
+    tables.write(built.item_truth, paths.WORLD / "item_truth.parquet", ITEM_TRUTH)
+    tables.write(built.user_truth, paths.WORLD / "user_truth.parquet", USER_TRUTH)
+    files.write_json(built.themes, paths.WORLD / "themes.json")
+
+
+def write_dataset(dataset: Dataset, teacher: TemplateTeacher) -> None:
+    """Per set: training and development records by model (with outputs), preference and test records (without)."""
+    for which, roles in dataset.records.items():
+        for role in ("train", "development"):
+            for model, records in by_model(with_outputs(roles[role], teacher)).items():
+                tables.write(records, paths.model_records(which, model, role), RECORDS)
+        for role in ("preference", "test"):
+            tables.write(roles[role], paths.set_records(which, role), RECORDS)
+    for role, rows in dataset.interactions.items():
+        tables.write(rows, paths.interactions(role), SEEN)
+
+
+if __name__ == "__main__":
+    entry.start(main)

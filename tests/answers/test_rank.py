@@ -1,0 +1,36 @@
+import polars as pl
+
+from kitrec import tables
+from kitrec.answers.rank import outcomes, rank_answers
+from kitrec.contracts.answers import ANSWERS
+from kitrec.contracts.rankings import RANKINGS
+
+
+def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tmp_path):
+    records = dataset.records["A"]["test"].head(4)
+    ids = records["candidate_ids"].to_list()
+    texts = [f'{{"item_id": "{ids[0][5]}"}}', "nothing", None, '{"item_id": "INVENTED"}']
+    finish = ["stop", "length", None, "stop"]
+    answers = pl.DataFrame(
+        {
+            "method": ["m"] * 4,
+            "record_id": records["record_id"],
+            "prompt_hash": ["h"] * 4,
+            "adapter": [None] * 4,
+            "text": texts,
+            "candidate_loglik": [None] * 4,
+            "prompt_tokens": [1] * 4,
+            "answer_tokens": [1] * 4,
+            "finish_reason": finish,
+            "error": [None, None, "prompt_too_long", None],
+        },
+        schema=dict(ANSWERS.columns),
+    )
+    rankings = rank_answers(answers, records)
+    tables.write(rankings, tmp_path / "r.parquet", RANKINGS)
+    assert rankings["status"].to_list() == ["ok", "no_json", "no_answer", "no_candidate"]
+    assert rankings["item_ids"].to_list() == [[ids[0][5]], [], [], ["INVENTED"]]
+    assert rankings["candidate_hash"].equals(records["candidate_hash"])
+    counted = outcomes(rankings, answers)
+    assert counted["n"] == 4 and counted["cut_share"] == 0.25 and counted["invented_id_share"] == 0.25
+    assert sum(counted["status"].values()) == 1.0

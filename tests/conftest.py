@@ -1,0 +1,68 @@
+"""A small world that all tests share, built once."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kitrec.prep.dataset import Dataset, build_dataset
+from kitrec.prep.params import Candidates, Users
+from kitrec.world.build import BuiltWorld, build_world
+from kitrec.world.params import World
+
+torch.set_num_threads(2)
+ROOT = Path(__file__).resolve().parents[1]
+
+WORLD = World(
+    books=150,
+    movies=110,
+    music=110,
+    themes=10,
+    favourites=3,
+    communities=4,
+    theme_strength=4.0,
+    community_strength=1.0,
+    popularity_strength=0.4,
+    recency_strength=0.05,
+    books_read=9,
+    targets_seen=8,
+    movies_without_metadata=0.1,
+    description_words=1,
+)
+USERS = Users(train=12, preference=3, test=5, development_share=0.25)
+CANDIDATES = Candidates(count=20, same_category=8, neighbours=6, popularity_matched=5)
+
+
+@pytest.fixture(scope="session")
+def world() -> BuiltWorld:
+    return build_world(7, WORLD, USERS.per_type)
+
+
+@pytest.fixture(scope="session")
+def dataset(world: BuiltWorld) -> Dataset:
+    return build_dataset(7, USERS, CANDIDATES, world.items, world.interactions, ("A", "B"))
+
+
+@pytest.fixture(scope="session")
+def items(world: BuiltWorld) -> dict[str, dict]:
+    return {row["item_id"]: row for row in world.items.iter_rows(named=True)}
+
+
+@pytest.fixture
+def in_project(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run from the project's root, as stages and the command line do."""
+    monkeypatch.chdir(ROOT)
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_base() -> Path:
+    """The base the repository ships."""
+    return ROOT / "base" / "tiny-qwen3"
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_base: Path):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_base)

@@ -1,0 +1,125 @@
+import ir_measures
+import numpy as np
+import polars as pl
+import pytest
+
+from kitrec import tables
+from kitrec.contracts.rankings import RANKINGS, from_scores
+from kitrec.contracts.scores import METRICS, SCORES
+from kitrec.domains import core_label
+from kitrec.errors import InputError
+from kitrec.evaluation.scoring import score
+from kitrec.evaluation.summary import by_core, summarise
+
+THEIRS = {"hit@1": "Success@1", "hit@5": "Success@5", "hit@10": "Success@10"} | {
+    "mrr": "RR",
+    "ndcg@5": "nDCG@5",
+    "ndcg@10": "nDCG@10",
+}
+
+
+@pytest.fixture
+def records(dataset) -> pl.DataFrame:
+    return pl.concat([dataset.records["A"][role] for role in ("train", "test")])
+
+
+def written(records: pl.DataFrame, lists: list[list[str]], method: str = "m") -> pl.DataFrame:
+    flat = from_scores(method, records, [[0.0] * 20] * records.height)
+    return flat.with_columns(
+        pl.lit("written").alias("kind"),
+        pl.Series("item_ids", lists, dtype=pl.List(pl.String)),
+        pl.lit(None, dtype=pl.List(pl.Float64)).alias("scores"),
+    )
+
+
+def test_random_scores_agree_with_ir_measures(records):
+    rng = np.random.default_rng(0)
+    values = rng.random((records.height, 20))
+    ours = score(from_scores("m", records, values), records)
+    qrels, run = {}, {}
+    for r, row in zip(records.iter_rows(named=True), values, strict=True):
+        qrels[r["record_id"]] = {r["gt_item_id"]: 1}
+        run[r["record_id"]] = dict(zip(r["candidate_ids"], row.tolist(), strict=True))
+    measures = {name: ir_measures.parse_measure(other) for name, other in THEIRS.items()}
+    theirs = ir_measures.calc_aggregate(measures.values(), qrels, run)
+    for name, measure in measures.items():
+        assert ours[name].mean() == pytest.approx(theirs[measure], abs=1e-12)
+
+
+def test_written_lists_score_by_place_and_missing_truths_zero(records):
+    lists = []
+    for k, r in enumerate(records.iter_rows(named=True)):
+        others = [i for i in r["candidate_ids"] if i != r["gt_item_id"]]
+        lists.append([[r["gt_item_id"]], ["FAKE"] * 9 + [r["gt_item_id"]], others[:5], []][k % 4])
+    got = score(written(records, lists), records)
+    assert got["mrr"].to_list() == pytest.approx([[1.0, 0.1, 0.0, 0.0][k % 4] for k in range(records.height)])
+
+
+def test_written_and_scored_rankings_stay_apart(records):
+    both = pl.concat(
+        [written(records, records["candidate_ids"].to_list()), from_scores("m", records, [[0.0] * 20] * records.height)]
+    )
+    got = score(both, records)
+    assert sorted(got["kind"].unique()) == ["scored", "written"] and got.height == 2 * records.height
+    tables._check(got, SCORES, "scores")
+
+
+def test_the_table_of_scores_is_ordered_best_first_and_keeps_ties(records):
+    ranked = from_scores("m", records, [[1.0, 3.0, 2.0, 3.0] + [0.0] * 16] * records.height)
+    tables._check(ranked, RANKINGS, "rankings")
+    first, ids = ranked.row(0, named=True), records["candidate_ids"][0].to_list()
+    assert first["item_ids"][:4] == [ids[1], ids[3], ids[2], ids[0]] and first["scores"][:4] == [3, 3, 2, 1]
+
+
+def test_lists_made_for_other_candidates_are_refused(records):
+    ranked = from_scores("m", records, [[0.0] * 20] * records.height)
+    changed = ranked.with_columns(candidate_hash=pl.lit("other"))
+    with pytest.raises(InputError, match="made for other candidates"):
+        score(changed, records)
+
+
+def test_a_method_that_lacks_users_is_refused(records):
+    ranked = from_scores("m", records, [[0.0] * 20] * records.height)
+    with pytest.raises(InputError, match=f"ranks {records.height - 1} of {records.height} records"):
+        score(ranked.head(-1), records)
+    with pytest.raises(InputError, match="not under test"):
+        score(ranked, records.head(-1))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), None])
+def test_a_score_that_is_no_number_is_refused(records, bad):
+    values = [[0.0] * 20 for _ in range(records.height)]
+    values[3][2] = bad
+    with pytest.raises(InputError, match="missing, NaN or infinite"):
+        from_scores("m", records, values)
+
+
+def test_strata_sizes_sum_to_n(records):
+    levels = summarise(score(from_scores("m", records, [[0.0] * 20] * records.height), records))["m"]["scored"]
+    for name in ("domain", "core", "user_type"):
+        assert sum(cell["n"] for cell in levels[name].values()) == levels["all"]["n"] == records.height
+    assert levels["all"]["hit@10"] == 0.5
+    plot = by_core(score(from_scores("m", records, [[0.0] * 20] * records.height), records), "hit@10")
+    assert plot["n"].sum() == records.height and list(plot.columns) == [
+        "method",
+        "kind",
+        "target",
+        "core",
+        "n",
+        "hit@10",
+    ]
+
+
+def test_every_number_of_interactions_has_a_core():
+    assert [core_label(n) for n in (1, 2, 3, 4, 5, 6, 9, 10, 40)] == [
+        "1",
+        "2",
+        "3",
+        "4",
+        "5-9",
+        "5-9",
+        "5-9",
+        "10+",
+        "10+",
+    ]
+    assert METRICS[0] == "hit@1"

@@ -1,0 +1,85 @@
+import shutil
+
+import pytest
+
+from kitrec import params, profiles
+from kitrec.errors import InputError
+from tests.conftest import ROOT
+
+CHOICES = [
+    f"{folder.name}={p.stem}" for folder in sorted((ROOT / "conf").iterdir()) for p in sorted(folder.glob("*.yaml"))
+]
+
+
+@pytest.fixture
+def copy(tmp_path, in_project):
+    return shutil.copy(in_project / "params.yaml", tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_profile_merges_validates_and_keeps_the_comments(copy, choice):
+    before = copy.read_text()
+    profiles.use(copy, [choice])
+    profiles.check(copy)
+    values = profiles.leaves(profiles.overlay(choice))
+    merged = profiles.leaves(params.read(copy))
+    assert {key: merged[key] for key in values} == values
+    assert {k: v for k, v in merged.items() if k not in values} == {
+        k: v for k, v in profiles.leaves(params.read(ROOT / "params.yaml")).items() if k not in values
+    }
+    comments = [line.partition("#")[2] for line in before.splitlines() if "#" in line]
+    assert [line.partition("#")[2] for line in copy.read_text().splitlines() if "#" in line] == comments
+
+
+def test_the_default_profiles_are_the_shipped_params(copy):
+    before = copy.read_text()
+    profiles.use(copy, ["dataset=default", "llm=tiny"])
+    assert copy.read_text() == before
+
+
+@pytest.mark.usefixtures("in_project")
+def test_overrides_name_the_same_values():
+    options = profiles.as_options(["dataset=smoke"])
+    assert options[::2] == ["-S"] * (len(options) // 2)
+    assert "world.books=120" in options[1::2] and "candidates.count=10" in options[1::2]
+
+
+def test_an_unknown_profile_and_an_unknown_key_change_nothing(copy):
+    before = copy.read_text()
+    with pytest.raises(InputError, match=r"profile 'llm=gpt' is unknown; there are: .*llm=qwen3_14b"):
+        profiles.use(copy, ["llm=gpt"])
+    with pytest.raises(InputError, match=r"world\.size is no key"):
+        profiles.put(copy, {"world.size": 3})
+    with pytest.raises(InputError, match="must be fewer than count"):
+        profiles.put(copy, {"candidates.count": 5})
+    assert copy.read_text() == before
+
+
+def test_all_sections_are_checked_at_once(copy):
+    text = copy.read_text().replace("candidate_set: A ", "candidate_set: C ").replace("epochs: 3", "epochs: no")
+    copy.write_text(text.replace("seed: 42", "sed: 42"))
+    with pytest.raises(InputError) as refused:
+        profiles.check(copy)
+    message = str(refused.value)
+    for part in (
+        "data.candidate_set: 'C'",
+        "dualft.epochs: ",
+        "sed: unknown section",
+        "seed: missing; did you mean `sed`?",
+    ):
+        assert part in message
+    assert message.startswith(str(copy)) and "4 problems" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("engine.max_model_len", 600, "raise it to"),
+        ("world.movies", 30, "at least twice candidates.count"),
+        ("evaluation.methods", ["references", "nobody"], "'nobody' has no rankings"),
+        ("data.test_sets", ["B"], "must hold candidate_set A"),
+    ],
+)
+def test_rules_between_sections_hold(copy, key, value, said):
+    with pytest.raises(InputError, match=said):
+        profiles.put(copy, {key: value})

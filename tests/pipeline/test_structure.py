@@ -1,0 +1,101 @@
+"""The house rules that can be read off the files."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from stages.dvcfile import stage_scripts
+from tests.conftest import ROOT
+
+LAYERS = [
+    {"errors", "files", "params", "randomness", "tables", "domains", "contracts"},
+    {"world", "prep"},
+    {"prompts"},
+    {"answers", "llm"},
+    {"tinybase"},
+    {"profiles", "doctor", "cli"},
+]
+BESIDE = {"evaluation": {"errors", "files", "params", "tables", "domains", "contracts"}, "report": {"files"}}
+
+
+def library() -> list[Path]:
+    return sorted((ROOT / "kitrec").rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "kitrec").parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The packages (or top-level modules) of kitrec a file imports from."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("kitrec.")}
+    return found
+
+
+@pytest.mark.parametrize("path", library(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    name = room(path)
+    if name == "__init__":
+        return
+    rooms = imported_rooms(path) - {name}
+    if name in BESIDE:
+        assert rooms <= BESIDE[name], f"{name} may not import {rooms - BESIDE[name]}"
+        return
+    level = next(k for k, layer in enumerate(LAYERS) if name in layer)
+    allowed = set().union(*LAYERS[: level + 1])
+    if level == len(LAYERS) - 1:
+        allowed |= set(BESIDE)
+    assert rooms <= allowed, f"{name} may not import {rooms - allowed}"
+
+
+def test_the_library_knows_no_stages_and_no_command_line():
+    for path in library():
+        text = path.read_text()
+        assert not re.search(r"^\s*(from|import) stages\b", text, re.MULTILINE), path
+        assert path.name in {"cli.py"} or "sys.argv" not in text, path
+
+
+@pytest.mark.parametrize("script", sorted(set(stage_scripts().values())))
+def test_a_stage_script_is_short_and_opens_with_purpose_command_and_files(script):
+    text = (ROOT / script).read_text()
+    doc = ast.get_docstring(ast.parse(text)) or ""
+    assert text.count("\n") <= 80
+    assert f"python -m {script.removesuffix('.py').replace('/', '.')}" in doc
+    assert "Reads " in doc and " writes " in doc.replace("; writes", " writes")
+
+
+@pytest.mark.parametrize("path", [*library(), *sorted((ROOT / "stages").glob("*.py"))], ids=lambda p: p.name)
+def test_files_and_functions_stay_small(path):
+    text = path.read_text()
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 50, node.name
+
+
+def test_packages_have_empty_init_files():
+    assert all(not path.read_text() for path in (ROOT / "kitrec").rglob("__init__.py"))
+
+
+def test_nothing_unsafe_is_loaded():
+    calls = r"(?<![.\w])(eval|exec)\("
+    unsafe = re.compile(rf"trust_remote_code\s*=\s*True|pickle|torch\.load|{calls}")
+    for path in [*library(), *(ROOT / "stages").glob("*.py")]:
+        for line in path.read_text().splitlines():
+            assert not unsafe.search(line), f"{path}: {line}"
+
+
+def test_no_broad_except_without_a_reason():
+    for path in [*library(), *(ROOT / "stages").glob("*.py")]:
+        for line in path.read_text().splitlines():
+            if re.search(r"except( Exception| BaseException)?:", line):
+                assert "#" in line, f"{path}: {line}"
