@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kitrec.errors import InputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -23,8 +26,8 @@ def whole(target: Path) -> Iterator[Path]:
         if draft.is_dir():
             _remove(target)
         draft.replace(target)
-    except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except Exception as problem:  # a full disk is an error of another class in every library
+        if means_full_disk(problem):
             raise InputError(_full(target)) from problem
         raise
     finally:
@@ -46,6 +49,13 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is missing: `dvc repro` writes it, or `dvc pull` fetches it") from None
     except ValueError as problem:
         raise InputError(f"{path} is damaged ({problem}): remove it and run `dvc repro`") from None
+
+
+def means_full_disk(problem: BaseException) -> bool:
+    """Whether an error says, in its library's words, that the disk (or the quota) is full."""
+    if isinstance(problem, OSError) and problem.errno in _FULL:
+        return True
+    return any(f"os error {number}" in str(problem) or os.strerror(number) in str(problem) for number in _FULL)
 
 
 def sha256(path: Path) -> str:

@@ -35,6 +35,13 @@ def write(frame: pl.DataFrame, path: Path, table: Table) -> None:
         frame.write_parquet(draft, compression="zstd")
 
 
+def write_all(frames: Mapping[str, pl.DataFrame], folder: Path, table: Table) -> None:
+    """Write a folder of tables (name -> frame) that appears as a whole or not at all."""
+    with files.whole(folder) as draft:
+        for name, frame in frames.items():
+            write(frame, draft / f"{name}.parquet", table)
+
+
 def read(path: Path, table: Table) -> pl.DataFrame:
     """Read a parquet file that keeps the contract."""
     try:

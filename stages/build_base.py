@@ -22,14 +22,14 @@ from stages import entry
 BASE = Path("base/tiny-qwen3")
 
 
-def main() -> None:
+def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Train tokenizer and model on rehearsal worlds and save them as a base any stage can load."""
     seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
     with entry.running("build_base", None, reads=[], params=[seed, p]), files.whole(BASE) as draft:
         tokenizer = train_tokenizer(_template_texts(seed, p))
         model = new_model(p, tokenizer, seed)
         curve: list[tuple[int, float, float]] = []
-        with Progress() as progress:
+        with Progress(disable=quiet) as progress:
             task = progress.add_task("pre-training", total=p.steps)
 
             def report(step: int, loss: float, tokens: float) -> None:

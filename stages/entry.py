@@ -1,7 +1,6 @@
 """What every stage script shares: one message instead of a traceback, one living copy, a work folder that survives a
 kill, and the cost ledger. `main()` of a stage tells its story inside `with entry.running(...)`."""
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -68,8 +67,8 @@ def start(main: Callable[..., None]) -> None:
         app()
     except InputError as problem:
         sys.exit(f"error: {problem}")
-    except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as problem:  # a full disk is an error of another class in every library
+        if not files.means_full_disk(problem):
             raise
         sys.exit("error: no space left on the disk: free some and run `dvc repro` again, it resumes")
 

@@ -21,22 +21,21 @@ def main() -> None:
     """Compute Hit, MRR and NDCG of every method for every user, and their means by domain, core and user type."""
     data = params.load(Data, "data")
     methods = params.load(Evaluation, "evaluation").methods
-    inputs = {which: [paths.rankings(name, which) for name in methods] for which in data.test_sets}
+    inputs = {which: [paths.of_set(paths.rankings(name), which) for name in methods] for which in data.test_sets}
     tests = {which: paths.set_records(which, "test") for which in data.test_sets}
     reads = [*tests.values(), *(path for listed in inputs.values() for path in listed)]
     with entry.running("evaluate", None, reads=reads, params=[data, methods]):
-        summaries: dict[str, dict[str, object]] = {}
-        for which in data.test_sets:
-            rankings = pl.concat([tables.read(path, RANKINGS) for path in inputs[which]])
-            scores = score(rankings, tables.read(tests[which], RECORDS))
-            tables.write(scores, paths.scores(which), SCORES)
-            summaries[which] = summarise(scores)
-            if which == data.candidate_set:
-                with files.whole(Path("plots/hit10_by_core.csv")) as draft:
-                    by_core(scores, "hit@10").write_csv(draft)
-        headline = summaries.pop(data.candidate_set)
-        files.write_json(headline, Path("metrics/evaluate.json"))
-        files.write_json(next(iter(summaries.values()), {}), Path("metrics/evaluate_other_set.json"))
+        scores = {}
+        for which, listed in inputs.items():
+            rankings = pl.concat([tables.read(path, RANKINGS) for path in listed])
+            scores[which] = score(rankings, tables.read(tests[which], RECORDS))
+        headline = scores[data.candidate_set]
+        others = [own for which, own in scores.items() if which != data.candidate_set]
+        tables.write_all({f"set{which}": own for which, own in scores.items()}, paths.SCORES, SCORES)
+        files.write_json(summarise(headline), Path("metrics/evaluate.json"))
+        files.write_json(summarise(others[0]) if others else {}, Path("metrics/evaluate_other_set.json"))
+        with files.whole(Path("plots/hit10_by_core.csv")) as draft:
+            by_core(headline, "hit@10").write_csv(draft)
 
 
 if __name__ == "__main__":

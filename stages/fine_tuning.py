@@ -56,10 +56,11 @@ def train_adapter(family: str, target_variant: str, p: FineTune, *, quiet: bool)
 
 def _write_record(name: str, trained: Trained, counted: dict[str, Any]) -> None:
     """The curves as plots, the numbers as metrics."""
-    for series, key in (("train", "loss"), ("eval", "eval_loss")):
-        rows = [(entry["step"], round(entry[key], 6)) for entry in trained.log if key in entry]
-        curve = pl.DataFrame(rows, schema={"step": pl.Int64, "loss": pl.Float64}, orient="row")
-        with files.whole(Path(f"plots/training/{name}/{series}.csv")) as draft:
-            curve.write_csv(draft)
+    with files.whole(Path(f"plots/training/{name}")) as folder:
+        folder.mkdir()
+        for series, key in (("train", "loss"), ("eval", "eval_loss")):
+            rows = [(entry["step"], round(entry[key], 6)) for entry in trained.log if key in entry]
+            curve = pl.DataFrame(rows, schema={"step": pl.Int64, "loss": pl.Float64}, orient="row")
+            curve.write_csv(folder / f"{series}.csv")
     numbers = {"best_eval_loss": round(trained.best_eval_loss, 6), "steps": trained.steps, **counted}
     files.write_json(numbers, Path(f"metrics/train/{name}.json"))

@@ -39,10 +39,11 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         engine = VllmEngine(base, engine_params, adapters, seed=seed, quiet=quiet)
         generate = partial(engine.generate, max_new_tokens=p.max_new_tokens, temperature=p.temperature, seed=seed)
+        answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)
             began = time.monotonic()
-            answers = answer_all(
+            answers[f"set{which}"] = answer_all(
                 method,
                 test["record_id"].to_list(),
                 requests_for(test, items, encoder, p, summaries=prompt.summaries),
@@ -51,8 +52,8 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
                 shard=engine_params.shard,
                 work=run.work / which,
             )
-            tables.write(answers, paths.answers(method, which), ANSWERS)
-            run.cost[f"set{which}"] = _cost(answers, time.monotonic() - began)
+            run.cost[f"set{which}"] = _cost(answers[f"set{which}"], time.monotonic() - began)
+        tables.write_all(answers, paths.answers(method), ANSWERS)
 
 
 def _cost(answers: pl.DataFrame, seconds: float) -> dict[str, float]:

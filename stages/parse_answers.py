@@ -15,14 +15,15 @@ from stages import entry, paths
 def main(method: str) -> None:
     """Parse the answers of METHOD: what was written becomes a ranking, what failed is named and counted."""
     sets = params.value(Data, "data.test_sets")
-    reads = [path for which in sets for path in (paths.answers(method, which), paths.set_records(which, "test"))]
+    inputs = {which: (paths.of_set(paths.answers(method), which), paths.set_records(which, "test")) for which in sets}
+    reads = [path for pair in inputs.values() for path in pair]
     with entry.running("parse_answers", method, reads=reads, params=[sets]):
-        counted = {}
-        for which in sets:
-            answers = tables.read(paths.answers(method, which), ANSWERS)
-            rankings = rank_answers(answers, tables.read(paths.set_records(which, "test"), RECORDS))
-            tables.write(rankings, paths.rankings(method, which), RANKINGS)
-            counted[f"set{which}"] = outcomes(rankings, answers)
+        rankings, counted = {}, {}
+        for which, (answered, tested) in inputs.items():
+            answers = tables.read(answered, ANSWERS)
+            rankings[f"set{which}"] = rank_answers(answers, tables.read(tested, RECORDS))
+            counted[f"set{which}"] = outcomes(rankings[f"set{which}"], answers)
+        tables.write_all(rankings, paths.rankings(method), RANKINGS)
         files.write_json(counted, Path(f"metrics/answers/{method}.json"))
 
 

@@ -5,21 +5,24 @@ from pathlib import Path
 PARAMS_OK = Path("data/params.ok")
 ITEMS = Path("data/items.parquet")
 WORLD = Path("data/world")
+RECORDS = Path("data/records")
+INTERACTIONS = Path("data/interactions")
+SCORES = Path("data/scores")
 
 
 def model_records(which: str, model: str, role: str) -> Path:
     """Training or development records of one fine-tuned model."""
-    return Path(f"data/records/set{which}/{model}/{role}.parquet")
+    return RECORDS / f"set{which}/{model}/{role}.parquet"
 
 
 def set_records(which: str, role: str) -> Path:
     """Preference or test records of a candidate set."""
-    return Path(f"data/records/set{which}/{role}.parquet")
+    return RECORDS / f"set{which}/{role}.parquet"
 
 
 def interactions(role: str) -> Path:
     """The interactions of the users of a role."""
-    return Path(f"data/interactions/{role}.parquet")
+    return INTERACTIONS / f"{role}.parquet"
 
 
 def adapter(family: str, target_variant: str) -> Path:
@@ -28,16 +31,16 @@ def adapter(family: str, target_variant: str) -> Path:
     return Path(f"models/{variant}/{family}-{target}")
 
 
-def answers(method: str, which: str) -> Path:
-    """Raw answers of a method on a test set."""
-    return Path(f"data/answers/{method}/set{which}.parquet")
+def answers(method: str) -> Path:
+    """Raw answers of a method: a table per test set."""
+    return Path("data/answers") / method
 
 
-def rankings(method: str, which: str) -> Path:
-    """Rankings of a method on a test set."""
-    return Path(f"data/rankings/{method}/set{which}.parquet")
+def rankings(method: str) -> Path:
+    """Rankings of a method: a table per test set."""
+    return Path("data/rankings") / method
 
 
-def scores(which: str) -> Path:
-    """Every user's scores on a test set, all methods."""
-    return Path(f"data/scores/set{which}.parquet")
+def of_set(folder: Path, which: str) -> Path:
+    """The table of a test set in such a folder."""
+    return folder / f"set{which}.parquet"

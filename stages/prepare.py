@@ -36,21 +36,22 @@ def main() -> None:
 def write_world(built: BuiltWorld) -> None:
     """The items all stages read, and the truth only the reference rankers may see."""
     tables.write(built.items, paths.ITEMS, ITEMS)
-    tables.write(built.item_truth, paths.WORLD / "item_truth.parquet", ITEM_TRUTH)
-    tables.write(built.user_truth, paths.WORLD / "user_truth.parquet", USER_TRUTH)
-    files.write_json(built.themes, paths.WORLD / "themes.json")
+    with files.whole(paths.WORLD) as folder:
+        tables.write(built.item_truth, folder / "item_truth.parquet", ITEM_TRUTH)
+        tables.write(built.user_truth, folder / "user_truth.parquet", USER_TRUTH)
+        files.write_json(built.themes, folder / "themes.json")
 
 
 def write_dataset(dataset: Dataset, teacher: TemplateTeacher) -> None:
     """Per set: training and development records by model (with outputs), preference and test records (without)."""
+    records = {}
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
-            for model, records in by_model(with_outputs(roles[role], teacher)).items():
-                tables.write(records, paths.model_records(which, model, role), RECORDS)
-        for role in ("preference", "test"):
-            tables.write(roles[role], paths.set_records(which, role), RECORDS)
-    for role, rows in dataset.interactions.items():
-        tables.write(rows, paths.interactions(role), SEEN)
+            for model, own in by_model(with_outputs(roles[role], teacher)).items():
+                records[f"set{which}/{model}/{role}"] = own
+        records |= {f"set{which}/{role}": roles[role] for role in ("preference", "test")}
+    tables.write_all(records, paths.RECORDS, RECORDS)
+    tables.write_all(dataset.interactions, paths.INTERACTIONS, SEEN)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ def main() -> None:
     with entry.running("rank_references", None, reads=reads, params=[world, sets]):
         items, seen = tables.read(paths.ITEMS, ITEMS), tables.read(paths.interactions("train"), SEEN)
         item_truth, user_truth = tables.read(truths[0], ITEM_TRUTH), tables.read(truths[1], USER_TRUTH)
+        ranked = {}
         for which, path in tests.items():
             test = tables.read(path, RECORDS)
             scores = {
@@ -34,8 +35,8 @@ def main() -> None:
                 "popularity": oracle.popularity_scores(test, seen),
                 "random": oracle.random_scores(test),
             }
-            rankings = pl.concat([from_scores(name, test, values) for name, values in scores.items()])
-            tables.write(rankings, paths.rankings("references", which), RANKINGS)
+            ranked[f"set{which}"] = pl.concat([from_scores(name, test, values) for name, values in scores.items()])
+        tables.write_all(ranked, paths.rankings("references"), RANKINGS)
 
 
 if __name__ == "__main__":

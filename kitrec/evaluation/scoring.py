@@ -13,6 +13,10 @@ from kitrec.evaluation.metrics import MISSING, metrics
 
 def score(rankings: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """The scores table of rankings; refuses lists made for other candidates, or not for every record."""
+    if records.is_empty():
+        raise InputError(
+            "there is no test record to score: raise users.test, or look at the counts in metrics/data.json"
+        )
     joined = rankings.join(records, on="record_id", how="left", suffix="_record", maintain_order="left")
     _check(joined, records)
     better, equal = _places(joined)

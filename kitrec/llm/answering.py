@@ -9,6 +9,7 @@ import polars as pl
 from kitrec import tables
 from kitrec.contracts.answers import ANSWERS
 from kitrec.domains import USER_TYPES
+from kitrec.errors import InputError
 from kitrec.llm.params import Method
 from kitrec.llm.vllm_engine import Reply, Request
 from kitrec.prompts.template import Item, Style, segments
@@ -35,6 +36,10 @@ def answer_all(
     name: str, records: list[str], requests: list[Request], generate: Generate, *, longest: int, shard: int, work: Path
 ) -> pl.DataFrame:
     """The answers table in the order of `records`. Shards already in `work` are read, the others generated."""
+    if not records:
+        raise InputError(
+            "there is no test record to answer: raise users.test, or look at the counts in metrics/data.json"
+        )
     parts = []
     for start in range(0, len(records), shard):
         path = work / f"shard-{start:08d}.parquet"

@@ -37,7 +37,7 @@ def pretrain(
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         answer = weight[:, 1:] == 1
-        report(step, float(losses[answer].mean()), float(mask.sum()))
+        report(step, losses[answer].mean().item(), float(mask.sum()))
 
 
 def batch_of(turns: list[Turn], pad_id: int) -> Batch:

@@ -1,0 +1,59 @@
+"""The default run in two fresh clones, one after the other.   make bench-pipeline   (about twice `make repro`)
+
+Measures: seconds of `dvc repro`, of the run that has nothing to do, peak memory, and whether both clones hold the same
+bytes."""
+
+import resource
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from bench.claims import at_most, publish
+from bench.clone import ENVIRONMENT, make_clone, results
+from kitrec import files
+
+COMMAND = "make bench-pipeline"
+REPRO = ["dvc", "repro", "evaluate"]
+
+
+def main() -> None:
+    """Measure and publish."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = [Path(temporary) / name for name in ("first", "second")]
+        seconds, idle = [], []
+        for folder in folders:
+            make_clone(folder, [])
+            seconds.append(_timed(folder))
+            idle += [_timed(folder) for _ in range(3)]
+        first, second = map(results, folders)
+        differing = sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+        costs = {path.stem: files.read_json(path) for path in sorted((folders[0] / "metrics/cost").glob("*.json"))}
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    spread = f"{min(seconds):.0f} to {max(seconds):.0f} s"
+    unlike = f"of {len(first)} outs and quality metrics that differ between the two clones"
+    claims = [
+        at_most("`make repro` after set-up", max(seconds), 900, "s", COMMAND, repeats=len(seconds), spread=spread),
+        at_most("`dvc repro` with nothing to do", max(idle), 5, "s", COMMAND, repeats=len(idle)),
+        at_most(unlike, len(differing), 0, "files", COMMAND),
+        at_most("peak memory of the largest process", peak, 8192, "MiB", COMMAND),
+    ]
+    rows = [_row(name, cost) for name, cost in costs.items() if name != "build_base"]
+    publish("pipeline", claims, {"Time and memory per stage": rows})
+    if differing:
+        print("differing:", *differing, sep="\n  ")
+
+
+def _timed(folder: Path) -> float:
+    began = time.monotonic()
+    subprocess.run(REPRO, cwd=folder, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def _row(name: str, cost: dict[str, float]) -> dict[str, object]:
+    shown = {"seconds": "seconds", "cpu_seconds": "cpu seconds", "peak_memory_mib": "peak MiB"}
+    return {"stage": name, **{title: cost[key] for key, title in shown.items()}}
+
+
+if __name__ == "__main__":
+    main()

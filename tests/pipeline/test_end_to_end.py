@@ -1,0 +1,233 @@
+"""The whole path in the smoke size, as its users run it: once undisturbed, and once killed on the way and resumed.
+
+Both runs go on side by side in clones of this checkout; their results must be the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bench.clone import ENVIRONMENT, make_clone, results
+from kitrec import files, profiles
+
+MINUTES = 60
+SMOKE = ["dataset=smoke", "llm=smoke"]
+
+
+@dataclass
+class Clone:
+    """A fresh copy of the project in the smoke size, and the `dvc repro` that may be under way in it."""
+
+    folder: Path
+    repro: subprocess.Popen[str] | None = None
+
+    def run(self, *command: str, timeout: int = 10 * MINUTES) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def start(self) -> None:
+        log = (self.folder / "repro.log").open("a")
+        command = ["dvc", "repro", "evaluate"]
+        self.repro = subprocess.Popen(command, cwd=self.folder, env=ENVIRONMENT, stdout=log, stderr=log, text=True)
+
+    def finish(self) -> int:
+        assert self.repro
+        return self.repro.wait(10 * MINUTES)
+
+    def log(self) -> str:
+        return (self.folder / "repro.log").read_text()[-6000:]
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Wait until something is there, while `dvc repro` runs."""
+        deadline = time.monotonic() + 8 * MINUTES
+        while not condition():
+            assert self.repro and self.repro.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.01)
+
+    def process(self, stage: str) -> int:
+        """The process id of a living stage, as its lock tells it."""
+        return int((self.folder / ".work" / f"{stage}.lock").read_text())
+
+
+@pytest.fixture(scope="module")
+def clones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone, Clone]]:
+    whole, killed = (Clone(tmp_path_factory.mktemp(name)) for name in ("whole", "killed"))
+    for clone in (whole, killed):
+        make_clone(clone.folder, SMOKE)
+    whole.start()
+    killed.start()
+    yield whole, killed
+    for clone in (whole, killed):
+        if clone.repro:
+            clone.repro.kill()
+
+
+@pytest.fixture(scope="module")
+def finished(clones: tuple[Clone, Clone]) -> tuple[Clone, Clone]:
+    """Both runs at their end; the second was killed in training and in inference and started again each time."""
+    whole, killed = clones
+    work = killed.folder / ".work"
+    killed.wait_for(lambda: list(work.glob("train_dualft-movies-full/*/checkpoint-*/complete")))
+    process = killed.process("train_dualft-movies-full")
+    os.kill(process, signal.SIGSTOP)
+    second_copy = killed.run("python", "-m", "stages.train_dualft", "movies-full")
+    os.kill(process, signal.SIGKILL)
+    assert killed.finish() != 0
+    assert second_copy.returncode == 1
+    assert f"already running here (process {process})" in second_copy.stderr
+    killed.start()
+    killed.wait_for(lambda: list(work.glob("infer_vllm-kitrec_full/*/A/shard-*.parquet")))
+    os.kill(killed.process("infer_vllm-kitrec_full"), signal.SIGKILL)
+    assert killed.finish() != 0
+    killed.start()
+    assert killed.finish() == 0, killed.log()
+    assert whole.finish() == 0, whole.log()
+    return whole, killed
+
+
+def test_a_killed_and_resumed_run_ends_with_the_same_bytes(finished):
+    whole, killed = (results(clone.folder) for clone in finished)
+    assert len(whole) > 50
+    assert {name for name in whole if whole[name] != killed.get(name)} == set()
+    assert set(whole) == set(killed)
+
+
+def test_it_really_resumed_and_cleaned_up(finished):
+    clone = finished[1]
+    costs = {path.stem: files.read_json(path) for path in (clone.folder / "metrics" / "cost").glob("*.json")}
+    resumed = {name for name, cost in costs.items() if cost["resumed"]}
+    assert {"train_dualft-movies-full", "infer_vllm-kitrec_full"} == resumed
+    assert not [path for path in (clone.folder / ".work").glob("*/*") if path.is_dir()]
+
+
+def test_the_second_run_has_nothing_to_do(finished):
+    again = finished[0].run("dvc", "repro", "evaluate")
+    assert again.returncode == 0 and "up to date" in again.stdout and "Running stage" not in again.stdout
+
+
+def test_every_test_user_has_an_answer_a_ranking_and_scores(finished):
+    folder = finished[0].folder / "data"
+    for which in "AB":
+        tests = pl.read_parquet(folder / "records" / f"set{which}" / "test.parquet")["record_id"]
+        for method in ("kitrec_full", "base_direct"):
+            answers = pl.read_parquet(folder / "answers" / method / f"set{which}.parquet")
+            assert answers["record_id"].equals(tests) and answers["error"].null_count() == tests.len()
+        scores = pl.read_parquet(folder / "scores" / f"set{which}.parquet")
+        assert set(scores["method"]) == {"kitrec_full", "base_direct", "oracle", "oracle_text", "popularity", "random"}
+        assert scores.height == 6 * tests.len()
+
+
+def test_the_adapters_were_used_each_by_its_own_users(finished):
+    answers = pl.read_parquet(finished[0].folder / "data/answers/kitrec_full/setA.parquet")
+    assert set(answers["adapter"]) == {"dualft-movies", "dualft-music", "singleft-movies", "singleft-music"}
+    base = pl.read_parquet(finished[0].folder / "data/answers/base_direct/setA.parquet")
+    assert base["adapter"].null_count() == base.height
+    assert answers["text"].n_unique() > 1
+
+
+def test_metrics_and_plots_are_what_dvc_shows(finished):
+    clone = finished[0]
+    shown = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    headline = shown["metrics/evaluate.json"]["data"]
+    assert headline["random"]["scored"]["all"]["hit@1"] == pytest.approx(0.1)
+    assert headline["kitrec_full"]["written"]["all"]["n"] == 20
+    assert not [name for name in shown if "cost" in name]
+    page = clone.run("dvc", "plots", "show", "-o", "page")
+    assert page.returncode == 0, page.stderr
+    assert (clone.folder / "page" / "index.html").is_file()
+
+
+def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
+    clone = finished[0]
+    done = clone.run("dvc", "status", "--json")
+    assert done.stdout.strip() == "{}"
+    text = (clone.folder / "params.yaml").read_text()
+    expected = {
+        "singleft.weight_decay": {"train_singleft@movies-full", "train_singleft@music-full"},
+        "evaluation.methods": {"evaluate"},
+        "data.candidate_set": {f"train_{f}@{t}-full" for f in ("dualft", "singleft") for t in ("movies", "music")}
+        | {"evaluate"},
+        "infer.methods.base_direct.max_new_tokens": {"infer_vllm@base_direct"},
+    }
+    values = {
+        "singleft.weight_decay": 0.5,
+        "evaluation.methods": ["references"],
+        "data.candidate_set": "B",
+        "infer.methods.base_direct.max_new_tokens": 5,
+    }
+    for key, stages in expected.items():
+        profiles.put(clone.folder / "params.yaml", {key: values[key]})
+        changed = json.loads(clone.run("dvc", "status", "--json").stdout)
+        (clone.folder / "params.yaml").write_text(text)
+        assert set(changed) - {"check_params"} == stages, key
+
+
+OTHER_BASE = b'{"path": "base/tiny-qwen3", "revision": null, "fingerprint": "sha256:0"}'
+INFER = ["python", "-m", "stages.infer_vllm", "kitrec_full"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "command", "said"),
+    [
+        (
+            "params.yaml",
+            ("patience:", "patients:"),
+            ["dvc", "repro"],
+            "dualft.patients: unknown key; did you mean `patience`?",
+        ),
+        ("data/items.parquet", b"", INFER, "not a whole parquet file"),
+        ("data/items.parquet", b"PAR1half", INFER, "not a whole parquet file"),
+        ("models/base/base.json", OTHER_BASE, INFER, "was trained on another base"),
+        ("params.yaml", None, ["bash", "-c", "ulimit -f 8; python -m stages.prepare"], "no space left"),
+    ],
+)
+def test_bad_input_is_one_message_and_leaves_no_half_written_out(finished, file, content, command, said):
+    clone = finished[0]
+    path = clone.folder / file
+    kept = path.read_bytes()
+    if isinstance(content, tuple):
+        path.write_text(path.read_text().replace(*content))
+    elif content is not None:
+        path.write_bytes(content)
+    before = results(clone.folder)
+    done = clone.run(*command)
+    after = results(clone.folder)
+    path.write_bytes(kept)
+    assert done.returncode != 0
+    assert said in done.stderr + done.stdout and "Traceback" not in done.stderr
+    assert after == before
+
+
+def test_a_missing_file_is_named(finished):
+    clone = finished[0]
+    path = clone.folder / "data/items.parquet"
+    kept = path.read_bytes()
+    path.unlink()
+    done = clone.run(*INFER)
+    path.write_bytes(kept)
+    assert done.returncode == 1 and "needs data/items.parquet: `dvc repro` writes it" in done.stderr
+
+
+@pytest.mark.slow
+def test_set_b_as_an_experiment_is_compared_by_the_same_keys(finished):
+    clone = finished[0]
+    assert clone.run("git", "add", "-A").returncode == 0 and clone.run("git", "commit", "-qm", "A").returncode == 0
+    done = clone.run("dvc", "exp", "run", "evaluate", "-n", "set-b", "-S", "data.candidate_set=B", timeout=900)
+    assert done.returncode == 0, done.stderr
+    changed = json.loads(clone.run("dvc", "metrics", "diff", "--json", "HEAD", "set-b").stdout)
+    headline = changed["metrics/evaluate.json"]
+    assert "oracle_text.scored.all.hit@1" in headline
+    assert all({"old", "new", "diff"} <= set(change) for change in headline.values())
+    shown = clone.run("dvc", "exp", "show", "--csv").stdout
+    assert "set-b" in shown and "data.candidate_set" in shown
+    page = clone.run("dvc", "plots", "diff", "HEAD", "set-b", "-o", "page-ab")
+    assert page.returncode == 0, page.stderr
