@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
+import psutil
 import typer
 
 from kitrec import files
@@ -42,7 +43,6 @@ class Run:
 def running(stage: str, item: str | None, *, reads: list[Path], params: list[Any]) -> Iterator[Run]:
     """Run a stage alone. The work folder belongs to exactly these inputs, params and code: any change starts anew."""
     name = f"{stage}-{item}" if item else stage
-    began = time.monotonic()
     WORK.mkdir(exist_ok=True)
     with _only_copy(name):
         missing = [str(path) for path in reads if not path.exists()]
@@ -55,7 +55,7 @@ def running(stage: str, item: str | None, *, reads: list[Path], params: list[Any
                 shutil.rmtree(stale)
         work.mkdir(parents=True, exist_ok=True)
         yield run
-        files.write_json(_cost(run, time.monotonic() - began), Path("metrics/cost") / f"{name}.json")
+        files.write_json(_cost(run), Path("metrics/cost") / f"{name}.json")
         shutil.rmtree(work)
 
 
@@ -99,8 +99,10 @@ def _key(stage: str, reads: list[Path], params: list[Any]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _cost(run: Run, seconds: float) -> dict[str, Any]:
+def _cost(run: Run) -> dict[str, Any]:
+    """Seconds and memory of the whole process, imports included."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = time.time() - psutil.Process().create_time()
     host = {"machine": platform.machine(), "system": platform.platform(), "cpus": os.cpu_count()}
     return {
         "seconds": round(seconds, 2),

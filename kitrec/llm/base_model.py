@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from kitrec.llm.pinned_base import PinnedBase
@@ -17,6 +18,7 @@ def load_tokenizer(base: PinnedBase) -> Any:
 
 def load_quantised(base: PinnedBase) -> Any:
     """The base in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314, section 3)."""
+    transformers.logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(
         base.path,
         revision=base.revision,

@@ -109,5 +109,4 @@ def _configure_process(engine: Engine) -> None:
         "VLLM_LOGGING_LEVEL": "ERROR",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",
     }
