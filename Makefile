@@ -33,6 +33,7 @@ $(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt over
 repro: setup
 	dvc repro evaluate
 	dvc plots show
+	kitrec show
 
 lint: setup
 	ruff format --check . && ruff check . && mypy

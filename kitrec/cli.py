@@ -1,6 +1,7 @@
 """`kitrec …`: what is not a stage. `kitrec COMMAND --help` explains each.
 
 kitrec profile list | use dataset=smoke llm=smoke | overrides llm=qwen3_14b
+kitrec show
 kitrec doctor [--pin]
 kitrec plots-page"""
 
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from kitrec import doctor, params, profiles
 from kitrec.errors import InputError
+from kitrec.report.headline import headline_tables
 from kitrec.report.plots_page import write_plots_page
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -62,6 +64,12 @@ def run_doctor(
     Console().print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def show() -> None:
+    """Print the headline metrics: every ranking's means, and Hit@1 by core."""
+    Console().print(*headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json")))
 
 
 @app.command("plots-page")

@@ -1,6 +1,6 @@
 """Score all rankings.   python -m stages.evaluate
-Reads data/rankings and the test records; writes data/scores, metrics/evaluate.json (the headline: the set that was
-trained on), metrics/evaluate_other_set.json (the other one) and plots/hit10_by_core.csv."""
+Reads data/rankings and the test records; writes data/scores, metrics/evaluate.json and evaluate_strata.json (the set
+that was trained on), metrics/evaluate_other_set.json (the other one) and plots/hit10_by_core.csv."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kitrec.contracts.records import RECORDS
 from kitrec.contracts.scores import SCORES
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.scoring import score
-from kitrec.evaluation.summary import by_core, summarise
+from kitrec.evaluation.summary import by_core, summarise, summarise_strata
 from kitrec.prep.params import Data
 from stages import entry, paths
 
@@ -33,6 +33,7 @@ def main() -> None:
         others = [own for which, own in scores.items() if which != data.candidate_set]
         tables.write_all({f"set{which}": own for which, own in scores.items()}, paths.SCORES, SCORES)
         files.write_json(summarise(headline), Path("metrics/evaluate.json"))
+        files.write_json(summarise_strata(headline), Path("metrics/evaluate_strata.json"))
         files.write_json(summarise(others[0]) if others else {}, Path("metrics/evaluate_other_set.json"))
         with files.whole(Path("plots/hit10_by_core.csv")) as draft:
             by_core(headline, "hit@10").write_csv(draft)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+STATUSES = ("ok", "no_answer", "open_thought", "no_json", "no_candidate")
 _DECODER = json.JSONDecoder()
 _CONTROL = re.compile(r"<\|[a-z_]+\|>")
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from kitrec import tables
-from kitrec.answers.parser import parse
+from kitrec.answers.parser import STATUSES, parse
 from kitrec.contracts.rankings import RANKINGS
 
 
@@ -36,10 +36,10 @@ def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]
     n = rankings.height
     invented = (rankings["invalid_ids"].list.len() > 0).sum()
     cut = (answers["finish_reason"] == "length").fill_null(False).sum()
-    statuses = dict(sorted(rankings["status"].value_counts().iter_rows()))
+    statuses = dict(rankings["status"].value_counts().iter_rows())
     return {
         "n": n,
-        "status": {status: round(count / n, 4) for status, count in statuses.items()},
+        "status": {status: round(statuses.get(status, 0) / n, 4) for status in STATUSES},
         "invented_id_share": round(invented / n, 4),
         "cut_share": round(cut / n, 4),
         "items_named": round(rankings["item_ids"].list.len().sum() / n, 3),

@@ -1,6 +1,6 @@
 """Means of scores by stratum, always with n: the nested numbers of metrics/*.json and the long ones of plots/*.csv."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
@@ -13,11 +13,13 @@ _COLUMN = {"domain": "target", "core": "core", "user_type": "user_type"}
 
 
 def summarise(scores: pl.DataFrame) -> dict[str, Any]:
-    """method -> kind -> all, domain, core, user_type -> n and metric means."""
-    return {
-        method: {kind: _levels(rows) for kind, rows in _groups(own, "kind")}
-        for method, own in _groups(scores, "method")
-    }
+    """method -> kind -> n and metric means over all users."""
+    return _per_ranking(scores, _means)
+
+
+def summarise_strata(scores: pl.DataFrame) -> dict[str, Any]:
+    """method -> kind -> domain, core, user_type -> member -> n and metric means."""
+    return _per_ranking(scores, _strata)
 
 
 def by_core(scores: pl.DataFrame, metric: str) -> pl.DataFrame:
@@ -29,12 +31,18 @@ def by_core(scores: pl.DataFrame, metric: str) -> pl.DataFrame:
     )
 
 
-def _levels(rows: pl.DataFrame) -> dict[str, Any]:
-    levels: dict[str, Any] = {"all": _means(rows)}
+def _per_ranking(scores: pl.DataFrame, table: Callable[[pl.DataFrame], dict[str, Any]]) -> dict[str, Any]:
+    return {
+        method: {kind: table(rows) for kind, rows in _groups(own, "kind")} for method, own in _groups(scores, "method")
+    }
+
+
+def _strata(rows: pl.DataFrame) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
     for name, members in STRATA.items():
         column = pl.col(_COLUMN[name])
-        levels[name] = {m: _means(part) for m in members if (part := rows.filter(column == m)).height}
-    return levels
+        cells[name] = {m: _means(part) for m in members if (part := rows.filter(column == m)).height}
+    return cells
 
 
 def _means(rows: pl.DataFrame) -> dict[str, float | int]:

@@ -138,8 +138,8 @@ def test_metrics_and_plots_are_what_dvc_shows(finished):
     clone = finished[0]
     shown = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
     headline = shown["metrics/evaluate.json"]["data"]
-    assert headline["random"]["scored"]["all"]["hit@1"] == pytest.approx(0.1)
-    assert headline["kitrec_full"]["written"]["all"]["n"] == 20
+    assert headline["random"]["scored"]["hit@1"] == pytest.approx(0.1)
+    assert headline["kitrec_full"]["written"]["n"] == 20
     assert not [name for name in shown if "cost" in name]
     page = clone.run("dvc", "plots", "show", "-o", "page")
     assert page.returncode == 0, page.stderr
@@ -225,7 +225,7 @@ def test_set_b_as_an_experiment_is_compared_by_the_same_keys(finished):
     assert done.returncode == 0, done.stderr
     changed = json.loads(clone.run("dvc", "metrics", "diff", "--json", "HEAD", "set-b").stdout)
     headline = changed["metrics/evaluate.json"]
-    assert "oracle_text.scored.all.hit@1" in headline
+    assert "oracle_text.scored.hit@1" in headline
     assert all({"old", "new", "diff"} <= set(change) for change in headline.values())
     shown = clone.run("dvc", "exp", "show", "--csv").stdout
     assert "set-b" in shown and "data.candidate_set" in shown

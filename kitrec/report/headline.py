@@ -1,0 +1,33 @@
+"""The headline metrics as tables for the terminal, each narrow enough for 80 columns."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from kitrec import files
+
+SHOWN = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10")
+
+
+def headline_tables(headline: Path, strata: Path) -> list[Table]:
+    """Every ranking's means over all test users, and its Hit@1 by core."""
+    means, cells = files.read_json(headline), files.read_json(strata)
+    rankings = [(method, kind) for method, kinds in means.items() for kind in kinds]
+    users = means[rankings[0][0]][rankings[0][1]]["n"]
+    cores = list(cells[rankings[0][0]][rankings[0][1]]["core"])
+    overall, by_core = _table(f"{users} test users", SHOWN), _table("Hit@1 by core", cores)
+    for method, kind in rankings:
+        overall.add_row(method, kind, *(f"{means[method][kind][name]:.3f}" for name in SHOWN))
+        by_core.add_row(method, kind, *(f"{cells[method][kind]['core'][core]['hit@1']:.3f}" for core in cores))
+    return [overall, by_core]
+
+
+def _table(title: str, columns: Iterable[str]) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for name in ("method", "ranking"):
+        table.add_column(name, no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
