@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from kitrec.errors import InputError
 
@@ -39,6 +39,12 @@ def write_json(value: Any, path: Path) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with whole(path) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
+
+
+def append_json(value: Any, stream: TextIO) -> None:
+    """One line of JSON, on the disk before the next begins."""
+    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    stream.flush()
 
 
 def read_json(path: Path) -> Any:

@@ -29,7 +29,7 @@ def main() -> None:
         built = build_world(seed, world, users.per_type)
         dataset = build_dataset(seed, users, candidates, built.items, built.interactions, SETS)
         write_world(built)
-        write_dataset(dataset, TemplateTeacher(built))
+        write_dataset(dataset, TemplateTeacher(built.themes, built.items))
         files.write_json({"items": built.items.height, **counts(dataset)}, Path("metrics/data.json"))
 
 

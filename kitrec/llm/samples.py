@@ -37,16 +37,14 @@ def training_samples(
 
 
 def pad(samples: Iterable[Sample], pad_id: int) -> dict[str, torch.Tensor]:
-    """A batch, padded on the right to its longest sample."""
+    """A batch, padded on the right to its longest sample, where causal attention never looks: it needs no mask."""
     rows = list(samples)
     longest = max(len(row["input_ids"]) for row in rows)
 
     def filled(key: str, fill: int) -> torch.Tensor:
         return torch.tensor([row[key] + [fill] * (longest - len(row[key])) for row in rows])
 
-    ones = [{"mask": [1] * len(row["input_ids"])} for row in rows]
-    mask = torch.tensor([m["mask"] + [0] * (longest - len(m["mask"])) for m in ones])
-    return {"input_ids": filled("input_ids", pad_id), "labels": filled("labels", IGNORED), "attention_mask": mask}
+    return {"input_ids": filled("input_ids", pad_id), "labels": filled("labels", IGNORED)}
 
 
 def token_counts(samples: list[Sample]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _head(source: str, target: str, count: int) -> str:
 
 def _history(record: Mapping[str, Any], items: Mapping[str, Item], style: Style, source: str, target: str) -> str:
     def lines(ids: list[str], ratings: list[float]) -> str:
-        shown = [f"- {_facts(items[i], r, style)}\n" for i, r in zip(ids, ratings, strict=True)]
+        shown = [history_line(items[i], r, style) for i, r in zip(ids, ratings, strict=True)]
         return "".join(shown) or "(none)\n"
 
     return (
@@ -68,8 +68,18 @@ def _history(record: Mapping[str, Any], items: Mapping[str, Item], style: Style,
 
 
 def _candidates(ids: list[str], items: Mapping[str, Item], style: Style) -> str:
-    lines = [f"(ID: {i}) {_facts(items[i], items[i]['average_rating'], style)}\n" for i in ids]
+    lines = [candidate_line(i, items[i], style) for i in ids]
     return f"\n## List of Available Candidate Items ({len(ids)} items)\n{''.join(lines)}"
+
+
+def history_line(item: Item, rating: float | None, style: Style) -> str:
+    """An item the reader met, with the reader's own rating."""
+    return f"- {_facts(item, rating, style)}\n"
+
+
+def candidate_line(item_id: str, item: Item, style: Style) -> str:
+    """An item to choose from, with its id and average rating."""
+    return f"(ID: {item_id}) {_facts(item, item['average_rating'], style)}\n"
 
 
 def _facts(item: Item, rating: float | None, style: Style) -> str:

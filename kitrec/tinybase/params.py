@@ -4,25 +4,64 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kitrec.params import section
+from kitrec.params import rules, section
 from kitrec.world.params import World
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@section
+class Phase:
+    """A part of the curriculum: `drills` is the share of drill batches, the others are whole prompts."""
+
+    steps: Count
+    drills: Share
+    fewest_lines: Annotated[int, Field(ge=3)]
+    most_lines: Annotated[int, Field(ge=3)]
+    questions: Count
+    candidates: list[Annotated[int, Field(ge=2)]]
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(
+            self.fewest_lines <= self.most_lines,
+            f"fewest_lines ({self.fewest_lines}) is above most_lines ({self.most_lines})",
+        )
+        require(bool(self.candidates), "candidates must name at least one list length")
+        done()
 
 
 @section
 class TinyBase:
     hidden: Count
-    layers: Count
-    heads: Count
+    layers: Annotated[int, Field(ge=3)]
+    heads: Annotated[int, Field(ge=1, le=4)]
+    head_width: Annotated[int, Field(ge=32)]
     intermediate: Count
-    query_norm: Positive
     max_positions: Count
     world: World
-    worlds: Count
     users_per_type: Annotated[int, Field(ge=4)]
-    candidates: Annotated[int, Field(ge=2)]
-    batch: Count
-    steps: Count
+    batch_tokens: Count
     learning_rate: Positive
+    phases: list[Phase]
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(self.head_width < self.hidden, f"head_width ({self.head_width}) must be below hidden ({self.hidden})")
+        require(bool(self.phases), "phases must name at least one phase")
+        done()
+
+    @property
+    def steps(self) -> int:
+        """All updates."""
+        return sum(phase.steps for phase in self.phases)
+
+    def phase_at(self, step: int) -> Phase:
+        """The phase of a step (from 1)."""
+        for phase in self.phases:
+            if step <= phase.steps:
+                return phase
+            step -= phase.steps
+        return self.phases[-1]

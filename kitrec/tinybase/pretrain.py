@@ -1,53 +1,102 @@
-"""Pre-training of the tiny base: next-token loss, whole on the answers and light on the prompts.
+"""Pre-training of the tiny base: next-token loss on what a lesson marks as learned, logits only there.
 
-L = Σ_t w_t CE_t / Σ_t w_t,   w = 1 on the assistant's turn, `PROMPT_WEIGHT` before it"""
+L = mean over learned t of CE(x_t | x_<t); AdamW, linear warm-up, cosine to a tenth."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import Qwen3ForCausalLM, get_cosine_schedule_with_warmup
+from safetensors.torch import load_file, save_file
+from transformers import Qwen3ForCausalLM
 
-from kitrec.prompts.tokens import Turn
-from kitrec.tinybase.params import TinyBase
+from kitrec import files
+from kitrec.tinybase.lessons import Lesson
 
-PROMPT_WEIGHT = 0.1
-WARMUP = 0.05
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+WARMUP_STEPS = 50
+LAST = 0.1  # learning rate at the end, as a share of the highest
+SAVE_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """What one step shows: the loss, and how often the first symbol of an id was right."""
+
+    step: int
+    lesson: str
+    tokens: int
+    loss: float
+    right_line: float
 
 
 def pretrain(
-    model: Qwen3ForCausalLM, batches: Iterator[Batch], p: TinyBase, report: Callable[[int, float, float], None]
+    model: Qwen3ForCausalLM,
+    lesson: Callable[[int], Lesson],
+    steps: int,
+    learning_rate: float,
+    symbols: torch.Tensor,
+    work: Path,
+    report: Callable[[Progressed], None],
 ) -> None:
-    """`p.steps` updates; `report(step, answer loss, tokens)` is called after each."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=p.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = get_cosine_schedule_with_warmup(optimizer, int(WARMUP * p.steps), p.steps)
+    """`steps` updates, from the last saved one on; `symbols` are the token ids that ids are made of."""
+    matrices = [weight for weight in model.parameters() if weight.dim() > 1]
+    gains = [weight for weight in model.parameters() if weight.dim() == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.01}, {"params": gains, "weight_decay": 0.0}], betas=(0.9, 0.98)
+    )
     model.train()
-    for step, (ids, mask, weight) in zip(range(1, p.steps + 1), batches, strict=False):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-        losses = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view_as(
-            weight[:, 1:]
-        )
-        loss = (losses * weight[:, 1:]).sum() / weight[:, 1:].sum()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        answer = weight[:, 1:] == 1
-        report(step, losses[answer].mean().item(), float(mask.sum()))
+    for step in range(_resume(model, optimizer, work) + 1, steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * _schedule(step, steps)
+        report(_update(model, optimizer, lesson(step), step, symbols))
+        if step % SAVE_EVERY == 0:
+            _save(model, optimizer, step, work)
 
 
-def batch_of(turns: list[Turn], pad_id: int) -> Batch:
-    """ids, mask and loss weights, padded on the right."""
-    rows = [turn.prompt + turn.answer for turn in turns]
-    longest = max(map(len, rows))
-    ids = np.full((len(rows), longest), pad_id)
-    mask = np.zeros((len(rows), longest), dtype=np.int64)
-    weight = np.zeros((len(rows), longest), dtype=np.float32)
-    for k, (row, turn) in enumerate(zip(rows, turns, strict=True)):
-        ids[k, : len(row)], mask[k, : len(row)] = row, 1
-        weight[k, : len(turn.prompt)], weight[k, len(turn.prompt) : len(row)] = PROMPT_WEIGHT, 1.0
-    return torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(weight)
+def _update(
+    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, lesson: Lesson, step: int, symbols: torch.Tensor
+) -> Progressed:
+    learned = lesson.learned[:, 1:]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden = model.model(input_ids=lesson.ids, use_cache=False).last_hidden_state[:, :-1]
+        logits = model.lm_head(hidden[learned])
+    wanted, before = lesson.ids[:, 1:][learned], lesson.ids[:, :-1][learned]
+    loss = F.cross_entropy(logits.float(), wanted)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    first = torch.isin(wanted, symbols) & ~torch.isin(before, symbols)
+    right = (logits.argmax(-1) == wanted)[first].float().mean().item()
+    return Progressed(step, lesson.name, lesson.tokens, loss.item(), right)
+
+
+def _schedule(step: int, steps: int) -> float:
+    return min(1.0, step / WARMUP_STEPS) * (LAST + (1 - LAST) * 0.5 * (1 + cos(pi * step / steps)))
+
+
+def _save(model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, step: int, work: Path) -> None:
+    tensors = {f"weight.{k}": weight.detach() for k, weight in enumerate(model.parameters())}
+    for k, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"state.{k}.{name}": tensor for name, tensor in state.items()}
+    with files.whole(work / "checkpoint.safetensors") as draft:
+        save_file(tensors | {"step": torch.tensor(step)}, draft)
+
+
+def _resume(model: Qwen3ForCausalLM, optimizer: torch.optim.AdamW, work: Path) -> int:
+    """The step of the checkpoint in the work folder, its weights and moments put back; 0 without one."""
+    if not (work / "checkpoint.safetensors").exists():
+        return 0
+    tensors = load_file(work / "checkpoint.safetensors")
+    with torch.no_grad():
+        for k, weight in enumerate(model.parameters()):
+            weight.copy_(tensors[f"weight.{k}"])
+    whole = optimizer.state_dict()
+    for name, tensor in tensors.items():
+        if name.startswith("state."):
+            _, number, moment = name.split(".")
+            whole["state"].setdefault(int(number), {})[moment] = tensor
+    optimizer.load_state_dict(whole)
+    return int(tensors["step"])

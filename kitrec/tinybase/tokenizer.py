@@ -3,12 +3,16 @@
 Deviation from Qwen's: the pre-tokenizer keeps KitREC's line furniture (`(ID: `, ` | Rating: 4.2`, the JSON keys) whole,
 so that an item line is about a dozen tokens. Any text can be encoded: all 256 bytes are in the vocabulary."""
 
+import re
 from collections.abc import Iterable
-from pathlib import Path
 
+import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from kitrec.prompts.tokens import Encoder
+from kitrec.tinybase.params import TinyBase
+from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
 from kitrec.world.ids import COMMON_SYMBOLS, symbols
 from kitrec.world.words import ADJECTIVES, MOODS, NOUNS, THEME_WORDS
 
@@ -33,6 +37,16 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
+
+
+def learn_tokenizer(seed: int, p: TinyBase) -> tuple[PreTrainedTokenizerFast, np.ndarray]:
+    """The tokenizer that one rehearsal world's prompts and outputs teach, and each token's share of them."""
+    samples = rehearsal_samples(seed, 0, p, rehearsal_world(seed, 0, p), p.phases[-1].candidates[0])
+    texts = [prompt + output for prompt, output, _ in samples]
+    tokenizer = train_tokenizer(re.sub(r"\b[A-Z]{10}\b", "", text) for text in texts)  # symbols must never be glued
+    encoder = Encoder(tokenizer)
+    counts = np.bincount(np.concatenate([encoder.plain(text) for text in texts]), minlength=len(tokenizer))
+    return tokenizer, counts / counts.sum()
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -63,11 +77,6 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """tokenizer.json and its configuration."""
-    tokenizer.save_pretrained(folder)
 
 
 def _lexicon() -> list[str]:

@@ -4,62 +4,69 @@ It names the themes that return in the histories, says them in the target's word
 
 import json
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
 from kitrec.domains import LABELS, SOURCE
-from kitrec.world.build import BuiltWorld
+from kitrec.world.themes import ThemeWords
 
 THEMES_NAMED = 3
+UNKNOWN = "Unknown"
 
 
 class TemplateTeacher:
     """explain(record) -> `<think>…</think>` and the fenced JSON answer, deterministic."""
 
-    def __init__(self, world: BuiltWorld) -> None:
-        self._words = world.themes
-        self._theme_of = {word: k for words in world.themes.values() for k, word in enumerate(words)}
-        self._items = {row["item_id"]: row for row in world.items.iter_rows(named=True)}
+    def __init__(self, themes: ThemeWords, items: pl.DataFrame) -> None:
+        self._words = themes
+        self._theme_of = {word: k for words in themes.values() for k, word in enumerate(words)}
+        self._items = {row["item_id"]: row for row in items.iter_rows(named=True)}
 
-    def explain(self, record: dict[str, object]) -> str:
+    def explain(self, record: Mapping[str, Any]) -> str:
         """The output a fine-tuned model should give for the record."""
-        truth = self._items[str(record["gt_item_id"])]
-        target = str(record["target"])
-        liked = self._liked(record)
+        return f"<think>\n{self.thought(record)}\n</think>\n\n{self.answer(record)}"
+
+    def thought(self, record: Mapping[str, Any]) -> str:
+        """The themes in both domains' words, and the candidate they lead to."""
+        target, liked = record["target"], self._liked(record)
+        there = ", ".join(self._words[SOURCE][k] for k in liked)
+        here = ", ".join(self._words[target][k] for k in liked)
+        chosen = self.choice(self._items[record["gt_item_id"]])
+        return f"{LABELS[SOURCE]} themes: {there}\n{LABELS[target]} themes: {here}{chosen}"
+
+    def choice(self, item: Mapping[str, Any]) -> str:
+        """A candidate as the thought names it, its id first."""
+        return f" -> (ID: {item['item_id']}) {item['title'] or UNKNOWN} | {', '.join(item['categories']) or UNKNOWN}"
+
+    def answer(self, record: Mapping[str, Any]) -> str:
+        """The fenced JSON object."""
+        truth, liked = self._items[record["gt_item_id"]], self._liked(record)
         shared = [k for k in self._themes(truth) if k in liked]
         answer = {
             "rank": 1,
             "item_id": truth["item_id"],
-            "title": truth["title"] or "Unknown",
+            "title": truth["title"] or UNKNOWN,
             "confidence_score": min(10, 5 + 2 * len(shared)),
-            "rationale": self._rationale(shared, target),
+            "rationale": self._rationale(shared, record["target"]),
         }
-        body = json.dumps(answer, ensure_ascii=False)
-        return f"<think>\n{self._thought(liked, truth, target)}\n</think>\n\n```json\n{body}\n```"
+        return f"```json\n{json.dumps(answer, ensure_ascii=False)}\n```"
 
-    def _themes(self, item: dict[str, object]) -> list[int]:
-        return [self._theme_of[word] for word in item["categories"]]  # type: ignore[attr-defined]
+    def _themes(self, item: Mapping[str, Any]) -> list[int]:
+        return [self._theme_of[word] for word in item["categories"]]
 
-    def _liked(self, record: dict[str, object]) -> list[int]:
+    def _liked(self, record: Mapping[str, Any]) -> list[int]:
         """The themes met most often in both histories, the oldest meeting first among equals."""
-        history = [*record["source_items"], *record["target_items"]]  # type: ignore[misc]
+        history = [*record["source_items"], *record["target_items"]]
         counts = Counter(theme for item in history for theme in self._themes(self._items[item]))
         return [theme for theme, _ in counts.most_common(THEMES_NAMED)]
-
-    def _thought(self, liked: list[int], truth: dict[str, object], target: str) -> str:
-        there = ", ".join(self._words[SOURCE][k] for k in liked)
-        here = ", ".join(self._words[target][k] for k in liked)
-        shown = ", ".join(truth["categories"]) or "Unknown"  # type: ignore[arg-type]
-        return (
-            f"{LABELS[SOURCE]} themes: {there}\n{LABELS[target]} themes: {here}\n"
-            f"Best candidate: {truth['title'] or 'Unknown'} | {shown} (ID: {truth['item_id']})"
-        )
 
     def _rationale(self, shared: list[int], target: str) -> str:
         if not shared:
             return "A new theme for this reader."
         links = [f"{self._words[target][k]} follows {self._words[SOURCE][k]}" for k in shared]
-        return f"{' and '.join(links)}."
+        return f"Here {' and '.join(links)}."
 
 
 def with_outputs(records: pl.DataFrame, teacher: TemplateTeacher) -> pl.DataFrame:

@@ -11,7 +11,7 @@ LONG = Prompt(max_length=2048, summaries=True)
 
 @pytest.fixture
 def records(world, dataset):
-    return with_outputs(dataset.records["A"]["train"].head(6), TemplateTeacher(world))
+    return with_outputs(dataset.records["A"]["train"].head(6), TemplateTeacher(world.themes, world.items))
 
 
 @pytest.mark.parametrize("thinking", [True, False])
@@ -33,11 +33,10 @@ def test_a_record_over_the_limit_stops_the_stage_and_names_the_length(records, i
         training_samples(records, items, Encoder(tokenizer), Prompt(max_length=256, summaries=True), thinking=True)
 
 
-def test_padding_adds_nothing_that_is_learned_or_attended():
+def test_padding_is_on_the_right_and_never_learned():
     batch = pad([{"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]}, {"input_ids": [8], "labels": [8]}], pad_id=0)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
     assert batch["labels"].tolist() == [[IGNORED, 6, 7], [8, IGNORED, IGNORED]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
 def test_token_counts_by_hand():

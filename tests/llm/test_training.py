@@ -43,8 +43,11 @@ def test_the_loss_is_transformers_own_with_label_smoothing_at_supervised_positio
 
     arguments = TrainingArguments(output_dir=str(tmp_path), label_smoothing_factor=0.1, use_cpu=True, report_to="none")
     trainer = _SupervisedTrainer(model=model, args=arguments)
-    batch = pad(some_samples(3), pad_id=0)
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
+    samples = some_samples(3)
+    batch = pad(samples, pad_id=0)
+    lengths = torch.tensor([[len(sample["input_ids"])] for sample in samples])
+    mask = (torch.arange(batch["input_ids"].shape[1]) < lengths).long()
+    logits = model(input_ids=batch["input_ids"], attention_mask=mask).logits[:, :-1]
     wanted = batch["labels"][:, 1:].flatten()
     for training, smoothing in ((True, 0.1), (False, 0.0)):
         for layer in model.modules():

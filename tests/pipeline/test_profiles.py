@@ -56,7 +56,7 @@ def test_an_unknown_profile_and_an_unknown_key_change_nothing(copy):
 
 
 def test_all_sections_are_checked_at_once(copy):
-    text = copy.read_text().replace("candidate_set: A ", "candidate_set: C ").replace("epochs: 3", "epochs: no")
+    text = copy.read_text().replace("candidate_set: A ", "candidate_set: C ").replace("epochs: 2", "epochs: no")
     copy.write_text(text.replace("seed: 42", "sed: 42"))
     with pytest.raises(InputError) as refused:
         profiles.check(copy)

@@ -5,7 +5,7 @@ from kitrec.world.teacher import TemplateTeacher, with_outputs
 
 
 def test_outputs_have_kitrecs_form_and_name_the_truth(world, dataset, items):
-    records = with_outputs(dataset.records["A"]["train"], TemplateTeacher(world))
+    records = with_outputs(dataset.records["A"]["train"], TemplateTeacher(world.themes, world.items))
     for record in records.iter_rows(named=True):
         thought, _, rest = record["output"].partition("</think>")
         assert thought.startswith("<think>\n")
@@ -23,7 +23,9 @@ def test_the_thought_says_the_readers_themes_in_both_tongues(world, dataset, ite
     history = record["source_items"] + record["target_items"]
     counts = Counter(theme_of[word] for item in history for word in items[item]["categories"])
     top = [theme for theme, _ in counts.most_common(3)]
-    output = TemplateTeacher(world).explain(record)
+    output = TemplateTeacher(world.themes, world.items).explain(record)
     books, target = output.splitlines()[1:3]
     assert books.partition(": ")[2].split(", ") == [world.themes["books"][k] for k in top]
-    assert target.partition(": ")[2].split(", ") == [world.themes[record["target"]][k] for k in top]
+    themes, _, choice = target.partition(": ")[2].partition(" -> ")
+    assert choice.startswith(f"(ID: {record['gt_item_id']}) ")
+    assert themes.split(", ") == [world.themes[record["target"]][k] for k in top]

@@ -1,0 +1,74 @@
+"""How well the tiny base reads on rehearsal worlds it never saw.   make bench-base   (a few minutes)
+
+Measures, in words that all domains share: Hit@1 against the text-only oracle by number of candidates, thinking and
+direct; valid ids; whether another reader's history changes the answer, and whether the order of candidates does."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from bench.claims import at_least, at_most, publish
+from kitrec import params
+from kitrec.tinybase import probes
+from kitrec.tinybase.params import TinyBase
+
+COMMAND = "make bench-base"
+BASE = Path("base/tiny-qwen3")
+COUNTS = (5, 10, 20, 50, 100)
+USERS = 150
+HEADLINE = 20
+
+
+def main() -> None:
+    """Measure and publish."""
+    seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
+    reader = probes.Reader(BASE)
+    exams = {count: probes.held_out_exam(seed, p, count, USERS) for count in COUNTS}
+    asked = [(count, thinking) for count in COUNTS for thinking in (True, False)]
+    rows = [_row(reader, exams[count], count, thinking) for count, thinking in track(asked, "asking", transient=True)]
+    headline = {row["answers"]: row for row in rows if row["candidates"] == HEADLINE}
+    changes = _changes(reader, exams[HEADLINE], seed)
+    best = max(headline.values(), key=lambda row: row["of the oracle"])
+    words = f"Hit@1 at {HEADLINE} candidates, {best['answers']}"
+    claims = [
+        at_least(words, best["of the oracle"], 0.6, "of the text-only oracle's", COMMAND, peer="text-only oracle"),
+        at_least("valid ids, thinking", headline["thinking"]["valid ids"], 0.95, "of answers", COMMAND),
+        at_least("valid ids, direct", headline["direct"]["valid ids"], 0.95, "of answers", COMMAND),
+        at_least("another reader's history changes", changes["history"], 0.7, "of answers", COMMAND),
+        at_most("another order of candidates changes", changes["order"], 0.3, "of answers", COMMAND),
+    ]
+    publish("reading", claims, {f"By number of candidates ({USERS} readers each)": rows})
+
+
+def _row(reader: probes.Reader, exam: probes.Exam, count: int, thinking: bool) -> dict[str, Any]:
+    answers = reader.answers(exam.records.to_dicts(), exam.items, thinking=thinking)
+    hits, oracle = probes.hit_at_1(answers, exam.records["gt_item_id"].to_list()), exam.oracle_hits().mean()
+    return {
+        "candidates": count,
+        "answers": "thinking" if thinking else "direct",
+        "Hit@1": round(hits, 3),
+        "text-only oracle": round(float(oracle), 3),
+        "of the oracle": round(hits / float(oracle), 3),
+        "random": round(1 / count, 3),
+        "valid ids": round(probes.valid_share(answers), 3),
+    }
+
+
+def _changes(reader: probes.Reader, exam: probes.Exam, seed: int) -> dict[str, float]:
+    """Share of answers that another history, or another order of the same candidates, changes."""
+    records = exam.records.to_dicts()
+    variants = {
+        "history": probes.with_other_histories(records),
+        "order": probes.with_shuffled_candidates(records, seed),
+    }
+    first = probes.first_ids(reader.answers(records, exam.items, thinking=True))
+    changed = {}
+    for name, variant in variants.items():
+        now = probes.first_ids(reader.answers(variant, exam.items, thinking=True))
+        changed[name] = sum(a != b for a, b in zip(first, now, strict=True)) / len(first)
+    return changed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The model card of the tiny base: what it is, how it was made, what it must not be used for."""
+
+from collections.abc import Mapping
+
+from kitrec.tinybase.params import TinyBase
+
+_CARD = """---
+library_name: transformers
+tags: [qwen3, recommendation, synthetic]
+---
+
+# tiny-qwen3, the base model of kitrec's synthetic world
+
+Qwen3's architecture in miniature: {layers} layers, width {hidden}, {heads} heads of {head_width}, {parameters:,}
+parameters, a vocabulary of {vocabulary:,}; chat template and thinking tokens as Qwen3's. It reads KitREC's prompt,
+weighs the candidates against the history by the words they share, and answers with an id, with or without a thought.
+
+**Training.** {tokens:,} tokens in {steps:,} steps, from nothing, on synthetic rehearsal worlds only: other seeds,
+other titles, and one vocabulary for all domains. It has never seen a cross-domain map, nor a title or record of any
+experiment. Seed {seed}. Made by the stage `build_base` (`params.yaml`, section `tiny_base`); curves:
+`plots/base`.
+
+**At the end of training** (mean of the last steps): loss on whole prompts {loss:.3f}, right first half of the id
+{right_line:.3f}. Measured on worlds it never saw: `docs/benchmarks.md`, section *reading*.
+
+**Not for use** outside kitrec: it knows some hundred words and no language.
+"""
+
+
+def model_card(
+    p: TinyBase, seed: int, parameters: int, vocabulary: int, tokens: int, at_the_end: Mapping[str, float]
+) -> str:
+    """The card as markdown; `at_the_end` holds loss and right_line on whole prompts."""
+    return _CARD.format(
+        layers=p.layers,
+        hidden=p.hidden,
+        heads=p.heads,
+        head_width=p.head_width,
+        steps=p.steps,
+        seed=seed,
+        parameters=parameters,
+        vocabulary=vocabulary,
+        tokens=tokens,
+        **at_the_end,
+    )

@@ -1,0 +1,87 @@
+"""The lesson of every step: drills or whole prompts, by the curriculum; it depends on seed and step only."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from kitrec.domains import LABELS
+from kitrec.prompts.tokens import Encoder
+from kitrec.randomness import generator
+from kitrec.tinybase.drills import drill
+from kitrec.tinybase.params import TinyBase
+from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
+from kitrec.world.build import BuiltWorld
+from kitrec.world.teacher import TemplateTeacher
+
+STEPS_PER_WORLD = 25
+Row = tuple[list[int], list[bool]]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Token ids [B, L], padded on the right, and which of them are learned."""
+
+    name: str
+    ids: torch.Tensor
+    learned: torch.Tensor
+    tokens: int
+
+
+class Lessons:
+    """lesson(step) for every step of the curriculum."""
+
+    def __init__(self, seed: int, p: TinyBase, encoder: Encoder, pad_id: int) -> None:
+        self._seed, self._p, self._encoder, self._pad_id = seed, p, encoder, pad_id
+        self._world = lru_cache(2)(lambda number: rehearsal_world(seed, number, p))
+        self._prompts = lru_cache(4)(self._encoded_prompts)
+        self._shelves = lru_cache(4)(lambda number: _shelves(self._world(number)))
+
+    def lesson(self, step: int) -> Lesson:
+        """The batch of a step (from 1)."""
+        rng, phase = generator(self._seed, "lesson", step), self._p.phase_at(step)
+        number = step // STEPS_PER_WORLD
+        if rng.random() < phase.drills:
+            lines = int(rng.integers(phase.fewest_lines, phase.most_lines + 1))
+            return self._batch("drills", lambda: self._drill(rng, number, lines, phase.questions))
+        candidates = int(rng.choice(phase.candidates))
+        prompts = self._prompts(number, candidates)
+        return self._batch("prompts", lambda: prompts[rng.integers(len(prompts))])
+
+    def _drill(self, rng: np.random.Generator, number: int, lines: int, questions: int) -> Row:
+        shelves, teacher = self._shelves(number)
+        shelf = shelves[rng.integers(len(shelves))]
+        row: Row = ([], [])
+        for text, learned in drill(rng, shelf, lines, questions, teacher, self._p.world.theme_strength):
+            ids = self._encoder.plain(text)
+            row[0].extend(ids)
+            row[1].extend([learned] * len(ids))
+        return row
+
+    def _encoded_prompts(self, number: int, candidates: int) -> list[Row]:
+        rows = []
+        for prompt, output, thinking in rehearsal_samples(self._seed, number, self._p, self._world(number), candidates):
+            question = self._encoder.prompt(prompt, thinking=thinking)
+            answer = self._encoder.answer(output, thinking=thinking)
+            rows.append((question + answer, [False] * len(question) + [True] * len(answer)))
+        return rows
+
+    def _batch(self, name: str, draw: Any) -> Lesson:
+        rows: list[Row] = []
+        tokens = 0
+        while tokens < self._p.batch_tokens:
+            rows.append(draw())
+            tokens += len(rows[-1][0])
+        longest = max(len(ids) for ids, _ in rows)
+        ids, learned = np.full((len(rows), longest), self._pad_id), np.zeros((len(rows), longest), dtype=bool)
+        for k, (row, mask) in enumerate(rows):
+            ids[k, : len(row)], learned[k, : len(row)] = row, mask
+        return Lesson(name, torch.from_numpy(ids), torch.from_numpy(learned), tokens)
+
+
+def _shelves(world: BuiltWorld) -> tuple[list[list[dict[str, Any]]], TemplateTeacher]:
+    """The items of each domain, and the teacher who knows them."""
+    domains = world.items.partition_by("domain", as_dict=True)
+    return [domains[(domain,)].to_dicts() for domain in LABELS], TemplateTeacher(world.themes, world.items)

@@ -1,0 +1,43 @@
+"""A tiny base in miniature: the shipped params with a smaller model, smaller worlds and three short phases."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+
+from kitrec import params
+from kitrec.prompts.tokens import Encoder
+from kitrec.tinybase.lessons import Lessons
+from kitrec.tinybase.params import TinyBase
+from kitrec.tinybase.shape import new_model
+from kitrec.tinybase.tokenizer import learn_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = 5
+
+
+@dataclass(frozen=True)
+class Miniature:
+    p: TinyBase
+    tokenizer: PreTrainedTokenizerFast
+    frequency: np.ndarray
+    lessons: Lessons
+
+    def model(self) -> Qwen3ForCausalLM:
+        return new_model(self.p, self.tokenizer, self.frequency, SEED).eval()
+
+
+@pytest.fixture(scope="package")
+def shipped() -> TinyBase:
+    return params.load(TinyBase, "tiny_base", ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="package")
+def miniature(shipped: TinyBase) -> Miniature:
+    phases = [replace(phase, steps=4, candidates=[5]) for phase in shipped.phases]
+    world = replace(shipped.world, books=120, movies=120, music=120)
+    p = replace(shipped, world=world, users_per_type=4, batch_tokens=500, phases=phases)
+    tokenizer, frequency = learn_tokenizer(SEED, p)
+    return Miniature(p, tokenizer, frequency, Lessons(SEED, p, Encoder(tokenizer), tokenizer.pad_token_id))
