@@ -16,7 +16,7 @@ from kitrec.tinybase.params import TinyBase
 COMMAND = "make bench-base"
 BASE = Path("base/tiny-qwen3")
 COUNTS = (5, 10, 20, 50, 100)
-USERS = 150
+USERS = 100
 HEADLINE = 20
 
 
