@@ -42,8 +42,8 @@ def write_json(value: Any, path: Path) -> None:
 
 
 def append_json(value: Any, stream: TextIO) -> None:
-    """One line of JSON, on the disk before the next begins."""
-    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """One line of strict JSON, handed to the system before the next begins."""
+    stream.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
     stream.flush()
 
 

@@ -4,6 +4,7 @@ frozen: the repository ships its result. `dvc unfreeze build_base && dvc repro b
 
 from pathlib import Path
 
+import polars as pl
 import torch
 from rich.progress import Progress
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
@@ -38,27 +39,32 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             def report(done: Progressed) -> None:
                 files.append_json(done.__dict__, log)
                 progress.update(
-                    task, completed=done.step, description=f"loss {done.loss:.2f}, line {done.right_line:.2f}"
+                    task,
+                    completed=done.step,
+                    description=f"loss {done.loss:.2f}, first symbols {done.right_symbol:.2f}",
                 )
 
             pretrain(model, lessons.lesson, p.steps, p.learning_rate, names, run.work, report)
-        _save(model, tokenizer, run.work / "curve.jsonl", draft)
+        steps = curve.steps_of(run.work / "curve.jsonl")
+        sizes = model.num_parameters(), len(tokenizer), steps["tokens"][-1]
+        _save(model, tokenizer, model_card(p, seed, *sizes, curve.at_the_end(steps)), draft)
+        _write_curves(curve.points(steps))
 
 
-def _save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, log: Path, folder: Path) -> None:
-    """Weights, tokenizer and model card into the folder; the curve among the plots."""
-    steps = curve.steps_of(log)
-    parameters = model.num_parameters()
+def _save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, card: str, folder: Path) -> None:
+    """Weights, tokenizer and model card."""
     model.bfloat16().save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
-    seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
-    card = model_card(p, seed, parameters, len(tokenizer), steps["tokens"][-1], curve.at_the_end(steps))
     (folder / "README.md").write_text(card, encoding="utf-8")
-    with files.whole(CURVES) as curves:
-        curves.mkdir()
-        for (lesson,), points in curve.points(steps).partition_by("lesson", as_dict=True, include_key=False).items():
-            (curves / lesson).mkdir()
-            points.write_csv(curves / lesson / "curve.csv")
+
+
+def _write_curves(points: pl.DataFrame) -> None:
+    """One curve for each kind of lesson."""
+    with files.whole(CURVES) as folder:
+        folder.mkdir()
+        for (lesson,), own in points.partition_by("lesson", as_dict=True, include_key=False).items():
+            (folder / lesson).mkdir()
+            own.write_csv(folder / lesson / "curve.csv")
 
 
 if __name__ == "__main__":

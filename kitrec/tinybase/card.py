@@ -20,8 +20,9 @@ other titles, and one vocabulary for all domains. It has never seen a cross-doma
 experiment. Seed {seed}. Made by the stage `build_base` (`params.yaml`, section `tiny_base`); curves:
 `plots/base`.
 
-**At the end of training** (mean of the last steps): loss on whole prompts {loss:.3f}, right first half of the id
-{right_line:.3f}. Measured on worlds it never saw: `docs/benchmarks.md`, section *reading*.
+**At the end of training** (mean of the last steps): loss on whole prompts {loss:.3f}, right first symbols of ids
+(copies within the answer included) {right_symbol:.3f}. Measured on worlds it never saw: `docs/benchmarks.md`, section
+*reading*.
 
 **Not for use** outside kitrec: it knows some hundred words and no language.
 """
@@ -30,7 +31,7 @@ experiment. Seed {seed}. Made by the stage `build_base` (`params.yaml`, section 
 def model_card(
     p: TinyBase, seed: int, parameters: int, vocabulary: int, tokens: int, at_the_end: Mapping[str, float]
 ) -> str:
-    """The card as markdown; `at_the_end` holds loss and right_line on whole prompts."""
+    """The card as markdown; `at_the_end` holds loss and right_symbol on whole prompts."""
     return _CARD.format(
         layers=p.layers,
         hidden=p.hidden,

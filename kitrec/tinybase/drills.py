@@ -29,7 +29,7 @@ class Desk:
         self.shown: list[Item] = []
         while not any(item["categories"] for item in self.shown):
             self.shown = [shelf[k] for k in rng.choice(len(shelf), lines, replace=False)]
-        self.label = LABELS[str(rng.choice(TARGETS))]
+        self.target = str(rng.choice(TARGETS))
         self.words = sorted({word for item in shelf for word in item["categories"]})
 
     def any_line(self) -> Item:
@@ -94,7 +94,7 @@ def _by_themes_and_a_stranger(desk: Desk) -> tuple[str, str]:
 
 def _by_words(desk: Desk, words: list[str]) -> tuple[str, str]:
     asked = desk.rng.permutation(words).tolist()
-    return f"{desk.label} themes: {', '.join(asked)}", desk.teacher.choice(desk.best(asked)) + "\n"
+    return f"{LABELS[desk.target]} themes: {', '.join(asked)}", desk.teacher.choice(desk.best(asked)) + "\n"
 
 
 def _by_reader(desk: Desk) -> tuple[str, str]:
@@ -104,7 +104,7 @@ def _by_reader(desk: Desk) -> tuple[str, str]:
     chosen = desk.fitting(favourites, desk.shown, 1)[0]
     record: dict[str, Any] = {
         "gt_item_id": chosen["item_id"],
-        "target": next(domain for domain, label in LABELS.items() if label == desk.label),
+        "target": desk.target,
         "source_items": [item["item_id"] for item in read],
         "target_items": [],
     }

@@ -1,5 +1,6 @@
 """The lesson of every step: drills or whole prompts, by the curriculum; it depends on seed and step only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -68,7 +69,7 @@ class Lessons:
             rows.append((question + answer, [False] * len(question) + [True] * len(answer)))
         return rows
 
-    def _batch(self, name: str, draw: Any) -> Lesson:
+    def _batch(self, name: str, draw: Callable[[], Row]) -> Lesson:
         rows: list[Row] = []
         tokens = 0
         while tokens < self._p.batch_tokens:

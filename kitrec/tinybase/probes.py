@@ -14,16 +14,14 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kitrec.answers.parser import Written, parse
-from kitrec.prep.dataset import build_dataset
-from kitrec.prep.params import Candidates, Users
 from kitrec.prompts.template import Item, Style, segments
 from kitrec.prompts.tokens import Encoder
-from kitrec.randomness import derived_seed, generator
+from kitrec.randomness import generator
 from kitrec.tinybase.params import TinyBase
-from kitrec.tinybase.rehearsal import rehearsal_world
+from kitrec.tinybase.rehearsal import rehearsal_records, rehearsal_world
 from kitrec.world.oracle import text_oracle_scores
 
-HELD_OUT = 1_000_000  # numbers of rehearsal worlds from here on are never trained on
+HELD_OUT = 1_000_000  # the number of a rehearsal world that no training reaches
 NEW_TOKENS = {True: 96, False: 12}  # enough to reach the id: after the thought, or at once
 ROWS = 16
 
@@ -47,14 +45,11 @@ class Exam:
         return np.array(hits)
 
 
-def held_out_exam(seed: int, p: TinyBase, candidates: int, users: int, number: int = HELD_OUT) -> Exam:
-    """About `users` records with random lists of `candidates` items, all user types alike."""
-    own_seed, world = derived_seed(seed, "exam", number), rehearsal_world(seed, number, p)
-    roles = Users(train=p.users_per_type - 1, preference=0, test=1, development_share=0.05)
-    lists = Candidates(count=candidates, same_category=0, neighbours=0, popularity_matched=0)
-    dataset = build_dataset(own_seed, roles, lists, world.items, world.interactions, ("B",))
-    records = dataset.records["B"]["train"]
-    chosen = generator(seed, "exam users", number).permutation(records.height)[:users]
+def held_out_exam(seed: int, p: TinyBase, candidates: int, users: int) -> Exam:
+    """`users` records of a held-out world (or all it has), with random lists of `candidates` items."""
+    world = rehearsal_world(seed, HELD_OUT, p)
+    records = rehearsal_records(seed, HELD_OUT, p, world, candidates)
+    chosen = generator(seed, "exam users").permutation(records.height)[:users]
     records = records[np.sort(chosen).tolist()]
     items = {row["item_id"]: row for row in world.items.iter_rows(named=True)}
     return Exam(records, items, text_oracle_scores(p.world, records, world.items, world.item_truth))

@@ -5,6 +5,8 @@ KitREC's format, and can know nothing of a cross-domain map. Titles are disjoint
 
 from collections.abc import Iterator
 
+import polars as pl
+
 from kitrec.prep.dataset import build_dataset
 from kitrec.prep.params import Candidates, Users
 from kitrec.prompts.template import Style, segments
@@ -21,14 +23,20 @@ def rehearsal_world(seed: int, number: int, p: TinyBase) -> BuiltWorld:
     return build_world(_own_seed(seed, number), p.world, p.users_per_type, rehearsal=True)
 
 
-def rehearsal_samples(seed: int, number: int, p: TinyBase, world: BuiltWorld, candidates: int) -> Iterator[Sample]:
-    """(prompt, output, thinking) of every user of the world, with random lists of `candidates` items."""
+def rehearsal_records(seed: int, number: int, p: TinyBase, world: BuiltWorld, candidates: int) -> pl.DataFrame:
+    """The records of the world's users, with random lists of `candidates` items."""
     users = Users(train=p.users_per_type - 1, preference=0, test=1, development_share=0.05)
     lists = Candidates(count=candidates, same_category=0, neighbours=0, popularity_matched=0)
     built = build_dataset(_own_seed(seed, number), users, lists, world.items, world.interactions, ("B",))
+    return built.records["B"]["train"]
+
+
+def rehearsal_samples(seed: int, number: int, p: TinyBase, world: BuiltWorld, candidates: int) -> Iterator[Sample]:
+    """(prompt, output, thinking) of every such record, thinking and direct in turn."""
+    records = rehearsal_records(seed, number, p, world, candidates)
     items = {row["item_id"]: row for row in world.items.iter_rows(named=True)}
     teacher = TemplateTeacher(world.themes, world.items)
-    for k, record in enumerate(built.records["B"]["train"].iter_rows(named=True)):
+    for k, record in enumerate(records.iter_rows(named=True)):
         thinking = k % 2 == 0
         style = Style(thinking=thinking, answer_items=1, summaries=True)
         yield segments(record, items, style).text(), teacher.explain(record), thinking
