@@ -1,16 +1,20 @@
 """How well the tiny base reads on rehearsal worlds it never saw.   make bench-base   (a few minutes)
 
 Measures, in words that all domains share: Hit@1 against the text-only oracle by number of candidates, thinking and
-direct; valid ids; whether another reader's history changes the answer, and whether the order of candidates does."""
+direct; valid ids; whether another reader's history changes the answer, whether the order of candidates does, and where
+the choosing heads look. Draws docs/figures/reading_*.png."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.progress import track
 
+from bench import figures
 from bench.claims import Claim, at_least, at_most, publish
 from kitrec import params
 from kitrec.tinybase import probes
+from kitrec.tinybase.looking import attention_to_lines
 from kitrec.tinybase.params import TinyBase
 
 COMMAND = "make bench-base"
@@ -18,6 +22,7 @@ BASE = Path("base/tiny-qwen3")
 COUNTS = (5, 10, 20, 50, 100)
 USERS = 100
 HEADLINE = 20
+SHOWN = 24  # readers in the picture of attention
 
 
 def main() -> None:
@@ -29,6 +34,8 @@ def main() -> None:
     rows = [_row(reader, exams[count], count, thinking) for count, thinking in track(asked, "asking", transient=True)]
     headline = {row["answers"]: row for row in rows if row["candidates"] == HEADLINE}
     changes = _changes(reader, exams[HEADLINE], seed)
+    figures.by_candidates(rows)
+    looked = _draw_attention(exams[HEADLINE])
     claims = [
         *(_reads(f"Hit@1 at {HEADLINE} candidates, {way}", row["of the oracle"]) for way, row in headline.items()),
         *(
@@ -36,6 +43,7 @@ def main() -> None:
             for way, row in headline.items()
         ),
         at_least("another reader's history changes", changes["history"], 0.7, "of answers", COMMAND),
+        at_least("attention on the best candidate's line, thinking", looked, 0.5, "of the choosing heads'", COMMAND),
         at_most("another order of candidates changes", changes["order"], 0.3, "of answers", COMMAND),
     ]
     publish("reading", claims, {f"By number of candidates ({USERS} readers each)": rows})
@@ -57,6 +65,16 @@ def _row(reader: probes.Reader, exam: probes.Exam, count: int, thinking: bool) -
         "random": round(1 / count, 3),
         "valid ids": round(probes.valid_share(answers), 3),
     }
+
+
+def _draw_attention(exam: probes.Exam) -> float:
+    """Draw where the base looks when it chooses; the mean share on the oracle's line, where that is one line."""
+    records = exam.records.to_dicts()
+    shares = attention_to_lines(BASE, records, exam.items)
+    truths = [record["candidate_ids"].index(record["gt_item_id"]) for record in records]
+    figures.attention([row.tolist() for row in shares[:SHOWN]], truths[:SHOWN])
+    clear = [k for k, scores in enumerate(exam.oracle) if np.isclose(scores, max(scores)).sum() == 1]
+    return float(np.mean([shares[k][int(np.argmax(exam.oracle[k]))] for k in clear]))
 
 
 def _changes(reader: probes.Reader, exam: probes.Exam, seed: int) -> dict[str, float]:

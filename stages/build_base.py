@@ -5,7 +5,6 @@ frozen: the repository ships its result. `dvc unfreeze build_base && dvc repro b
 from pathlib import Path
 
 import polars as pl
-import torch
 from rich.progress import Progress
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
@@ -17,8 +16,7 @@ from kitrec.tinybase.lessons import Lessons
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.pretrain import Progressed, pretrain
 from kitrec.tinybase.shape import new_model
-from kitrec.tinybase.tokenizer import learn_tokenizer
-from kitrec.world.ids import COMMON_SYMBOLS, symbols
+from kitrec.tinybase.tokenizer import choice_opener, learn_tokenizer
 from stages import entry
 
 BASE = Path("base/tiny-qwen3")
@@ -29,22 +27,18 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Train tokenizer and model on rehearsal worlds and save them as a base any stage can load."""
     seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
     with entry.running("build_base", None, reads=[], params=[seed, p]) as run, files.whole(BASE) as draft:
-        tokenizer, frequency = learn_tokenizer(seed, p)
-        model = new_model(p, tokenizer, frequency, seed)
-        names = torch.tensor(tokenizer.convert_tokens_to_ids(symbols(COMMON_SYMBOLS)))
+        tokenizer = learn_tokenizer(seed, p)
+        model = new_model(p, tokenizer, seed)
         lessons = Lessons(seed, p, Encoder(tokenizer), tokenizer.pad_token_id)
         with Progress(disable=quiet) as progress, (run.work / "curve.jsonl").open("a") as log:
             task = progress.add_task("pre-training", total=p.steps)
 
             def report(done: Progressed) -> None:
                 files.append_json(done.__dict__, log)
-                progress.update(
-                    task,
-                    completed=done.step,
-                    description=f"loss {done.loss:.2f}, first symbols {done.right_symbol:.2f}",
-                )
+                progress.update(task, completed=done.step, description=f"{done.lesson}, loss {done.loss:.2f}")
 
-            pretrain(model, lessons.lesson, p.steps, p.learning_rate, names, run.work, report)
+            opener = choice_opener(tokenizer)
+            pretrain(model, lessons.lesson, p.steps, p.learning_rate, opener, run.work, report)
         steps = curve.steps_of(run.work / "curve.jsonl")
         sizes = model.num_parameters(), len(tokenizer), steps["tokens"][-1]
         _save(model, tokenizer, model_card(p, seed, *sizes, curve.at_the_end(steps)), draft)
@@ -64,7 +58,8 @@ def _write_curves(points: pl.DataFrame) -> None:
         folder.mkdir()
         for (lesson,), own in points.partition_by("lesson", as_dict=True, include_key=False).items():
             (folder / lesson).mkdir()
-            own.write_csv(folder / lesson / "curve.csv")
+            measured = [name for name in own.columns if own[name].null_count() < own.height]
+            own.select(measured).write_csv(folder / lesson / "curve.csv")
 
 
 if __name__ == "__main__":

@@ -28,5 +28,5 @@ RECORDS = Table(
         "candidate_hash": pl.String,
     },
     key=("record_id",),
-    nullable=frozenset({"output"}),
+    nullable=frozenset({"output", "gt_rating", "gt_time"}),  # finished prompts do not tell when
 )

@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
+from kitrec.errors import InputError
 from kitrec.llm.pinned_base import PinnedBase
 
 FAST_CPU_PATH = "support_avx512bf16_for_cpu"
+NF4_BLOCK = 64  # weights that share a scale
 
 
 def load_tokenizer(base: PinnedBase) -> Any:
@@ -19,6 +21,8 @@ def load_tokenizer(base: PinnedBase) -> Any:
 def load_quantised(base: PinnedBase) -> Any:
     """The base in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314, section 3)."""
     transformers.logging.disable_progress_bar()
+    if not torch.cuda.is_available():
+        _check_width(base)
     model = AutoModelForCausalLM.from_pretrained(
         base.path,
         revision=base.revision,
@@ -33,6 +37,17 @@ def load_quantised(base: PinnedBase) -> Any:
             # An evaluation would repack the weights on such CPUs and make all later gradients wrong, silently.
             setattr(module, FAST_CPU_PATH, False)
     return model
+
+
+def _check_width(base: PinnedBase) -> None:
+    """bitsandbytes 0.50's CPU kernels mix up rows that are not whole blocks: weights come back wrong, silently."""
+    config = AutoConfig.from_pretrained(base.path, revision=base.revision, trust_remote_code=False)
+    for name in ("hidden_size", "intermediate_size"):
+        if getattr(config, name, 0) % NF4_BLOCK:
+            raise InputError(
+                f"{base.path}: {name} is {getattr(config, name)}; on a CPU, NF4 needs a multiple of {NF4_BLOCK}. "
+                "Choose another base, or train on a GPU"
+            )
 
 
 def _nf4() -> BitsAndBytesConfig:

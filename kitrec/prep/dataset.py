@@ -7,7 +7,7 @@ import polars as pl
 from kitrec.contracts.seen import SEEN
 from kitrec.domains import MODELS, SOURCE, TARGETS, USER_TYPES
 from kitrec.prep.params import Candidates, Users
-from kitrec.prep.records import Case, build_pools, build_records, hold_out
+from kitrec.prep.records import Case, build_pools, build_records, hold_out, past_of
 from kitrec.prep.users import classify, sample_roles, split_training
 
 ROLES = ("train", "development", "preference", "test")
@@ -15,10 +15,12 @@ ROLES = ("train", "development", "preference", "test")
 
 @dataclass(frozen=True)
 class Dataset:
-    """role -> the users' cases, the records of each set, and the interactions that ID models may learn from."""
+    """The records of each set by role, the interactions that ID models may learn from by role, and the (user, item)
+    pairs of training and development users before their held-out items, which all mining is confined to."""
 
     records: dict[str, dict[str, pl.DataFrame]]
     interactions: dict[str, pl.DataFrame]
+    training_past: pl.DataFrame
 
 
 def build_dataset(
@@ -34,10 +36,12 @@ def build_dataset(
     split = split_training(seed, {kind: groups["train"] for kind, groups in roles.items()}, users.development_share)
     members = {kind: {**roles[kind], **split[kind]} for kind in roles}
     cases = {role: _cases(interactions, members, role) for role in ROLES}
-    pools = build_pools(items, [*cases["train"], *cases["development"]])
+    training_past = past_of([*cases["train"], *cases["development"]])
+    pools = build_pools(items, training_past)
     return Dataset(
         {which: {r: build_records(seed, candidates, pools, items, cases[r], which) for r in ROLES} for which in sets},
         {role: seen_interactions(interactions, cases[role]) for role in ROLES},
+        training_past,
     )
 
 

@@ -52,9 +52,8 @@ def past_of(cases: list[Case]) -> pl.DataFrame:
     )
 
 
-def build_pools(items: pl.DataFrame, training_cases: list[Case]) -> dict[str, Pool]:
+def build_pools(items: pl.DataFrame, past: pl.DataFrame) -> dict[str, Pool]:
     """One candidate pool per target, mined in the training users' past alone."""
-    past = past_of(training_cases)
     return {target: build_pool(items, target, past) for target in dict.fromkeys(k.target for k in USER_TYPES.values())}
 
 

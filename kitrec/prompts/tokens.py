@@ -34,6 +34,7 @@ class Encoder:
         self._added = re.compile("|".join(map(re.escape, added)))
         self._skeletons = {thinking: self._skeleton(thinking=thinking) for thinking in (True, False)}
         self.end_of_turn = tokenizer.convert_tokens_to_ids("<|im_end|>")
+        self.think = tokenizer.convert_tokens_to_ids(THINK)
 
     def prompt(self, text: str, *, thinking: bool) -> list[int]:
         """A user turn and the start of the assistant's; without thinking the empty thought is already written."""
@@ -44,7 +45,7 @@ class Encoder:
         """The assistant's turn as it is learned: `<think>…</think>` (if thinking), the rest, end of turn."""
         thought, rest = split_thought(output)
         tokens = self._tokenizer.convert_tokens_to_ids
-        opened = [tokens(THINK), *self.plain(thought), tokens(END_THINK), *self.plain(rest)]
+        opened = [self.think, *self.plain(thought), tokens(END_THINK), *self.plain(rest)]
         return [*(opened if thinking else self.plain(rest.lstrip("\n"))), self.end_of_turn]
 
     def plain(self, text: str) -> list[int]:

@@ -16,11 +16,11 @@ def steps_of(log: Path) -> pl.DataFrame:
 def points(steps: pl.DataFrame) -> pl.DataFrame:
     """Means over some steps, for each kind of lesson."""
     grouped = steps.group_by((pl.col("step") - 1) // AVERAGED, "lesson", maintain_order=True)
-    means = grouped.agg(pl.col("tokens").last(), pl.col("loss", "right_symbol").mean().round(4))
-    return means.select("tokens", "lesson", "loss", "right_symbol")
+    means = grouped.agg(pl.col("tokens").last(), pl.col("loss", "right_choice").mean().round(4))
+    return means.select("tokens", "lesson", "loss", "right_choice")
 
 
 def at_the_end(steps: pl.DataFrame) -> dict[str, float]:
-    """Mean loss and share of right first symbols on whole prompts in the last steps."""
+    """Mean loss and share of right choices on whole prompts in the last steps."""
     late = steps.tail(LATEST).filter(pl.col("lesson") == "prompts")
-    return {name: float(late[name].mean() or 0.0) for name in ("loss", "right_symbol")}  # type: ignore[arg-type]
+    return {name: float(late[name].mean() or 0.0) for name in ("loss", "right_choice")}  # type: ignore[arg-type]

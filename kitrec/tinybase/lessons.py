@@ -1,17 +1,16 @@
 """The lesson of every step: drills or whole prompts, by the curriculum; it depends on seed and step only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 
 from kitrec.domains import LABELS
-from kitrec.prompts.tokens import Encoder
+from kitrec.prompts.tokens import THINK, Encoder
 from kitrec.randomness import generator
-from kitrec.tinybase.drills import drill
+from kitrec.tinybase.drills import Piece, Shelves, history_drill, list_drill
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
 from kitrec.world.build import BuiltWorld
@@ -43,20 +42,29 @@ class Lessons:
     def lesson(self, step: int) -> Lesson:
         """The batch of a step (from 1)."""
         rng, phase = generator(self._seed, "lesson", step), self._p.phase_at(step)
-        number = step // STEPS_PER_WORLD
-        if rng.random() < phase.drills:
+        number, kind = step // STEPS_PER_WORLD, rng.random()
+        if kind < phase.list_drills:
             lines = int(rng.integers(phase.fewest_lines, phase.most_lines + 1))
-            return self._batch("drills", lambda: self._drill(rng, number, lines, phase.questions))
+            return self._batch("lists", lambda: self._list_drill(rng, number, lines, phase.questions))
+        if kind < phase.list_drills + phase.history_drills:
+            return self._batch("histories", lambda: self._history_drill(rng, number))
         candidates = int(rng.choice(phase.candidates))
         prompts = self._prompts(number, candidates)
         return self._batch("prompts", lambda: prompts[rng.integers(len(prompts))])
 
-    def _drill(self, rng: np.random.Generator, number: int, lines: int, questions: int) -> Row:
+    def _list_drill(self, rng: np.random.Generator, number: int, lines: int, questions: int) -> Row:
         shelves, teacher = self._shelves(number)
-        shelf = shelves[rng.integers(len(shelves))]
+        shelf = shelves[str(rng.choice([*LABELS]))]
+        return self._encoded(list_drill(rng, shelf, lines, questions, teacher))
+
+    def _history_drill(self, rng: np.random.Generator, number: int) -> Row:
+        shelves, teacher = self._shelves(number)
+        return self._encoded(history_drill(rng, shelves, teacher, self._p.world.theme_strength))
+
+    def _encoded(self, pieces: Iterable[Piece]) -> Row:
         row: Row = ([], [])
-        for text, learned in drill(rng, shelf, lines, questions, teacher, self._p.world.theme_strength):
-            ids = self._encoder.plain(text)
+        for text, learned in pieces:
+            ids = [self._encoder.think] if text == THINK else self._encoder.plain(text)
             row[0].extend(ids)
             row[1].extend([learned] * len(ids))
         return row
@@ -82,7 +90,7 @@ class Lessons:
         return Lesson(name, torch.from_numpy(ids), torch.from_numpy(learned), tokens)
 
 
-def _shelves(world: BuiltWorld) -> tuple[list[list[dict[str, Any]]], TemplateTeacher]:
+def _shelves(world: BuiltWorld) -> tuple[Shelves, TemplateTeacher]:
     """The items of each domain, and the teacher who knows them."""
     domains = world.items.partition_by("domain", as_dict=True)
-    return [domains[(domain,)].to_dicts() for domain in LABELS], TemplateTeacher(world.themes, world.items)
+    return {domain: domains[(domain,)].to_dicts() for domain in LABELS}, TemplateTeacher(world.themes, world.items)

@@ -14,12 +14,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 @section
 class Phase:
-    """A part of the curriculum: `drills` is the share of drill batches, the others are whole prompts."""
+    """A part of the curriculum: the shares of batches that drill lists and histories; the others are whole prompts."""
 
     steps: Count
-    drills: Share
-    fewest_lines: Annotated[int, Field(ge=3)]
-    most_lines: Annotated[int, Field(ge=3)]
+    list_drills: Share
+    history_drills: Share
+    fewest_lines: Annotated[int, Field(ge=2)]
+    most_lines: Annotated[int, Field(ge=2)]
     questions: Count
     candidates: list[Annotated[int, Field(ge=2)]]
 
@@ -29,16 +30,16 @@ class Phase:
             self.fewest_lines <= self.most_lines,
             f"fewest_lines ({self.fewest_lines}) is above most_lines ({self.most_lines})",
         )
+        require(
+            self.list_drills + self.history_drills <= 1,
+            f"list_drills ({self.list_drills}) and history_drills ({self.history_drills}) are together above 1",
+        )
         require(bool(self.candidates), "candidates must name at least one list length")
         done()
 
 
 @section
 class TinyBase:
-    hidden: Count
-    layers: Annotated[int, Field(ge=3)]
-    heads: Annotated[int, Field(ge=1, le=4)]
-    head_width: Annotated[int, Field(ge=32)]
     intermediate: Count
     max_positions: Count
     world: World
@@ -49,7 +50,6 @@ class TinyBase:
 
     def __post_init__(self) -> None:
         require, done = rules()
-        require(self.head_width < self.hidden, f"head_width ({self.head_width}) must be below hidden ({self.hidden})")
         require(bool(self.phases), "phases must name at least one phase")
         done()
 

@@ -22,13 +22,13 @@ SAVE_EVERY = 100
 
 @dataclass(frozen=True)
 class Progressed:
-    """What one step shows: the loss, and how often the first symbol of an id was right, copies of an id included."""
+    """What one step shows: the loss, and how often a thought chose the right id (None where nothing is chosen)."""
 
     step: int
     lesson: str
     tokens: int
     loss: float
-    right_symbol: float
+    right_choice: float | None
 
 
 def pretrain(
@@ -36,11 +36,11 @@ def pretrain(
     lesson: Callable[[int], Lesson],
     steps: int,
     learning_rate: float,
-    symbols: torch.Tensor,
+    opener: int,
     work: Path,
     report: Callable[[Progressed], None],
 ) -> None:
-    """`steps` updates, from the last saved one on; `symbols` are the token ids that ids are made of."""
+    """`steps` updates, from the last saved one on; `opener` is the token behind which a thought chooses an id."""
     matrices = [weight for weight in model.parameters() if weight.dim() > 1]
     gains = [weight for weight in model.parameters() if weight.dim() == 1]
     optimizer = torch.optim.AdamW(
@@ -50,13 +50,13 @@ def pretrain(
     for step in range(_resume(model, optimizer, work) + 1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * _schedule(step, steps)
-        report(_update(model, optimizer, lesson(step), step, symbols))
+        report(_update(model, optimizer, lesson(step), step, opener))
         if step % SAVE_EVERY == 0:
             _save(model, optimizer, step, work)
 
 
 def _update(
-    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, lesson: Lesson, step: int, symbols: torch.Tensor
+    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, lesson: Lesson, step: int, opener: int
 ) -> Progressed:
     learned = lesson.learned[:, 1:]
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -68,9 +68,8 @@ def _update(
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    first = torch.isin(wanted, symbols) & ~torch.isin(before, symbols)
-    right = (logits.argmax(-1) == wanted)[first].float().mean().item()
-    return Progressed(step, lesson.name, lesson.tokens, loss.item(), right)
+    right = (logits.argmax(-1) == wanted)[before == opener].tolist()
+    return Progressed(step, lesson.name, lesson.tokens, loss.item(), sum(right) / len(right) if right else None)
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -3,13 +3,14 @@
 There a theme of the history is found among the candidates by its very word: the base learns to match and to answer in
 KitREC's format, and can know nothing of a cross-domain map. Titles are disjoint from those of all other worlds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import polars as pl
 
 from kitrec.prep.dataset import build_dataset
 from kitrec.prep.params import Candidates, Users
-from kitrec.prompts.template import Style, segments
+from kitrec.prompts.template import Item, Style, segments
 from kitrec.randomness import derived_seed
 from kitrec.tinybase.params import TinyBase
 from kitrec.world.build import BuiltWorld, build_world
@@ -32,14 +33,23 @@ def rehearsal_records(seed: int, number: int, p: TinyBase, world: BuiltWorld, ca
 
 
 def rehearsal_samples(seed: int, number: int, p: TinyBase, world: BuiltWorld, candidates: int) -> Iterator[Sample]:
-    """(prompt, output, thinking) of every such record, thinking and direct in turn."""
+    """(prompt, output, thinking) of every clear record, thinking and direct in turn."""
     records = rehearsal_records(seed, number, p, world, candidates)
     items = {row["item_id"]: row for row in world.items.iter_rows(named=True)}
     teacher = TemplateTeacher(world.themes, world.items)
-    for k, record in enumerate(records.iter_rows(named=True)):
+    clear = [record for record in records.iter_rows(named=True) if _is_clear(record, items, teacher)]
+    for k, record in enumerate(clear):
         thinking = k % 2 == 0
         style = Style(thinking=thinking, answer_items=1, summaries=True)
         yield segments(record, items, style).text(), teacher.explain(record), thinking
+
+
+def _is_clear(record: Mapping[str, Any], items: Mapping[str, Item], teacher: TemplateTeacher) -> bool:
+    """Whether no other candidate shares as many of the reader's themes as the truth: ties teach to mix answers."""
+    liked = {*teacher.liked(record)}
+    common = {item: len(liked & {*teacher.themes_of(items[item])}) for item in record["candidate_ids"]}
+    truth = common.pop(record["gt_item_id"])
+    return truth > max(common.values())
 
 
 def _own_seed(seed: int, number: int) -> int:

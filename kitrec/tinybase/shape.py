@@ -1,25 +1,22 @@
 """The tiny base: Qwen3's architecture, small. Deviations: the start of its weights (start.py), none in its form."""
 
-import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from kitrec.tinybase.params import TinyBase
-from kitrec.tinybase.start import give_structure
-
-ROPE_THETA = 1e6  # as Qwen3
+from kitrec.tinybase.start import HEAD_WIDTH, HEADS, LAYERS, ROPE_THETA, WIDTH, give_structure
 
 
-def new_model(p: TinyBase, tokenizer: PreTrainedTokenizerFast, frequency: np.ndarray, seed: int) -> Qwen3ForCausalLM:
-    """A freshly initialised tiny Qwen3 for the tokenizer; `frequency` is each token's share of the training text."""
+def new_model(p: TinyBase, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM:
+    """A freshly initialised tiny Qwen3 for the tokenizer."""
     torch.manual_seed(seed)
     config = Qwen3Config(
         vocab_size=-(-len(tokenizer) // 64) * 64,
-        hidden_size=p.hidden,
-        num_hidden_layers=p.layers,
-        num_attention_heads=p.heads,
-        num_key_value_heads=p.heads,
-        head_dim=p.head_width,
+        hidden_size=WIDTH,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        head_dim=HEAD_WIDTH,
         intermediate_size=p.intermediate,
         max_position_embeddings=p.max_positions,
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
@@ -29,5 +26,5 @@ def new_model(p: TinyBase, tokenizer: PreTrainedTokenizerFast, frequency: np.nda
         pad_token_id=tokenizer.pad_token_id,
     )
     model = Qwen3ForCausalLM(config)
-    give_structure(model, frequency, ROPE_THETA, seed)
+    give_structure(model, tokenizer, seed)
     return model

@@ -6,14 +6,12 @@ so that an item line is about a dozen tokens. Any text can be encoded: all 256 b
 import re
 from collections.abc import Iterable
 
-import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from kitrec.prompts.tokens import Encoder
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
-from kitrec.world.ids import COMMON_SYMBOLS, symbols
+from kitrec.world.ids import first_symbols, second_symbols
 from kitrec.world.words import ADJECTIVES, MOODS, NOUNS, THEME_WORDS
 
 _FURNITURE = [
@@ -39,14 +37,11 @@ CHAT_TEMPLATE = (
 )
 
 
-def learn_tokenizer(seed: int, p: TinyBase) -> tuple[PreTrainedTokenizerFast, np.ndarray]:
-    """The tokenizer that one rehearsal world's prompts and outputs teach, and each token's share of them."""
+def learn_tokenizer(seed: int, p: TinyBase) -> PreTrainedTokenizerFast:
+    """The tokenizer that one rehearsal world's prompts and outputs teach."""
     samples = rehearsal_samples(seed, 0, p, rehearsal_world(seed, 0, p), p.phases[-1].candidates[0])
-    texts = [prompt + output for prompt, output, _ in samples]
-    tokenizer = train_tokenizer(re.sub(r"\b[A-Z]{10}\b", "", text) for text in texts)  # symbols must never be glued
-    encoder = Encoder(tokenizer)
-    counts = np.bincount(np.concatenate([encoder.plain(text) for text in texts]), minlength=len(tokenizer))
-    return tokenizer, counts / counts.sum()
+    texts = (prompt + output for prompt, output, _ in samples)
+    return train_tokenizer(re.sub(r"\b[A-Z]{10}\b", "", text) for text in texts)  # symbols must never be glued
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -79,9 +74,26 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
 
 
+def choice_opener(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token behind which a thought writes the id it has chosen."""
+    (token,) = tokenizer(" (ID: ", add_special_tokens=False)["input_ids"]
+    return int(token)
+
+
+def words_of_kind() -> dict[str, list[str]]:
+    """The lexicon: every word that is one token, by what it is in a prompt."""
+    return {
+        "theme": [f" {word.capitalize()}" for word in THEME_WORDS],
+        "first": first_symbols(),
+        "second": second_symbols(),
+        "word": [*(f" {w.capitalize()}" for w in (*ADJECTIVES, *NOUNS)), *(f" {mood}" for mood in MOODS), " Unknown"],
+        "bare": [*(word.capitalize() for word in ADJECTIVES), "Unknown"],
+        "rating": [f" | Rating: {k / 10:.1f}" for k in range(10, 51)],
+    }
+
+
 def _lexicon() -> list[str]:
     """Every word often enough to become one token; symbols most often, so that their merges come before all others."""
-    ratings = [f" | Rating: {k / 10:.1f}" for k in range(10, 51)]
-    spaced = [f" {w.capitalize()}" for w in (*THEME_WORDS, *ADJECTIVES, *NOUNS)]
-    bare = [w.capitalize() for w in ADJECTIVES] + ["Unknown", " Unknown"]
-    return [*symbols(COMMON_SYMBOLS)] * 5000 + [*spaced, *bare, *(f" {m}" for m in MOODS), *ratings] * 200
+    kinds = words_of_kind()
+    ids = [*kinds.pop("first"), *kinds.pop("second")]
+    return ids * 1000 + [word for words in kinds.values() for word in words] * 200

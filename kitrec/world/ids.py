@@ -1,6 +1,7 @@
 """Item ids of ten letters: two symbols of five (`KAROS` + `MELIN`).
 
-The first 64 symbols are single tokens of the tiny base's tokenizer, so that an id is two tokens there."""
+The tiny base's tokenizer knows 1,024 first and 64 second symbols as single tokens, so that an id is two tokens there.
+First symbols are dealt out in rounds: two ids share one only where there are more ids than first symbols."""
 
 from itertools import product
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from kitrec.randomness import generator
 
-COMMON_SYMBOLS = 64
+FIRSTS, SECONDS = 1024, 64
 
 
 def symbols(count: int) -> list[str]:
@@ -18,8 +19,20 @@ def symbols(count: int) -> list[str]:
     return [every[i] for i in generator(0, "id symbols").permutation(len(every))[:count]]
 
 
+def first_symbols() -> list[str]:
+    """The symbols that ids begin with."""
+    return symbols(SECONDS + FIRSTS)[SECONDS:]
+
+
+def second_symbols() -> list[str]:
+    """The symbols that ids end with, in worlds of up to 65,536 items."""
+    return symbols(SECONDS)
+
+
 def draw_ids(rng: np.random.Generator, count: int) -> list[str]:
-    """`count` different ids: of common symbols while 64 x 64 pairs last, of more symbols beyond."""
-    alphabet = symbols(max(COMMON_SYMBOLS, int(np.ceil(np.sqrt(2 * count)))))
-    pairs = rng.choice(len(alphabet) ** 2, size=count, replace=False)
-    return [alphabet[p // len(alphabet)] + alphabet[p % len(alphabet)] for p in pairs.tolist()]
+    """`count` different ids; beyond 65,536 of them there are more second symbols."""
+    rounds = -(-count // FIRSTS)
+    firsts, seconds = first_symbols(), symbols(max(SECONDS, rounds))
+    first = np.concatenate([rng.permutation(FIRSTS) for _ in range(rounds)])[:count]
+    second = (rng.integers(len(seconds), size=FIRSTS)[first] + np.arange(count) // FIRSTS) % len(seconds)
+    return [firsts[a] + seconds[b] for a, b in zip(first.tolist(), second.tolist(), strict=True)]

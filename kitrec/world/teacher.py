@@ -30,11 +30,14 @@ class TemplateTeacher:
 
     def thought(self, record: Mapping[str, Any]) -> str:
         """The themes in both domains' words, and the candidate they lead to."""
-        target, liked = record["target"], self._liked(record)
+        return self.themes(record) + self.choice(self._items[record["gt_item_id"]])
+
+    def themes(self, record: Mapping[str, Any]) -> str:
+        """The themes in both domains' words."""
+        target, liked = record["target"], self.liked(record)
         there = ", ".join(self._words[SOURCE][k] for k in liked)
         here = ", ".join(self._words[target][k] for k in liked)
-        chosen = self.choice(self._items[record["gt_item_id"]])
-        return f"{LABELS[SOURCE]} themes: {there}\n{LABELS[target]} themes: {here}{chosen}"
+        return f"{LABELS[SOURCE]} themes: {there}\n{LABELS[target]} themes: {here}"
 
     def choice(self, item: Mapping[str, Any]) -> str:
         """A candidate as the thought names it, its id first."""
@@ -42,8 +45,8 @@ class TemplateTeacher:
 
     def answer(self, record: Mapping[str, Any]) -> str:
         """The fenced JSON object."""
-        truth, liked = self._items[record["gt_item_id"]], self._liked(record)
-        shared = [k for k in self._themes(truth) if k in liked]
+        truth, liked = self._items[record["gt_item_id"]], self.liked(record)
+        shared = [k for k in self.themes_of(truth) if k in liked]
         answer = {
             "rank": 1,
             "item_id": truth["item_id"],
@@ -53,13 +56,14 @@ class TemplateTeacher:
         }
         return f"```json\n{json.dumps(answer, ensure_ascii=False)}\n```"
 
-    def _themes(self, item: Mapping[str, Any]) -> list[int]:
+    def themes_of(self, item: Mapping[str, Any]) -> list[int]:
+        """The themes an item's text shows."""
         return [self._theme_of[word] for word in item["categories"]]
 
-    def _liked(self, record: Mapping[str, Any]) -> list[int]:
+    def liked(self, record: Mapping[str, Any]) -> list[int]:
         """The themes met most often in both histories, the oldest meeting first among equals."""
         history = [*record["source_items"], *record["target_items"]]
-        counts = Counter(theme for item in history for theme in self._themes(self._items[item]))
+        counts = Counter(theme for item in history for theme in self.themes_of(self._items[item]))
         return [theme for theme, _ in counts.most_common(THEMES_NAMED)]
 
     def _rationale(self, shared: list[int], target: str) -> str:

@@ -26,6 +26,9 @@ def test_code_deps_are_exactly_what_the_script_reaches(stage):
     assert sorted(declared) == sorted(reached), "run `python -m stages.dvcfile --write`"
 
 
+RESULTS = ("metrics/", "plots/", "data/scores", "data/preferences")  # for people, and for what they do next
+
+
 def params_read(script: str) -> set[str]:
     """The dotted names a stage's own files hand to params.load and params.value."""
     names = set()
@@ -86,7 +89,7 @@ def test_every_out_is_read_by_a_later_stage_or_is_a_result():
         for out in body["outs"]:
             path = plain(out if isinstance(out, str) else next(iter(out)))
             read = any(path.startswith(dep) or dep.startswith(path) for dep in deps)
-            assert read or path.startswith(("metrics/", "plots/", "data/scores")), f"{name}: nobody reads {path}"
+            assert read or path.startswith(RESULTS), f"{name}: nobody reads {path}"
 
 
 def plain(path: str) -> str:

@@ -11,9 +11,9 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors", "files", "params", "randomness", "tables", "domains", "contracts"},
-    {"world", "prep"},
+    {"world", "prep", "sources"},
     {"prompts"},
-    {"answers", "llm"},
+    {"audit", "answers", "llm"},
     {"tinybase"},
     {"profiles", "doctor", "cli"},
 ]

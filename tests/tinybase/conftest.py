@@ -1,9 +1,8 @@
-"""A tiny base in miniature: the shipped params with a smaller model, smaller worlds and three short phases."""
+"""A tiny base in miniature: the shipped params with smaller worlds, smaller batches and short phases."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
@@ -22,11 +21,10 @@ SEED = 5
 class Miniature:
     p: TinyBase
     tokenizer: PreTrainedTokenizerFast
-    frequency: np.ndarray
     lessons: Lessons
 
     def model(self) -> Qwen3ForCausalLM:
-        return new_model(self.p, self.tokenizer, self.frequency, SEED).eval()
+        return new_model(self.p, self.tokenizer, SEED).eval()
 
 
 @pytest.fixture(scope="package")
@@ -36,8 +34,8 @@ def shipped() -> TinyBase:
 
 @pytest.fixture(scope="package")
 def miniature(shipped: TinyBase) -> Miniature:
-    phases = [replace(phase, steps=4, candidates=[5]) for phase in shipped.phases]
+    phases = [replace(phase, steps=6, candidates=[5]) for phase in shipped.phases]
     world = replace(shipped.world, books=120, movies=120, music=120)
-    p = replace(shipped, world=world, users_per_type=4, batch_tokens=500, phases=phases)
-    tokenizer, frequency = learn_tokenizer(SEED, p)
-    return Miniature(p, tokenizer, frequency, Lessons(SEED, p, Encoder(tokenizer), tokenizer.pad_token_id))
+    p = replace(shipped, world=world, users_per_type=16, batch_tokens=500, phases=phases)
+    tokenizer = learn_tokenizer(SEED, p)
+    return Miniature(p, tokenizer, Lessons(SEED, p, Encoder(tokenizer), tokenizer.pad_token_id))

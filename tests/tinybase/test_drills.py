@@ -1,12 +1,13 @@
-"""The questions of drills have the answers that their own text gives."""
+"""The answers of drills follow from their own text."""
 
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from kitrec.domains import LABELS
-from kitrec.tinybase.drills import drill
+from kitrec.tinybase.drills import READ, history_drill, list_drill
 from kitrec.tinybase.rehearsal import rehearsal_world
 from kitrec.world.teacher import TemplateTeacher
 
@@ -14,12 +15,17 @@ LINE = re.compile(r"\(ID: ([A-Z]+)\) ([A-Z]\w+ [A-Z]\w+|Unknown)(?: \| (\w+), (\
 
 
 @pytest.fixture(scope="module")
-def drills(miniature):
+def taught(miniature):
     world = rehearsal_world(5, 1, miniature.p)
-    teacher = TemplateTeacher(world.themes, world.items)
-    shelf = world.items.filter(world.items["domain"] == "movies").to_dicts()
+    domains = world.items.partition_by("domain", as_dict=True)
+    return {domain: domains[(domain,)].to_dicts() for domain in LABELS}, TemplateTeacher(world.themes, world.items)
+
+
+@pytest.fixture(scope="module")
+def lists(taught):
+    shelves, teacher = taught
     rng = np.random.default_rng(0)
-    return [drill(rng, shelf, 8, 12, teacher, 5.0) for _ in range(60)]
+    return [list_drill(rng, shelves["movies"], 8, 12, teacher) for _ in range(60)]
 
 
 def listed(pieces):
@@ -27,46 +33,42 @@ def listed(pieces):
     return {item: (title, {a, b} - {""}) for item, title, a, b in LINE.findall(pieces[0][0])}
 
 
-def test_a_list_and_then_question_and_answer_in_turn(drills):
-    for pieces in drills:
+def test_a_list_and_then_themes_and_choice_in_turn(lists):
+    for pieces in lists:
         assert len(listed(pieces)) == 8
-        assert [learned for _, learned in pieces] == [False, *([False, True] * 12)]
+        assert [learned for _, learned in pieces] == [False, False, *([False, True] * 12)]
 
 
-def test_every_answer_copies_a_line_of_the_list(drills):
-    for pieces in drills:
+def test_every_choice_copies_a_line_of_the_list(lists):
+    for pieces in lists:
         lines = listed(pieces)
-        for answer, learned in pieces:
-            for item, title, a, b in LINE.findall(answer) if learned else []:
+        for choice, learned in pieces:
+            for item, title, a, b in LINE.findall(choice) if learned else []:
                 assert lines[item] == (title, {a, b} - {""})
 
 
-def test_titles_and_themes_lead_to_a_best_line(drills):
-    seen = set()
-    for pieces in drills:
+def test_three_themes_lead_to_a_line_with_the_most_of_them(lists):
+    shared = Counter()
+    for pieces in lists:
         lines = listed(pieces)
-        for (question, _), (answer, _) in zip(pieces[1::2], pieces[2::2], strict=True):
-            if "\n" in question:
-                continue
-            name, _, wanted = question.partition(": ")
-            (_, title, *themes), *_ = LINE.findall(answer)
-            if name == "Title":
-                assert title == wanted
-            else:
-                asked = set(wanted.split(", "))
-                assert name.removesuffix(" themes") in LABELS.values()
-                assert len(asked & set(themes)) == max(len(asked & named) for _, named in lines.values())
-            seen.add((name == "Title", wanted.count(",")))
-    assert seen == {(True, 0), (False, 0), (False, 1), (False, 2)}
+        for (question, _), (choice, _) in zip(pieces[2::2], pieces[3::2], strict=True):
+            name, _, wanted = question.strip().partition(": ")
+            asked = set(wanted.split(", "))
+            (_, _, *themes), *_ = LINE.findall(choice)
+            assert name.removesuffix(" themes") in LABELS.values() and len(asked) == 3
+            assert len(asked & set(themes)) == max(len(asked & named) for _, named in lines.values())
+            shared[len(asked & set(themes))] += 1
+    assert min(shared) == 1 and shared[1] > 50 and shared[2] > 300
 
 
-def test_readers_mostly_choose_what_their_history_shares(drills):
-    shared = []
-    for pieces in drills:
-        lines = listed(pieces)
-        for (question, _), (answer, _) in zip(pieces[1::2], pieces[2::2], strict=True):
-            if question.startswith("- "):
-                read = set(re.findall(r"\w+", " ".join(re.findall(r"\| (\w+, \w+)", question))))
-                item = re.search(r"(?:ID: |item_id\": \")([A-Z]+)", answer)
-                shared.append(len(lines[item[1]][1] & read))
-    assert len(shared) > 50 and np.mean(shared) > 1.5
+def test_a_history_drill_names_the_most_frequent_themes_of_its_text(taught):
+    shelves, teacher = taught
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        history, _, (thought, learned) = history_drill(rng, shelves, teacher, 5.0)
+        lines = [line for line in history[0].splitlines() if line.startswith("- ")]
+        books, here = (line.partition(": ")[2].split(", ") for line in thought.strip().splitlines())
+        pairs = [re.search(r"\| (\w+), (\w+) \|", line) for line in lines]
+        counts = Counter(word for pair in pairs if pair for word in pair.groups())
+        assert learned and books == here == [word for word, _ in counts.most_common(3)]
+        assert len(lines) >= READ[0]

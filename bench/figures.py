@@ -1,0 +1,64 @@
+"""Pictures for the docs, as PNG: vega-lite specifications, drawn by vl-convert without a network."""
+
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from kitrec import files
+
+FOLDER = Path("docs/figures")
+
+
+def by_candidates(rows: list[dict[str, Any]]) -> None:
+    """Hit@1 by number of candidates: the base's answers, the text-only oracle, chance."""
+    long = [
+        {"candidates": row["candidates"], "who": who, "Hit@1": row[key]}
+        for row in rows
+        for who, key in (
+            (f"base, {row['answers']}", "Hit@1"),
+            ("text-only oracle", "text-only oracle"),
+            ("random", "random"),
+        )
+    ]
+    encoding = {
+        "x": {
+            "field": "candidates",
+            "type": "quantitative",
+            "scale": {"type": "log"},
+            "axis": {"values": [5, 10, 20, 50, 100]},
+        },
+        "y": {"field": "Hit@1", "type": "quantitative", "scale": {"domain": [0, 1]}},
+        "color": {"field": "who", "title": None},
+    }
+    _draw(
+        "reading_by_candidates",
+        {"data": {"values": long}, "mark": {"type": "line", "point": True}, "encoding": encoding},
+    )
+
+
+def attention(shares: list[list[float]], truths: list[int]) -> None:
+    """A row per reader, a column per candidate line, darker where more attention is; the truth is circled."""
+    cells = [
+        {"reader": reader, "line": line + 1, "attention": share, "truth": line == truths[reader]}
+        for reader, row in enumerate(shares)
+        for line, share in enumerate(row)
+    ]
+    place = {
+        "x": {"field": "line", "type": "ordinal", "title": "candidate line", "axis": {"labelAngle": 0}},
+        "y": {"field": "reader", "type": "ordinal", "title": "reader", "axis": {"labels": False, "ticks": False}},
+    }
+    shade = {"color": {"field": "attention", "type": "quantitative", "scale": {"scheme": "blues", "domain": [0, 1]}}}
+    ring = {"type": "point", "shape": "circle", "color": "firebrick", "size": 90}
+    layers = [
+        {"mark": "rect", "encoding": {**place, **shade}},
+        {"mark": ring, "encoding": place, "transform": [{"filter": "datum.truth"}]},
+    ]
+    _draw("reading_attention", {"data": {"values": cells}, "layer": layers})
+
+
+def _draw(name: str, chart: dict[str, Any]) -> None:
+    spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": 520, "height": 320, **chart}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with files.whole(FOLDER / f"{name}.png") as draft:
+        draft.write_bytes(vl_convert.vegalite_to_png(spec, scale=1.5))

@@ -1,0 +1,24 @@
+"""Preference records as pairs: the truth against a hard negative, for DPO and its kin (Rafailov et al. 2023)."""
+
+import polars as pl
+
+from kitrec.contracts.preferences import PREFERENCES
+from kitrec.randomness import generator
+
+HARDEST_FIRST = ("neighbour", "same_category", "popularity_matched", "random")
+
+
+def pairs(seed: int, records: pl.DataFrame) -> pl.DataFrame:
+    """A pair per record: a negative of the hardest origin its list has, drawn by the record's own generator."""
+    rows = []
+    for record in records.iter_rows(named=True):
+        rng = generator(seed, "preferences", record["record_id"])
+        negatives = [
+            (item, origin)
+            for item, origin in zip(record["candidate_ids"], record["candidate_origins"], strict=True)
+            if item != record["gt_item_id"]
+        ]
+        shuffled = [negatives[k] for k in rng.permutation(len(negatives))]
+        hardest = min(shuffled, key=lambda pair: HARDEST_FIRST.index(pair[1]))
+        rows.append((record["record_id"], record["user_id"], record["target"], record["gt_item_id"], *hardest))
+    return pl.DataFrame(rows, schema=dict(PREFERENCES.columns), orient="row")

@@ -1,0 +1,83 @@
+"""Raw files of Amazon Reviews 2023 (Hou et al. 2024), block by block: every line is either read or set aside.
+
+`.jsonl`, `.jsonl.gz` or parquet. Only the newline byte ends a line. A block is parsed at once, all fields as text,
+because the files mix numbers, strings and lists; a block with a broken line is halved until the line is found."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from kitrec.errors import InputError
+from kitrec.sources.quarantine import Quarantine
+
+BLOCK = 32 * 2**20  # bytes of text parsed at once
+PARQUET_ROWS = 200_000
+
+
+def read_blocks(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Iterator[pl.DataFrame]:
+    """The named fields of all lines as text, with the line's number in `line`."""
+    if path.suffix == ".parquet":
+        yield from _parquet(path, fields, quarantine)
+        return
+    for first, block in _blocks(path):
+        yield from _parsed(path, first, block, dict.fromkeys(fields, pl.String), quarantine)
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number of the first line, whole lines) in turn."""
+    first, rest = 1, b""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            while piece := stream.read(BLOCK):
+                head, newline, tail = (rest + piece).rpartition(b"\n")
+                if newline:
+                    yield first, head + newline
+                    first += head.count(b"\n") + 1
+                rest = tail
+    except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
+        raise InputError(f"{path} is cut or damaged behind line {first}: {problem}; fetch the file again") from None
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: data.amazon.folder must hold the raw files") from None
+    if rest.strip():
+        yield first, rest
+
+
+def _parsed(
+    path: Path, first: int, block: bytes, schema: dict[str, type[pl.String]], quarantine: Quarantine
+) -> Iterator[pl.DataFrame]:
+    """The lines of a block; a block that cannot be parsed is halved until the broken line stands alone."""
+    if not block.strip():
+        return
+    lines = block.rstrip(b"\n").split(b"\n")
+    try:
+        frame = pl.read_ndjson(io.BytesIO(block), schema=schema)
+    except pl.exceptions.ComputeError as problem:
+        if len(lines) == 1:
+            quarantine.read += 1
+            quarantine.reject(path, first, "broken JSON or text", str(problem)[:80])
+            return
+        middle = len(lines) // 2
+        yield from _parsed(path, first, b"\n".join(lines[:middle]), schema, quarantine)
+        yield from _parsed(path, first + middle, b"\n".join(lines[middle:]), schema, quarantine)
+        return
+    quarantine.read += frame.height
+    filled = [k for k, line in enumerate(lines, start=first) if line.strip()]  # blank lines are passed over
+    yield frame.with_columns(line=pl.Series(filled))
+
+
+def _parquet(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Iterator[pl.DataFrame]:
+    import pyarrow.parquet as pq
+
+    first = 1
+    for batch in pq.ParquetFile(path).iter_batches(PARQUET_ROWS):
+        frame = pl.DataFrame(batch)
+        quarantine.read += frame.height
+        missing = [name for name in fields if name not in frame.columns]
+        if missing:
+            raise InputError(f"{path} has no column {', '.join(missing)}")
+        yield frame.select(pl.col(fields).cast(pl.String), line=pl.int_range(pl.len()) + first)
+        first += frame.height

@@ -1,0 +1,191 @@
+"""KitREC's own JSONL files, in every variant that is in use, as the tables the pipeline works on.
+
+A row's prompt is `input` if that is not blank, else `instruction`; its metadata are nested under `metadata` or flat;
+its truth is `ground_truth` (an object, a JSON string of one, or of a list with one) or `gt_item_id`. What a row shows
+but does not name (an item of a history line without id) gets an id made from its text. Rows that break a rule go to
+quarantine."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kitrec.contracts.items import ITEMS
+from kitrec.contracts.records import RECORDS
+from kitrec.domains import SOURCE, USER_TYPES
+from kitrec.sources.prompt_text import Line, Prompt, UnreadableError, read_prompt
+from kitrec.sources.quarantine import Quarantine
+from kitrec.tables import frame
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What files hold: records, the items they show, and each record's prompt as it stood there."""
+
+    records: pl.DataFrame
+    items: pl.DataFrame
+    prompts: dict[str, str]
+
+
+def load(paths: Iterable[Path], candidates: int, quarantine: Quarantine) -> Loaded:
+    """All good rows of the files; `candidates` is how many every list must have."""
+    records: dict[str, dict[str, Any]] = {}
+    items: dict[str, dict[str, Any]] = {}
+    prompts: dict[str, str] = {}
+    for path in paths:
+        for number, raw in _lines(path):
+            quarantine.read += 1
+            try:
+                row = _decoded(raw)
+                text = prompt_of(row)
+                record, shown = _record(row, read_prompt(text), candidates)
+                if record["record_id"] in records:
+                    raise UnreadableError(f"the same user and target twice: {record['record_id']}")
+            except UnreadableError as problem:
+                reason, _, detail = str(problem).partition(": ")
+                quarantine.reject(path, number, reason, detail)
+                continue
+            records[record["record_id"]], prompts[record["record_id"]] = record, text
+            for item in shown:
+                if not items.get(item["item_id"], {}).get("has_metadata"):
+                    items[item["item_id"]] = item
+    return Loaded(frame(list(records.values()), RECORDS), frame(list(items.values()), ITEMS), prompts)
+
+
+def prompt_of(row: Mapping[str, Any]) -> str:
+    """The text that holds the whole prompt."""
+    for key in ("input", "instruction"):
+        if isinstance(row.get(key), str) and row[key].strip():
+            return str(row[key])
+    raise UnreadableError("no prompt: both `input` and `instruction` are blank")
+
+
+def truth_of(row: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[str, float | None]:
+    """(item id, stars or None) of the held-out item."""
+    given = row.get("ground_truth")
+    if isinstance(given, str) and given.strip():
+        try:
+            given = json.loads(given)
+        except ValueError:
+            raise UnreadableError("ground_truth is no JSON") from None
+    if isinstance(given, list):
+        if len(given) != 1:
+            raise UnreadableError(f"ground_truth must hold one item: it holds {len(given)}")
+        given = given[0]
+    found = given if isinstance(given, dict) else {"item_id": about.get("gt_item_id"), "rating": about.get("gt_rating")}
+    item = found.get("item_id")
+    if not isinstance(item, str):
+        raise UnreadableError("no held-out item: neither ground_truth nor gt_item_id names one")
+    return item, _stars(found.get("rating"))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(line number from 1, bytes); only a newline byte ends a line, whatever Unicode calls a line separator."""
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            if raw.strip():
+                yield number, raw
+
+
+def _decoded(raw: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        raise UnreadableError(f"invalid UTF-8: {problem.reason} at byte {problem.start}") from None
+    except ValueError as problem:
+        raise UnreadableError(f"broken JSON: {problem}") from None
+    if not isinstance(row, dict):
+        raise UnreadableError("not a JSON object")
+    return row
+
+
+def _record(row: Mapping[str, Any], prompt: Prompt, candidates: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    about = row["metadata"] if isinstance(row.get("metadata"), dict) else row
+    truth, stars = truth_of(row, about)
+    listed = [str(line.item_id) for line in prompt.candidates]
+    _check(prompt, listed, truth, candidates)
+    source = [_item(line, SOURCE) for line in prompt.source]
+    target = [_item(line, prompt.target) for line in prompt.target_history]
+    shown = [_item(line, prompt.target, average=line.rating) for line in prompt.candidates]
+    which = str(about.get("candidate_set", "")).lower().removeprefix("set").strip().upper()
+    if which not in ("A", "B"):
+        raise UnreadableError(f"candidate_set is neither A nor B: {about.get('candidate_set')!r}")
+    kind = USER_TYPES.get(str(about.get("user_type")))
+    if kind is None or kind.target != prompt.target:
+        raise UnreadableError(f"user_type does not fit the target {prompt.target}: {about.get('user_type')!r}")
+    user = about.get("user_id")
+    if not isinstance(user, str) or not user:
+        raise UnreadableError("no user_id")
+    record = {
+        "record_id": f"{user}:{prompt.target}:{which}",
+        "user_id": user,
+        "target": prompt.target,
+        "candidate_set": which,
+        "user_type": kind.name,
+        "user_category": kind.category,
+        "core": _core(about.get("target_core"), kind.fewest),
+        "source_items": [item["item_id"] for item in source],
+        "source_ratings": [_stars(line.rating) or 0.0 for line in prompt.source],
+        "target_items": [item["item_id"] for item in target],
+        "target_ratings": [_stars(line.rating) or 0.0 for line in prompt.target_history],
+        "candidate_ids": listed,
+        "candidate_origins": ["truth" if item == truth else "given" for item in listed],
+        "gt_item_id": truth,
+        "gt_rating": stars,
+        "gt_time": None,
+        "gt_has_metadata": next(item["has_metadata"] for item in shown if item["item_id"] == truth),
+        "output": row.get("output") or None,
+        "candidate_hash": hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16],
+    }
+    return record, [*source, *target, *shown]
+
+
+def _check(prompt: Prompt, listed: list[str], truth: str, candidates: int) -> None:
+    """The rules of a record that its prompt alone can break."""
+    if len(listed) != candidates:
+        raise UnreadableError(f"wrong number of candidates: {len(listed)}, must be {candidates}")
+    if len(set(listed)) != len(listed):
+        raise UnreadableError(f"a candidate is listed twice: {next(i for i in listed if listed.count(i) > 1)}")
+    if truth not in listed:
+        raise UnreadableError(f"the held-out item is not among the candidates: {truth}")
+    if not prompt.source:
+        raise UnreadableError("empty Books history")
+
+
+def _core(given: object, fewest: int) -> int:
+    """The number of target interactions: an integer or a string of one; the type's own where it is missing."""
+    text = str(given if given is not None else fewest).strip()
+    if not text.isdigit() or int(text) < 1:
+        raise UnreadableError(f"target_core is no count: {given!r}")
+    return int(text)
+
+
+def _stars(given: object) -> float | None:
+    if given is None:
+        return None
+    try:
+        stars = float(str(given))
+    except ValueError:
+        raise UnreadableError(f"rating is no number: {given!r}") from None
+    if not 1 <= stars <= 5:
+        raise UnreadableError(f"rating outside 1-5: {stars:g}")
+    return stars
+
+
+def _item(line: Line, domain: str, average: float | None = None) -> dict[str, Any]:
+    """The item of a line; a line without id is named by what it says."""
+    said = "\x1f".join([domain, line.title or "", *line.categories, line.description or ""])
+    return {
+        "domain": domain,
+        "item_id": line.item_id or f"T{hashlib.sha256(said.encode()).hexdigest()[:15]}",
+        "title": line.title,
+        "categories": list(line.categories),
+        "description": line.description,
+        "average_rating": average,
+        "year": None,
+        "has_metadata": line.title is not None,
+    }
