@@ -127,7 +127,11 @@ def _item(rng: np.random.Generator, domain: str, k: int, *, dirty: bool) -> dict
         "average_rating": 4.2 if chance > 0.1 else "n/a",
         "rating_number": 10,
         "features": [],
-        "description": None if chance < 0.1 else "A string" if chance < 0.3 else ["First part.", "Second\tpart."],
+        "description": None
+        if chance < 0.1
+        else "A string"
+        if chance < 0.3
+        else ['First "part".', "Second\tpart \\ end."],
         "price": None,
         "images": [],
         "videos": [],

@@ -51,12 +51,12 @@ def overrides(choices: Choices) -> None:
 @app.command("doctor")
 def run_doctor(
     pin: Annotated[
-        bool, typer.Option("--pin", help="ask the hub for the base's revision, write it to params.yaml")
+        bool, typer.Option("--pin", help="ask the hub for the commits of base and data sets, write them to params.yaml")
     ] = False,
 ) -> None:
     """Check machine, environment and params; say what is wrong and what to do."""
     if pin:
-        print(doctor.pin_base(params.FILE))
+        print(doctor.pin_base(params.FILE), doctor.pin_data(params.FILE), sep="\n")
     table = Table("check", "found", "")
     findings = doctor.examine(params.FILE)
     for finding in findings:

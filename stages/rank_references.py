@@ -17,24 +17,24 @@ from stages import entry, paths
 
 
 def main() -> None:
-    """Write the rankings of the full oracle, the text-only oracle, popularity and random order."""
+    """Write the rankings of popularity and random order and, for a synthetic world, of both oracles."""
     world = params.load(World, "world")
+    source = params.value(Data, "data.source")
     sets = params.value(Data, "data.test_sets")
-    truths = [paths.WORLD / "item_truth.parquet", paths.WORLD / "user_truth.parquet"]
+    names = ["item_truth.parquet", "user_truth.parquet"] if source == "synthetic" else []
+    truths = [paths.WORLD / name for name in names]
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [paths.ITEMS, paths.interactions("train"), *truths, *tests.values()]
-    with entry.running("rank_references", None, reads=reads, params=[world, sets]):
+    with entry.running("rank_references", None, reads=reads, params=[world, source, sets]):
         items, seen = tables.read(paths.ITEMS, ITEMS), tables.read(paths.interactions("train"), SEEN)
-        item_truth, user_truth = tables.read(truths[0], ITEM_TRUTH), tables.read(truths[1], USER_TRUTH)
+        known = [tables.read(path, table) for path, table in zip(truths, (ITEM_TRUTH, USER_TRUTH), strict=False)]
         ranked = {}
         for which, path in tests.items():
             test = tables.read(path, RECORDS)
-            scores = {
-                "oracle": oracle.oracle_scores(world, test, item_truth, user_truth),
-                "oracle_text": oracle.text_oracle_scores(world, test, items, item_truth),
-                "popularity": oracle.popularity_scores(test, seen),
-                "random": oracle.random_scores(test),
-            }
+            scores = {"popularity": oracle.popularity_scores(test, seen), "random": oracle.random_scores(test)}
+            if known:
+                scores["oracle"] = oracle.oracle_scores(world, test, *known)
+                scores["oracle_text"] = oracle.text_oracle_scores(world, test, items, known[0])
             ranked[f"set{which}"] = pl.concat([from_scores(name, test, values) for name, values in scores.items()])
         tables.write_all(ranked, paths.rankings("references"), RANKINGS)
 

@@ -7,6 +7,7 @@ import torch
 
 from kitrec.prep.dataset import Dataset, build_dataset
 from kitrec.prep.params import Candidates, Users
+from kitrec.prep.users import classify, sample_roles
 from kitrec.world.build import BuiltWorld, build_world
 from kitrec.world.params import World
 
@@ -40,7 +41,9 @@ def world() -> BuiltWorld:
 
 @pytest.fixture(scope="session")
 def dataset(world: BuiltWorld) -> Dataset:
-    return build_dataset(7, USERS, CANDIDATES, world.items, world.interactions, ("A", "B"))
+    roles = sample_roles(7, classify(world.interactions), USERS)
+    share = USERS.development_share
+    return build_dataset(7, roles, share, CANDIDATES, world.items, world.interactions, ("A", "B"))
 
 
 @pytest.fixture(scope="session")

@@ -52,10 +52,10 @@ def test_rules_between_keys_are_told_together(tmp_path, in_project):
 
 
 def test_one_value_is_checked_with_its_section(tmp_path):
-    good = written(tmp_path, "data: {candidate_set: B, test_sets: [A, B]}")
-    assert params.value(Data, "data.candidate_set", good) == "B"
-    with pytest.raises(InputError, match="must hold candidate_set B"):
-        params.value(Data, "data.candidate_set", written(tmp_path, "data: {candidate_set: B, test_sets: [A]}"))
+    mix = "candidates: {{count: {}, same_category: 2, neighbours: 1, popularity_matched: 1}}"
+    assert params.value(Candidates, "candidates.count", written(tmp_path, mix.format(9))) == 9
+    with pytest.raises(InputError, match="must be fewer than count"):
+        params.value(Candidates, "candidates.count", written(tmp_path, mix.format(3)))
 
 
 @pytest.mark.parametrize(

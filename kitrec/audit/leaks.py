@@ -53,11 +53,23 @@ def audit(evidence: Evidence) -> list[Finding]:
     return findings
 
 
-def refuse(findings: Mapping[str, Sequence[Finding]]) -> None:
-    """Raise if anything leaks; `findings` are named by where they were found."""
-    shown = [f"{where}: {f.leak} ({f.rows}, e.g. {f.example})" for where, found in findings.items() for f in found]
+def judge(findings: Mapping[str, Sequence[Finding]], leaks: str, overlap: str) -> dict[str, dict[str, int]]:
+    """Rows by set and leak, for the metrics. Raises unless `leaks` is `report`; users in two roles, which have a param
+    of their own, raise unless `overlap` is `report`."""
+    shown = [
+        f"set {which}: {f.leak} ({f.rows}, e.g. {f.example})"
+        for which, found in findings.items()
+        for f in found
+        if (overlap if f.leak in OF_USERS else leaks) != "report"
+    ]
     if shown:
-        raise InputError("test answers leak, results would mean nothing:\n  " + "\n  ".join(shown))
+        raise InputError(
+            "test answers leak, results would mean nothing:\n  "
+            + "\n  ".join(shown)
+            + "\nMend the data; or, where they are as their authors gave them, set data.leaks (of users: data.overlap) "
+            "to `report`"
+        )
+    return {which: {f.leak: f.rows for f in found} for which, found in findings.items()}
 
 
 Check = Callable[[Evidence], tuple[int, str]]
@@ -85,10 +97,12 @@ def _truth_in_training(evidence: Evidence) -> tuple[int, str]:
 
 
 def _future_in_history(evidence: Evidence) -> tuple[int, str]:
-    """An item of the history shown that the user met at the held-out item's time or later."""
-    shown = _every(evidence).select(
-        "record_id", "user_id", "gt_time", item_id=pl.concat_list("source_items", "target_items")
-    )
+    """An item of the history shown that is the held-out one, or that the user met at its time or later."""
+    history = pl.concat_list("source_items", "target_items")
+    itself = _every(evidence).filter(history.list.contains(pl.col("gt_item_id")))
+    if itself.height:
+        return _shown(itself, "{} shows its held-out item {}", "record_id", "gt_item_id")
+    shown = _every(evidence).select("record_id", "user_id", "gt_time", item_id=history)
     times = evidence.interactions.select("user_id", "item_id", "time")
     late = (
         shown.explode("item_id", empty_as_null=False)
@@ -255,6 +269,7 @@ def _shown(rows: pl.DataFrame, words: str, *columns: str) -> tuple[int, str]:
     return (rows.height, words.format(*(rows[name][0] for name in columns))) if rows.height else (0, "")
 
 
+OF_USERS = {"user in training and test", "checkpoint chosen on test users"}
 CHECKS: dict[str, Check] = {
     "user in training and test": _shared_users,
     "held-out pair in training": _truth_in_training,

@@ -15,4 +15,5 @@ SEEN = Table(
         "held_out": pl.Boolean,
     },
     key=("user_id", "item_id"),
+    nullable=frozenset({"rating"}),  # some prompts do not tell
 )

@@ -1,8 +1,14 @@
 """The list every method ranks: the held-out item and `count - 1` items the user never touched, in shuffled order.
 
 Set B: negatives uniform over the target domain.
-Set A: hard negatives first (same category, neighbours of the history, popularity near the truth's), then random ones.
-Neighbours and popularity come from the training users' histories only, so no list is mined from test data."""
+Set A: hard negatives first, then random ones:
+* same_category: an item's chance grows with the number of categories it shares with the truth;
+* neighbour: what training users touched together with the history shown, the most often first;
+* popularity_matched: next to the truth in the order of popularity, equals in an order drawn once.
+Neighbours and popularity come from the training users' histories only, so no list is mined from test data.
+
+A list costs as much as it and its user's history are long, however large the catalogue: a source gives no more items
+than could all be taken or touched already, and enough fresh ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +36,7 @@ class Pool:
     source_position: dict[str, int]
 
 
-def build_pool(items: pl.DataFrame, target: str, history: pl.DataFrame) -> Pool:
+def build_pool(seed: int, items: pl.DataFrame, target: str, history: pl.DataFrame) -> Pool:
     """The pool of `target`, with popularity and co-interactions counted in `history` (training users only)."""
     own = items.filter(pl.col("domain") == target)
     ids = own["item_id"].to_numpy()
@@ -45,7 +51,7 @@ def build_pool(items: pl.DataFrame, target: str, history: pl.DataFrame) -> Pool:
     counts = history.filter(pl.col("item_id").is_in(own["item_id"].implode()))["item_id"].value_counts()
     popularity = np.zeros(len(ids))
     popularity[[position[i] for i in counts["item_id"]]] = counts["count"].to_numpy()
-    by_popularity = np.lexsort((np.arange(len(ids)), popularity))
+    by_popularity = np.lexsort((generator(seed, "equals in popularity", target).permutation(len(ids)), popularity))
     rank = np.empty(len(ids), dtype=np.int64)
     rank[by_popularity] = np.arange(len(ids))
     arrays = {name: np.array(members) for name, members in with_category.items()}
@@ -77,34 +83,79 @@ def draw_candidates(
     """(item ids, origin of each) in shown order for set `which`. The generator is the sample's own."""
     rng = generator(seed, "candidates", which, user, truth)
     gt = pool.position[truth]
-    free = np.ones(len(pool.ids), dtype=bool)
-    free[[pool.position[i] for i in touched if i in pool.position]] = False
-    free[gt] = False
-    if free.sum() < candidates.count - 1:
-        raise InputError(
-            f"candidates.count: {candidates.count} asked for, {int(free.sum()) + 1} items are left for {user}; lower it"
-        )
+    taken = {pool.position[i] for i in touched if i in pool.position} | {gt}
+    if len(pool.ids) - len(taken) < candidates.count - 1:
+        left = len(pool.ids) - len(taken) + 1
+        raise InputError(f"candidates.count: {candidates.count} asked for, {left} items are left for {user}; lower it")
+    enough = len(taken) + candidates.count
     members, origins = [gt], ["truth"]
-    for origin, quota, ranked in _sources(rng, candidates, pool, which, gt, history):
-        fresh = ranked[free[ranked]][: min(quota, candidates.count - len(members))]
-        free[fresh] = False
-        members += fresh.tolist()
+    for origin, quota, ranked in _sources(rng, candidates, pool, which, gt, history, enough):
+        fresh = _first_fresh(ranked, taken, min(quota, candidates.count - len(members)))
+        members += fresh
         origins += [origin] * len(fresh)
     order = rng.permutation(len(members))
     return pool.ids[np.array(members)[order]].tolist(), [origins[k] for k in order]
 
 
+def _first_fresh(ranked: np.ndarray, taken: set[int], wanted: int) -> list[int]:
+    """The first `wanted` items that are not taken; they are taken then."""
+    fresh: list[int] = []
+    for item in ranked.tolist():
+        if len(fresh) == wanted:
+            break
+        if item not in taken:
+            taken.add(item)
+            fresh.append(item)
+    return fresh
+
+
 def _sources(
-    rng: np.random.Generator, candidates: Candidates, pool: Pool, which: str, gt: int, history: list[str]
+    rng: np.random.Generator,
+    candidates: Candidates,
+    pool: Pool,
+    which: str,
+    gt: int,
+    history: list[str],
+    enough: int,
 ) -> Iterator[tuple[str, int, np.ndarray]]:
     """(origin, quota, items in the order to take them); the last source fills what the others left open."""
     if which == "A":
-        same = [np.empty(0, dtype=np.int64), *(pool.with_category[c] for c in sorted(pool.categories[gt]))]
-        yield "same_category", candidates.same_category, rng.permutation(np.unique(np.concatenate(same)))
-        rows = [pool.source_position[i] for i in history]
-        strength = np.asarray(pool.together[rows].sum(axis=0)).ravel() if rows else np.zeros(len(pool.ids))
-        near = np.lexsort((rng.random(len(strength)), -strength))
-        yield "neighbour", candidates.neighbours, near[: int((strength > 0).sum())]
-        gap = np.abs(pool.popularity_rank - pool.popularity_rank[gt])
-        yield "popularity_matched", candidates.popularity_matched, np.lexsort((rng.random(len(gap)), gap))
-    yield "random", candidates.count, rng.permutation(len(pool.ids))
+        yield "same_category", candidates.same_category, _same_category(rng, pool, gt, enough)
+        yield "neighbour", candidates.neighbours, _neighbours(rng, pool, history)
+        yield "popularity_matched", candidates.popularity_matched, _popularity_matched(rng, pool, gt, enough)
+    yield "random", candidates.count, _some(rng, len(pool.ids), enough)
+
+
+def _same_category(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> np.ndarray:
+    """Items drawn from the truth's categories laid end to end: an item stands there once per shared category."""
+    shelves = [pool.with_category[name] for name in sorted(pool.categories[gt])]
+    if not shelves:
+        return np.empty(0, dtype=np.int64)
+    ends = np.cumsum([len(shelf) for shelf in shelves])
+    places = _some(rng, int(ends[-1]), enough * len(shelves))
+    shelf = np.searchsorted(ends, places, side="right")
+    starts = ends - [len(s) for s in shelves]
+    return np.array([shelves[k][place - starts[k]] for k, place in zip(shelf, places, strict=True)])
+
+
+def _neighbours(rng: np.random.Generator, pool: Pool, history: list[str]) -> np.ndarray:
+    """What training users touched together with the history, the most often first, equals in random order."""
+    table = pool.together
+    spans = [slice(table.indptr[row], table.indptr[row + 1]) for row in (pool.source_position[i] for i in history)]
+    if not spans:
+        return np.empty(0, dtype=np.int64)
+    items, where = np.unique(np.concatenate([table.indices[span] for span in spans]), return_inverse=True)
+    strength = np.bincount(where, weights=np.concatenate([table.data[span] for span in spans]))
+    return items[np.lexsort((rng.random(len(items)), -strength))]
+
+
+def _popularity_matched(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> np.ndarray:
+    """The items next to the truth in the order of popularity, the nearest first."""
+    rank = int(pool.popularity_rank[gt])
+    window = np.arange(max(0, rank - enough), min(len(pool.ids), rank + enough + 1))
+    return pool.by_popularity[window[np.lexsort((rng.random(len(window)), np.abs(window - rank)))]]
+
+
+def _some(rng: np.random.Generator, population: int, wanted: int) -> np.ndarray:
+    """`wanted` different numbers below `population`, or all, in random order."""
+    return rng.choice(population, min(wanted, population), replace=False)

@@ -6,9 +6,9 @@ import polars as pl
 
 from kitrec.contracts.seen import SEEN
 from kitrec.domains import MODELS, SOURCE, TARGETS, USER_TYPES
-from kitrec.prep.params import Candidates, Users
+from kitrec.prep.params import Candidates
 from kitrec.prep.records import Case, build_pools, build_records, hold_out, past_of
-from kitrec.prep.users import classify, sample_roles, split_training
+from kitrec.prep.users import Groups, split_training
 
 ROLES = ("train", "development", "preference", "test")
 
@@ -25,19 +25,19 @@ class Dataset:
 
 def build_dataset(
     seed: int,
-    users: Users,
+    roles: Groups,
+    development_share: float,
     candidates: Candidates,
     items: pl.DataFrame,
     interactions: pl.DataFrame,
     sets: tuple[str, ...],
 ) -> Dataset:
-    """Sample users, hold out their last choices and draw their candidates; the same users in every set."""
-    roles = sample_roles(seed, classify(interactions), users)
-    split = split_training(seed, {kind: groups["train"] for kind, groups in roles.items()}, users.development_share)
+    """Hold out the last choices of the sampled users and draw their candidates; the same users in every set."""
+    split = split_training(seed, {kind: groups["train"] for kind, groups in roles.items()}, development_share)
     members = {kind: {**roles[kind], **split[kind]} for kind in roles}
     cases = {role: _cases(interactions, members, role) for role in ROLES}
     training_past = past_of([*cases["train"], *cases["development"]])
-    pools = build_pools(items, training_past)
+    pools = build_pools(seed, items, training_past)
     return Dataset(
         {which: {r: build_records(seed, candidates, pools, items, cases[r], which) for r in ROLES} for which in sets},
         {role: seen_interactions(interactions, cases[role]) for role in ROLES},

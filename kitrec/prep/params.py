@@ -7,13 +7,30 @@ from pydantic import Field
 from kitrec.params import rules, section
 
 CandidateSet = Literal["A", "B"]
+Source = Literal["synthetic", "kitrec", "hub", "amazon"]
+Overlap = Literal["stop", "report", "drop"]
+Leaks = Literal["stop", "report"]
+Music = Literal["CDs_and_Vinyl", "Digital_Music"]
 Count = Annotated[int, Field(ge=1)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+@section
+class Hub:
+    owner: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    revisions: dict[str, Commit]
 
 
 @section
 class Data:
+    source: Source
     candidate_set: CandidateSet
     test_sets: Annotated[list[CandidateSet], Field(min_length=1)]
+    reject_limit: Annotated[float, Field(ge=0, lt=1)]
+    overlap: Overlap
+    leaks: Leaks
+    music: Music
+    hub: Hub
 
     def __post_init__(self) -> None:
         require, done = rules()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from kitrec.contracts.records import RECORDS
-from kitrec.domains import SOURCE, USER_TYPES, UserType
+from kitrec.domains import SOURCE, TARGETS, UserType
 from kitrec.errors import InputError
 from kitrec.prep.candidates import Pool, build_pool, draw_candidates
 from kitrec.prep.params import Candidates
@@ -29,18 +29,18 @@ class Case:
 def hold_out(interactions: pl.DataFrame, kind: UserType, users: list[str]) -> list[Case]:
     """The cases of a type's users: the last target interaction held out, nothing at or after its time shown."""
     wanted = interactions.filter(pl.col("user_id").is_in(pl.Series(users).implode())).sort("user_id", "time", "item_id")
-    by_user = {key[0]: rows for key, rows in wanted.group_by("user_id", maintain_order=True)}
+    gathered = wanted.group_by("user_id", maintain_order=True).agg("domain", "item_id", "rating", "time")
+    by_user = {user: list(zip(*columns, strict=True)) for user, *columns in gathered.iter_rows()}
     return [_case(user, kind, by_user[user]) for user in users]
 
 
-def _case(user: str, kind: UserType, rows: pl.DataFrame) -> Case:
-    everything = list(rows.select("domain", "item_id", "rating", "time").iter_rows())
+def _case(user: str, kind: UserType, everything: list[tuple[str, str, float, int]]) -> Case:
     target = [(item, rating, time) for domain, item, rating, time in everything if domain == kind.target]
     gt = target[-1]
     source = [(item, rating) for domain, item, rating, time in everything if domain == SOURCE and time < gt[2]]
-    if not source:
-        raise InputError(f"{user} read no book before the held-out {kind.target} item: such users must not be sampled")
-    before = [(item, rating) for item, rating, time in target[:-1]]
+    before = [(item, rating) for item, rating, time in target if time < gt[2]]
+    if not source or len(before) != len(target) - 1:
+        raise InputError(f"{user}: the last {kind.target} item cannot be held out; such users must not be sampled")
     return Case(user, kind, len(target), source, before, gt, {item for _, item, _, _ in everything})
 
 
@@ -52,9 +52,9 @@ def past_of(cases: list[Case]) -> pl.DataFrame:
     )
 
 
-def build_pools(items: pl.DataFrame, past: pl.DataFrame) -> dict[str, Pool]:
+def build_pools(seed: int, items: pl.DataFrame, past: pl.DataFrame) -> dict[str, Pool]:
     """One candidate pool per target, mined in the training users' past alone."""
-    return {target: build_pool(items, target, past) for target in dict.fromkeys(k.target for k in USER_TYPES.values())}
+    return {target: build_pool(seed, items, target, past) for target in TARGETS}
 
 
 def build_records(

@@ -4,7 +4,7 @@ from itertools import islice
 
 import polars as pl
 
-from kitrec.domains import SOURCE, TARGETS, USER_TYPES, UserType
+from kitrec.domains import SOURCE, USER_TYPES, UserType
 from kitrec.errors import InputError
 from kitrec.prep.params import Users
 from kitrec.randomness import generator
@@ -15,22 +15,42 @@ Groups = dict[str, dict[str, list[str]]]
 
 def classify(interactions: pl.DataFrame) -> dict[str, list[str]]:
     """The users of each type, sorted. A user who overlaps in both targets belongs to both types."""
-    counts = (
-        interactions.group_by("user_id", "domain").len().pivot(on="domain", index="user_id", values="len").fill_null(0)
+    fit = ends(interactions).filter(pl.col("unfit").is_null())
+    return {kind.name: fit.filter(_belongs(kind))["user_id"].sort().to_list() for kind in USER_TYPES.values()}
+
+
+def ends(interactions: pl.DataFrame) -> pl.DataFrame:
+    """A row per user and target: interactions `seen` there, `targets` touched, and why the last one cannot be held out
+    (`unfit`, mostly null): too few books before it, or another one in the same instant."""
+    at_last = (pl.col("time") == pl.col("time").max()).sum().alias("at_last")
+    last = (
+        interactions.filter(pl.col("domain") != SOURCE)
+        .group_by("user_id", "domain")
+        .agg(pl.len().alias("seen"), pl.col("time").max().alias("last"), at_last)
     )
-    counts = counts.with_columns(pl.lit(0).alias(d) for d in (SOURCE, *TARGETS) if d not in counts.columns)
-    return {kind.name: counts.filter(_belongs(kind))["user_id"].sort().to_list() for kind in USER_TYPES.values()}
+    books = (
+        interactions.filter(pl.col("domain") == SOURCE)
+        .select("user_id", "time")
+        .join(last.select("user_id", "domain", "last"), on="user_id")
+        .filter(pl.col("time") < pl.col("last"))
+        .group_by("user_id", "domain")
+        .agg(pl.len().alias("books"))
+    )
+    unfit = (
+        pl.when(pl.col("books").fill_null(0) < FEWEST_BOOKS)
+        .then(pl.lit(f"fewer than {FEWEST_BOOKS} books before the last target item"))
+        .when(pl.col("at_last") > 1)
+        .then(pl.lit("several target items in the last instant"))
+    )
+    joined = last.join(books, on=["user_id", "domain"], how="left")
+    return joined.with_columns(unfit=unfit, targets=pl.len().over("user_id"))
 
 
 def _belongs(kind: UserType) -> pl.Expr:
-    seen = pl.col(kind.target)
-    rule = (pl.col(SOURCE) >= FEWEST_BOOKS) & (seen >= kind.fewest)
+    rule = (pl.col("domain") == kind.target) & (pl.col("seen") >= kind.fewest)
     if kind.most is not None:
-        rule &= seen <= kind.most
-    if kind.other_target_empty:
-        other = next(t for t in TARGETS if t != kind.target)
-        rule &= pl.col(other) == 0
-    return rule
+        rule &= pl.col("seen") <= kind.most
+    return rule & (pl.col("targets") == 1) if kind.other_target_empty else rule
 
 
 def sample_roles(seed: int, members: dict[str, list[str]], users: Users) -> Groups:
@@ -51,22 +71,27 @@ def _deal(seed: int, purpose: str, members: dict[str, list[str]], wanted: dict[s
     role_of: dict[str, str] = {}
     dealt: Groups = {}
     for kind, ids in members.items():
-        order = [sorted(ids)[i] for i in generator(seed, purpose, kind).permutation(len(ids))]
+        by_name = sorted(ids)
+        order = [by_name[i] for i in generator(seed, purpose, kind).permutation(len(ids))]
         groups = {role: [u for u in order if role_of.get(u) == role][:count] for role, count in wanted[kind].items()}
         free = iter([u for u in order if u not in role_of])
         for role, count in wanted[kind].items():
             groups[role] += list(islice(free, count - len(groups[role])))
             role_of |= dict.fromkeys(groups[role], role)
-        _check_enough(kind, len(ids), wanted[kind], groups)
         dealt[kind] = groups
+    _check_enough(members, wanted, dealt)
     return dealt
 
 
-def _check_enough(kind: str, found: int, wanted: dict[str, int], groups: dict[str, list[str]]) -> None:
-    missing = {role: count - len(groups[role]) for role, count in wanted.items() if len(groups[role]) < count}
-    if missing:
-        asked = ", ".join(f"{role} {count}" for role, count in wanted.items())
+def _check_enough(members: dict[str, list[str]], wanted: dict[str, dict[str, int]], dealt: Groups) -> None:
+    """Raise with every type that has too few users."""
+    short = []
+    for kind, groups in dealt.items():
+        missing = {role: n - len(groups[role]) for role, n in wanted[kind].items() if len(groups[role]) < n}
+        if missing:
+            asked = ", ".join(f"{role} {count}" for role, count in wanted[kind].items())
+            short.append(f"{kind} has {len(members[kind])} users, too few for {asked} (short of {missing})")
+    if short:
         raise InputError(
-            f"users: {kind} has {found} users, too few for {asked} (short of {missing}); "
-            "lower users.train, users.preference or users.test, or bring more data"
+            "users: " + "; ".join(short) + "; lower users.train, users.preference or users.test, or bring more data"
         )

@@ -1,80 +1,158 @@
-"""Amazon Reviews 2023 as the two tables that users, splits and candidates are drawn from, in bounded memory.
+"""Amazon Reviews 2023 as what users, splits and candidates are drawn from, in memory that does not grow with the files.
 
-Two passes. The first copies every good review to parquet beside the run and counts, per user, how many different items
-of each domain were met. The second reads back only what belongs to users who can be of a type at all. Of a user's
-reviews of one item the latest counts; an item sold in two domains belongs to the first of them."""
+1. Every good review is copied to parquet, spread over buckets by user, so that a bucket holds all reviews of its users.
+2. Bucket by bucket users are classified; of a user's reviews of one item the latest counts.
+3. Users are sampled; only their interactions are read back, and the texts of all items their lists can show.
+An item belongs to one domain: the first that has a review of it; its reviews elsewhere are passed over."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from kitrec import files
 from kitrec.contracts.interactions import INTERACTIONS
 from kitrec.contracts.items import ITEMS
 from kitrec.domains import LABELS, SOURCE, TARGETS
 from kitrec.errors import InputError
-from kitrec.prep.users import FEWEST_BOOKS
+from kitrec.prep.params import Users
+from kitrec.prep.users import Groups, classify, ends, sample_roles
 from kitrec.sources.amazon_reviews import items, reviews
-from kitrec.sources.quarantine import Quarantine
+from kitrec.sources.quarantine import Quarantine, Reject
+
+SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
+BUCKETS = 32
+ROWS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
-class Files:
+class Raw:
     """Review and meta file of each domain."""
 
     reviews: Mapping[str, Path]
     meta: Mapping[str, Path]
 
 
-def load(files: Files, work: Path, quarantine: Quarantine) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(items, interactions) of all users with enough books and at least one target item."""
-    for domain in LABELS:
-        _copy(files.reviews[domain], work / domain, quarantine)
-    users = _eligible(work)
-    interactions = pl.concat([_interactions(work, domain, users) for domain in LABELS]).select(*INTERACTIONS.columns)
-    wanted = interactions.select("domain", "item_id").unique("item_id", keep="first", maintain_order=True)
-    interactions = interactions.join(wanted, on=["domain", "item_id"], how="semi")  # an item sold in two domains
-    texts = [
-        items(files.meta[domain], domain, wanted.filter(pl.col("domain") == domain)["item_id"].sort(), quarantine)
-        for domain in LABELS
-    ]
-    return pl.concat(texts).select(*ITEMS.columns), interactions.sort("user_id", "time", "item_id")
+@dataclass(frozen=True)
+class Crawl:
+    """The items that lists can show, the sampled users' interactions and roles, and what became of everybody else."""
+
+    items: pl.DataFrame
+    interactions: pl.DataFrame
+    roles: Groups
+    counts: dict[str, Any]
 
 
-def _copy(path: Path, folder: Path, quarantine: Quarantine) -> None:
-    """Good reviews as parquet, a file per block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = 0
-    for number, block in enumerate(reviews(path, quarantine)):
-        block.write_parquet(folder / f"{number:06d}.parquet", compression="lz4")
-        rows += block.height
-    if not rows:
-        raise InputError(f"{path} holds no usable review: {quarantine.reasons() or 'the file is empty'}")
-
-
-def _eligible(work: Path) -> pl.DataFrame:
-    """Users with enough different books and a target item."""
-    counts = [
-        pl.scan_parquet(work / domain / "*.parquet")
-        .group_by("user_id")
-        .agg(pl.col("item_id").n_unique().alias(domain))
-        .filter(pl.col(domain) >= (FEWEST_BOOKS if domain == SOURCE else 1))
-        for domain in LABELS
-    ]
-    books, *targets = counts
-    touched = pl.concat([target.select("user_id") for target in targets]).unique()
-    users = books.select("user_id").join(touched, on="user_id", how="semi").collect(engine="streaming")
-    if users.is_empty():
+def find(folder: Path, names: Mapping[str, str]) -> Raw:
+    """The files of each domain's name: `Books.jsonl.gz` and `meta_Books.jsonl.gz`, or .jsonl, or .parquet."""
+    found = {
+        stem: [folder / f"{stem}{suffix}" for suffix in SUFFIXES]
+        for name in names.values()
+        for stem in (name, f"meta_{name}")
+    }
+    there = {stem: next((path for path in paths if path.exists()), None) for stem, paths in found.items()}
+    missing = [stem for stem, path in there.items() if path is None]
+    if missing:
         raise InputError(
-            f"no user has {FEWEST_BOOKS} books and an item of {' or '.join(LABELS[t] for t in TARGETS)}: "
-            "are the review files of one crawl?"
+            f"{folder} lacks {', '.join(missing)} ({', '.join(SUFFIXES)}): raw/README.md says where to get them"
         )
-    return users
+    paths = {stem: path for stem, path in there.items() if path}
+    return Raw({d: paths[name] for d, name in names.items()}, {d: paths[f"meta_{name}"] for d, name in names.items()})
 
 
-def _interactions(work: Path, domain: str, users: pl.DataFrame) -> pl.DataFrame:
-    """The users' latest review of every item of the domain."""
-    own = pl.scan_parquet(work / domain / "*.parquet").join(users.lazy(), on="user_id", how="semi")
-    rows = own.collect(engine="streaming").sort("time", "rating").unique(["user_id", "item_id"], keep="last")
-    return rows.with_columns(domain=pl.lit(domain))
+def load(raw: Raw, seed: int, users: Users, work: Path, quarantine: Quarantine) -> Crawl:
+    """Sample users of every type; `work` keeps the copies, so that a killed run reads no file twice."""
+    copied = {domain: _copied(raw.reviews[domain], work / domain, quarantine) for domain in LABELS}
+    owned = _owned(work)
+    members: dict[str, list[str]] = {}
+    funnel: Counter[str] = Counter()
+    for bucket in range(BUCKETS):
+        rows = _latest(_scan(work, f"{bucket:02d}"), owned, funnel)
+        for kind, ids in classify(rows).items():
+            members.setdefault(kind, []).extend(ids)
+        cases = ends(rows)
+        funnel["users"] += rows["user_id"].n_unique()
+        funnel["users with a target item"] += cases["user_id"].n_unique()
+        funnel.update(dict(cases["unfit"].drop_nulls().value_counts().iter_rows()))
+    roles = sample_roles(seed, members, users)
+    sampled = pl.Series("user_id", sorted({u for groups in roles.values() for ids in groups.values() for u in ids}))
+    theirs = _scan(work, "*").join(sampled.to_frame().lazy(), on="user_id", how="semi")
+    interactions = _latest(theirs, owned, Counter()).select(*INTERACTIONS.columns).sort("user_id", "time", "item_id")
+    counts = {"reviews": copied, **funnel, "users_by_type": {kind: len(ids) for kind, ids in members.items()}}
+    return Crawl(_texts(raw, owned, interactions, quarantine), interactions, roles, counts)
+
+
+def _copied(path: Path, folder: Path, quarantine: Quarantine) -> int:
+    """Good reviews as parquet by bucket; how many. What was read before the run was killed is not read again."""
+    if not folder.exists():
+        own = Quarantine()
+        with files.whole(folder) as draft:
+            rows = sum(_spread(batch, draft, number) for number, batch in enumerate(_batches(path, own)))
+            if not rows:
+                raise InputError(f"{path} holds no usable review: {own.reasons() or 'the file is empty'}")
+            files.write_json(
+                {"rows": rows, "read": own.read, "rejects": [asdict(r) for r in own.rejects]}, draft / ".read"
+            )
+    done = files.read_json(folder / ".read")
+    quarantine.read += done["read"]
+    quarantine.rejects += [Reject(**reject) for reject in done["rejects"]]
+    return int(done["rows"])
+
+
+def _batches(path: Path, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
+    """Blocks gathered to larger frames, so that buckets are not many small files."""
+    held: list[pl.DataFrame] = []
+    for block in reviews(path, quarantine):
+        held.append(block)
+        if sum(frame.height for frame in held) >= ROWS_AT_ONCE:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)
+
+
+def _spread(rows: pl.DataFrame, folder: Path, number: int) -> int:
+    by_bucket = rows.with_columns(bucket=pl.col("user_id").hash() % BUCKETS).partition_by(
+        "bucket", as_dict=True, include_key=False
+    )
+    for (bucket,), part in by_bucket.items():
+        place = folder / f"{bucket:02d}"
+        place.mkdir(parents=True, exist_ok=True)
+        part.write_parquet(place / f"{number:04d}.parquet", compression="lz4")
+    return rows.height
+
+
+def _scan(work: Path, bucket: str) -> pl.LazyFrame:
+    """Copied reviews of all domains, with their domain."""
+    found = [(domain, sorted((work / domain).glob(f"{bucket}/*.parquet"))) for domain in LABELS]
+    parts = [pl.scan_parquet(paths).with_columns(domain=pl.lit(domain)) for domain, paths in found if paths]
+    return pl.concat(parts) if parts else pl.LazyFrame(schema=dict(INTERACTIONS.columns))
+
+
+def _owned(work: Path) -> pl.DataFrame:
+    """(domain, item_id) of every reviewed item, in its own domain."""
+    every = _scan(work, "*").select("domain", "item_id").unique().collect(engine="streaming")
+    rank = pl.col("domain").replace_strict({domain: k for k, domain in enumerate(LABELS)}, return_dtype=pl.Int8)
+    return every.sort("item_id", rank).unique("item_id", keep="first", maintain_order=True)
+
+
+def _latest(rows: pl.LazyFrame, owned: pl.DataFrame, funnel: Counter[str]) -> pl.DataFrame:
+    """Of each user's reviews of an item in its own domain the latest."""
+    read = rows.collect(engine="streaming")
+    own = read.join(owned, on=["domain", "item_id"], how="semi")
+    latest = own.sort("time", "rating").unique(["user_id", "item_id"], keep="last")
+    funnel["reviews of another domain's item"] += read.height - own.height
+    funnel["older reviews of the same item"] += own.height - latest.height
+    return latest
+
+
+def _texts(raw: Raw, owned: pl.DataFrame, interactions: pl.DataFrame, quarantine: Quarantine) -> pl.DataFrame:
+    """The texts of all target items and of the books the sampled users met."""
+    met = interactions.filter(pl.col("domain") == SOURCE).select("item_id").unique()
+    wanted = {domain: owned.filter(pl.col("domain") == domain).select("item_id") for domain in TARGETS}
+    wanted = {SOURCE: met, **wanted}
+    texts = [items(raw.meta[domain], domain, ids["item_id"].sort(), quarantine) for domain, ids in wanted.items()]
+    return pl.concat(texts).select(*ITEMS.columns)

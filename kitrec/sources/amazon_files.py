@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import orjson
 import polars as pl
 
 from kitrec.errors import InputError
@@ -19,12 +20,42 @@ PARQUET_ROWS = 200_000
 
 
 def read_blocks(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Iterator[pl.DataFrame]:
-    """The named fields of all lines as text, with the line's number in `line`."""
+    """The named fields, which hold no lists, of all lines as text, with the line's number in `line`."""
     if path.suffix == ".parquet":
         yield from _parquet(path, fields, quarantine)
         return
     for first, block in _blocks(path):
         yield from _parsed(path, first, block, dict.fromkeys(fields, pl.String), quarantine)
+
+
+def read_nested(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Iterator[pl.DataFrame]:
+    """As `read_blocks`, for fields that may hold lists and objects: these as JSON (polars would not escape them)."""
+    if path.suffix == ".parquet":
+        yield from _parquet(path, fields, quarantine)
+        return
+    for first, block in _blocks(path):
+        rows = []
+        for line, raw in enumerate(block.split(b"\n"), start=first):
+            if raw.strip():
+                quarantine.read += 1
+                rows += _row(path, line, raw, fields, quarantine)
+        yield pl.DataFrame(rows, schema={**dict.fromkeys(fields, pl.String), "line": pl.Int64}, orient="row")
+
+
+def _row(
+    path: Path, line: int, raw: bytes, fields: Sequence[str], quarantine: Quarantine
+) -> list[tuple[str | int | None, ...]]:
+    """The line's fields, or nothing if it was set aside."""
+    try:
+        row = orjson.loads(raw)
+    except orjson.JSONDecodeError as problem:
+        quarantine.reject(path, line, "broken JSON or text", str(problem)[:80])
+        return []
+    if not isinstance(row, dict):
+        quarantine.reject(path, line, "broken JSON or text", "not an object")
+        return []
+    values = [row.get(name) for name in fields]
+    return [(*(v if v is None or isinstance(v, str) else orjson.dumps(v).decode() for v in values), line)]
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -41,7 +72,7 @@ def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise InputError(f"{path} is cut or damaged behind line {first}: {problem}; fetch the file again") from None
     except FileNotFoundError:
-        raise InputError(f"{path} is missing: data.amazon.folder must hold the raw files") from None
+        raise InputError(f"{path} is missing: it is one of the raw files that raw/README.md lists") from None
     if rest.strip():
         yield first, rest
 
@@ -79,5 +110,14 @@ def _parquet(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Itera
         missing = [name for name in fields if name not in frame.columns]
         if missing:
             raise InputError(f"{path} has no column {', '.join(missing)}")
-        yield frame.select(pl.col(fields).cast(pl.String), line=pl.int_range(pl.len()) + first)
+        texts = [_as_text(frame[name]) for name in fields]
+        yield pl.DataFrame(texts).with_columns(line=pl.int_range(pl.len()) + first)
         first += frame.height
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """Lists as JSON, all else as it prints."""
+    if column.dtype != pl.List:
+        return column.cast(pl.String)
+    lists = [None if values is None else orjson.dumps(values).decode() for values in column.to_list()]
+    return pl.Series(column.name, lists, dtype=pl.String)

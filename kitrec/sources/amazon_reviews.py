@@ -3,15 +3,15 @@
 A time is in milliseconds; ten-digit ones are seconds. An item is its `parent_asin`, under which variants are sold."""
 
 import html
-import json
-import re
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import polars as pl
 
-from kitrec.sources.amazon_files import read_blocks
+from kitrec.domains import LABELS
+from kitrec.errors import InputError
+from kitrec.sources.amazon_files import read_blocks, read_nested
 from kitrec.sources.quarantine import Quarantine
 
 REVIEW = ("rating", "user_id", "parent_asin", "timestamp")
@@ -20,9 +20,9 @@ SECONDS_BELOW = 100_000_000_000  # a time smaller than this is in seconds
 EARLIEST, LATEST = 800_000_000_000, 4_000_000_000_000  # 1995 to 2096, in ms
 LONGEST = {"title": 200, "category": 60, "description": 300}
 MOST_CATEGORIES = 5
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
-_TAG = re.compile(r"<[^<>]{1,200}>")
-_YEAR = re.compile(r"\b(19|20)\d\d\b")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\x{2028}\x{2029}\x{feff}]+"
+_TAG = r"<[^<>]{1,200}>"
+_YEAR = r"\b((?:19|20)\d\d)\b"
 
 
 def reviews(path: Path, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
@@ -53,43 +53,45 @@ def reviews(path: Path, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
 def items(path: Path, domain: str, wanted: pl.Series, quarantine: Quarantine) -> pl.DataFrame:
     """The wanted items' texts, one row each; an item without a title has no metadata."""
     blocks = []
-    for block in read_blocks(path, META, quarantine):
+    for block in read_nested(path, META, quarantine):
         judged = block.with_columns(reason=pl.when(_blank("parent_asin")).then(pl.lit("no parent_asin")))
         _set_aside(path, judged, quarantine)
         blocks.append(judged.filter(pl.col("parent_asin").is_in(wanted.implode())).drop("line", "reason"))
+    if not blocks:
+        raise InputError(f"{path} is empty: it must describe the items of {LABELS[domain]}")
     found = pl.concat(blocks).unique("parent_asin", keep="first", maintain_order=True)
     return _texts(found, domain, wanted)
 
 
 def _texts(found: pl.DataFrame, domain: str, wanted: pl.Series) -> pl.DataFrame:
-    every = pl.DataFrame({"parent_asin": wanted}).join(found, on="parent_asin", how="left", maintain_order="left")
-    titles = [clean(text, LONGEST["title"]) for text in every["title"]]
-    categories = [_categories(text) if title else [] for title, text in zip(titles, every["categories"], strict=True)]
-    about = [clean(" ".join(_listed(text)), LONGEST["description"]) for text in every["description"]]
-    stars = every["average_rating"].cast(pl.Float64, strict=False)
+    every = pl.DataFrame({"item_id": wanted}).join(
+        found, left_on="item_id", right_on="parent_asin", how="left", maintain_order="left"
+    )
+    title, stars = clean(every["title"], LONGEST["title"]), every["average_rating"].cast(pl.Float64, strict=False)
+    about = every["description"].map_elements(lambda text: " ".join(_listed(text)), pl.String)
     return pl.DataFrame(
         {
             "domain": pl.Series([domain] * every.height, dtype=pl.String),
-            "item_id": every["parent_asin"],
-            "title": pl.Series(titles, dtype=pl.String),
-            "categories": pl.Series(categories, dtype=pl.List(pl.String)),
-            "description": pl.Series(about, dtype=pl.String),
+            "item_id": every["item_id"],
+            "title": title,
+            "categories": _categories(every["categories"], title.is_not_null()),
+            "description": clean(about, LONGEST["description"]),
             "average_rating": stars.set(~stars.is_between(1, 5).fill_null(False), None),
-            "year": pl.Series([_year(text) for text in every["details"]], dtype=pl.Int32),
-            "has_metadata": pl.Series([title is not None for title in titles]),
+            "year": every["details"].str.extract(_YEAR).cast(pl.Int32),
+            "has_metadata": title.is_not_null(),
         }
     )
 
 
-def clean(text: str | None, longest: int) -> str | None:
-    """Text on one line: entities resolved, tags, control and separator characters out, NFC, at most `longest` long."""
-    if text is None:
-        return None
-    plain = _TAG.sub(" ", html.unescape(html.unescape(text)))
-    plain = " ".join(unicodedata.normalize("NFC", _CONTROL.sub(" ", plain)).replace(" | ", " / ").split())
-    if len(plain) > longest:
-        plain = plain[: longest - 1].rsplit(" ", 1)[0] + "…"
-    return plain or None
+def clean(texts: pl.Series, longest: int) -> pl.Series:
+    """Each text on one line: entities resolved, tags, control and separator characters out, NFC, at most `longest`."""
+    decoded = [html.unescape(html.unescape(text)) if text and "&" in text else text for text in texts]
+    plain = pl.Series(decoded, dtype=pl.String)  # many were escaped twice
+    plain = plain.str.replace_all(_TAG, " ").str.replace_all(_CONTROL, " ").str.replace_all(" | ", " / ", literal=True)
+    plain = plain.str.normalize("NFC").str.replace_all(r"\s+", " ").str.strip_chars()
+    cut = plain.str.slice(0, longest - 1).str.replace(r" [^ ]*$", "") + "…"
+    plain = plain.zip_with((plain.str.len_chars() <= longest).fill_null(True), cut)
+    return plain.set(plain == "", None)
 
 
 def _listed(text: str | None) -> list[str]:
@@ -97,22 +99,24 @@ def _listed(text: str | None) -> list[str]:
     if not text:
         return []
     try:
-        parsed = json.loads(text) if text.startswith("[") else text
+        parsed = orjson.loads(text) if text.startswith("[") else text
     except ValueError:
         parsed = text  # a title may begin with a bracket
     return [part for part in parsed if isinstance(part, str) and part] if isinstance(parsed, list) else [text]
 
 
-def _categories(text: str | None) -> list[str]:
-    """The last, most special categories; the first names the whole domain."""
-    names = [clean(name, LONGEST["category"]) for name in _listed(text)]
-    kept = [name.replace(",", " ") for name in dict.fromkeys(names) if name]
-    return (kept[1:] or kept)[-MOST_CATEGORIES:]
-
-
-def _year(details: str | None) -> int | None:
-    found = _YEAR.search(details or "")
-    return int(found[0]) if found else None
+def _categories(texts: pl.Series, named: pl.Series) -> pl.Series:
+    """The last, most special categories; the first names the whole domain. Only named items have some."""
+    lists = pl.DataFrame(
+        {"row": pl.int_range(len(texts), eager=True), "name": texts.map_elements(_listed, pl.List(pl.String))}
+    )
+    flat = lists.filter(named).explode("name").drop_nulls()
+    flat = flat.with_columns(name=clean(flat["name"], LONGEST["category"]).str.replace_all(",", " ", literal=True))
+    kept = flat.drop_nulls().unique(maintain_order=True).group_by("row", maintain_order=True).agg("name")
+    special = pl.when(pl.col("name").list.len() > 1).then(pl.col("name").list.slice(1)).otherwise("name")
+    kept = kept.select("row", name=special.list.tail(MOST_CATEGORIES))
+    every = lists.select("row").join(kept, on="row", how="left", maintain_order="left")["name"]
+    return every.fill_null(pl.Series([[]], dtype=pl.List(pl.String)))
 
 
 def _blank(name: str) -> pl.Expr:

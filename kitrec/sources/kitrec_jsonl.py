@@ -1,4 +1,4 @@
-"""KitREC's own JSONL files, in every variant that is in use, as the tables the pipeline works on.
+"""KitREC's own files (JSONL or parquet), in every variant that is in use, as the tables the pipeline works on.
 
 A row's prompt is `input` if that is not blank, else `instruction`; its metadata are nested under `metadata` or flat;
 its truth is `ground_truth` (an object, a JSON string of one, or of a list with one) or `gt_item_id`. What a row shows
@@ -21,39 +21,48 @@ from kitrec.sources.prompt_text import Line, Prompt, UnreadableError, read_promp
 from kitrec.sources.quarantine import Quarantine
 from kitrec.tables import frame
 
+Row = bytes | dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Loaded:
-    """What files hold: records, the items they show, and each record's prompt as it stood there."""
+    """What files hold: records of one set, and the items they show."""
 
     records: pl.DataFrame
     items: pl.DataFrame
-    prompts: dict[str, str]
 
 
-def load(paths: Iterable[Path], candidates: int, quarantine: Quarantine) -> Loaded:
-    """All good rows of the files; `candidates` is how many every list must have."""
+def load(paths: Iterable[Path], which: str, candidates: int, quarantine: Quarantine, *, taught: bool) -> Loaded:
+    """All good rows of the files of set `which`; every list must have `candidates` items, a `taught` row an output."""
     records: dict[str, dict[str, Any]] = {}
     items: dict[str, dict[str, Any]] = {}
-    prompts: dict[str, str] = {}
     for path in paths:
-        for number, raw in _lines(path):
+        for number, raw in _rows(path):
             quarantine.read += 1
             try:
-                row = _decoded(raw)
-                text = prompt_of(row)
-                record, shown = _record(row, read_prompt(text), candidates)
+                record, shown = read_row(raw, which, candidates, taught=taught)
                 if record["record_id"] in records:
                     raise UnreadableError(f"the same user and target twice: {record['record_id']}")
             except UnreadableError as problem:
                 reason, _, detail = str(problem).partition(": ")
                 quarantine.reject(path, number, reason, detail)
                 continue
-            records[record["record_id"]], prompts[record["record_id"]] = record, text
+            records[record["record_id"]] = record
             for item in shown:
                 if not items.get(item["item_id"], {}).get("has_metadata"):
                     items[item["item_id"]] = item
-    return Loaded(frame(list(records.values()), RECORDS), frame(list(items.values()), ITEMS), prompts)
+    return Loaded(frame(list(records.values()), RECORDS), frame(list(items.values()), ITEMS))
+
+
+def read_row(raw: Row, which: str, candidates: int, *, taught: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(record, the items it shows) of a row; raises UnreadableError with the rule that it breaks."""
+    row = raw if isinstance(raw, dict) else _decoded(raw)
+    record, shown = _record(row, read_prompt(prompt_of(row)), candidates)
+    if record["candidate_set"] != which:
+        raise UnreadableError(f"candidate_set is not its file's: {record['candidate_set']} in a file of set {which}")
+    if taught and record["output"] is None:
+        raise UnreadableError("no output to train on")
+    return record, shown
 
 
 def prompt_of(row: Mapping[str, Any]) -> str:
@@ -83,8 +92,11 @@ def truth_of(row: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[str, flo
     return item, _stars(found.get("rating"))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(line number from 1, bytes); only a newline byte ends a line, whatever Unicode calls a line separator."""
+def _rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """(row number from 1, row); only a newline byte ends a line, whatever Unicode calls a line separator."""
+    if path.suffix == ".parquet":
+        yield from enumerate(pl.read_parquet(path).iter_rows(named=True), start=1)
+        return
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
             if raw.strip():
@@ -129,9 +141,9 @@ def _record(row: Mapping[str, Any], prompt: Prompt, candidates: int) -> tuple[di
         "user_category": kind.category,
         "core": _core(about.get("target_core"), kind.fewest),
         "source_items": [item["item_id"] for item in source],
-        "source_ratings": [_stars(line.rating) or 0.0 for line in prompt.source],
+        "source_ratings": [_stars(line.rating) for line in prompt.source],
         "target_items": [item["item_id"] for item in target],
-        "target_ratings": [_stars(line.rating) or 0.0 for line in prompt.target_history],
+        "target_ratings": [_stars(line.rating) for line in prompt.target_history],
         "candidate_ids": listed,
         "candidate_origins": ["truth" if item == truth else "given" for item in listed],
         "gt_item_id": truth,

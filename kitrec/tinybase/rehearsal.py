@@ -10,6 +10,7 @@ import polars as pl
 
 from kitrec.prep.dataset import build_dataset
 from kitrec.prep.params import Candidates, Users
+from kitrec.prep.users import classify, sample_roles
 from kitrec.prompts.template import Item, Style, segments
 from kitrec.randomness import derived_seed
 from kitrec.tinybase.params import TinyBase
@@ -28,7 +29,9 @@ def rehearsal_records(seed: int, number: int, p: TinyBase, world: BuiltWorld, ca
     """The records of the world's users, with random lists of `candidates` items."""
     users = Users(train=p.users_per_type - 1, preference=0, test=1, development_share=0.05)
     lists = Candidates(count=candidates, same_category=0, neighbours=0, popularity_matched=0)
-    built = build_dataset(_own_seed(seed, number), users, lists, world.items, world.interactions, ("B",))
+    own = _own_seed(seed, number)
+    roles = sample_roles(own, classify(world.interactions), users)
+    built = build_dataset(own, roles, users.development_share, lists, world.items, world.interactions, ("B",))
     return built.records["B"]["train"]
 
 

@@ -5,7 +5,7 @@ It names the themes that return in the histories, says them in the target's word
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -14,6 +14,13 @@ from kitrec.world.themes import ThemeWords
 
 THEMES_NAMED = 3
 UNKNOWN = "Unknown"
+
+
+class Teacher(Protocol):
+    """Whoever writes the outputs that training records are learned from."""
+
+    def explain(self, record: Mapping[str, Any]) -> str:
+        """`<think>…</think>` and the fenced JSON answer."""
 
 
 class TemplateTeacher:
@@ -41,20 +48,13 @@ class TemplateTeacher:
 
     def choice(self, item: Mapping[str, Any]) -> str:
         """A candidate as the thought names it, its id first."""
-        return f" -> (ID: {item['item_id']}) {item['title'] or UNKNOWN} | {', '.join(item['categories']) or UNKNOWN}"
+        return choice_line(item)
 
     def answer(self, record: Mapping[str, Any]) -> str:
         """The fenced JSON object."""
         truth, liked = self._items[record["gt_item_id"]], self.liked(record)
         shared = [k for k in self.themes_of(truth) if k in liked]
-        answer = {
-            "rank": 1,
-            "item_id": truth["item_id"],
-            "title": truth["title"] or UNKNOWN,
-            "confidence_score": min(10, 5 + 2 * len(shared)),
-            "rationale": self._rationale(shared, record["target"]),
-        }
-        return f"```json\n{json.dumps(answer, ensure_ascii=False)}\n```"
+        return fenced(truth, len(shared), self._rationale(shared, record["target"]))
 
     def themes_of(self, item: Mapping[str, Any]) -> list[int]:
         """The themes an item's text shows."""
@@ -73,7 +73,24 @@ class TemplateTeacher:
         return f"Here {' and '.join(links)}."
 
 
-def with_outputs(records: pl.DataFrame, teacher: TemplateTeacher) -> pl.DataFrame:
+def choice_line(item: Mapping[str, Any]) -> str:
+    """The end of a thought: the candidate it leads to, its id first."""
+    return f" -> (ID: {item['item_id']}) {item['title'] or UNKNOWN} | {', '.join(item['categories']) or UNKNOWN}"
+
+
+def fenced(truth: Mapping[str, Any], shared_themes: int, rationale: str) -> str:
+    """The fenced JSON object; the more themes are shared, the surer."""
+    answer = {
+        "rank": 1,
+        "item_id": truth["item_id"],
+        "title": truth["title"] or UNKNOWN,
+        "confidence_score": min(10, 5 + 2 * shared_themes),
+        "rationale": rationale,
+    }
+    return f"```json\n{json.dumps(answer, ensure_ascii=False)}\n```"
+
+
+def with_outputs(records: pl.DataFrame, teacher: Teacher) -> pl.DataFrame:
     """The records with the teacher's output filled in."""
     outputs = [teacher.explain(record) for record in records.iter_rows(named=True)]
     return records.with_columns(pl.Series("output", outputs, dtype=pl.String))

@@ -26,7 +26,13 @@ def test_code_deps_are_exactly_what_the_script_reaches(stage):
     assert sorted(declared) == sorted(reached), "run `python -m stages.dvcfile --write`"
 
 
-RESULTS = ("metrics/", "plots/", "data/scores", "data/preferences")  # for people, and for what they do next
+RESULTS = (
+    "metrics/",
+    "plots/",
+    "data/scores",
+    "data/preferences",
+    "data/rejects",
+)  # for people, and for what they do next
 
 
 def params_read(script: str) -> set[str]:

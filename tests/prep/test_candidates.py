@@ -68,7 +68,7 @@ def test_hard_negatives_come_from_training_users_alone(dataset):
 
 def pool_of(n: int):
     items = pl.DataFrame({"domain": ["movies"] * n, "item_id": [f"m{k}" for k in range(n)], "categories": [["X"]] * n})
-    return build_pool(items, "movies", pl.DataFrame({"user_id": ["u"], "item_id": ["m0"]}))
+    return build_pool(1, items, "movies", pl.DataFrame({"user_id": ["u"], "item_id": ["m0"]}))
 
 
 def test_a_list_depends_on_its_sample_alone():

@@ -4,17 +4,18 @@ import pytest
 from kitrec.domains import USER_TYPES
 from kitrec.errors import InputError
 from kitrec.prep.params import Users
-from kitrec.prep.users import classify, sample_roles, split_training
+from kitrec.prep.users import classify, ends, sample_roles, split_training
 
 
 def interactions(**counts: tuple[int, int, int]) -> pl.DataFrame:
+    """Books at times 0, 1, ..., target items at 100, 101, ..."""
     rows = [
-        (user, domain, f"{domain}{k}")
+        (user, domain, f"{domain}{k}", k + 100 * (domain != "books"))
         for user, numbers in counts.items()
         for domain, n in zip(("books", "movies", "music"), numbers, strict=True)
         for k in range(n)
     ]
-    return pl.DataFrame(rows, schema=["user_id", "domain", "item_id"], orient="row")
+    return pl.DataFrame(rows, schema=["user_id", "domain", "item_id", "time"], orient="row")
 
 
 def test_users_are_classified_by_the_table_of_the_specification():
@@ -34,6 +35,20 @@ def test_users_are_classified_by_the_table_of_the_specification():
         "source_only_music": ["one"],
     }
     assert list(members) == list(USER_TYPES)
+
+
+def test_a_last_item_that_cannot_be_held_out_makes_no_case():
+    rows = interactions(late=(5, 2, 0), tied=(5, 2, 0), fine=(5, 2, 0)).with_columns(
+        time=pl.when(pl.col("item_id") == "books4", pl.col("user_id") == "late")
+        .then(101)  # read when the last film was seen, so not before it
+        .when(pl.col("item_id") == "movies0", pl.col("user_id") == "tied")
+        .then(101)
+        .otherwise("time")
+    )
+    assert classify(rows)["cold_start_2core_movies"] == ["fine"]
+    why = dict(ends(rows).select("user_id", "unfit").iter_rows())
+    assert why["late"] == "fewer than 5 books before the last target item" and why["fine"] is None
+    assert why["tied"] == "several target items in the last instant"
 
 
 def members_of_two_types(size: int) -> dict[str, list[str]]:

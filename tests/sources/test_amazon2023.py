@@ -9,18 +9,21 @@ import pytest
 from bench import raw_amazon
 from kitrec.domains import LABELS, USER_TYPES
 from kitrec.errors import InputError
+from kitrec.prep.params import Users
 from kitrec.prep.users import classify
 from kitrec.sources import amazon2023, amazon_files
-from kitrec.sources.amazon_reviews import clean
+from kitrec.sources.amazon_reviews import META, REVIEW, clean
 from kitrec.sources.quarantine import Quarantine
 
 USERS, ITEMS = 200, 60
+EVERYBODY = Users(train=16, preference=0, test=4, development_share=0.1)
 
 
-def load(raw, work):
+def load(raw, work, users=EVERYBODY):
     quarantine = Quarantine()
-    files = amazon2023.Files({d: r.reviews for d, r in raw.items()}, {d: r.meta for d, r in raw.items()})
-    return *amazon2023.load(files, work, quarantine), quarantine
+    files = amazon2023.Raw({d: r.reviews for d, r in raw.items()}, {d: r.meta for d, r in raw.items()})
+    crawl = amazon2023.load(files, 1, users, work, quarantine)
+    return crawl, quarantine
 
 
 @pytest.fixture(scope="module", params=[".jsonl", ".jsonl.gz"])
@@ -30,21 +33,34 @@ def dirty(request, tmp_path_factory):
     return raw, *load(raw, folder / "work")
 
 
+def pairs(crawl):
+    return {
+        (u, i): (r, t) for u, i, r, t in crawl.interactions.select("user_id", "item_id", "rating", "time").iter_rows()
+    }
+
+
 def test_exactly_the_good_rows_come_out(dirty):
-    raw, _, interactions, _ = dirty
-    meant = {key: value for r in raw.values() for key, value in r.truth.items()}
-    got = {(u, i): (r, t) for u, i, r, t in interactions.select("user_id", "item_id", "rating", "time").iter_rows()}
-    assert got == meant
+    raw, crawl, _ = dirty
+    assert pairs(crawl) == {key: value for r in raw.values() for key, value in r.truth.items()}
 
 
 def test_every_type_has_its_users(dirty):
-    _, _, interactions, _ = dirty
-    members = classify(interactions)
+    _, crawl, _ = dirty
+    members = classify(crawl.interactions)
     assert {kind: len(users) for kind, users in members.items()} == dict.fromkeys(USER_TYPES, USERS // len(USER_TYPES))
+    assert crawl.counts["users_by_type"] == dict.fromkeys(USER_TYPES, USERS // len(USER_TYPES))
+
+
+def test_users_are_sampled_by_type_and_only_theirs_is_read_back(dirty, tmp_path):
+    raw, _, _ = dirty
+    crawl, _ = load(raw, tmp_path, Users(train=3, preference=1, test=2, development_share=0.1))
+    sizes = [{role: len(ids) for role, ids in groups.items()} for groups in crawl.roles.values()]
+    assert sizes == [{"train": 3, "preference": 1, "test": 2}] * len(USER_TYPES)
+    assert crawl.interactions["user_id"].n_unique() == 6 * len(USER_TYPES)
 
 
 def test_bad_rows_are_counted_by_reason_and_lines_named(dirty):
-    raw, _, _, quarantine = dirty
+    raw, _, quarantine = dirty
     reasons = quarantine.reasons()
     assert reasons["broken JSON or text"] == 3 * len(LABELS)  # no JSON, a list, the cut last line, in every file
     assert {"no user_id", "rating is no number", "rating outside 1-5"} <= set(reasons)
@@ -57,31 +73,73 @@ def test_bad_rows_are_counted_by_reason_and_lines_named(dirty):
 
 
 def test_item_texts_are_clean(dirty):
-    _, items, _, _ = dirty
+    items = dirty[1].items
     titles = items["title"].drop_nulls().to_list()
     assert any(title.startswith("Café & No.") and title.endswith(" again") for title in titles)
     assert items.filter(~pl.col("has_metadata"))["title"].null_count() == items.filter(~pl.col("has_metadata")).height
     text = "".join(titles + items["description"].drop_nulls().to_list())
     assert not set(text) & {"\u2028", "\t", "\n", "<", ";"}
+    assert 'First "part". Second part \\ end.' in set(items["description"])
     assert set(items["year"]) == {2012}
 
 
-def test_small_blocks_give_the_same(dirty, tmp_path, monkeypatch):
-    raw, items, interactions, quarantine = dirty
+def test_small_blocks_and_a_resumed_run_give_the_same(dirty, tmp_path, monkeypatch):
+    raw, crawl, quarantine = dirty
     monkeypatch.setattr(amazon_files, "BLOCK", 1000)
-    items_again, interactions_again, quarantine_again = load(raw, tmp_path)
-    assert interactions_again.equals(interactions) and items_again.equals(items)
-    assert sorted(r.line for r in quarantine_again.rejects) == sorted(r.line for r in quarantine.rejects)
+    monkeypatch.setattr(amazon2023, "ROWS_AT_ONCE", 100)
+    for _ in range(2):  # the second run finds the copies of the first
+        again, quarantine_again = load(raw, tmp_path)
+        assert again.interactions.equals(crawl.interactions) and again.items.equals(crawl.items)
+        assert again.counts == crawl.counts and again.roles == crawl.roles
+        assert sorted(r.line for r in quarantine_again.rejects) == sorted(r.line for r in quarantine.rejects)
+
+
+def test_parquet_says_the_same(tmp_path):
+    """As it is published: numbers and lists in columns of their own type."""
+    raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
+    users = Users(train=2, preference=1, test=1, development_share=0.5)
+    crawl, _ = load(raw, tmp_path / "work", users)
+    for files in raw.values():
+        for path in (files.reviews, files.meta):
+            rows = [json.loads(line) for line in path.read_text().split("\n")]
+            frame = pl.DataFrame([{key: row[key] for key in (*REVIEW, *META) if key in row} for row in rows])
+            details = (
+                [pl.lit('{"Publication date": "May 4, 2012"}').alias("details")] if "details" in frame.columns else []
+            )
+            frame.with_columns(details).write_parquet(path.with_suffix(".parquet"))
+    as_parquet = {
+        d: raw_amazon.Raw(r.reviews.with_suffix(".parquet"), r.meta.with_suffix(".parquet"), r.truth)
+        for d, r in raw.items()
+    }
+    again, _ = load(as_parquet, tmp_path / "again", users)
+    assert again.interactions.equals(crawl.interactions) and again.items.equals(crawl.items)
+
+
+def test_an_item_sold_in_two_domains_belongs_to_the_first(tmp_path):
+    raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
+    book, film = (json.loads(raw[d].reviews.read_text().split("\n")[0])["parent_asin"] for d in ("books", "movies"))
+    raw["movies"].reviews.write_text(raw["movies"].reviews.read_text().replace(film, book))
+    users = Users(train=1, preference=0, test=1, development_share=0.5)
+    crawl, _ = load(raw, tmp_path / "work", users)
+    assert crawl.items.filter(pl.col("item_id") == book)["domain"].to_list() == ["books"]
+    assert crawl.counts["reviews of another domain's item"] > 0
+    assert not crawl.interactions.filter(pl.col("item_id") == book, pl.col("domain") == "movies").height
+
+
+def test_too_few_users_of_types_are_all_named(tmp_path):
+    raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
+    with pytest.raises(InputError, match=r"overlapping_books_movies has 4 users.*source_only_music has 4 users"):
+        load(raw, tmp_path / "work", Users(train=5, preference=0, test=1, development_share=0.1))
 
 
 def test_seconds_become_milliseconds(tmp_path):
-    raw = raw_amazon.write(tmp_path, 1, 10, 20, dirty=False, suffix=".jsonl")
+    raw = raw_amazon.write(tmp_path, 1, 20, 20, dirty=False, suffix=".jsonl")
     for files in raw.values():
         rows = [json.loads(line) for line in files.reviews.read_text().split("\n")]
         seconds = [json.dumps({**row, "timestamp": row["timestamp"] // 1000}) for row in rows]
         files.reviews.write_text("\n".join(seconds))
-    _, interactions, _ = load(raw, tmp_path / "work")
-    got = {(u, i): t for u, i, t in interactions.select("user_id", "item_id", "time").iter_rows()}
+    crawl, _ = load(raw, tmp_path / "work", Users(train=1, preference=0, test=1, development_share=0.5))
+    got = {key: time for key, (_, time) in pairs(crawl).items()}
     assert got == {key: time // 1000 * 1000 for r in raw.values() for key, (_, time) in r.truth.items()}
 
 
@@ -98,7 +156,7 @@ def test_an_empty_domain_and_strangers_are_named(tmp_path):
     other = tmp_path / "books.jsonl"
     other.write_text(raw["books"].reviews.read_text().replace("AE0", "XX0"))
     strangers = {**raw, "books": raw_amazon.Raw(other, raw["books"].meta, {})}
-    with pytest.raises(InputError, match="no user has 5 books and an item of Movies & TV or Music"):
+    with pytest.raises(InputError, match=r"source_only_music has 0 users"):
         load(strangers, tmp_path / "work")
     raw["music"].reviews.write_text("")
     with pytest.raises(InputError, match="holds no usable review"):
@@ -119,7 +177,7 @@ def test_an_empty_domain_and_strangers_are_named(tmp_path):
     ],
 )
 def test_text_is_normalised(dirt, text):
-    assert clean(dirt, 200) == text
+    assert clean(pl.Series([dirt, "x"], dtype=pl.String), 200).to_list() == [text, "x"]
 
 
 def text_of(path):
@@ -130,11 +188,15 @@ def pathlike(raw, name):
     return next(path for r in raw.values() for path in (r.reviews, r.meta) if str(path) == name)
 
 
-def judged_bad(line):
+def unreadable(line):
     try:
-        row = json.loads(line)
+        return not isinstance(json.loads(line), dict)
     except ValueError:
         return True
-    if not isinstance(row, dict):
+
+
+def judged_bad(line):
+    if unreadable(line):
         return True
+    row = json.loads(line)
     return any(row.get(key) == bad[key] for bad in raw_amazon.BAD for key in bad)

@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from kitrec.errors import InputError
@@ -31,12 +32,12 @@ def row(dataset, items):
     }
 
 
-def read(rows, tmp_path, count=COUNT):
+def read(rows, tmp_path, *, which="A", taught=False):
     path = tmp_path / "rows.jsonl"
     lines = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in rows]
     path.write_bytes(b"\n".join(lines) + b"\n")
     quarantine = Quarantine()
-    return load([path], count, quarantine), quarantine
+    return load([path], which, COUNT, quarantine, taught=taught), quarantine
 
 
 def nested(row):
@@ -75,7 +76,6 @@ def test_all_variants_say_the_same(row, tmp_path):
         kept = [name for name in loaded.records.columns if name not in apart]
         assert loaded.records.select(kept).equals(first.records.select(kept))
         assert loaded.items.equals(first.items)
-        assert list(loaded.prompts.values()) == [row["instruction"]]
     assert read([asked(row, truth)], tmp_path)[0].records["gt_rating"].to_list() == [4.0]
 
 
@@ -113,6 +113,19 @@ def test_a_bad_row_is_set_aside_with_its_reason_and_line(row, tmp_path, reason):
     assert loaded.records.height == 1 and quarantine.read == 2
     (reject,) = quarantine.rejects
     assert (reject.reason, reject.line, reject.file) == (reason, 2, str(tmp_path / "rows.jsonl"))
+
+
+def test_a_row_in_the_wrong_file_and_one_without_output(row, tmp_path):
+    assert read([row], tmp_path, which="B")[1].reasons() == {"candidate_set is not its file's": 1}
+    assert read([{**row, "output": ""}], tmp_path, taught=True)[1].reasons() == {"no output to train on": 1}
+
+
+def test_parquet_rows_are_read_as_well(row, tmp_path):
+    plain, _ = read([row], tmp_path)
+    pl.DataFrame([row, nested(row)], strict=False).write_parquet(tmp_path / "rows.parquet")
+    quarantine = Quarantine()
+    loaded = load([tmp_path / "rows.parquet"], "A", COUNT, quarantine, taught=True)
+    assert loaded.records.equals(plain.records) and loaded.items.equals(plain.items)
 
 
 def test_the_same_user_and_target_twice(row, tmp_path):
