@@ -2,7 +2,7 @@
 
 Set B: negatives uniform over the target domain.
 Set A: hard negatives first, then random ones:
-* same_category: an item's chance grows with the number of categories it shares with the truth;
+* same_category: uniform among items that share a category with the truth;
 * neighbour: what training users touched together with the history shown, the most often first;
 * popularity_matched: next to the truth in the order of popularity, equals in an order drawn once.
 Neighbours and popularity come from the training users' histories only, so no list is mined from test data.
@@ -127,15 +127,19 @@ def _sources(
 
 
 def _same_category(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> np.ndarray:
-    """Items drawn from the truth's categories laid end to end: an item stands there once per shared category."""
-    shelves = [pool.with_category[name] for name in sorted(pool.categories[gt])]
-    if not shelves:
+    """Items of the truth's categories, uniform: drawn from its shelves laid end to end, where an item counts only on the
+    first of them that holds it."""
+    names = sorted(pool.categories[gt])
+    if not names:
         return np.empty(0, dtype=np.int64)
-    ends = np.cumsum([len(shelf) for shelf in shelves])
-    places = _some(rng, int(ends[-1]), enough * len(shelves))
-    shelf = np.searchsorted(ends, places, side="right")
-    starts = ends - [len(s) for s in shelves]
-    return np.array([shelves[k][place - starts[k]] for k, place in zip(shelf, places, strict=True)])
+    ends = np.cumsum([len(pool.with_category[name]) for name in names])
+    places = _some(rng, int(ends[-1]), 2 * enough * len(names))
+    drawn = []
+    for shelf, place in zip(np.searchsorted(ends, places, side="right").tolist(), places.tolist(), strict=True):
+        item = pool.with_category[names[shelf]][place - ends[shelf]]  # counted from the shelf's end
+        if pool.categories[item].isdisjoint(names[:shelf]):
+            drawn.append(item)
+    return np.array(drawn, dtype=np.int64)
 
 
 def _neighbours(rng: np.random.Generator, pool: Pool, history: list[str]) -> np.ndarray:
