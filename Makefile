@@ -1,7 +1,7 @@
 # make setup   the environment (.venv), also done by the targets below
 # make repro   the headline path: world -> training -> inference -> metrics and plots
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
-# make bench-pipeline, make bench-base, make bench-effect   measure the claims of docs/benchmarks.md
+# make bench-pipeline, bench-base, bench-effect, bench-prepare   measure the claims of docs/benchmarks.md
 
 PYTHON ?= python3.11
 VENV   ?= .venv
@@ -16,7 +16,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect
+.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare
 setup: $(VENV)/.complete .dvc/plots_page.html
 
 $(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt overrides.txt pyproject.toml
@@ -52,3 +52,6 @@ bench-base: setup
 
 bench-effect: setup
 	python -m bench.effect
+
+bench-prepare: setup
+	python -m bench.prepare

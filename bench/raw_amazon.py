@@ -6,17 +6,29 @@ and a cut last line; what the good rows say is known, so that a test can say wha
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from kitrec.domains import LABELS, SOURCE, USER_TYPES
 
 RAW_NAMES = {"books": "Books", "movies": "Movies_and_TV", "music": "CDs_and_Vinyl"}
-BOOKS_EACH = 8
-OVERLAPPING = 7
+BOOKS_EACH, OVERLAPPING = 8, 7
+USERS_AT_ONCE = 10_000
+WORDS = " ".join(f"word{k}" for k in range(2000))
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to write: `depth` multiplies what a user met, `letters` is the mean length of a review."""
+
+    users: int
+    items: int
+    depth: int = 1
+    letters: int = 20
+    remember: bool = True
 
 
 @dataclass(frozen=True)
@@ -25,53 +37,64 @@ class Raw:
 
     reviews: Path
     meta: Path
-    truth: dict[tuple[str, str], tuple[float, int]]
+    truth: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
 
 
 def write(folder: Path, seed: int, users: int, items: int, *, dirty: bool, suffix: str = ".jsonl.gz") -> dict[str, Raw]:
     """`users` users and `items` items per domain."""
+    return write_sized(folder, seed, Size(users, items), dirty=dirty, suffix=suffix)
+
+
+def write_sized(folder: Path, seed: int, size: Size, *, dirty: bool, suffix: str = ".jsonl.gz") -> dict[str, Raw]:
+    """The same with all sizes told, written user group by user group."""
     folder.mkdir(parents=True, exist_ok=True)
-    return {
-        domain: _domain(folder, np.random.default_rng([seed, k]), domain, users, items, dirty=dirty, suffix=suffix)
-        for k, domain in enumerate(LABELS)
-    }
+    found = {}
+    for k, (domain, name) in enumerate(RAW_NAMES.items()):
+        rng = np.random.default_rng([seed, k])
+        raw = found[domain] = Raw(folder / f"{name}{suffix}", folder / f"meta_{name}{suffix}")
+        with _opened(raw.reviews) as stream:
+            for first in range(0, size.users, USERS_AT_ONCE):
+                lines = list(
+                    _lines(rng, domain, range(first, min(first + USERS_AT_ONCE, size.users)), size, raw, dirty=dirty)
+                )
+                stream.writelines(f"{lines[i]}\n" for i in rng.permutation(len(lines)))
+            stream.write('{not json\n\n["a", "list"]\n{"rating": 5.0, "user_id": "CUT' if dirty else "")
+        with _opened(raw.meta) as stream:
+            for item in range(size.items):
+                stream.write(json.dumps(_item(rng, domain, item, dirty=dirty), ensure_ascii=False) + "\n")
+    return found
 
 
-def _domain(
-    folder: Path, rng: np.random.Generator, domain: str, users: int, items: int, *, dirty: bool, suffix: str
-) -> Raw:
-    name = RAW_NAMES[domain]
-    truth: dict[tuple[str, str], tuple[float, int]] = {}
-    lines = [json.dumps(review) for review in _reviews(rng, domain, users, items, truth)]
-    if dirty:
-        lines = _soiled(rng, lines)
-    rng.shuffle(lines)
-    reviews, meta = folder / f"{name}{suffix}", folder / f"meta_{name}{suffix}"
-    _write(reviews, [*lines, '{"rating": 5.0, "user_id": "CUT'] if dirty else lines)
-    _write(meta, [json.dumps(_item(rng, domain, k, dirty=dirty), ensure_ascii=False) for k in range(items)])
-    return Raw(reviews, meta, truth)
-
-
-def _reviews(
-    rng: np.random.Generator, domain: str, users: int, items: int, truth: dict[tuple[str, str], tuple[float, int]]
-) -> Iterator[dict[str, Any]]:
+def _lines(rng: np.random.Generator, domain: str, users: range, size: Size, raw: Raw, *, dirty: bool) -> Iterator[str]:
     kinds = list(USER_TYPES.values())
-    for k in range(users):
+    for k in users:
         kind = kinds[k % len(kinds)]
-        count = BOOKS_EACH if domain == SOURCE else (kind.most or OVERLAPPING) if domain == kind.target else 0
+        met = (kind.most or OVERLAPPING * size.depth) if domain == kind.target else 0
+        count = BOOKS_EACH * size.depth if domain == SOURCE else met
         times = np.sort(rng.integers(1_300_000_000_000, 1_500_000_000_000, count))
         late = 200_000_000_000 if domain != SOURCE else 0  # target items come after the books
-        for item, time in zip(rng.choice(items, count, replace=False), times.tolist(), strict=True):
-            user, asin, stars = f"AE{k:026d}", _asin(domain, int(item)), float(rng.integers(1, 6))
-            truth[user, asin] = (stars, time + late)
-            yield _review(user, asin, stars, time + late)
+        items, stars = _different(rng, size.items, count), rng.integers(1, 6, count)
+        for item, time, star in zip(items, (times + late).tolist(), stars.tolist(), strict=True):
+            row = _review(rng, f"AE{k:026d}", _asin(domain, item), float(star), time, size.letters)
+            if size.remember:
+                raw.truth[row["user_id"], row["asin"]] = (float(star), time)
+            yield from _soiled(rng, row) if dirty else [json.dumps(row)]
 
 
-def _review(user: str, asin: str, stars: Any, time: Any) -> dict[str, Any]:
+def _different(rng: np.random.Generator, population: int, count: int) -> list[int]:
+    """`count` different numbers below `population`, popular (small) ones more often."""
+    drawn: dict[int, None] = {}
+    while len(drawn) < count:
+        drawn |= dict.fromkeys((rng.random(2 * count) ** 2 * population).astype(int).tolist())
+    return list(drawn)[:count]
+
+
+def _review(rng: np.random.Generator, user: str, asin: str, stars: float, time: int, letters: int) -> dict[str, Any]:
+    start, length = int(rng.integers(5000)), int(rng.exponential(letters))
     return {
         "rating": stars,
         "title": "A title",
-        "text": "Some words\u2028of review",
+        "text": "\u2028" + WORDS[start : start + length],
         "images": [],
         "asin": asin,
         "parent_asin": asin,
@@ -86,21 +109,18 @@ def _asin(domain: str, item: int) -> str:
     return f"B{list(LABELS).index(domain)}{item:08d}"
 
 
-def _soiled(rng: np.random.Generator, lines: list[str]) -> list[str]:
-    """Other spellings of good rows, earlier duplicates, and rows that must be set aside."""
-    soiled = []
-    for line in lines:
-        row, chance = json.loads(line), rng.random()
-        if chance < 0.05:
-            row["rating"] = str(row["rating"])
-        elif chance < 0.10:
-            row["timestamp"] = str(row["timestamp"])
-        soiled.append(json.dumps(row))
-        if chance > 0.95:
-            soiled.append(json.dumps({**row, "timestamp": int(row["timestamp"]) - 1000, "rating": 1.0}))  # older
-        if chance > 0.99:
-            soiled.append(json.dumps({**row, **BAD[int(rng.integers(len(BAD)))]}))
-    return [*soiled, "{not json", "", '["a", "list"]']
+def _soiled(rng: np.random.Generator, row: dict[str, Any]) -> Iterator[str]:
+    """Another spelling of a good row, an earlier duplicate beside it, or a row that must be set aside."""
+    chance = rng.random()
+    if chance < 0.05:
+        row["rating"] = str(row["rating"])
+    elif chance < 0.10:
+        row["timestamp"] = str(row["timestamp"])
+    yield json.dumps(row)
+    if chance > 0.95:
+        yield json.dumps({**row, "timestamp": int(row["timestamp"]) - 1000, "rating": 1.0})
+    if chance > 0.99:
+        yield json.dumps({**row, **BAD[int(rng.integers(len(BAD)))]})
 
 
 BAD: tuple[dict[str, Any], ...] = (
@@ -142,10 +162,7 @@ def _item(rng: np.random.Generator, domain: str, k: int, *, dirty: bool) -> dict
     }
 
 
-def _write(path: Path, lines: list[str]) -> None:
-    text = "\n".join(lines)
+def _opened(path: Path) -> TextIO:
     if path.suffix == ".gz":
-        with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as stream:
-            stream.write(text)
-    else:
-        path.write_text(text, encoding="utf-8")
+        return gzip.open(path, "wt", encoding="utf-8", compresslevel=1)
+    return path.open("w", encoding="utf-8")

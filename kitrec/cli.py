@@ -3,7 +3,8 @@
 kitrec profile list | use dataset=smoke llm=smoke | overrides llm=qwen3_14b
 kitrec show
 kitrec doctor [--pin]
-kitrec plots-page"""
+kitrec plots-page
+kitrec hub push-data | push-model"""
 
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec import doctor, params, profiles
+from kitrec import cli_hub, doctor, params, profiles
 from kitrec.errors import InputError
 from kitrec.report.headline import headline_tables
 from kitrec.report.plots_page import write_plots_page
@@ -21,6 +22,7 @@ from kitrec.report.plots_page import write_plots_page
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 profile = typer.Typer(no_args_is_help=True, help="Named settings: overlays of conf/ for params.yaml.")
 app.add_typer(profile, name="profile")
+app.add_typer(cli_hub.app, name="hub")
 Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smoke llm=smoke")]
 
 

@@ -11,7 +11,7 @@ from kitrec import profiles
 from kitrec.errors import InputError
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
-from kitrec.prep.params import Data
+from kitrec.prep.params import Source
 from kitrec.sources.hub import latest_commits
 
 NEEDED = ("dvc", "torch", "transformers", "peft", "bitsandbytes", "polars")
@@ -54,12 +54,12 @@ def pin_base(params_file: Path) -> str:
 
 def pin_data(params_file: Path) -> str:
     """Look the data sets' commits up on the hub and write them into params.yaml."""
-    data: Data = profiles.check(params_file)["data"]
-    if data.source != "hub":
-        return f"data.source: {data.source} needs no commit"
-    revisions = latest_commits(data.hub.owner)
-    profiles.put(params_file, {"data.hub.revisions": revisions})
-    return f"data.hub.revisions: {len(revisions)} data sets of {data.hub.owner}"
+    source: Source = profiles.check(params_file)["source"]
+    if source.kind != "hub":
+        return f"source.kind: {source.kind} needs no commits"
+    revisions = latest_commits(source.hub.owner)
+    profiles.put(params_file, {"source.hub.revisions": revisions})
+    return f"source.hub.revisions: {len(revisions)} data sets of {source.hub.owner}"
 
 
 def _python() -> Finding:

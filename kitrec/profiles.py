@@ -11,7 +11,7 @@ from kitrec import files, params
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm.params import Base, Engine, FineTune, Infer, Train
-from kitrec.prep.params import Candidates, Data, Users
+from kitrec.prep.params import Candidates, Data, Source, Users
 from kitrec.prompts.params import Prompt
 from kitrec.tinybase.params import TinyBase
 from kitrec.world.params import World
@@ -19,6 +19,7 @@ from kitrec.world.params import World
 CONF = Path("conf")
 SECTIONS: dict[str, type] = {
     "seed": int,
+    "source": Source,
     "data": Data,
     "world": World,
     "users": Users,

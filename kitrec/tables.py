@@ -15,12 +15,25 @@ from kitrec.errors import InputError
 
 @dataclass(frozen=True)
 class Table:
-    """A contract: its columns with their types, the key that names a row, the columns that may be null."""
+    """A contract: its columns with their types, the key that names a row, the columns that may be null, and what must
+    hold in every row (rule in words -> expression; null counts as kept)."""
 
     name: str
     columns: Mapping[str, Any]
     key: tuple[str, ...]
     nullable: frozenset[str] = field(default_factory=frozenset)
+    rules: Mapping[str, pl.Expr] = field(default_factory=dict)
+
+
+def stars(column: str) -> dict[str, pl.Expr]:
+    """The rule that a column's ratings are from 1 to 5."""
+    return {f"{column} are from 1 to 5": pl.col(column).is_between(1, 5)}
+
+
+def list_of_stars(column: str) -> dict[str, pl.Expr]:
+    """The same for a column of lists."""
+    every = pl.col(column).list
+    return {f"{column} are from 1 to 5": every.min().is_between(1, 5) & every.max().is_between(1, 5)}
 
 
 def frame(rows: list[dict[str, Any]], table: Table) -> pl.DataFrame:
@@ -67,5 +80,10 @@ def _check(frame: pl.DataFrame, table: Table, where: str) -> None:
     wrong += [f"column {name} is unknown" for name in frame.columns if name not in table.columns]
     if not wrong and frame.select(table.key).is_duplicated().any():
         wrong.append(f"two rows have the same {', '.join(table.key)}")
+    if not wrong and table.rules:
+        broken = frame.select((~rule.fill_null(True)).sum().alias(words) for words, rule in table.rules.items())
+        wrong += [
+            f"{count} rows break the rule that {words}" for words, count in broken.row(0, named=True).items() if count
+        ]
     if wrong:
         raise InputError(f"{where} is no `{table.name}` table: {'; '.join(wrong)}")

@@ -1,5 +1,5 @@
 """Make the data the pipeline stands on.   python -m stages.prepare
-Reads params and, where data.source says so, raw/ or the hub; writes data/items.parquet, data/world, data/records,
+Reads params and, where source.kind says so, raw/ or the hub; writes data/items.parquet, data/world, data/records,
 data/preferences, data/interactions, data/rejects.jsonl, metrics/data.json."""
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
 from kitrec.prep.dataset import Dataset, by_model, counts
 from kitrec.prep.overlap import without_overlap
-from kitrec.prep.params import Candidates, Data, Users
+from kitrec.prep.params import Candidates, Source, Users
 from kitrec.prep.preferences import pairs
 from kitrec.sources.quarantine import Quarantine
 from kitrec.world.build import BuiltWorld
@@ -29,25 +29,25 @@ PREFERENCE_PAIRS, REJECTS = Path("data/preferences"), Path("data/rejects.jsonl")
 
 def main() -> None:
     """Read a source, hold out every user's last target interaction, draw candidate sets A and B, look for leaks."""
-    seed, data = params.load(int, "seed"), params.load(Data, "data")
+    seed, source = params.load(int, "seed"), params.load(Source, "source")
     world, users = params.load(World, "world"), params.load(Users, "users")
     p = params.load(Candidates, "candidates")
     reads = [paths.PARAMS_OK, sources.RAW]
-    with entry.running("prepare", None, reads=reads, params=[seed, data, world, users, p]) as run:
+    with entry.running("prepare", None, reads=reads, params=[seed, source, world, users, p]) as run:
         rejects = Quarantine()
-        sourced = sources.read(data.source, sources.Asked(seed, data, world, users, p, run.work, rejects))
+        sourced = sources.read(sources.Asked(seed, source, world, users, p, run.work, rejects))
         rejects.write(REJECTS)
-        rejects.check(data.reject_limit, REJECTS)
-        dataset, overlap = without_overlap(sourced.dataset, data.overlap)
+        rejects.check(source.reject_limit, REJECTS)
+        dataset, overlap = without_overlap(sourced.dataset, source.overlap)
         past = dataset.training_past
         leaks = {w: audit(Evidence(r, sourced.items, sourced.interactions, past)) for w, r in dataset.records.items()}
         write_world(sourced.world)
         tables.write(sourced.items, paths.ITEMS, ITEMS)
         write_dataset(seed, dataset)
         hard = {w: difficulty.report(r["test"], sourced.items, past) for w, r in dataset.records.items()}
-        figures = {"source": data.source, "rows": rejects.read, "rejected": rejects.reasons(), **sourced.counts}
+        figures = {"source": source.kind, "rows": rejects.read, "rejected": rejects.reasons(), **sourced.counts}
         figures |= {"items": sourced.items.height, **counts(dataset), "overlap": overlap}
-        figures |= {"leaks": judge(leaks, data.leaks, data.overlap), "difficulty": hard}
+        figures |= {"leaks": judge(leaks, source.leaks, source.overlap), "difficulty": hard}
         files.write_json(figures, Path("metrics/data.json"))
 
 

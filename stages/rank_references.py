@@ -8,7 +8,7 @@ from kitrec.contracts.items import ITEMS
 from kitrec.contracts.rankings import RANKINGS, from_scores
 from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
-from kitrec.prep.params import Data
+from kitrec.prep.params import Data, Source
 from kitrec.world import oracle
 from kitrec.world.histories import USER_TRUTH
 from kitrec.world.items import ITEM_TRUTH
@@ -19,7 +19,7 @@ from stages import entry, paths
 def main() -> None:
     """Write the rankings of popularity and random order and, for a synthetic world, of both oracles."""
     world = params.load(World, "world")
-    source = params.value(Data, "data.source")
+    source = params.value(Source, "source.kind")
     sets = params.value(Data, "data.test_sets")
     names = ["item_truth.parquet", "user_truth.parquet"] if source == "synthetic" else []
     truths = [paths.WORLD / name for name in names]

@@ -8,7 +8,7 @@ import polars as pl
 
 from kitrec.domains import SETS
 from kitrec.prep.dataset import Dataset, build_dataset
-from kitrec.prep.params import Candidates, Data, Users
+from kitrec.prep.params import Candidates, Source, Users
 from kitrec.prep.users import Groups, classify, sample_roles
 from kitrec.sources import amazon2023, hub, kitrec_dataset
 from kitrec.sources.category_teacher import CategoryTeacher
@@ -26,7 +26,7 @@ class Asked:
     """What a source may need."""
 
     seed: int
-    data: Data
+    source: Source
     world: World
     users: Users
     candidates: Candidates
@@ -45,9 +45,9 @@ class Sourced:
     world: BuiltWorld | None = None
 
 
-def read(source: str, asked: Asked) -> Sourced:
-    """The data of a source, by its name in params.yaml."""
-    return {"synthetic": synthetic, "amazon": amazon, "kitrec": kitrec, "hub": kitrec}[source](asked)
+def read(asked: Asked) -> Sourced:
+    """The data of the source that params.yaml names."""
+    return {"synthetic": synthetic, "amazon": amazon, "kitrec": kitrec, "hub": kitrec}[asked.source.kind](asked)
 
 
 def synthetic(asked: Asked) -> Sourced:
@@ -61,7 +61,7 @@ def synthetic(asked: Asked) -> Sourced:
 
 def amazon(asked: Asked) -> Sourced:
     """Raw reviews and items of Amazon 2023."""
-    raw = amazon2023.find(RAW, {**AMAZON, "music": asked.data.music})
+    raw = amazon2023.find(RAW, {**AMAZON, "music": asked.source.music})
     crawl = amazon2023.load(raw, asked.seed, asked.users, asked.work, asked.rejects)
     dataset = _drawn(asked, crawl.roles, crawl.items, crawl.interactions)
     return Sourced(crawl.items, _taught(dataset, CategoryTeacher(crawl.items)), crawl.interactions, crawl.counts)
@@ -69,8 +69,8 @@ def amazon(asked: Asked) -> Sourced:
 
 def kitrec(asked: Asked) -> Sourced:
     """KitREC's own files, from raw/ or from the hub, with the outputs they bring."""
-    data, share = asked.data, asked.users.development_share
-    files = hub.fetch(data.hub.owner, data.hub.revisions) if data.source == "hub" else kitrec_dataset.files_in(RAW)
+    source, share = asked.source, asked.users.development_share
+    files = hub.fetch(source.hub.owner, source.hub.revisions) if source.kind == "hub" else kitrec_dataset.files_in(RAW)
     given = kitrec_dataset.load_dataset(files, asked.seed, share, asked.candidates.count, asked.rejects)
     shown = pl.concat(list(given.dataset.interactions.values())).unique(["user_id", "item_id"], maintain_order=True)
     return Sourced(given.items, given.dataset, shown, {})

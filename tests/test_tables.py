@@ -2,6 +2,7 @@ import polars as pl
 import pytest
 
 from kitrec import tables
+from kitrec.contracts.records import RECORDS
 from kitrec.errors import InputError
 
 THINGS = tables.Table("things", {"name": pl.String, "size": pl.Int32}, key=("name",), nullable=frozenset({"size"}))
@@ -50,3 +51,41 @@ def test_a_half_written_table_is_refused(tmp_path):
 def test_a_missing_table_says_what_to_do(tmp_path):
     with pytest.raises(InputError, match="dvc repro"):
         tables.read(tmp_path / "t.parquet", THINGS)
+
+
+CASES = {
+    "all candidates differ": {"candidate_ids": ["m1", "m1"]},
+    "every candidate has an origin": {"candidate_origins": ["truth"]},
+    "the truth is a candidate": {"gt_item_id": "m9"},
+    "there is a Books history": {"source_items": [], "source_ratings": []},
+    "every item of a history has its rating": {"source_ratings": [4.0, 5.0]},
+    "source_ratings are from 1 to 5": {"source_ratings": [0.0]},
+    "gt_rating are from 1 to 5": {"gt_rating": 7.0},
+}
+RECORD = {
+    **dict.fromkeys(
+        ("record_id", "user_id", "target", "candidate_set", "user_type", "user_category", "candidate_hash"), "x"
+    ),
+    "core": 1,
+    "source_items": ["b1"],
+    "source_ratings": [4.0],
+    "target_items": [],
+    "target_ratings": [],
+    "candidate_ids": ["m1", "m2"],
+    "candidate_origins": ["truth", "random"],
+    "gt_item_id": "m1",
+    "gt_rating": None,
+    "gt_time": None,
+    "gt_has_metadata": True,
+    "output": None,
+}
+
+
+def test_a_good_record_keeps_all_rules(tmp_path):
+    tables.write(tables.frame([RECORD], RECORDS), tmp_path / "r.parquet", RECORDS)
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_record_that_breaks_a_rule_is_refused_in_the_rules_words(tmp_path, rule):
+    with pytest.raises(InputError, match=f"1 rows break the rule that {rule}"):
+        tables.write(tables.frame([{**RECORD, **CASES[rule]}], RECORDS), tmp_path / "r.parquet", RECORDS)

@@ -66,8 +66,8 @@ def judge(findings: Mapping[str, Sequence[Finding]], leaks: str, overlap: str) -
         raise InputError(
             "test answers leak, results would mean nothing:\n  "
             + "\n  ".join(shown)
-            + "\nMend the data; or, where they are as their authors gave them, set data.leaks (of users: data.overlap) "
-            "to `report`"
+            + "\nMend the data; or, where they are as their authors gave them, set source.leaks "
+            "(of users: source.overlap) to `report`"
         )
     return {which: {f.leak: f.rows for f in found} for which, found in findings.items()}
 

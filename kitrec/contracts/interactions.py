@@ -2,10 +2,11 @@
 
 import polars as pl
 
-from kitrec.tables import Table
+from kitrec.tables import Table, stars
 
 INTERACTIONS = Table(
     "interactions",
     {"user_id": pl.String, "domain": pl.String, "item_id": pl.String, "rating": pl.Float64, "time": pl.Int64},
     key=("user_id", "item_id"),
+    rules=stars("rating"),
 )

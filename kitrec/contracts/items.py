@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from kitrec.tables import Table
+from kitrec.tables import Table, stars
 
 ITEMS = Table(
     "items",
@@ -18,4 +18,5 @@ ITEMS = Table(
     },
     key=("item_id",),
     nullable=frozenset({"title", "description", "year", "average_rating"}),
+    rules=stars("average_rating"),
 )

@@ -2,7 +2,9 @@
 
 import polars as pl
 
-from kitrec.tables import Table
+from kitrec.tables import Table, list_of_stars, stars
+
+_COUNT = pl.col("candidate_ids").list.len()
 
 RECORDS = Table(
     "records",
@@ -29,4 +31,17 @@ RECORDS = Table(
     },
     key=("record_id",),
     nullable=frozenset({"output", "gt_rating", "gt_time"}),  # finished prompts do not tell when
+    rules={
+        "all candidates differ": pl.col("candidate_ids").list.n_unique() == _COUNT,
+        "every candidate has an origin": pl.col("candidate_origins").list.len() == _COUNT,
+        "the truth is a candidate": pl.col("candidate_ids").list.contains(pl.col("gt_item_id")),
+        "there is a Books history": pl.col("source_items").list.len() > 0,
+        "every item of a history has its rating": (
+            (pl.col("source_items").list.len() == pl.col("source_ratings").list.len())
+            & (pl.col("target_items").list.len() == pl.col("target_ratings").list.len())
+        ),
+        **list_of_stars("source_ratings"),
+        **list_of_stars("target_ratings"),
+        **stars("gt_rating"),
+    },
 )

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from kitrec.tables import Table
+from kitrec.tables import Table, stars
 
 SEEN = Table(
     "seen",
@@ -16,4 +16,5 @@ SEEN = Table(
     },
     key=("user_id", "item_id"),
     nullable=frozenset({"rating"}),  # some prompts do not tell
+    rules=stars("rating"),
 )

@@ -2,7 +2,7 @@
 
 Set B: negatives uniform over the target domain.
 Set A: hard negatives first, then random ones:
-* same_category: an item's chance grows with the number of categories it shares with the truth;
+* same_category: uniform among items that share a category with the truth;
 * neighbour: what training users touched together with the history shown, the most often first;
 * popularity_matched: next to the truth in the order of popularity, equals in an order drawn once.
 Neighbours and popularity come from the training users' histories only, so no list is mined from test data.
@@ -10,8 +10,9 @@ Neighbours and popularity come from the training users' histories only, so no li
 A list costs as much as it and its user's history are long, however large the catalogue: a source gives no more items
 than could all be taken or touched already, and enough fresh ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import polars as pl
@@ -97,15 +98,10 @@ def draw_candidates(
     return pool.ids[np.array(members)[order]].tolist(), [origins[k] for k in order]
 
 
-def _first_fresh(ranked: np.ndarray, taken: set[int], wanted: int) -> list[int]:
+def _first_fresh(ranked: Iterable[int], taken: set[int], wanted: int) -> list[int]:
     """The first `wanted` items that are not taken; they are taken then."""
-    fresh: list[int] = []
-    for item in ranked.tolist():
-        if len(fresh) == wanted:
-            break
-        if item not in taken:
-            taken.add(item)
-            fresh.append(item)
+    fresh = list(islice((item for item in ranked if item not in taken), wanted))
+    taken.update(fresh)
     return fresh
 
 
@@ -117,43 +113,45 @@ def _sources(
     gt: int,
     history: list[str],
     enough: int,
-) -> Iterator[tuple[str, int, np.ndarray]]:
+) -> Iterator[tuple[str, int, Iterable[int]]]:
     """(origin, quota, items in the order to take them); the last source fills what the others left open."""
     if which == "A":
         yield "same_category", candidates.same_category, _same_category(rng, pool, gt, enough)
         yield "neighbour", candidates.neighbours, _neighbours(rng, pool, history)
         yield "popularity_matched", candidates.popularity_matched, _popularity_matched(rng, pool, gt, enough)
-    yield "random", candidates.count, _some(rng, len(pool.ids), enough)
+    yield "random", candidates.count, _some(rng, len(pool.ids), enough).tolist()
 
 
-def _same_category(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> np.ndarray:
-    """Items drawn from the truth's categories laid end to end: an item stands there once per shared category."""
-    shelves = [pool.with_category[name] for name in sorted(pool.categories[gt])]
-    if not shelves:
-        return np.empty(0, dtype=np.int64)
-    ends = np.cumsum([len(shelf) for shelf in shelves])
-    places = _some(rng, int(ends[-1]), enough * len(shelves))
-    shelf = np.searchsorted(ends, places, side="right")
-    starts = ends - [len(s) for s in shelves]
-    return np.array([shelves[k][place - starts[k]] for k, place in zip(shelf, places, strict=True)])
+def _same_category(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> Iterator[int]:
+    """Items of the truth's categories, uniform: drawn from its shelves laid end to end, where an item counts only on
+    the first of them that holds it."""
+    names = sorted(pool.categories[gt])
+    if not names:
+        return
+    ends = np.cumsum([len(pool.with_category[name]) for name in names])
+    places = _some(rng, int(ends[-1]), 2 * enough * len(names))
+    for shelf, place in zip(np.searchsorted(ends, places, side="right").tolist(), places, strict=True):
+        item = int(pool.with_category[names[shelf]][place - ends[shelf]])  # counted from the shelf's end
+        if pool.categories[item].isdisjoint(names[:shelf]):
+            yield item
 
 
-def _neighbours(rng: np.random.Generator, pool: Pool, history: list[str]) -> np.ndarray:
+def _neighbours(rng: np.random.Generator, pool: Pool, history: list[str]) -> list[int]:
     """What training users touched together with the history, the most often first, equals in random order."""
     table = pool.together
     spans = [slice(table.indptr[row], table.indptr[row + 1]) for row in (pool.source_position[i] for i in history)]
     if not spans:
-        return np.empty(0, dtype=np.int64)
+        return []
     items, where = np.unique(np.concatenate([table.indices[span] for span in spans]), return_inverse=True)
     strength = np.bincount(where, weights=np.concatenate([table.data[span] for span in spans]))
-    return items[np.lexsort((rng.random(len(items)), -strength))]
+    return items[np.lexsort((rng.random(len(items)), -strength))].tolist()
 
 
-def _popularity_matched(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> np.ndarray:
+def _popularity_matched(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> list[int]:
     """The items next to the truth in the order of popularity, the nearest first."""
     rank = int(pool.popularity_rank[gt])
     window = np.arange(max(0, rank - enough), min(len(pool.ids), rank + enough + 1))
-    return pool.by_popularity[window[np.lexsort((rng.random(len(window)), np.abs(window - rank)))]]
+    return pool.by_popularity[window[np.lexsort((rng.random(len(window)), np.abs(window - rank)))]].tolist()
 
 
 def _some(rng: np.random.Generator, population: int, wanted: int) -> np.ndarray:

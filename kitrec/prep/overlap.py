@@ -18,7 +18,7 @@ def without_overlap(dataset: Dataset, policy: Overlap) -> tuple[Dataset, dict[st
     found = {role: _common(dataset, role, tests) for role in OTHERS}
     if policy == "stop" and any(found.values()):
         raise InputError(
-            f"test users among the others: {found}; results would flatter the models. Set data.overlap to `drop` "
+            f"test users among the others: {found}; results would flatter the models. Set source.overlap to `drop` "
             "(train without them) or `report` (as the data's authors did)"
         )
     if policy != "drop":

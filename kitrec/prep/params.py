@@ -1,4 +1,4 @@
-"""Sections `data`, `users` and `candidates` of params.yaml: whom to sample, how to split, what to rank."""
+"""Sections `source`, `data`, `users` and `candidates` of params.yaml: where from, whom to sample, what to rank."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from kitrec.params import rules, section
 
 CandidateSet = Literal["A", "B"]
-Source = Literal["synthetic", "kitrec", "hub", "amazon"]
+SourceKind = Literal["synthetic", "kitrec", "hub", "amazon"]
 Overlap = Literal["stop", "report", "drop"]
 Leaks = Literal["stop", "report"]
 Music = Literal["CDs_and_Vinyl", "Digital_Music"]
@@ -22,15 +22,19 @@ class Hub:
 
 
 @section
-class Data:
-    source: Source
-    candidate_set: CandidateSet
-    test_sets: Annotated[list[CandidateSet], Field(min_length=1)]
+class Source:
+    kind: SourceKind
     reject_limit: Annotated[float, Field(ge=0, lt=1)]
     overlap: Overlap
     leaks: Leaks
     music: Music
     hub: Hub
+
+
+@section
+class Data:
+    candidate_set: CandidateSet
+    test_sets: Annotated[list[CandidateSet], Field(min_length=1)]
 
     def __post_init__(self) -> None:
         require, done = rules()

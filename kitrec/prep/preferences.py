@@ -5,7 +5,7 @@ import polars as pl
 from kitrec.contracts.preferences import PREFERENCES
 from kitrec.randomness import generator
 
-HARDEST_FIRST = ("neighbour", "same_category", "popularity_matched", "random")
+HARDEST_FIRST = ("neighbour", "same_category", "popularity_matched", "random", "given")  # given: in KitREC's files
 
 
 def pairs(seed: int, records: pl.DataFrame) -> pl.DataFrame:

@@ -30,7 +30,9 @@ def fetch(owner: str, revisions: Mapping[str, str]) -> dict[tuple[str, str], lis
     """(set, group) -> files of all twelve data sets at their pinned commits."""
     unpinned = [name for name in dataset_names() if not {*spellings(name)} & {*revisions}]
     if unpinned:
-        raise InputError(f"data.hub.revisions lacks {', '.join(unpinned)}: `kitrec doctor --pin` writes their commits")
+        raise InputError(
+            f"source.hub.revisions lacks {', '.join(unpinned)}: `kitrec doctor --pin` writes their commits"
+        )
     found: dict[tuple[str, str], list[Path]] = {}
     for name, key in dataset_names().items():
         pinned = next(spelt for spelt in spellings(name) if spelt in revisions)
@@ -75,7 +77,7 @@ def _in_words(repository: str) -> Iterator[None]:
     try:
         yield
     except RepositoryNotFoundError:
-        raise InputError(f"the hub has no {repository}, or it is private: check data.hub, or set HF_TOKEN") from None
+        raise InputError(f"the hub has no {repository}, or it is private: check source.hub, or set HF_TOKEN") from None
     except LocalEntryNotFoundError:
         raise InputError(f"{repository} is not in the cache and the hub cannot be reached: connect once") from None
     except (HfHubHTTPError, OSError) as problem:

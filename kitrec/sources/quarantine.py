@@ -47,5 +47,5 @@ class Quarantine:
             shown = "; ".join(f"{count} x {reason}" for reason, count in list(self.reasons().items())[:SHOWN])
             raise InputError(
                 f"{len(self.rejects)} of {self.read} rows were rejected, above the limit of {limit:.1%}: {shown}. "
-                f"Every one stands in {written_to}; mend the files or raise data.reject_limit"
+                f"Every one stands in {written_to}; mend the files or raise source.reject_limit"
             )

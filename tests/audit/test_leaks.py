@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from kitrec.audit import leaks
+from kitrec.errors import InputError
 from kitrec.prompts.template import segments
 
 
@@ -157,3 +158,40 @@ def test_a_template_that_knows_the_truth(clean, monkeypatch):
 
     monkeypatch.setattr(leaks, "segments", with_hint)
     assert "template depends on the truth" in found(clean)
+
+
+def test_a_held_out_item_in_its_own_history(clean):
+    test = clean.records["test"]
+    seeded = test.with_columns(
+        target_items=pl.concat_list("target_items", "gt_item_id"),
+        target_ratings=pl.concat_list("target_ratings", "gt_rating"),
+        gt_time=pl.lit(None, pl.Int64),
+    )
+    assert found(with_role(clean, "test", seeded))["future item in a history"].rows == test.height
+
+
+FINDINGS = {
+    "A": [leaks.Finding("user in training and test", 2, "u1")],
+    "B": [leaks.Finding("truth alone has metadata", 1, "r")],
+}
+
+
+@pytest.mark.parametrize(
+    ("of_data", "of_users", "told"),
+    [
+        ("stop", "stop", ["user in", "truth alone"]),
+        ("report", "stop", ["user in"]),
+        ("stop", "report", ["truth alone"]),
+    ],
+)
+def test_what_follows_a_finding_is_a_param(of_data, of_users, told):
+    with pytest.raises(InputError) as refused:
+        leaks.judge(FINDINGS, of_data, of_users)
+    assert [words for words in ("user in", "truth alone") if words in str(refused.value)] == told
+
+
+def test_reported_findings_are_numbers_for_the_metrics():
+    assert leaks.judge(FINDINGS, "report", "report") == {
+        "A": {"user in training and test": 2},
+        "B": {"truth alone has metadata": 1},
+    }

@@ -4,6 +4,7 @@ Both runs go on side by side in clones of this checkout; their results must be t
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from bench.clone import ENVIRONMENT, make_clone, results
 from kitrec import files, profiles
+from kitrec.publish.folders import write_model
 
 MINUTES = 60
 SMOKE = ["dataset=smoke", "llm=smoke"]
@@ -146,6 +148,21 @@ def test_metrics_and_plots_are_what_dvc_shows(finished):
     assert (clone.folder / "page" / "index.html").is_file()
 
 
+def test_adapters_are_published_with_their_settings_curve_and_results(finished):
+    clone = finished[0]
+    told = clone.run("kitrec", "hub", "push-model", "me", "--set", "A", "--all")
+    assert told.returncode == 0 and told.stdout.count("dry run") == 4, told.stderr
+    other = clone.run("kitrec", "hub", "push-model", "me", "--set", "B", "--all")
+    assert other.returncode == 1 and "was trained on set A, not B: name the experiment" in other.stderr
+    write_model("kitrec-x", "A", "dualft_movies", "full", clone.folder, clone.folder / "card")
+    card, names = (clone.folder / "card/README.md").read_text(), {p.name for p in (clone.folder / "card").iterdir()}
+    shutil.rmtree(clone.folder / "card")
+    assert {"adapter_model.safetensors", "adapter_config.json", "README.md"} <= names
+    headline = files.read_json(clone.folder / "metrics/evaluate.json")["kitrec_full"]["written"]
+    assert f"| kitrec_full (written) | {headline['n']} | {headline['hit@1']:.4g} |" in card
+    assert "| lora_rank | 32 |" in card and "base/tiny-qwen3" in card and "| step | evaluation loss |" in card
+
+
 def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
     clone = finished[0]
     done = clone.run("dvc", "status", "--json")
@@ -154,6 +171,7 @@ def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
     expected = {
         "singleft.weight_decay": {"train_singleft@movies-full", "train_singleft@music-full"},
         "evaluation.methods": {"evaluate"},
+        "source.reject_limit": {"prepare"},
         "data.candidate_set": {f"train_{f}@{t}-full" for f in ("dualft", "singleft") for t in ("movies", "music")}
         | {"evaluate"},
         "infer.methods.base_direct.max_new_tokens": {"infer_vllm@base_direct"},
@@ -161,6 +179,7 @@ def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
     values = {
         "singleft.weight_decay": 0.5,
         "evaluation.methods": ["references"],
+        "source.reject_limit": 0.5,
         "data.candidate_set": "B",
         "infer.methods.base_direct.max_new_tokens": 5,
     }
@@ -228,6 +247,8 @@ def test_set_b_as_an_experiment_is_compared_by_the_same_keys(finished):
     headline = changed["metrics/evaluate.json"]
     assert "oracle_text.scored.hit@1" in headline
     assert all({"old", "new", "diff"} <= set(change) for change in headline.values())
+    told = clone.run("kitrec", "hub", "push-model", "me", "--set", "B", "--all", "--experiment", "set-b")
+    assert told.returncode == 0 and told.stdout.count("dry run") == 4, told.stderr
     shown = clone.run("dvc", "exp", "show", "--csv").stdout
     assert "set-b" in shown and "data.candidate_set" in shown
     page = clone.run("dvc", "plots", "diff", "HEAD", "set-b", "-o", "page-ab")

@@ -15,7 +15,8 @@ LAYERS = [
     {"prompts"},
     {"audit", "answers", "llm"},
     {"tinybase"},
-    {"profiles", "doctor", "cli"},
+    {"publish"},
+    {"profiles", "doctor", "cli_hub", "cli"},
 ]
 BESIDE = {"evaluation": {"errors", "files", "params", "tables", "domains", "contracts"}, "report": {"files"}}
 

@@ -83,3 +83,49 @@ def test_too_few_items_is_an_error():
     mix = Candidates(count=10, same_category=0, neighbours=0, popularity_matched=0)
     with pytest.raises(InputError, match="10 asked for, 8 items are left"):
         draw_candidates(1, mix, pool_of(9), "B", "u", "m3", {"m0", "m3"}, [])
+
+
+def test_an_item_of_two_shared_categories_comes_as_often_as_one_of_one():
+    names = [["X", "Y"], ["X", "Y"], ["X"], ["Y"], *[["Z"]] * 6]
+    items = pl.DataFrame({"domain": ["movies"] * 10, "item_id": [f"m{k}" for k in range(10)], "categories": names})
+    pool = build_pool(1, items, "movies", pl.DataFrame({"user_id": ["u"], "item_id": ["m0"]}))
+    mix = Candidates(count=2, same_category=1, neighbours=0, popularity_matched=0)
+    drawn = [draw_candidates(1, mix, pool, "A", f"u{k}", "m0", set(), []) for k in range(3000)]
+    counts = [sum(f"m{k}" in ids for ids, _ in drawn) for k in (1, 2, 3)]
+    assert {origin for _, origins in drawn for origin in origins} == {"truth", "same_category"}
+    assert sum(counts) == 3000 and stats.chisquare(counts).pvalue > 0.001
+
+
+def test_random_negatives_are_uniform_in_a_large_catalogue():
+    mix = Candidates(count=51, same_category=0, neighbours=0, popularity_matched=0)
+    pool = pool_of(20_000)
+    drawn = [int(i[1:]) for k in range(200) for i in draw_candidates(1, mix, pool, "B", f"u{k}", "m7", {"m3"}, [])[0]]
+    others = np.array([k for k in drawn if k != 7])
+    assert len(others) == 200 * 50 and 3 not in drawn
+    assert stats.chisquare(np.histogram(others, bins=20, range=(0, 20_000))[0]).pvalue > 0.001
+
+
+def test_popularity_matched_items_are_the_nearest_in_rank():
+    """Counts 0, 1, 2, ... 29: the truth has 10, so its four nearest have 8, 9, 11 and 12."""
+    rows = [(f"u{n}", f"m{k}") for k in range(30) for n in range(k)]
+    items = pl.DataFrame(
+        {"domain": ["movies"] * 30, "item_id": [f"m{k}" for k in range(30)], "categories": [["X"]] * 30}
+    )
+    pool = build_pool(1, items, "movies", pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row"))
+    mix = Candidates(count=6, same_category=0, neighbours=0, popularity_matched=4)
+    ids, origins = draw_candidates(1, mix, pool, "A", "me", "m10", set(), [])
+    near = {i for i, origin in zip(ids, origins, strict=True) if origin == "popularity_matched"}
+    assert near == {"m8", "m9", "m11", "m12"}
+
+
+def test_neighbours_are_those_met_most_often_with_the_history():
+    """Three readers of m0 met m5, two met m6, one m7."""
+    rows = [(f"r{n}", "m0") for n in range(3)] + [("r0", "m5"), ("r1", "m5"), ("r2", "m5"), ("r0", "m6"), ("r1", "m6")]
+    rows += [("r0", "m7"), ("stranger", "m8")]
+    items = pl.DataFrame(
+        {"domain": ["movies"] * 30, "item_id": [f"m{k}" for k in range(30)], "categories": [["X"]] * 30}
+    )
+    pool = build_pool(1, items, "movies", pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row"))
+    mix = Candidates(count=9, same_category=0, neighbours=2, popularity_matched=0)
+    ids, origins = draw_candidates(1, mix, pool, "A", "me", "m20", {"m0"}, ["m0"])
+    assert {i for i, o in zip(ids, origins, strict=True) if o == "neighbour"} == {"m5", "m6"}

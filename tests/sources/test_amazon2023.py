@@ -101,7 +101,7 @@ def test_parquet_says_the_same(tmp_path):
     crawl, _ = load(raw, tmp_path / "work", users)
     for files in raw.values():
         for path in (files.reviews, files.meta):
-            rows = [json.loads(line) for line in path.read_text().split("\n")]
+            rows = [json.loads(line) for line in path.read_text().strip().split("\n")]
             frame = pl.DataFrame([{key: row[key] for key in (*REVIEW, *META) if key in row} for row in rows])
             details = (
                 [pl.lit('{"Publication date": "May 4, 2012"}').alias("details")] if "details" in frame.columns else []
@@ -135,7 +135,7 @@ def test_too_few_users_of_types_are_all_named(tmp_path):
 def test_seconds_become_milliseconds(tmp_path):
     raw = raw_amazon.write(tmp_path, 1, 20, 20, dirty=False, suffix=".jsonl")
     for files in raw.values():
-        rows = [json.loads(line) for line in files.reviews.read_text().split("\n")]
+        rows = [json.loads(line) for line in files.reviews.read_text().strip().split("\n")]
         seconds = [json.dumps({**row, "timestamp": row["timestamp"] // 1000}) for row in rows]
         files.reviews.write_text("\n".join(seconds))
     crawl, _ = load(raw, tmp_path / "work", Users(train=1, preference=0, test=1, development_share=0.5))

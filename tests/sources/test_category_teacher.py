@@ -1,0 +1,29 @@
+"""The teacher of real items, on a case worked by hand; what it writes is an answer that the parser takes."""
+
+import polars as pl
+
+from kitrec.answers.parser import parse
+from kitrec.sources.category_teacher import CategoryTeacher
+
+ITEMS = pl.DataFrame(
+    {
+        "item_id": ["B1", "B2", "M1", "M2"],
+        "title": ["One", None, "Two", "Three"],
+        "categories": [["Crime", "Noir"], ["Noir"], ["Drama"], ["Noir", "Heist"]],
+    }
+)
+RECORD = {"target": "movies", "source_items": ["B1", "B2"], "target_items": ["M1"], "gt_item_id": "M2"}
+
+
+def test_the_thought_names_what_returns_and_what_the_truth_adds():
+    output = CategoryTeacher(ITEMS).explain(RECORD)
+    thought, answer = output.split("\n</think>\n\n")
+    assert thought == (
+        "<think>\nBooks themes: Noir, Crime\nMovies & TV themes: Drama, Noir, Heist -> (ID: M2) Three | Noir, Heist"
+    )
+    assert '"item_id": "M2"' in answer and '"confidence_score": 7' in answer and "shares Noir" in answer
+
+
+def test_the_parser_reads_it():
+    written = parse(CategoryTeacher(ITEMS).explain(RECORD), ["M1", "M2"])
+    assert (written.item_ids, written.status, written.confidence) == (["M2"], "ok", 7)
