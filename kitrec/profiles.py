@@ -17,6 +17,7 @@ from kitrec.tinybase.params import TinyBase
 from kitrec.world.params import World
 
 CONF = Path("conf")
+METHODS = ["infer", "methods"]  # a map of names, the one place where an overlay may add keys
 SECTIONS: dict[str, type] = {
     "seed": int,
     "source": Source,
@@ -66,6 +67,11 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"engine.max_model_len: {s['engine'].max_model_len} holds no prompt of prompt.max_length and "
                 f"infer.methods.{name}.max_new_tokens more; raise it to {need}"
+            )
+        if method.fine_tuned and method.model not in s["train"].variants:
+            found.append(
+                f"infer.methods.{name}.model: {method.model} is not trained; add it to train.variants "
+                f"({', '.join(s['train'].variants)}) or take the method out"
             )
     for name in s["evaluation"].methods:
         if name not in {"references", *s["infer"].methods}:
@@ -132,9 +138,11 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def _set(tree: Any, key: str, value: Any) -> None:
-    """Set a dotted key that must already exist: an overlay may change values, never invent keys."""
+    """Set a dotted key that must already exist, but for new methods: an overlay may change values, not invent keys."""
     *parents, last = key.split(".")
     node: Any = tree
+    if parents[:2] == METHODS and len(parents) == 3:
+        node["infer"]["methods"].setdefault(parents[2], {}).setdefault(last, None)
     for parent in parents:
         node = node.get(parent) if isinstance(node, dict) else None
     if not isinstance(node, dict) or last not in node:

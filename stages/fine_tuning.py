@@ -13,7 +13,7 @@ from kitrec.llm.adapters import save_adapter
 from kitrec.llm.base_model import load_quantised, load_tokenizer
 from kitrec.llm.params import FineTune
 from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.llm.samples import token_counts, training_samples
+from kitrec.llm.samples import training_samples
 from kitrec.llm.training import Trained, fine_tune
 from kitrec.prep.params import Data
 from kitrec.prompts.params import Prompt
@@ -32,26 +32,27 @@ def train_adapter(family: str, target_variant: str, p: FineTune, *, quiet: bool)
     with entry.running(f"train_{family}", target_variant, reads=reads, params=[seed, which, prompt, p]) as run:
         base = read_pinned()
         tokenizer = load_tokenizer(base)
+        encoder = Encoder(tokenizer)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         train, development = (
-            training_samples(tables.read(path, RECORDS), items, Encoder(tokenizer), prompt, thinking=variant == "full")
+            training_samples(tables.read(path, RECORDS), items, encoder, prompt, thinking=variant == "full", seed=seed)
             for path in sources.values()
         )
         began = time.monotonic()
         trained = fine_tune(
             load_quantised(base),
             tokenizer.pad_token_id,
-            train,
-            development,
+            train.samples,
+            development.samples,
             p,
             seed=seed,
             checkpoints=run.work,
             quiet=quiet,
         )
-        run.cost |= {"tokens_per_second": round(p.epochs * token_counts(train)["tokens"] / (time.monotonic() - began))}
-        origin = {"records": files.sha256(sources["train"]), "candidate_set": which}
+        run.cost |= {"tokens_per_second": round(p.epochs * train.counts()["tokens"] / (time.monotonic() - began))}
+        origin = {"records": files.sha256(sources["train"]), "candidate_set": which, "candidates": train.candidates}
         save_adapter(trained.model, tokenizer, base, origin, paths.adapter(family, target_variant))
-        _write_record(f"{family}-{target_variant}", trained, token_counts(train))
+        _write_record(f"{family}-{target_variant}", trained, train.counts())
 
 
 def _write_record(name: str, trained: Trained, counted: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Let a method answer the test records.   python -m stages.infer_vllm kitrec_full
 Reads the test records, the pinned base and models/<variant>; writes data/answers/<method>/set*.parquet."""
 
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from kitrec.contracts.answers import ANSWERS
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.records import RECORDS
 from kitrec.domains import MODELS
+from kitrec.llm.adapters import trained_on_other_lists
 from kitrec.llm.answering import answer_all, requests_for
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.params import Engine, Method
@@ -42,11 +44,12 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)
+            _warn(trained_on_other_lists(adapters, max(map(len, test["candidate_ids"]), default=0)), run)
             began = time.monotonic()
             answers[f"set{which}"] = answer_all(
                 method,
                 test["record_id"].to_list(),
-                requests_for(test, items, encoder, p, summaries=prompt.summaries),
+                requests_for(test, items, encoder, p, prompt),
                 generate,
                 longest=prompt.max_length,
                 shard=engine_params.shard,
@@ -54,6 +57,13 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             )
             run.cost[f"set{which}"] = _cost(answers[f"set{which}"], time.monotonic() - began)
         tables.write_all(answers, paths.answers(method), ANSWERS)
+
+
+def _warn(sentences: list[str], run: entry.Run) -> None:
+    """Loudly, and kept with the costs."""
+    for sentence in sentences:
+        print(f"WARNING: {sentence}", file=sys.stderr)
+    run.cost["warnings"] = sentences
 
 
 def _cost(answers: pl.DataFrame, seconds: float) -> dict[str, float]:

@@ -32,7 +32,7 @@ def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
 
 
 def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]:
-    """Shares of every status, of invented ids and of answers cut at the token limit."""
+    """Shares of every status, of invented ids, of answers cut at the token limit, of prompts shortened to fit."""
     n = rankings.height
     invented = (rankings["invalid_ids"].list.len() > 0).sum()
     cut = (answers["finish_reason"] == "length").fill_null(False).sum()
@@ -42,5 +42,6 @@ def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]
         "status": {status: round(statuses.get(status, 0) / n, 4) for status in STATUSES},
         "invented_id_share": round(invented / n, 4),
         "cut_share": round(cut / n, 4),
+        "shortened_prompt_share": round((answers["shortened"].list.len() > 0).sum() / n, 4),
         "items_named": round(rankings["item_ids"].list.len().sum() / n, 3),
     }

@@ -14,6 +14,7 @@ ANSWERS = Table(
         "text": pl.String,
         "candidate_loglik": pl.List(pl.Float64),
         "prompt_tokens": pl.Int32,
+        "shortened": pl.List(pl.String),
         "answer_tokens": pl.Int32,
         "finish_reason": pl.String,
         "error": pl.String,

@@ -1,6 +1,7 @@
 """Adapters on disk: PEFT's safetensors and configuration, the tokenizer, and a note of what they were trained on."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,17 @@ def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
             "train it again by `dvc repro`, or point base.path at the base it belongs to"
         )
     return files.read_json(folder / "adapter_config.json")
+
+
+def trained_on_other_lists(folders: Mapping[str, Path], candidates: int) -> list[str]:
+    """A sentence for every adapter whose training prompts mostly showed another number of candidates."""
+    counts = {name: files.read_json(folder / ORIGIN)["candidates"] for name, folder in folders.items()}
+    return [
+        f"{name} was trained on lists of {count} candidates and is asked to rank {candidates}: its figures say little "
+        "about the method; raise prompt.max_length for training, or test on lists as long"
+        for name, count in counts.items()
+        if count != candidates
+    ]
 
 
 def _make_stable(config_file: Path, base: PinnedBase) -> None:

@@ -13,6 +13,9 @@ Amount = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+Variant = Literal["full", "direct"]  # thinks before it answers, or answers at once
+
+
 @section
 class Base:
     path: str
@@ -27,7 +30,7 @@ class Base:
 @section
 class Train:
     targets: Annotated[list[Literal["movies", "music"]], Field(min_length=1)]
-    variants: Annotated[list[Literal["full"]], Field(min_length=1)]
+    variants: Annotated[list[Variant], Field(min_length=1)]
 
 
 @section
@@ -81,11 +84,19 @@ class Engine:
 
 @section
 class Method:
-    model: Literal["full", "base"]  # the folder of adapters under models/ that answers, or the base alone
+    model: Variant | Literal["base"]  # the folder of adapters under models/ that answers, or the base alone
     thinking: bool
     answer_items: Count
     max_new_tokens: Count
     temperature: Amount
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(
+            self.model == "base" or self.thinking == (self.model == "full"),
+            f"thinking: {self.thinking} does not fit model: {self.model}; adapters are asked as they were trained",
+        )
+        done()
 
     @property
     def fine_tuned(self) -> bool:

@@ -1,39 +1,70 @@
 """Training samples: the rendered turns of records, with labels on the answer alone."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 import torch
 
 from kitrec.errors import InputError
+from kitrec.prompts.fitting import CUTS, Fitted, TooLongError, fit_for_training
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.template import Item, Style
 from kitrec.prompts.tokens import Encoder
+from kitrec.randomness import generator
 
 IGNORED = -100
 Sample = dict[str, list[int]]
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """The samples of a training or development table, and what had to be cut to make them fit."""
+
+    samples: list[Sample]
+    fitted: list[Fitted]
+
+    def counts(self) -> dict[str, Any]:
+        """How long the samples are, how much of them is learned, what share of the prompts was shortened how."""
+        lengths = [len(s["input_ids"]) for s in self.samples]
+        learned = sum(label != IGNORED for s in self.samples for label in s["labels"])
+        cut = Counter(name for fitted in self.fitted for name in fitted.cuts)
+        return {
+            "samples": len(self.samples),
+            "tokens": sum(lengths),
+            "longest": max(lengths),
+            "supervised_tokens": learned,
+            "shortened": {name: round(cut[name] / len(self.fitted), 4) for name in CUTS},
+        }
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates most prompts show."""
+        return Counter(fitted.candidates for fitted in self.fitted).most_common(1)[0][0]
+
+
 def training_samples(
-    records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, prompt: Prompt, *, thinking: bool
-) -> list[Sample]:
-    """One sample per record: the prompt is masked, the whole output is learned."""
+    records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, prompt: Prompt, *, thinking: bool, seed: int
+) -> Lesson:
+    """One sample per record: the prompt is masked, the whole output is learned and never shortened."""
     style = Style(thinking=thinking, answer_items=1, summaries=prompt.summaries)
-    samples, too_long = [], []
+    lesson, refused = Lesson([], []), []
     for record in records.iter_rows(named=True):
-        question = encoder.prompt(segments(record, items, style).text(), thinking=thinking)
         answer = encoder.answer(record["output"], thinking=thinking)
-        if len(question) + len(answer) > prompt.max_length:
-            too_long.append((len(question) + len(answer), record["record_id"]))
-        samples.append({"input_ids": question + answer, "labels": [IGNORED] * len(question) + answer})
-    if too_long:
-        length, worst = max(too_long)
-        raise InputError(
-            f"prompt.max_length: {len(too_long)} training records are longer than {prompt.max_length} tokens "
-            f"(the longest, {worst}, has {length}): raise it to {length}"
-        )
-    return samples
+        rng = generator(seed, "shortened prompts", record["record_id"])
+        room = prompt.max_length - len(answer)
+        try:
+            fitted = fit_for_training(record, items, style, room, lambda t: encoder.prompt(t, thinking=thinking), rng)
+        except TooLongError as problem:
+            refused.append(str(problem))
+            continue
+        lesson.fitted.append(fitted)
+        lesson.samples.append({"input_ids": fitted.prompt + answer, "labels": [IGNORED] * len(fitted.prompt) + answer})
+    if refused:
+        raise InputError(f"{len(refused)} training records do not fit prompt.max_length: {refused[0]}")
+    return lesson
 
 
 def pad(samples: Iterable[Sample], pad_id: int) -> dict[str, torch.Tensor]:
@@ -45,10 +76,3 @@ def pad(samples: Iterable[Sample], pad_id: int) -> dict[str, torch.Tensor]:
         return torch.tensor([row[key] + [fill] * (longest - len(row[key])) for row in rows])
 
     return {"input_ids": filled("input_ids", pad_id), "labels": filled("labels", IGNORED)}
-
-
-def token_counts(samples: list[Sample]) -> dict[str, Any]:
-    """How long the samples are and how much of them is learned."""
-    lengths = [len(s["input_ids"]) for s in samples]
-    learned = sum(label != IGNORED for s in samples for label in s["labels"])
-    return {"samples": len(samples), "tokens": sum(lengths), "longest": max(lengths), "supervised_tokens": learned}

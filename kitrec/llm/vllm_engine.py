@@ -15,10 +15,11 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ranks vLLM has kernels for
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt in token ids and the adapter that answers it (None: the base)."""
+    """A prompt in token ids, the adapter that answers it (None: the base), and what was cut to make it fit."""
 
     prompt: list[int]
     adapter: str | None
+    cuts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

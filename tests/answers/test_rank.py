@@ -20,6 +20,7 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
             "text": texts,
             "candidate_loglik": [None] * 4,
             "prompt_tokens": [1] * 4,
+            "shortened": [[], ["summaries"], [], []],
             "answer_tokens": [1] * 4,
             "finish_reason": finish,
             "error": [None, None, "prompt_too_long", None],
@@ -33,4 +34,5 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
     assert rankings["candidate_hash"].equals(records["candidate_hash"])
     counted = outcomes(rankings, answers)
     assert counted["n"] == 4 and counted["cut_share"] == 0.25 and counted["invented_id_share"] == 0.25
+    assert counted["shortened_prompt_share"] == 0.25
     assert sum(counted["status"].values()) == 1.0

@@ -8,8 +8,10 @@ from kitrec.domains import USER_TYPES
 from kitrec.llm.answering import answer_all, requests_for
 from kitrec.llm.params import Method
 from kitrec.llm.vllm_engine import Reply, Request
+from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 
+PROMPT = Prompt(max_length=1024, summaries=True)
 RECORDS = [f"r{k}" for k in range(10)]
 REQUESTS = [Request([k] * (k + 1), "dualft-movies" if k % 2 else None) for k in range(10)]
 
@@ -60,9 +62,22 @@ def test_a_prompt_that_is_too_long_is_a_row_with_its_reason(tmp_path):
 def test_each_user_goes_to_the_adapter_of_its_type(dataset, items, tokenizer):
     records = dataset.records["A"]["test"]
     method = Method(model="full", thinking=True, answer_items=1, max_new_tokens=8, temperature=0.0)
-    requests = requests_for(records, items, Encoder(tokenizer), method, summaries=True)
+    requests = requests_for(records, items, Encoder(tokenizer), method, PROMPT)
     for record, request in zip(records.iter_rows(named=True), requests, strict=True):
         family = "singleft" if record["core"] == 1 else "dualft"
         assert request.adapter == f"{family}-{record['target']}" == USER_TYPES[record["user_type"]].model
     base = Method(model="base", thinking=False, answer_items=1, max_new_tokens=8, temperature=0.0)
-    assert {r.adapter for r in requests_for(records, items, Encoder(tokenizer), base, summaries=True)} == {None}
+    assert {r.adapter for r in requests_for(records, items, Encoder(tokenizer), base, PROMPT)} == {None}
+
+
+def test_a_test_prompt_over_the_limit_loses_history_not_candidates_and_says_so(dataset, items, tokenizer):
+    records = dataset.records["A"]["test"]
+    method = Method(model="base", thinking=False, answer_items=1, max_new_tokens=8, temperature=0.0)
+    whole = requests_for(records, items, Encoder(tokenizer), method, PROMPT)
+    longest = max(len(r.prompt) for r in whole)
+    short = requests_for(records, items, Encoder(tokenizer), method, Prompt(max_length=longest - 60, summaries=True))
+    assert any(r.cuts for r in short) and not any(r.cuts for r in whole)
+    for record, request, full in zip(records.iter_rows(named=True), short, whole, strict=True):
+        text = tokenizer.decode(request.prompt)
+        assert all(f"(ID: {candidate})" in text for candidate in record["candidate_ids"])
+        assert (request.cuts == ()) == (request.prompt == full.prompt)

@@ -77,6 +77,8 @@ def test_all_sections_are_checked_at_once(copy):
         ("engine.max_model_len", 600, "raise it to"),
         ("world.movies", 30, "at least twice candidates.count"),
         ("evaluation.methods", ["references", "nobody"], "'nobody' has no rankings"),
+        ("train.variants", ["direct"], r"kitrec_full.model: full is not trained; add it to train.variants \(direct\)"),
+        ("infer.methods.kitrec_full.thinking", False, "does not fit model: full; adapters are asked as they were"),
         ("data.test_sets", ["B"], "must hold candidate_set A"),
     ],
 )

@@ -1,0 +1,65 @@
+"""What is trained is what is served: the same token ids in training, in requests and by the chat template."""
+
+import polars as pl
+import pytest
+
+from kitrec.llm.answering import requests_for
+from kitrec.llm.params import Method
+from kitrec.llm.samples import IGNORED, training_samples
+from kitrec.prep.dataset import build_dataset
+from kitrec.prep.params import Users
+from kitrec.prep.users import classify, sample_roles
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.template import Style, segments
+from kitrec.prompts.tokens import Encoder
+from kitrec.world.build import build_world
+from kitrec.world.teacher import TemplateTeacher, with_outputs
+from tests.conftest import CANDIDATES, WORLD
+
+ROOMY = Prompt(max_length=4096, summaries=True)
+TRAIN = ("train", "development", "preference", "test")
+
+
+def compare(built, records, tokenizer) -> int:
+    """Compare both variants of all records; how many rows that were."""
+    items = {row["item_id"]: row for row in built.items.iter_rows(named=True)}
+    taught = with_outputs(records, TemplateTeacher(built.themes, built.items))
+    encoder = Encoder(tokenizer)
+    rows = 0
+    for thinking, model in ((True, "full"), (False, "direct")):
+        method = Method(model=model, thinking=thinking, answer_items=1, max_new_tokens=8, temperature=0.0)
+        lesson = training_samples(taught, items, encoder, ROOMY, thinking=thinking, seed=1)
+        requests = requests_for(records, items, encoder, method, ROOMY)
+        style = Style(thinking=thinking, answer_items=1, summaries=True)
+        texts = [segments(record, items, style).text() for record in records.iter_rows(named=True)]
+        turns = [
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": text}],
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=thinking,
+            )
+            for text in texts
+        ]
+        rendered = tokenizer(turns, add_special_tokens=False)["input_ids"]
+        for sample, request, ids in zip(lesson.samples, requests, rendered, strict=True):
+            trained = [t for t, label in zip(sample["input_ids"], sample["labels"], strict=True) if label == IGNORED]
+            assert trained == request.prompt == ids
+            assert sample["input_ids"][: len(ids)] == ids
+            rows += 1
+    return rows
+
+
+def test_the_shared_worlds_records(world, dataset, tokenizer):
+    records = pl.concat([dataset.records[which][role] for which in "AB" for role in TRAIN])
+    assert compare(world, records, tokenizer) == 800
+
+
+@pytest.mark.slow
+def test_ten_thousand_rows(tokenizer):
+    users = Users(train=240, preference=5, test=5, development_share=0.1)
+    built = build_world(11, WORLD, users.per_type)
+    roles = sample_roles(11, classify(built.interactions), users)
+    dataset = build_dataset(11, roles, 0.1, CANDIDATES, built.items, built.interactions, ("A", "B"))
+    records = pl.concat([dataset.records[which][role] for which in "AB" for role in TRAIN])
+    assert compare(built, records, tokenizer) >= 10_000
