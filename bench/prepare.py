@@ -114,7 +114,7 @@ def audit_of(folder: Path, depth: int) -> dict[str, float]:
 
 
 def _built(raw: Path, users: Users, work: Path, rejects: Quarantine):  # type: ignore[no-untyped-def]
-    crawl = amazon2023.load(amazon2023.find(raw, raw_amazon.RAW_NAMES), SEED, users, work, rejects)
+    crawl = amazon2023.load(amazon2023.find(raw, raw_amazon.RAW_NAMES), SEED, users, work, rejects, quiet=True)
     share = users.development_share
     return crawl, build_dataset(SEED, crawl.roles, share, CANDIDATES, crawl.items, crawl.interactions, SETS)
 
