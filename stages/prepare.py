@@ -27,7 +27,7 @@ from stages import entry, paths, sources
 PREFERENCE_PAIRS, REJECTS = Path("data/preferences"), Path("data/rejects.jsonl")
 
 
-def main() -> None:
+def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Read a source, hold out every user's last target interaction, draw candidate sets A and B, look for leaks."""
     seed, source = params.load(int, "seed"), params.load(Source, "source")
     world, users = params.load(World, "world"), params.load(Users, "users")
@@ -35,7 +35,7 @@ def main() -> None:
     reads = [paths.PARAMS_OK, sources.RAW]
     with entry.running("prepare", None, reads=reads, params=[seed, source, world, users, p]) as run:
         rejects = Quarantine()
-        sourced = sources.read(sources.Asked(seed, source, world, users, p, run.work, rejects))
+        sourced = sources.read(sources.Asked(seed, source, world, users, p, run.work, rejects, quiet))
         rejects.write(REJECTS)
         rejects.check(source.reject_limit, REJECTS)
         dataset, overlap = without_overlap(sourced.dataset, source.overlap)

@@ -32,6 +32,7 @@ class Asked:
     candidates: Candidates
     work: Path
     rejects: Quarantine
+    quiet: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def synthetic(asked: Asked) -> Sourced:
 def amazon(asked: Asked) -> Sourced:
     """Raw reviews and items of Amazon 2023."""
     raw = amazon2023.find(RAW, {**AMAZON, "music": asked.source.music})
-    crawl = amazon2023.load(raw, asked.seed, asked.users, asked.work, asked.rejects)
+    crawl = amazon2023.load(raw, asked.seed, asked.users, asked.work, asked.rejects, quiet=asked.quiet)
     dataset = _drawn(asked, crawl.roles, crawl.items, crawl.interactions)
     return Sourced(crawl.items, _taught(dataset, CategoryTeacher(crawl.items)), crawl.interactions, crawl.counts)
 
@@ -71,14 +72,16 @@ def kitrec(asked: Asked) -> Sourced:
     """KitREC's own files, from raw/ or from the hub, with the outputs they bring."""
     source, share = asked.source, asked.users.development_share
     files = hub.fetch(source.hub.owner, source.hub.revisions) if source.kind == "hub" else kitrec_dataset.files_in(RAW)
-    given = kitrec_dataset.load_dataset(files, asked.seed, share, asked.candidates.count, asked.rejects)
+    given = kitrec_dataset.load_dataset(
+        files, asked.seed, share, asked.candidates.count, asked.rejects, quiet=asked.quiet
+    )
     shown = pl.concat(list(given.dataset.interactions.values())).unique(["user_id", "item_id"], maintain_order=True)
     return Sourced(given.items, given.dataset, shown, {})
 
 
 def _drawn(asked: Asked, roles: Groups, items: pl.DataFrame, interactions: pl.DataFrame) -> Dataset:
     share = asked.users.development_share
-    return build_dataset(asked.seed, roles, share, asked.candidates, items, interactions, SETS)
+    return build_dataset(asked.seed, roles, share, asked.candidates, items, interactions, SETS, quiet=asked.quiet)
 
 
 def _taught(dataset: Dataset, teacher: Teacher) -> Dataset:

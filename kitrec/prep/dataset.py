@@ -31,6 +31,8 @@ def build_dataset(
     items: pl.DataFrame,
     interactions: pl.DataFrame,
     sets: tuple[str, ...],
+    *,
+    quiet: bool = True,
 ) -> Dataset:
     """Hold out the last choices of the sampled users and draw their candidates; the same users in every set."""
     split = split_training(seed, {kind: groups["train"] for kind, groups in roles.items()}, development_share)
@@ -39,7 +41,10 @@ def build_dataset(
     training_past = past_of([*cases["train"], *cases["development"]])
     pools = build_pools(seed, items, training_past)
     return Dataset(
-        {which: {r: build_records(seed, candidates, pools, items, cases[r], which) for r in ROLES} for which in sets},
+        {
+            which: {r: build_records(seed, candidates, pools, items, cases[r], which, quiet=quiet) for r in ROLES}
+            for which in sets
+        },
         {role: seen_interactions(interactions, cases[role]) for role in ROLES},
         training_past,
     )

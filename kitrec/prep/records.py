@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 import polars as pl
+from tqdm import tqdm
 
 from kitrec.contracts.records import RECORDS
 from kitrec.domains import SOURCE, TARGETS, UserType
@@ -58,12 +59,19 @@ def build_pools(seed: int, items: pl.DataFrame, past: pl.DataFrame) -> dict[str,
 
 
 def build_records(
-    seed: int, candidates: Candidates, pools: dict[str, Pool], items: pl.DataFrame, cases: list[Case], which: str
+    seed: int,
+    candidates: Candidates,
+    pools: dict[str, Pool],
+    items: pl.DataFrame,
+    cases: list[Case],
+    which: str,
+    *,
+    quiet: bool,
 ) -> pl.DataFrame:
     """The records of the cases in candidate set `which`, without outputs."""
     metadata = dict(items.select("item_id", "has_metadata").iter_rows())
     rows = []
-    for case in cases:
+    for case in tqdm(cases, desc=f"candidates of set {which}", disable=quiet):
         history = [item for item, _ in [*case.source, *case.target]]
         pool = pools[case.kind.target]
         ids, origins = draw_candidates(seed, candidates, pool, which, case.user, case.gt[0], case.touched, history)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from tqdm import tqdm
 
 from kitrec import files
 from kitrec.contracts.interactions import INTERACTIONS
@@ -63,13 +64,13 @@ def find(folder: Path, names: Mapping[str, str]) -> Raw:
     return Raw({d: paths[name] for d, name in names.items()}, {d: paths[f"meta_{name}"] for d, name in names.items()})
 
 
-def load(raw: Raw, seed: int, users: Users, work: Path, quarantine: Quarantine) -> Crawl:
+def load(raw: Raw, seed: int, users: Users, work: Path, quarantine: Quarantine, *, quiet: bool) -> Crawl:
     """Sample users of every type; `work` keeps the copies, so that a killed run reads no file twice."""
-    copied = {domain: _copied(raw.reviews[domain], work / domain, quarantine) for domain in LABELS}
+    copied = {domain: _copied(raw.reviews[domain], work / domain, quarantine, quiet=quiet) for domain in LABELS}
     owned = _owned(work)
     members: dict[str, list[str]] = {}
     funnel: Counter[str] = Counter()
-    for bucket in range(BUCKETS):
+    for bucket in tqdm(range(BUCKETS), desc="users by type", disable=quiet):
         rows = _latest(_scan(work, f"{bucket:02d}"), owned, funnel)
         for kind, ids in classify(rows).items():
             members.setdefault(kind, []).extend(ids)
@@ -82,15 +83,15 @@ def load(raw: Raw, seed: int, users: Users, work: Path, quarantine: Quarantine) 
     theirs = _scan(work, "*").join(sampled.to_frame().lazy(), on="user_id", how="semi")
     interactions = _latest(theirs, owned, Counter()).select(*INTERACTIONS.columns).sort("user_id", "time", "item_id")
     counts = {"reviews": copied, **funnel, "users_by_type": {kind: len(ids) for kind, ids in members.items()}}
-    return Crawl(_texts(raw, owned, interactions, quarantine), interactions, roles, counts)
+    return Crawl(_texts(raw, owned, interactions, quarantine, quiet=quiet), interactions, roles, counts)
 
 
-def _copied(path: Path, folder: Path, quarantine: Quarantine) -> int:
+def _copied(path: Path, folder: Path, quarantine: Quarantine, *, quiet: bool) -> int:
     """Good reviews as parquet by bucket; how many. What was read before the run was killed is not read again."""
     if not folder.exists():
         own = Quarantine()
         with files.whole(folder) as draft:
-            rows = sum(_spread(batch, draft, number) for number, batch in enumerate(_batches(path, own)))
+            rows = sum(_spread(batch, draft, number) for number, batch in enumerate(_batches(path, own, quiet=quiet)))
             if not rows:
                 raise InputError(f"{path} holds no usable review: {own.reasons() or 'the file is empty'}")
             files.write_json(
@@ -102,10 +103,10 @@ def _copied(path: Path, folder: Path, quarantine: Quarantine) -> int:
     return int(done["rows"])
 
 
-def _batches(path: Path, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
+def _batches(path: Path, quarantine: Quarantine, *, quiet: bool) -> Iterator[pl.DataFrame]:
     """Blocks gathered to larger frames, so that buckets are not many small files."""
     held: list[pl.DataFrame] = []
-    for block in reviews(path, quarantine):
+    for block in reviews(path, quarantine, quiet=quiet):
         held.append(block)
         if sum(frame.height for frame in held) >= ROWS_AT_ONCE:
             yield pl.concat(held)
@@ -149,10 +150,15 @@ def _latest(rows: pl.LazyFrame, owned: pl.DataFrame, funnel: Counter[str]) -> pl
     return latest
 
 
-def _texts(raw: Raw, owned: pl.DataFrame, interactions: pl.DataFrame, quarantine: Quarantine) -> pl.DataFrame:
+def _texts(
+    raw: Raw, owned: pl.DataFrame, interactions: pl.DataFrame, quarantine: Quarantine, *, quiet: bool
+) -> pl.DataFrame:
     """The texts of all target items and of the books the sampled users met."""
     met = interactions.filter(pl.col("domain") == SOURCE).select("item_id").unique()
     wanted = {domain: owned.filter(pl.col("domain") == domain).select("item_id") for domain in TARGETS}
     wanted = {SOURCE: met, **wanted}
-    texts = [items(raw.meta[domain], domain, ids["item_id"].sort(), quarantine) for domain, ids in wanted.items()]
+    texts = [
+        items(raw.meta[domain], domain, ids["item_id"].sort(), quarantine, quiet=quiet)
+        for domain, ids in wanted.items()
+    ]
     return pl.concat(texts).select(*ITEMS.columns)

@@ -7,10 +7,12 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import orjson
 import polars as pl
+from tqdm import tqdm
 
 from kitrec.errors import InputError
 from kitrec.sources.quarantine import Quarantine
@@ -19,21 +21,25 @@ BLOCK = 32 * 2**20  # bytes of text parsed at once
 PARQUET_ROWS = 200_000
 
 
-def read_blocks(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Iterator[pl.DataFrame]:
+def read_blocks(
+    path: Path, fields: Sequence[str], quarantine: Quarantine, *, quiet: bool = True
+) -> Iterator[pl.DataFrame]:
     """The named fields, which hold no lists, of all lines as text, with the line's number in `line`."""
     if path.suffix == ".parquet":
         yield from _parquet(path, fields, quarantine)
         return
-    for first, block in _blocks(path):
+    for first, block in _blocks(path, quiet=quiet):
         yield from _parsed(path, first, block, dict.fromkeys(fields, pl.String), quarantine)
 
 
-def read_nested(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Iterator[pl.DataFrame]:
+def read_nested(
+    path: Path, fields: Sequence[str], quarantine: Quarantine, *, quiet: bool = True
+) -> Iterator[pl.DataFrame]:
     """As `read_blocks`, for fields that may hold lists and objects: these as JSON (polars would not escape them)."""
     if path.suffix == ".parquet":
         yield from _parquet(path, fields, quarantine)
         return
-    for first, block in _blocks(path):
+    for first, block in _blocks(path, quiet=quiet):
         rows = []
         for line, raw in enumerate(block.split(b"\n"), start=first):
             if raw.strip():
@@ -58,12 +64,17 @@ def _row(
     return [(*(v if v is None or isinstance(v, str) else orjson.dumps(v).decode() for v in values), line)]
 
 
-def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(number of the first line, whole lines) in turn."""
+def _blocks(path: Path, *, quiet: bool) -> Iterator[tuple[int, bytes]]:
+    """(number of the first line, whole lines) in turn; the bar counts bytes of the file as it lies on disk."""
     first, rest = 1, b""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        with (
+            path.open("rb") as raw,
+            gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as stream,
+            tqdm(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True, disable=quiet) as bar,
+        ):
             while piece := stream.read(BLOCK):
+                bar.update(raw.tell() - bar.n)
                 head, newline, tail = (rest + piece).rpartition(b"\n")
                 if newline:
                     yield first, head + newline

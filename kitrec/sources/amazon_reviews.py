@@ -25,7 +25,7 @@ _TAG = r"<[^<>]{1,200}>"
 _YEAR = r"\b((?:19|20)\d\d)\b"
 
 
-def reviews(path: Path, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
+def reviews(path: Path, quarantine: Quarantine, *, quiet: bool) -> Iterator[pl.DataFrame]:
     """Blocks of (user_id, item_id, rating, time)."""
     stars, time = pl.col("rating").cast(pl.Float64, strict=False), pl.col("timestamp").cast(pl.Int64, strict=False)
     reason = (
@@ -42,7 +42,7 @@ def reviews(path: Path, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
         .when(~pl.col("time").is_between(EARLIEST, LATEST))
         .then(pl.lit("timestamp out of the world"))
     )
-    for block in read_blocks(path, REVIEW, quarantine):
+    for block in read_blocks(path, REVIEW, quarantine, quiet=quiet):
         in_ms = pl.when(time < SECONDS_BELOW).then(time * 1000).otherwise(time)
         judged = block.with_columns(stars=stars, time=in_ms).with_columns(reason=reason)
         _set_aside(path, judged, quarantine)
@@ -50,10 +50,10 @@ def reviews(path: Path, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
         yield good.select("user_id", item_id="parent_asin", rating="stars", time="time")
 
 
-def items(path: Path, domain: str, wanted: pl.Series, quarantine: Quarantine) -> pl.DataFrame:
+def items(path: Path, domain: str, wanted: pl.Series, quarantine: Quarantine, *, quiet: bool) -> pl.DataFrame:
     """The wanted items' texts, one row each; an item without a title has no metadata."""
     blocks = []
-    for block in read_nested(path, META, quarantine):
+    for block in read_nested(path, META, quarantine, quiet=quiet):
         judged = block.with_columns(reason=pl.when(_blank("parent_asin")).then(pl.lit("no parent_asin")))
         _set_aside(path, judged, quarantine)
         blocks.append(judged.filter(pl.col("parent_asin").is_in(wanted.implode())).drop("line", "reason"))

@@ -47,9 +47,14 @@ def _files(folder: Path, group: str) -> list[Path]:
     return []
 
 
-def load_dataset(files: Files, seed: int, development_share: float, candidates: int, quarantine: Quarantine) -> Given:
+def load_dataset(
+    files: Files, seed: int, development_share: float, candidates: int, quarantine: Quarantine, *, quiet: bool
+) -> Given:
     """Both sets by role; a training user is on the same side of the 90/10 split in both."""
-    loaded = {key: load(paths, key[0], candidates, quarantine, taught=GROUPS[key[1]]) for key, paths in files.items()}
+    loaded = {
+        (which, group): load(paths, which, candidates, quarantine, taught=GROUPS[group], quiet=quiet)
+        for (which, group), paths in files.items()
+    }
     empty = [f"set {which}, {group}" for (which, group), part in loaded.items() if not part.records.height]
     if empty:
         raise InputError(f"no usable row in {'; '.join(empty)}: {quarantine.reasons()}")

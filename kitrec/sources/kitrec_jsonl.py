@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from tqdm import tqdm
 
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.records import RECORDS
@@ -32,12 +33,14 @@ class Loaded:
     items: pl.DataFrame
 
 
-def load(paths: Iterable[Path], which: str, candidates: int, quarantine: Quarantine, *, taught: bool) -> Loaded:
+def load(
+    paths: Iterable[Path], which: str, candidates: int, quarantine: Quarantine, *, taught: bool, quiet: bool
+) -> Loaded:
     """All good rows of the files of set `which`; every list must have `candidates` items, a `taught` row an output."""
     records: dict[str, dict[str, Any]] = {}
     items: dict[str, dict[str, Any]] = {}
     for path in paths:
-        for number, raw in _rows(path):
+        for number, raw in tqdm(_rows(path), desc=path.name, unit=" rows", disable=quiet):
             quarantine.read += 1
             try:
                 record, shown = read_row(raw, which, candidates, taught=taught)

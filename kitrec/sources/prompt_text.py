@@ -61,7 +61,11 @@ def read_prompt(text: str) -> Prompt:
 def read_facts(facts: str) -> tuple[str | None, tuple[str, ...], float | None, str | None]:
     """(title, categories, rating, description) of `title | categories | Rating: 4.0 | summary`."""
     parts = facts.split(" | ")
-    rated = next((k for k, part in enumerate(parts) if k and _RATING.match(part)), None)
+    rated = None
+    for k in range(1, len(parts)):
+        if parts[k].startswith("Rating: ") and _RATING.match(parts[k]):
+            rated = k
+            break
     before, after = (parts, []) if rated is None else (parts[:rated], parts[rated + 1 :])
     title, categories = (before[0], []) if len(before) == 1 else (" | ".join(before[:-1]), before[-1].split(", "))
     stars = float(parts[rated].removeprefix("Rating: ")) if rated is not None else None

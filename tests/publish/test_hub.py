@@ -137,7 +137,7 @@ from pathlib import Path
 from kitrec.sources import hub, kitrec_dataset
 from kitrec.sources.quarantine import Quarantine
 revisions, rejects = json.loads(sys.argv[1]), Quarantine()
-given = kitrec_dataset.load_dataset(hub.fetch("me", revisions), 1, 0.25, int(sys.argv[2]), rejects)
+given = kitrec_dataset.load_dataset(hub.fetch("me", revisions), 1, 0.25, int(sys.argv[2]), rejects, quiet=True)
 assert not rejects.rejects, rejects.rejects[:3]
 print(json.dumps({f"{w} {role}": own.select("gt_item_id", "candidate_ids", "core").to_dict(as_series=False)
     for w, roles in given.dataset.records.items() for role, own in roles.items()}))

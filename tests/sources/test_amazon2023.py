@@ -22,7 +22,7 @@ EVERYBODY = Users(train=16, preference=0, test=4, development_share=0.1)
 def load(raw, work, users=EVERYBODY):
     quarantine = Quarantine()
     files = amazon2023.Raw({d: r.reviews for d, r in raw.items()}, {d: r.meta for d, r in raw.items()})
-    crawl = amazon2023.load(files, 1, users, work, quarantine)
+    crawl = amazon2023.load(files, 1, users, work, quarantine, quiet=True)
     return crawl, quarantine
 
 

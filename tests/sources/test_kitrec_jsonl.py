@@ -37,7 +37,7 @@ def read(rows, tmp_path, *, which="A", taught=False):
     lines = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in rows]
     path.write_bytes(b"\n".join(lines) + b"\n")
     quarantine = Quarantine()
-    return load([path], which, COUNT, quarantine, taught=taught), quarantine
+    return load([path], which, COUNT, quarantine, taught=taught, quiet=True), quarantine
 
 
 def nested(row):
@@ -124,7 +124,7 @@ def test_parquet_rows_are_read_as_well(row, tmp_path):
     plain, _ = read([row], tmp_path)
     pl.DataFrame([row, nested(row)], strict=False).write_parquet(tmp_path / "rows.parquet")
     quarantine = Quarantine()
-    loaded = load([tmp_path / "rows.parquet"], "A", COUNT, quarantine, taught=True)
+    loaded = load([tmp_path / "rows.parquet"], "A", COUNT, quarantine, taught=True, quiet=True)
     assert loaded.records.equals(plain.records) and loaded.items.equals(plain.items)
 
 
