@@ -1,6 +1,7 @@
 """The story `train_dualft` and `train_singleft` share: records -> samples -> adapter, curves and metrics."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def train_adapter(family: str, target_variant: str, p: FineTune, *, quiet: bool)
         )
         began = time.monotonic()
         trained = fine_tune(
-            load_quantised(base),
+            partial(load_quantised, base),
             tokenizer.pad_token_id,
             train.samples,
             development.samples,
@@ -50,6 +51,7 @@ def train_adapter(family: str, target_variant: str, p: FineTune, *, quiet: bool)
             quiet=quiet,
         )
         run.cost |= {"tokens_per_second": round(p.epochs * train.counts()["tokens"] / (time.monotonic() - began))}
+        run.cost |= {"batch": trained.batch}  # smaller than in params.yaml where memory was short
         origin = {"records": files.sha256(sources["train"]), "candidate_set": which, "candidates": train.candidates}
         save_adapter(trained.model, tokenizer, base, origin, paths.adapter(family, target_variant))
         _write_record(f"{family}-{target_variant}", trained, train.counts())

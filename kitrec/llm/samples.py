@@ -16,7 +16,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import generator
 
 IGNORED = -100
-Sample = dict[str, list[int]]
+Sample = dict[str, Any]  # input_ids, labels, and the record they come from
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def training_samples(
     return lesson
 
 
-def pad(samples: Iterable[Sample], pad_id: int) -> dict[str, torch.Tensor]:
+def pad(samples: Iterable[Sample], pad_id: int) -> dict[str, Any]:
     """A batch, padded on the right to its longest sample, where causal attention never looks: it needs no mask."""
     rows = list(samples)
     longest = max(len(row["input_ids"]) for row in rows)
@@ -75,4 +75,5 @@ def pad(samples: Iterable[Sample], pad_id: int) -> dict[str, torch.Tensor]:
     def filled(key: str, fill: int) -> torch.Tensor:
         return torch.tensor([row[key] + [fill] * (longest - len(row[key])) for row in rows])
 
-    return {"input_ids": filled("input_ids", pad_id), "labels": filled("labels", IGNORED)}
+    records = [row["record"] for row in rows]
+    return {"input_ids": filled("input_ids", pad_id), "labels": filled("labels", IGNORED), "records": records}

@@ -50,9 +50,14 @@ def test_a_record_over_the_limit_keeps_its_answer_and_its_truth(records, items, 
 
 
 def test_padding_is_on_the_right_and_never_learned():
-    batch = pad([{"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]}, {"input_ids": [8], "labels": [8]}], pad_id=0)
+    rows = [
+        {"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7], "record": "a"},
+        {"input_ids": [8], "labels": [8], "record": "b"},
+    ]
+    batch = pad(rows, pad_id=0)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
     assert batch["labels"].tolist() == [[IGNORED, 6, 7], [8, IGNORED, IGNORED]]
+    assert batch["records"] == ["a", "b"]
 
 
 def test_counts_by_hand():

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from transformers import AutoModelForCausalLM
 
 from kitrec import files, params
 from kitrec.errors import InputError
+from kitrec.llm import training
 from kitrec.llm.adapters import check_adapter, save_adapter
 from kitrec.llm.base_model import load_quantised
+from kitrec.llm.checkpoints import mark, newest_checkpoint
 from kitrec.llm.params import Base, FineTune
 from kitrec.llm.pinned_base import PinnedBase, pin
 from kitrec.llm.samples import IGNORED, pad
-from kitrec.llm.training import COMPLETE, _lora, _SupervisedTrainer, fine_tune, newest_checkpoint
+from kitrec.llm.training import _lora, _SupervisedTrainer, fine_tune, means_out_of_memory
 from tests.conftest import ROOT
 
 
@@ -33,7 +36,8 @@ def base(tiny_base) -> PinnedBase:
 def some_samples(count: int, seed: int = 0) -> list[dict[str, list[int]]]:
     g = torch.Generator().manual_seed(seed)
     rows = [torch.randint(300, 1500, (40 + 3 * k,), generator=g).tolist() for k in range(count)]
-    return [{"input_ids": row, "labels": [IGNORED] * 30 + row[30:]} for row in rows]
+    labels = [[IGNORED] * 30 + row[30:] for row in rows]
+    return [{"input_ids": r, "labels": w, "record": f"r{k}"} for k, (r, w) in enumerate(zip(rows, labels, strict=True))]
 
 
 def test_the_loss_is_transformers_own_with_label_smoothing_at_supervised_positions(tiny_base, p, tmp_path):
@@ -49,11 +53,11 @@ def test_the_loss_is_transformers_own_with_label_smoothing_at_supervised_positio
     mask = (torch.arange(batch["input_ids"].shape[1]) < lengths).long()
     logits = model(input_ids=batch["input_ids"], attention_mask=mask).logits[:, :-1]
     wanted = batch["labels"][:, 1:].flatten()
-    for training, smoothing in ((True, 0.1), (False, 0.0)):
+    for learns, smoothing in ((True, 0.1), (False, 0.0)):
         for layer in model.modules():
             if isinstance(layer, torch.nn.Dropout):
                 layer.p = 0.0
-        model.train(training)
+        model.train(learns)
         reference = F.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=IGNORED, label_smoothing=smoothing)
         assert trainer.compute_loss(model, dict(batch)).item() == pytest.approx(reference.item(), abs=1e-5)
 
@@ -71,7 +75,7 @@ def test_gradients_on_the_nf4_base_stay_right_after_an_evaluation(base, p):
             weight = bnb.functional.dequantize_4bit(module.weight.data, module.weight.quant_state).float()
             twin.get_submodule(name).weight.data.copy_(weight)
     give_b_some_values(quantised, twin)
-    batch = pad(some_samples(2), pad_id=0)
+    batch = tensors(pad(some_samples(2), pad_id=0))
     quantised.eval()
     with torch.no_grad():
         quantised(**batch)
@@ -88,6 +92,10 @@ def test_gradients_on_the_nf4_base_stay_right_after_an_evaluation(base, p):
     )
     # bf16 against float32 through sharp attention; the broken path has a mean of 0.46 and a least of 0.02
     assert cosines.mean() > 0.9 and cosines.min() > 0.7
+
+
+def tensors(batch):
+    return {name: value for name, value in batch.items() if name != "records"}
 
 
 def replace_dropout(p: FineTune):
@@ -110,7 +118,7 @@ def test_a_run_that_breaks_off_resumes_to_the_same_bytes(base, p, tmp_path, toke
 
     def run(name: str, samples) -> None:
         trained = fine_tune(
-            load_quantised(base), 0, samples, development, p, seed=3, checkpoints=tmp_path / name, quiet=True
+            partial(load_quantised, base), 0, samples, development, p, seed=3, checkpoints=tmp_path / name, quiet=True
         )
         save_adapter(trained.model, tokenizer, base, {}, tmp_path / f"{name}.adapter")
         logs[name] = [{k: v for k, v in e.items() if "runtime" not in k and "per_second" not in k} for e in trained.log]
@@ -143,20 +151,110 @@ class BreaksAfter(list):
         return super().__getitem__(index)
 
 
-def test_only_checkpoints_written_to_their_end_are_resumed(tmp_path):
-    for step, whole in ((2, True), (10, True), (12, False)):
+def test_only_whole_checkpoints_are_resumed_and_damaged_ones_are_told(tmp_path, capsys):
+    for step, whole in ((2, True), (10, True), (12, True), (14, False)):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
+        (folder / "weights").write_bytes(b"all of them")
         if whole:
-            (folder / COMPLETE).touch()
+            mark(folder)
+    assert newest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-12")
+    (tmp_path / "checkpoint-12" / "weights").write_bytes(b"all of")
     assert newest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert "checkpoint-12 is damaged" in capsys.readouterr().err
+    (tmp_path / "checkpoint-10" / "weights").unlink()
+    assert newest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
     assert newest_checkpoint(tmp_path / "none") is None
+
+
+class FirstTimes:
+    """Raises an out-of-memory error in training steps that are too large, as a small device would."""
+
+    def __init__(self, largest: int) -> None:
+        self.largest, self.sizes = largest, []
+        self.whole = _SupervisedTrainer.compute_loss
+
+    def __call__(self, trainer, model, inputs, **more):
+        if model.training:
+            self.sizes.append(len(inputs["input_ids"]))
+            if len(inputs["input_ids"]) > self.largest and trainer.state.global_step >= 1:
+                raise torch.OutOfMemoryError("CUDA out of memory (injected)")
+        return self.whole(trainer, model, inputs, **more)
+
+
+def test_out_of_memory_steps_down_to_the_same_result(tiny_base, p, tmp_path, monkeypatch, capsys):
+    """Without dropout and noise the smaller micro-batches make the same updates: adapters agree to 1e-5."""
+    still = replace(p, batch=4, accumulation=1, learning_rate=2e-4, lora_dropout=0.0, neftune_alpha=0.0, patience=9)
+    exact = partial(training.TrainingArguments, bf16=False)  # bf16 rounds sums of other lengths otherwise
+    weights, sizes = {}, {}
+    for name, largest in (("roomy", 4), ("tight", 1)):
+        small = FirstTimes(largest)
+        monkeypatch.setattr(training, "TrainingArguments", lambda bf16, **k: exact(**k))  # noqa: ARG005
+        monkeypatch.setattr(_SupervisedTrainer, "compute_loss", lambda *a, small=small, **k: small(*a, **k))
+        trained = fine_tune(
+            lambda: AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32),
+            0,
+            some_samples(10),
+            some_samples(3, seed=1),
+            still,
+            seed=3,
+            checkpoints=tmp_path / name,
+            quiet=True,
+        )
+        assert trained.batch == largest and trained.steps == 6
+        weights[name] = {n: q.detach().clone() for n, q in trained.model.named_parameters() if q.requires_grad}
+        sizes[name] = small.sizes
+        monkeypatch.undo()
+    told = capsys.readouterr().err
+    assert "going on with 2 x 2 samples per update" in told and "going on with 4 x 1 samples per update" in told
+    assert set(sizes["roomy"]) == {4, 2} and 1 in sizes["tight"]
+    apart = {
+        name: (weights["tight"][name] - expected).abs().max().item() for name, expected in weights["roomy"].items()
+    }
+    assert max(apart.values()) < 1e-5, apart
+
+
+def test_nothing_smaller_than_one_sample(p):
+    lowest = replace(p, batch=1, accumulation=8, eval_batch=1)
+    with pytest.raises(InputError, match="one sample at a time"):
+        training._stepped_down(lowest)
+    assert training._stepped_down(replace(lowest, eval_batch=8)).eval_batch == 4
+    assert training._stepped_down(replace(p, batch=9, accumulation=2)).batch == 3
+
+
+@pytest.mark.parametrize(
+    ("problem", "means"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
+        (MemoryError(), True),
+        (RuntimeError("shape mismatch"), False),
+    ],
+)
+def test_which_errors_mean_out_of_memory(problem, means):
+    assert means_out_of_memory(problem) is means
+
+
+def test_a_loss_that_is_no_number_names_its_records_and_keeps_the_checkpoints(tiny_base, p, tmp_path):
+    def poisoned():
+        model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+        model.model.embed_tokens.weight.data[1777] = float("nan")
+        return model
+
+    samples = some_samples(10)
+    samples[4]["input_ids"][5] = 1777
+    clean = [s for s in samples if 1777 not in s["input_ids"]]
+    assert len(clean) == 9
+    with pytest.raises(InputError, match=r"the loss is nan at step \d, in records .*r4") as stopped:
+        fine_tune(poisoned, 0, samples, some_samples(2, seed=1), p, seed=5, checkpoints=tmp_path, quiet=True)
+    step = int(str(stopped.value).split("at step ")[1].split(",")[0])
+    assert step == 0 or newest_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{step}")
 
 
 def test_training_that_is_never_evaluated_is_refused_before_it_starts(p, tmp_path):
     with pytest.raises(InputError, match="eval_every: 50 is never reached, 10 samples make 6 steps"):
         fine_tune(
-            None,
+            lambda: None,
             0,
             some_samples(10),
             [],
