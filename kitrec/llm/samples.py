@@ -61,7 +61,8 @@ def training_samples(
             refused.append(str(problem))
             continue
         lesson.fitted.append(fitted)
-        lesson.samples.append({"input_ids": fitted.prompt + answer, "labels": [IGNORED] * len(fitted.prompt) + answer})
+        labels = [IGNORED] * len(fitted.prompt) + answer
+        lesson.samples.append({"input_ids": fitted.prompt + answer, "labels": labels, "record": record["record_id"]})
     if refused:
         raise InputError(f"{len(refused)} training records do not fit prompt.max_length: {refused[0]}")
     return lesson

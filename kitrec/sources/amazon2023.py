@@ -25,7 +25,7 @@ from kitrec.sources.amazon_reviews import items, reviews
 from kitrec.sources.quarantine import Quarantine, Reject
 
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
-BUCKETS = 32
+BUCKETS = 16
 ROWS_AT_ONCE = 1_000_000
 
 

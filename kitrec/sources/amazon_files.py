@@ -7,11 +7,13 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
 import orjson
 import polars as pl
+from isal import igzip
 from tqdm import tqdm
 
 from kitrec.errors import InputError
@@ -19,6 +21,7 @@ from kitrec.sources.quarantine import Quarantine
 
 BLOCK = 32 * 2**20  # bytes of text parsed at once
 PARQUET_ROWS = 200_000
+SEPARATOR = "\x1f"  # the unit separator; as a control character it is no part of any text that is kept
 
 
 def read_blocks(
@@ -35,7 +38,7 @@ def read_blocks(
 def read_nested(
     path: Path, fields: Sequence[str], quarantine: Quarantine, *, quiet: bool = True
 ) -> Iterator[pl.DataFrame]:
-    """As `read_blocks`, for fields that may hold lists and objects: these as JSON (polars would not escape them)."""
+    """As `read_blocks`, for fields that may hold lists of strings: these joined by SEPARATOR. Objects come as JSON."""
     if path.suffix == ".parquet":
         yield from _parquet(path, fields, quarantine)
         return
@@ -60,8 +63,15 @@ def _row(
     if not isinstance(row, dict):
         quarantine.reject(path, line, "broken JSON or text", "not an object")
         return []
-    values = [row.get(name) for name in fields]
-    return [(*(v if v is None or isinstance(v, str) else orjson.dumps(v).decode() for v in values), line)]
+    return [(*(_value_as_text(row.get(name)) for name in fields), line)]
+
+
+def _value_as_text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return SEPARATOR.join(part for part in value if isinstance(part, str))
+    return orjson.dumps(value).decode()
 
 
 def _blocks(path: Path, *, quiet: bool) -> Iterator[tuple[int, bytes]]:
@@ -70,10 +80,13 @@ def _blocks(path: Path, *, quiet: bool) -> Iterator[tuple[int, bytes]]:
     try:
         with (
             path.open("rb") as raw,
-            gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as stream,
+            igzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as stream,
+            ThreadPoolExecutor(1) as ahead,
             tqdm(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True, disable=quiet) as bar,
         ):
-            while piece := stream.read(BLOCK):
+            pending = ahead.submit(stream.read, BLOCK)
+            while piece := pending.result():
+                pending = ahead.submit(stream.read, BLOCK)  # unpacked while this block is parsed
                 bar.update(raw.tell() - bar.n)
                 head, newline, tail = (rest + piece).rpartition(b"\n")
                 if newline:
@@ -107,8 +120,10 @@ def _parsed(
         yield from _parsed(path, first + middle, b"\n".join(lines[middle:]), schema, quarantine)
         return
     quarantine.read += frame.height
-    filled = [k for k, line in enumerate(lines, start=first) if line.strip()]  # blank lines are passed over
-    yield frame.with_columns(line=pl.Series(filled))
+    numbers: Sequence[int] = range(first, first + len(lines))
+    if frame.height < len(lines):  # blank lines are passed over
+        numbers = [k for k, line in zip(numbers, lines, strict=True) if line.strip()]
+    yield frame.with_columns(line=pl.Series(numbers, dtype=pl.Int64))
 
 
 def _parquet(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Iterator[pl.DataFrame]:
@@ -127,8 +142,6 @@ def _parquet(path: Path, fields: Sequence[str], quarantine: Quarantine) -> Itera
 
 
 def _as_text(column: pl.Series) -> pl.Series:
-    """Lists as JSON, all else as it prints."""
-    if column.dtype != pl.List:
-        return column.cast(pl.String)
-    lists = [None if values is None else orjson.dumps(values).decode() for values in column.to_list()]
-    return pl.Series(column.name, lists, dtype=pl.String)
+    if column.dtype == pl.List:
+        return column.cast(pl.List(pl.String)).list.join(SEPARATOR, ignore_nulls=True)
+    return column.cast(pl.String)

@@ -6,12 +6,11 @@ import html
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
 import polars as pl
 
 from kitrec.domains import LABELS
 from kitrec.errors import InputError
-from kitrec.sources.amazon_files import read_blocks, read_nested
+from kitrec.sources.amazon_files import SEPARATOR, read_blocks, read_nested
 from kitrec.sources.quarantine import Quarantine
 
 REVIEW = ("rating", "user_id", "parent_asin", "timestamp")
@@ -68,14 +67,13 @@ def _texts(found: pl.DataFrame, domain: str, wanted: pl.Series) -> pl.DataFrame:
         found, left_on="item_id", right_on="parent_asin", how="left", maintain_order="left"
     )
     title, stars = clean(every["title"], LONGEST["title"]), every["average_rating"].cast(pl.Float64, strict=False)
-    about = every["description"].map_elements(lambda text: " ".join(_listed(text)), pl.String)
     return pl.DataFrame(
         {
             "domain": pl.Series([domain] * every.height, dtype=pl.String),
             "item_id": every["item_id"],
             "title": title,
             "categories": _categories(every["categories"], title.is_not_null()),
-            "description": clean(about, LONGEST["description"]),
+            "description": clean(every["description"], LONGEST["description"]),
             "average_rating": stars.set(~stars.is_between(1, 5).fill_null(False), None),
             "year": every["details"].str.extract(_YEAR).cast(pl.Int32),
             "has_metadata": title.is_not_null(),
@@ -94,22 +92,9 @@ def clean(texts: pl.Series, longest: int) -> pl.Series:
     return plain.set(plain == "", None)
 
 
-def _listed(text: str | None) -> list[str]:
-    """The strings of a field that is a list in some rows and a string in others."""
-    if not text:
-        return []
-    try:
-        parsed = orjson.loads(text) if text.startswith("[") else text
-    except ValueError:
-        parsed = text  # a title may begin with a bracket
-    return [part for part in parsed if isinstance(part, str) and part] if isinstance(parsed, list) else [text]
-
-
 def _categories(texts: pl.Series, named: pl.Series) -> pl.Series:
     """The last, most special categories; the first names the whole domain. Only named items have some."""
-    lists = pl.DataFrame(
-        {"row": pl.int_range(len(texts), eager=True), "name": texts.map_elements(_listed, pl.List(pl.String))}
-    )
+    lists = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "name": texts.str.split(SEPARATOR)})
     flat = lists.filter(named).explode("name").drop_nulls()
     flat = flat.with_columns(name=clean(flat["name"], LONGEST["category"]).str.replace_all(",", " ", literal=True))
     kept = flat.drop_nulls().unique(maintain_order=True).group_by("row", maintain_order=True).agg("name")

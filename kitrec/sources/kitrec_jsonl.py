@@ -23,6 +23,7 @@ from kitrec.sources.quarantine import Quarantine
 from kitrec.tables import frame
 
 Row = bytes | dict[str, Any]
+Shown = tuple[str, Line, str, float | None]  # item id, its line, its domain, its average rating
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ def load(
                 quarantine.reject(path, number, reason, detail)
                 continue
             records[record["record_id"]] = record
-            for item in shown:
-                if not items.get(item["item_id"], {}).get("has_metadata"):
-                    items[item["item_id"]] = item
+            for name, line, domain, average in shown:
+                if name not in items or (line.title and not items[name]["has_metadata"]):
+                    items[name] = _item(name, line, domain, average)
     return Loaded(frame(list(records.values()), RECORDS), frame(list(items.values()), ITEMS))
 
 
-def read_row(raw: Row, which: str, candidates: int, *, taught: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read_row(raw: Row, which: str, candidates: int, *, taught: bool) -> tuple[dict[str, Any], list[Shown]]:
     """(record, the items it shows) of a row; raises UnreadableError with the rule that it breaks."""
     row = raw if isinstance(raw, dict) else _decoded(raw)
     record, shown = _record(row, read_prompt(prompt_of(row)), candidates)
@@ -118,14 +119,14 @@ def _decoded(raw: bytes) -> dict[str, Any]:
     return row
 
 
-def _record(row: Mapping[str, Any], prompt: Prompt, candidates: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _record(row: Mapping[str, Any], prompt: Prompt, candidates: int) -> tuple[dict[str, Any], list[Shown]]:
     about = row["metadata"] if isinstance(row.get("metadata"), dict) else row
     truth, stars = truth_of(row, about)
     listed = [str(line.item_id) for line in prompt.candidates]
     _check(prompt, listed, truth, candidates)
-    source = [_item(line, SOURCE) for line in prompt.source]
-    target = [_item(line, prompt.target) for line in prompt.target_history]
-    shown = [_item(line, prompt.target, average=line.rating) for line in prompt.candidates]
+    source: list[Shown] = [(_name(line, SOURCE), line, SOURCE, None) for line in prompt.source]
+    target: list[Shown] = [(_name(line, prompt.target), line, prompt.target, None) for line in prompt.target_history]
+    shown: list[Shown] = [(str(line.item_id), line, prompt.target, line.rating) for line in prompt.candidates]
     which = str(about.get("candidate_set", "")).lower().removeprefix("set").strip().upper()
     if which not in ("A", "B"):
         raise UnreadableError(f"candidate_set is neither A nor B: {about.get('candidate_set')!r}")
@@ -143,16 +144,16 @@ def _record(row: Mapping[str, Any], prompt: Prompt, candidates: int) -> tuple[di
         "user_type": kind.name,
         "user_category": kind.category,
         "core": _core(about.get("target_core"), kind.fewest),
-        "source_items": [item["item_id"] for item in source],
+        "source_items": [name for name, *_ in source],
         "source_ratings": [_stars(line.rating) for line in prompt.source],
-        "target_items": [item["item_id"] for item in target],
+        "target_items": [name for name, *_ in target],
         "target_ratings": [_stars(line.rating) for line in prompt.target_history],
         "candidate_ids": listed,
         "candidate_origins": ["truth" if item == truth else "given" for item in listed],
         "gt_item_id": truth,
         "gt_rating": stars,
         "gt_time": None,
-        "gt_has_metadata": next(item["has_metadata"] for item in shown if item["item_id"] == truth),
+        "gt_has_metadata": next(line.title is not None for line in prompt.candidates if line.item_id == truth),
         "output": row.get("output") or None,
         "candidate_hash": hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16],
     }
@@ -191,12 +192,16 @@ def _stars(given: object) -> float | None:
     return stars
 
 
-def _item(line: Line, domain: str, average: float | None = None) -> dict[str, Any]:
-    """The item of a line; a line without id is named by what it says."""
+def _name(line: Line, domain: str) -> str:
+    """The item's id; a line without one is named by what it says."""
     said = "\x1f".join([domain, line.title or "", *line.categories, line.description or ""])
+    return line.item_id or f"T{hashlib.sha256(said.encode()).hexdigest()[:15]}"
+
+
+def _item(name: str, line: Line, domain: str, average: float | None) -> dict[str, Any]:
     return {
         "domain": domain,
-        "item_id": line.item_id or f"T{hashlib.sha256(said.encode()).hexdigest()[:15]}",
+        "item_id": name,
         "title": line.title,
         "categories": list(line.categories),
         "description": line.description,

@@ -6,6 +6,7 @@ heading begins."""
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 UNKNOWN = "Unknown"
 _SOURCE = re.compile(r"^### User's (?P<domain>.+?) History \(Source Domain\):[ \t]*$", re.MULTILINE)
@@ -54,7 +55,7 @@ def read_prompt(text: str) -> Prompt:
         _TARGETS[domain.lower()],
         [_line(line, _HISTORY, "source history") for line in source],
         [_line(line, _HISTORY, "target history") for line in target],
-        [_line(line, (_LISTED,), "candidate list") for line in listed],
+        [_listed(line) for line in listed],
     )
 
 
@@ -81,6 +82,12 @@ def _section(text: str, heading: re.Pattern[str], name: str) -> list[str]:
     following = _HEADING.search(text, start)
     body = text[start : following.start() if following else len(text)]
     return [line.rstrip("\r") for line in body.split("\n") if line.strip() and line.strip() != "(none)"]
+
+
+@lru_cache(maxsize=2**18)
+def _listed(line: str) -> Line:
+    """A candidate's line; the same item has the same line in all lists."""
+    return _line(line, (_LISTED,), "candidate list")
 
 
 def _line(line: str, forms: tuple[re.Pattern[str], ...], where: str) -> Line:

@@ -41,6 +41,7 @@ def test_a_record_over_the_limit_keeps_its_answer_and_its_truth(records, items, 
     tight = Prompt(max_length=limit, summaries=True)
     lesson = training_samples(records, items, Encoder(tokenizer), tight, thinking=True, seed=1)
     assert 0 < lesson.counts()["shortened"]["candidates"] <= 1
+    assert pad(lesson.samples, pad_id=0)["records"] == records["record_id"].to_list()
     for record, sample, full, fitted in zip(
         records.iter_rows(named=True), lesson.samples, whole.samples, lesson.fitted, strict=True
     ):
