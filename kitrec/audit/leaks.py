@@ -5,6 +5,7 @@ References: Ji et al. 2023 (time leaks in recommender evaluation); Kaufman et al
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,26 @@ class Evidence:
     items: pl.DataFrame
     interactions: pl.DataFrame
     training_past: pl.DataFrame
+
+    @cached_property
+    def candidates(self) -> pl.DataFrame:
+        """One row per candidate of every record: its place, whether it is the truth, the length of its text."""
+        length = (
+            pl.col("title").str.len_chars().fill_null(0) + pl.col("description").str.len_chars().fill_null(0)
+        ).alias("length")
+        rows = pl.concat(list(self.records.values())).select(
+            "record_id",
+            "user_id",
+            "gt_item_id",
+            pl.col("candidate_ids").alias("item_id"),
+            pl.int_ranges(pl.col("candidate_ids").list.len()).alias("place"),
+            pl.col("candidate_ids").list.len().alias("size"),
+        )
+        return (
+            rows.explode("item_id", "place")
+            .with_columns(is_truth=pl.col("item_id") == pl.col("gt_item_id"))
+            .join(self.items.select("item_id", length), on="item_id", how="left", maintain_order="left")
+        )
 
 
 @dataclass(frozen=True)
@@ -114,7 +135,7 @@ def _future_in_history(evidence: Evidence) -> tuple[int, str]:
 
 def _truth_stands_out(evidence: Evidence) -> tuple[int, str]:
     """The truth's place in the list, or the length of its text, gives it away."""
-    candidates = _candidates(evidence)
+    candidates = evidence.candidates
     tenth = (pl.col("place") * 10 // pl.col("size")).alias("tenth")
     by_tenth = candidates.group_by(tenth).agg(
         pl.col("is_truth").sum().alias("seen"), (1 / pl.col("size")).sum().alias("expected")
@@ -133,9 +154,7 @@ def _truth_stands_out(evidence: Evidence) -> tuple[int, str]:
 def _truth_is_popular(evidence: Evidence) -> tuple[int, str]:
     """The truth is nearly always more popular in training than its negatives."""
     popularity = evidence.training_past["item_id"].value_counts()
-    counted = (
-        _candidates(evidence).join(popularity, on="item_id", how="left").with_columns(pl.col("count").fill_null(0))
-    )
+    counted = evidence.candidates.join(popularity, on="item_id", how="left").with_columns(pl.col("count").fill_null(0))
     truth = counted.filter(pl.col("is_truth")).select("record_id", own="count")
     beaten = counted.filter(~pl.col("is_truth")).join(truth, on="record_id")
     share = (pl.col("own") > pl.col("count")) + 0.5 * (pl.col("own") == pl.col("count"))
@@ -147,8 +166,7 @@ def _only_truth_has_metadata(evidence: Evidence) -> tuple[int, str]:
     """A list in which the truth alone has a title."""
     named = evidence.items.select("item_id", "has_metadata")
     lists = (
-        _candidates(evidence)
-        .join(named, on="item_id")
+        evidence.candidates.join(named, on="item_id")
         .group_by("record_id")
         .agg(
             (pl.col("has_metadata") & pl.col("is_truth")).any().alias("truth"),
@@ -160,7 +178,7 @@ def _only_truth_has_metadata(evidence: Evidence) -> tuple[int, str]:
 
 def _liked_negatives(evidence: Evidence) -> tuple[int, str]:
     """A negative that its user touched, before or after."""
-    negatives = _candidates(evidence).filter(~pl.col("is_truth"))
+    negatives = evidence.candidates.filter(~pl.col("is_truth"))
     touched = negatives.join(evidence.interactions.select("user_id", "item_id"), on=["user_id", "item_id"])
     return _shown(touched, "{} lists {} as a negative, which its user touched", "record_id", "item_id")
 
@@ -243,26 +261,6 @@ def _sample(evidence: Evidence) -> list[tuple[dict[str, Any], dict[str, Item]]]:
 
 def _every(evidence: Evidence) -> pl.DataFrame:
     return pl.concat(list(evidence.records.values()))
-
-
-def _candidates(evidence: Evidence) -> pl.DataFrame:
-    """One row per candidate of every record: its place, whether it is the truth, the length of its text."""
-    length = (pl.col("title").str.len_chars().fill_null(0) + pl.col("description").str.len_chars().fill_null(0)).alias(
-        "length"
-    )
-    rows = _every(evidence).select(
-        "record_id",
-        "user_id",
-        "gt_item_id",
-        pl.col("candidate_ids").alias("item_id"),
-        pl.int_ranges(pl.col("candidate_ids").list.len()).alias("place"),
-        pl.col("candidate_ids").list.len().alias("size"),
-    )
-    return (
-        rows.explode("item_id", "place")
-        .with_columns(is_truth=pl.col("item_id") == pl.col("gt_item_id"))
-        .join(evidence.items.select("item_id", length), on="item_id", how="left", maintain_order="left")
-    )
 
 
 def _shown(rows: pl.DataFrame, words: str, *columns: str) -> tuple[int, str]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 UNKNOWN = "Unknown"
-_SOURCE = re.compile(r"^### User's (?P<domain>.+?) History \(Source Domain\):[ \t]*$", re.MULTILINE)
-_TARGET = re.compile(r"^### User's (?P<domain>.+?) History \(Target Domain\):[ \t]*$", re.MULTILINE)
-_CANDIDATES = re.compile(r"^## List of Available Candidate Items[^\n]*$", re.MULTILINE)
-_HEADING = re.compile(r"^#{1,3} ", re.MULTILINE)
+_SOURCE = re.compile(r"### User's (?P<domain>.+?) History \(Source Domain\):\s*")
+_TARGET = re.compile(r"### User's (?P<domain>.+?) History \(Target Domain\):\s*")
+_CANDIDATES = re.compile(r"## List of Available Candidate Items.*")
+_HEADING = re.compile(r"^#{1,3} .*", re.MULTILINE)
 _LISTED = re.compile(r"^\(ID: (?P<id>[A-Za-z0-9]+)\) (?P<facts>.+)$")
 _HISTORY = (_LISTED, re.compile(r"^\[Item: (?P<id>[A-Za-z0-9]+)\] \| (?P<facts>.+)$"), re.compile(r"^- (?P<facts>.+)$"))
 _RATING = re.compile(r"^Rating: (?P<stars>\d+(?:\.\d+)?)$")
@@ -46,11 +46,13 @@ class Prompt:
 
 def read_prompt(text: str) -> Prompt:
     """Raises UnreadableError with the section or line that is not as it should be."""
-    source, target = _section(text, _SOURCE, "source history"), _section(text, _TARGET, "target history")
-    domain = next(match for match in [_TARGET.search(text)] if match)["domain"]
+    sections = _sections(text)
+    _, source = _section(sections, _SOURCE, "source history")
+    heading, target = _section(sections, _TARGET, "target history")
+    domain = heading["domain"]
     if domain.lower() not in _TARGETS:
         raise UnreadableError(f"target domain {domain!r} is none of {', '.join(sorted(_TARGETS))}")
-    listed = _section(text, _CANDIDATES, "candidate list")
+    _, listed = _section(sections, _CANDIDATES, "candidate list")
     return Prompt(
         _TARGETS[domain.lower()],
         [_line(line, _HISTORY, "source history") for line in source],
@@ -73,15 +75,20 @@ def read_facts(facts: str) -> tuple[str | None, tuple[str, ...], float | None, s
     return (None if title == UNKNOWN else title), tuple(categories), stars, " | ".join(after) or None
 
 
-def _section(text: str, heading: re.Pattern[str], name: str) -> list[str]:
-    """The lines under a heading that must occur exactly once."""
-    found = list(heading.finditer(text))
+def _sections(text: str) -> list[tuple[str, str]]:
+    """(heading, what stands under it) in turn."""
+    headings = list(_HEADING.finditer(text))
+    ends = [*(found.start() for found in headings[1:]), len(text)]
+    return [(found[0], text[found.end() : end]) for found, end in zip(headings, ends, strict=False)]
+
+
+def _section(sections: list[tuple[str, str]], form: re.Pattern[str], name: str) -> tuple[re.Match[str], list[str]]:
+    """The heading of a form that must occur exactly once, and the lines under it."""
+    found = [(match, body) for heading, body in sections if (match := form.fullmatch(heading))]
     if len(found) != 1:
         raise UnreadableError(f"{name}: its heading occurs {len(found)} times, must occur once")
-    start = found[0].end()
-    following = _HEADING.search(text, start)
-    body = text[start : following.start() if following else len(text)]
-    return [line.rstrip("\r") for line in body.split("\n") if line.strip() and line.strip() != "(none)"]
+    lines = found[0][1].replace("\r\n", "\n").split("\n")
+    return found[0][0], [line for line in lines if line and line != "(none)" and not line.isspace()]
 
 
 @lru_cache(maxsize=2**18)
