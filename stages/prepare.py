@@ -41,13 +41,14 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         dataset, overlap = without_overlap(sourced.dataset, source.overlap)
         past = dataset.training_past
         leaks = {w: audit(Evidence(r, sourced.items, sourced.interactions, past)) for w, r in dataset.records.items()}
+        found = judge(leaks, source.leaks, source.overlap)  # before anything is written
         write_world(sourced.world)
         tables.write(sourced.items, paths.ITEMS, ITEMS)
         write_dataset(seed, dataset)
         hard = {w: difficulty.report(r["test"], sourced.items, past) for w, r in dataset.records.items()}
         figures = {"source": source.kind, "rows": rejects.read, "rejected": rejects.reasons(), **sourced.counts}
         figures |= {"items": sourced.items.height, **counts(dataset), "overlap": overlap}
-        figures |= {"leaks": judge(leaks, source.leaks, source.overlap), "difficulty": hard}
+        figures |= {"leaks": found, "difficulty": hard}
         files.write_json(figures, Path("metrics/data.json"))
 
 

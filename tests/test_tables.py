@@ -82,7 +82,9 @@ RECORD = {
 
 
 def test_a_good_record_keeps_all_rules(tmp_path):
-    tables.write(tables.frame([RECORD], RECORDS), tmp_path / "r.parquet", RECORDS)
+    good = tables.frame([RECORD], RECORDS)
+    tables.write(good, tmp_path / "r.parquet", RECORDS)
+    assert tables.read(tmp_path / "r.parquet", RECORDS).equals(good)
 
 
 @pytest.mark.parametrize("rule", CASES)

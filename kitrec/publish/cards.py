@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from kitrec.domains import LABELS
+
 _DATA = """---
 license: {licence}
 task_categories: [text-generation]
@@ -122,7 +124,7 @@ def model_card(
         revision=f" at `{base['revision']}`" if base["revision"] else "",
         name=name,
         variant=variant,
-        target={"movies": "Movies & TV", "music": "Music"}[target],
+        target=LABELS[target],
         which=which,
         users={"dualft": "users with two and more target interactions", "singleft": "1-core users"}[family],
         settings=_table(found["settings"].items()),

@@ -25,30 +25,27 @@ SEPARATOR = "\x1f"  # the unit separator; as a control character it is no part o
 
 
 def read_blocks(
-    path: Path, fields: Sequence[str], quarantine: Quarantine, *, quiet: bool = True
+    path: Path, fields: Sequence[str], quarantine: Quarantine, *, nested: bool, quiet: bool
 ) -> Iterator[pl.DataFrame]:
-    """The named fields, which hold no lists, of all lines as text, with the line's number in `line`."""
+    """The named fields of all lines as text, with the line's number in `line`. Where they may be `nested`, lists of
+    strings are joined by SEPARATOR and objects come as JSON; that is slower (polars would not escape them)."""
     if path.suffix == ".parquet":
         yield from _parquet(path, fields, quarantine)
         return
+    parse = _line_by_line if nested else _at_once
     for first, block in _blocks(path, quiet=quiet):
-        yield from _parsed(path, first, block, dict.fromkeys(fields, pl.String), quarantine)
+        yield from parse(path, first, block, fields, quarantine)
 
 
-def read_nested(
-    path: Path, fields: Sequence[str], quarantine: Quarantine, *, quiet: bool = True
+def _line_by_line(
+    path: Path, first: int, block: bytes, fields: Sequence[str], quarantine: Quarantine
 ) -> Iterator[pl.DataFrame]:
-    """As `read_blocks`, for fields that may hold lists of strings: these joined by SEPARATOR. Objects come as JSON."""
-    if path.suffix == ".parquet":
-        yield from _parquet(path, fields, quarantine)
-        return
-    for first, block in _blocks(path, quiet=quiet):
-        rows = []
-        for line, raw in enumerate(block.split(b"\n"), start=first):
-            if raw.strip():
-                quarantine.read += 1
-                rows += _row(path, line, raw, fields, quarantine)
-        yield pl.DataFrame(rows, schema={**dict.fromkeys(fields, pl.String), "line": pl.Int64}, orient="row")
+    rows = []
+    for line, raw in enumerate(block.split(b"\n"), start=first):
+        if raw.strip():
+            quarantine.read += 1
+            rows += _row(path, line, raw, fields, quarantine)
+    yield pl.DataFrame(rows, schema={**dict.fromkeys(fields, pl.String), "line": pl.Int64}, orient="row")
 
 
 def _row(
@@ -101,23 +98,23 @@ def _blocks(path: Path, *, quiet: bool) -> Iterator[tuple[int, bytes]]:
         yield first, rest
 
 
-def _parsed(
-    path: Path, first: int, block: bytes, schema: dict[str, type[pl.String]], quarantine: Quarantine
+def _at_once(
+    path: Path, first: int, block: bytes, fields: Sequence[str], quarantine: Quarantine
 ) -> Iterator[pl.DataFrame]:
     """The lines of a block; a block that cannot be parsed is halved until the broken line stands alone."""
     if not block.strip():
         return
     lines = block.rstrip(b"\n").split(b"\n")
     try:
-        frame = pl.read_ndjson(io.BytesIO(block), schema=schema)
+        frame = pl.read_ndjson(io.BytesIO(block), schema=dict.fromkeys(fields, pl.String))
     except pl.exceptions.ComputeError as problem:
         if len(lines) == 1:
             quarantine.read += 1
             quarantine.reject(path, first, "broken JSON or text", str(problem)[:80])
             return
         middle = len(lines) // 2
-        yield from _parsed(path, first, b"\n".join(lines[:middle]), schema, quarantine)
-        yield from _parsed(path, first + middle, b"\n".join(lines[middle:]), schema, quarantine)
+        yield from _at_once(path, first, b"\n".join(lines[:middle]), fields, quarantine)
+        yield from _at_once(path, first + middle, b"\n".join(lines[middle:]), fields, quarantine)
         return
     quarantine.read += frame.height
     numbers: Sequence[int] = range(first, first + len(lines))

@@ -10,7 +10,7 @@ import polars as pl
 
 from kitrec.domains import LABELS
 from kitrec.errors import InputError
-from kitrec.sources.amazon_files import SEPARATOR, read_blocks, read_nested
+from kitrec.sources.amazon_files import SEPARATOR, read_blocks
 from kitrec.sources.quarantine import Quarantine
 
 REVIEW = ("rating", "user_id", "parent_asin", "timestamp")
@@ -41,7 +41,7 @@ def reviews(path: Path, quarantine: Quarantine, *, quiet: bool) -> Iterator[pl.D
         .when(~pl.col("time").is_between(EARLIEST, LATEST))
         .then(pl.lit("timestamp out of the world"))
     )
-    for block in read_blocks(path, REVIEW, quarantine, quiet=quiet):
+    for block in read_blocks(path, REVIEW, quarantine, nested=False, quiet=quiet):
         in_ms = pl.when(time < SECONDS_BELOW).then(time * 1000).otherwise(time)
         judged = block.with_columns(stars=stars, time=in_ms).with_columns(reason=reason)
         _set_aside(path, judged, quarantine)
@@ -52,7 +52,7 @@ def reviews(path: Path, quarantine: Quarantine, *, quiet: bool) -> Iterator[pl.D
 def items(path: Path, domain: str, wanted: pl.Series, quarantine: Quarantine, *, quiet: bool) -> pl.DataFrame:
     """The wanted items' texts, one row each; an item without a title has no metadata."""
     blocks = []
-    for block in read_nested(path, META, quarantine, quiet=quiet):
+    for block in read_blocks(path, META, quarantine, nested=True, quiet=quiet):
         judged = block.with_columns(reason=pl.when(_blank("parent_asin")).then(pl.lit("no parent_asin")))
         _set_aside(path, judged, quarantine)
         blocks.append(judged.filter(pl.col("parent_asin").is_in(wanted.implode())).drop("line", "reason"))

@@ -3,6 +3,7 @@
 The files are read by `kitrec_jsonl`, not by `datasets`: one column of theirs holds objects in some rows and text in
 others, which no arrow schema allows. With HF_HUB_OFFLINE=1 the cache alone is used. The token comes from HF_TOKEN."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,11 +46,18 @@ def latest_commits(owner: str) -> dict[str, str]:
     return dict(_commit(owner, name) for name in dataset_names())
 
 
+def token() -> str | bool:
+    """HF_TOKEN, or False: a login that the client keeps on disk is not used."""
+    return os.environ.get("HF_TOKEN") or False
+
+
 def _files(repository: str, revision: str) -> list[Path]:
     from huggingface_hub import snapshot_download
 
     with _in_words(repository):
-        folder = snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=list(PATTERNS))
+        folder = snapshot_download(
+            repository, repo_type="dataset", revision=revision, allow_patterns=list(PATTERNS), token=token()
+        )
     paths = sorted(path for pattern in PATTERNS for path in Path(folder).rglob(pattern))
     if not paths:
         raise InputError(f"{repository} at {revision} holds no {' or '.join(PATTERNS)} file")
@@ -63,7 +71,7 @@ def _commit(owner: str, name: str) -> tuple[str, str]:
     for spelt in spellings(name):
         with _in_words(f"{owner}/{name}"):
             try:
-                return spelt, str(HfApi().dataset_info(f"{owner}/{spelt}").sha)
+                return spelt, str(HfApi(token=token()).dataset_info(f"{owner}/{spelt}").sha)
             except RepositoryNotFoundError:
                 continue
     raise InputError(f"the hub knows no data set {owner}/{name} (nor its other spelling): private? then set HF_TOKEN")

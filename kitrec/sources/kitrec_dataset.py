@@ -30,6 +30,10 @@ class Given:
     dataset: Dataset
     items: pl.DataFrame
 
+    def interactions(self) -> pl.DataFrame:
+        """All that is known of its users: what their prompts show, and the held-out items."""
+        return pl.concat(list(self.dataset.interactions.values())).unique(["user_id", "item_id"], maintain_order=True)
+
 
 def files_in(folder: Path) -> dict[tuple[str, str], list[Path]]:
     """(set, group) -> files of `folder`: setA/train.jsonl or setA/by_model/*.jsonl, setA/val.jsonl, setA/test.jsonl."""

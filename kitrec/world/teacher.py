@@ -5,11 +5,13 @@ It names the themes that return in the histories, says them in the target's word
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import polars as pl
 
 from kitrec.domains import LABELS, SOURCE
+from kitrec.prep.dataset import Dataset
 from kitrec.world.themes import ThemeWords
 
 THEMES_NAMED = 3
@@ -94,3 +96,12 @@ def with_outputs(records: pl.DataFrame, teacher: Teacher) -> pl.DataFrame:
     """The records with the teacher's output filled in."""
     outputs = [teacher.explain(record) for record in records.iter_rows(named=True)]
     return records.with_columns(pl.Series("output", outputs, dtype=pl.String))
+
+
+def taught(dataset: Dataset, teacher: Teacher) -> Dataset:
+    """The data set with outputs for its training and development records; preference and test records get none."""
+    records = {
+        which: {**own, **{role: with_outputs(own[role], teacher) for role in ("train", "development")}}
+        for which, own in dataset.records.items()
+    }
+    return replace(dataset, records=records)

@@ -30,6 +30,13 @@ def copy_test_users(folder: Path) -> None:
         train.write_text(train.read_text() + "\n" + json.dumps({**row, "output": "<think>\nx\n</think>\n\n{}"}))
 
 
+def answer_a_test_row(folder: Path) -> None:
+    """A leak that only the audit sees."""
+    path = folder / "setA/test.jsonl"
+    first, *others = path.read_text().split("\n")
+    path.write_text("\n".join([json.dumps({**json.loads(first), "output": "<think>\nx\n</think>\n\n{}"}), *others]))
+
+
 @pytest.fixture(scope="module")
 def amazon(tmp_path_factory) -> Clone:
     clone = Clone(tmp_path_factory.mktemp("amazon"))
@@ -125,6 +132,7 @@ def test_the_interactions_of_kitrecs_files_are_what_its_prompts_show(kitrec):
         (lambda folder: spoil(folder / "setB/train.jsonl"), "rows were rejected, above the limit of 1.0%"),
         (lambda folder: (folder / "setB/val.jsonl").write_text("{}\n"), "no usable row in set B, preference"),
         (copy_test_users, "test users among the others"),
+        (answer_a_test_row, "teacher's output on test records (1"),
     ],
 )
 def test_bad_files_are_one_message_and_what_was_there_stays_whole(kitrec, damage, said):
