@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from kitrec import files, params
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
-from kitrec.llm.params import Base, Engine, FineTune, Infer, Train
+from kitrec.llm.params import Base, Engine, FineTune, Infer, Launch, Train
 from kitrec.prep.params import Candidates, Data, Source, Users
 from kitrec.prompts.params import Prompt
 from kitrec.tinybase.params import TinyBase
@@ -28,6 +28,7 @@ SECTIONS: dict[str, type] = {
     "base": Base,
     "prompt": Prompt,
     "train": Train,
+    "launch": Launch,
     "dualft": FineTune,
     "singleft": FineTune,
     "engine": Engine,

@@ -1,6 +1,5 @@
 """The story `train_dualft` and `train_singleft` share: records -> samples -> adapter, curves and metrics."""
 
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,18 @@ from kitrec import files, params, tables
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.records import RECORDS
 from kitrec.llm.adapters import save_adapter
-from kitrec.llm.base_model import load_quantised, load_tokenizer
-from kitrec.llm.params import FineTune
+from kitrec.llm.base_model import load_for_training, load_tokenizer
+from kitrec.llm.batches import LengthBuckets
+from kitrec.llm.params import FineTune, Launch
 from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.llm.samples import training_samples
-from kitrec.llm.training import Trained, fine_tune
+from kitrec.llm.samples import Lesson, once, training_samples
+from kitrec.llm.training import Course, Trained, fine_tune
 from kitrec.prep.params import Data
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from stages import entry, paths
+
+LOGS = Path("logs")
 
 
 def train_adapter(family: str, target_variant: str, p: FineTune, *, quiet: bool) -> None:
@@ -27,34 +29,33 @@ def train_adapter(family: str, target_variant: str, p: FineTune, *, quiet: bool)
     seed = params.load(int, "seed")
     which = params.value(Data, "data.candidate_set")
     prompt = params.load(Prompt, "prompt")
+    launch = params.load(Launch, "launch")
     target, variant = target_variant.split("-")
+    name = f"{family}-{target_variant}"
     sources = {role: paths.model_records(which, f"{family}-{target}", role) for role in ("train", "development")}
     reads = [FILE, paths.ITEMS, *sources.values()]
-    with entry.running(f"train_{family}", target_variant, reads=reads, params=[seed, which, prompt, p]) as run:
+    with entry.running(f"train_{family}", target_variant, reads=reads, params=[seed, which, prompt, launch, p]) as run:
         base = read_pinned()
         tokenizer = load_tokenizer(base)
         encoder = Encoder(tokenizer)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        train, development = (
-            training_samples(tables.read(path, RECORDS), items, encoder, prompt, thinking=variant == "full", seed=seed)
-            for path in sources.values()
+
+        def lesson(role: str) -> Lesson:
+            records = tables.read(sources[role], RECORDS)
+            return training_samples(records, items, encoder, prompt, thinking=variant == "full", seed=seed)
+
+        train, development = (once(partial(lesson, role), run.work / f"{role}.parquet") for role in sources)
+        load_base = partial(load_for_training, base, launch.base_weights, sharded=launch.sharded)
+        course = Course(
+            name, load_base, tokenizer.pad_token_id, train.samples, development.samples, seed, run.work, LOGS, quiet
         )
-        began = time.monotonic()
-        trained = fine_tune(
-            partial(load_quantised, base),
-            tokenizer.pad_token_id,
-            train.samples,
-            development.samples,
-            p,
-            seed=seed,
-            checkpoints=run.work,
-            quiet=quiet,
-        )
-        run.cost |= {"tokens_per_second": round(p.epochs * train.counts()["tokens"] / (time.monotonic() - began))}
-        run.cost |= {"batch": trained.batch}  # smaller than in params.yaml where memory was short
+        trained = fine_tune(course, p, launch)
+        run.cost |= {"batch": trained.batch, **trained.pace}  # the batch is smaller than asked where memory was short
         origin = {"records": files.sha256(sources["train"]), "candidate_set": which, "candidates": train.candidates}
-        save_adapter(trained.model, tokenizer, base, origin, paths.adapter(family, target_variant))
-        _write_record(f"{family}-{target_variant}", trained, train.counts())
+        save_adapter(trained.checkpoint, tokenizer, base, origin, paths.adapter(family, target_variant))
+        order = LengthBuckets([len(sample) for sample in train.samples], p.batch, seed)
+        counted = {**train.counts(), "padding_share": round(order.padding_share(p.epochs), 4)}
+        _write_record(name, trained, counted)
 
 
 def _write_record(name: str, trained: Trained, counted: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Adapters on disk: PEFT's safetensors and configuration, the tokenizer, and a note of what they were trained on."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from kitrec.llm.pinned_base import PinnedBase
 ORIGIN = "origin.json"
 
 
-def save_adapter(model: Any, tokenizer: Any, base: PinnedBase, origin: dict[str, Any], folder: Path) -> None:
-    """Write adapter, tokenizer and origin as one folder, the same bytes for the same weights."""
+def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dict[str, Any], folder: Path) -> None:
+    """Write a checkpoint's adapter, the tokenizer and the origin as one folder: the same bytes for the same weights."""
     with files.whole(folder) as draft:
-        model.save_pretrained(draft, safe_serialization=True)
         tokenizer.save_pretrained(draft)
-        (draft / "README.md").unlink(missing_ok=True)
+        for name in ("adapter_model.safetensors", "adapter_config.json"):
+            shutil.copyfile(checkpoint / name, draft / name)
         _make_stable(draft / "adapter_config.json", base)
         files.write_json({"base": base.fingerprint, **origin}, draft / ORIGIN)
 

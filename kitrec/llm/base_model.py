@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 import transformers
+from accelerate import PartialState
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from kitrec.errors import InputError
@@ -18,25 +19,37 @@ def load_tokenizer(base: PinnedBase) -> Any:
     return AutoTokenizer.from_pretrained(base.path, revision=base.revision, trust_remote_code=False)
 
 
+def load_for_training(base: PinnedBase, weights: str, *, sharded: bool) -> Any:
+    """The base in NF4 or bf16. Training uses no mask, so torch's sdpa takes its flash kernel where there is one."""
+    if weights == "nf4":
+        if sharded and not torch.cuda.is_available():
+            raise InputError("launch: NF4 weights are sharded on GPUs only; set base_weights to bf16")
+        return load_quantised(base)
+    return _loaded(base, device_map=None if sharded else {"": PartialState().device})
+
+
 def load_quantised(base: PinnedBase) -> Any:
     """The base in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314, section 3)."""
-    transformers.logging.disable_progress_bar()
     if not torch.cuda.is_available():
         _check_width(base)
-    model = AutoModelForCausalLM.from_pretrained(
-        base.path,
-        revision=base.revision,
-        quantization_config=_nf4(),
-        dtype=torch.bfloat16,
-        device_map={"": 0} if torch.cuda.is_available() else {"": "cpu"},
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
+    model = _loaded(base, quantization_config=_nf4(), device_map={"": PartialState().device})
     for module in model.modules():
         if hasattr(module, FAST_CPU_PATH):
             # An evaluation would repack the weights on such CPUs and make all later gradients wrong, silently.
             setattr(module, FAST_CPU_PATH, False)
     return model
+
+
+def _loaded(base: PinnedBase, **options: Any) -> Any:
+    transformers.logging.disable_progress_bar()
+    return AutoModelForCausalLM.from_pretrained(
+        base.path,
+        revision=base.revision,
+        dtype=torch.bfloat16,
+        use_safetensors=True,
+        trust_remote_code=False,
+        **options,
+    )
 
 
 def _check_width(base: PinnedBase) -> None:
@@ -56,4 +69,5 @@ def _nf4() -> BitsAndBytesConfig:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_quant_storage=torch.bfloat16 if torch.cuda.is_available() else torch.uint8,  # FSDP shards floats only
     )

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from kitrec import files
@@ -17,7 +18,9 @@ class MarkComplete(TrainerCallback):
     """Marks a checkpoint when it is whole."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        PartialState().wait_for_everyone()  # each process writes its random state there
+        if state.is_world_process_zero:
+            mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def mark(checkpoint: Path) -> None:

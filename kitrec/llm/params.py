@@ -1,4 +1,4 @@
-"""Sections `base`, `train`, `dualft`, `singleft`, `engine` and `infer` of params.yaml."""
+"""Sections `base`, `train`, `launch`, `dualft`, `singleft`, `engine` and `infer` of params.yaml."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -70,6 +70,28 @@ class FineTune:
             "a resumed run then logs the same curve",
         )
         done()
+
+
+@section
+class Launch:
+    processes: Count
+    sharding: Literal["none", "fsdp"]
+    base_weights: Literal["nf4", "bf16"]
+    loader_workers: Annotated[int, Field(ge=0)]
+    trackers: list[Literal["tensorboard", "wandb"]]
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(
+            self.processes > 1 or not self.sharded,
+            "sharding: fsdp spreads one model over several processes; raise processes, or set sharding to none",
+        )
+        done()
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the base's weights are spread over the processes, instead of whole in each."""
+        return self.sharding == "fsdp"
 
 
 @section

@@ -1,13 +1,16 @@
 """Training samples: the rendered turns of records, with labels on the answer alone."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 
+from kitrec import files
 from kitrec.errors import InputError
 from kitrec.prompts.fitting import CUTS, Fitted, TooLongError, fit_for_training
 from kitrec.prompts.params import Prompt
@@ -16,65 +19,103 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import generator
 
 IGNORED = -100
-Sample = dict[str, Any]  # input_ids, labels, and the record they come from
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Token ids of a turn, how many of them are the prompt, which is not learned, and the record behind it."""
+
+    record: str
+    ids: np.ndarray
+    prompt: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """The samples of a training or development table, and what had to be cut to make them fit."""
+    """The samples of a training or development table; what was cut of each prompt, how many candidates it shows."""
 
     samples: list[Sample]
-    fitted: list[Fitted]
+    cuts: list[tuple[str, ...]]
+    shown: list[int]
 
     def counts(self) -> dict[str, Any]:
         """How long the samples are, how much of them is learned, what share of the prompts was shortened how."""
-        lengths = [len(s["input_ids"]) for s in self.samples]
-        learned = sum(label != IGNORED for s in self.samples for label in s["labels"])
-        cut = Counter(name for fitted in self.fitted for name in fitted.cuts)
+        lengths = [len(sample) for sample in self.samples]
+        cut = Counter(name for cuts in self.cuts for name in cuts)
         return {
             "samples": len(self.samples),
             "tokens": sum(lengths),
             "longest": max(lengths),
-            "supervised_tokens": learned,
-            "shortened": {name: round(cut[name] / len(self.fitted), 4) for name in CUTS},
+            "supervised_tokens": sum(len(sample) - sample.prompt for sample in self.samples),
+            "shortened": {name: round(cut[name] / len(self.cuts), 4) for name in CUTS},
         }
 
     @property
     def candidates(self) -> int:
         """How many candidates most prompts show."""
-        return Counter(fitted.candidates for fitted in self.fitted).most_common(1)[0][0]
+        return Counter(self.shown).most_common(1)[0][0]
 
 
 def training_samples(
     records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, prompt: Prompt, *, thinking: bool, seed: int
 ) -> Lesson:
     """One sample per record: the prompt is masked, the whole output is learned and never shortened."""
-    style = Style(thinking=thinking, answer_items=1, summaries=prompt.summaries)
-    lesson, refused = Lesson([], []), []
+    lesson, refused = Lesson([], [], []), []
     for record in records.iter_rows(named=True):
         answer = encoder.answer(record["output"], thinking=thinking)
-        rng = generator(seed, "shortened prompts", record["record_id"])
-        room = prompt.max_length - len(answer)
         try:
-            fitted = fit_for_training(record, items, style, room, lambda t: encoder.prompt(t, thinking=thinking), rng)
+            fitted = _fitted(record, items, encoder, prompt, prompt.max_length - len(answer), thinking, seed)
         except TooLongError as problem:
             refused.append(str(problem))
             continue
-        lesson.fitted.append(fitted)
-        labels = [IGNORED] * len(fitted.prompt) + answer
-        lesson.samples.append({"input_ids": fitted.prompt + answer, "labels": labels, "record": record["record_id"]})
+        ids = np.array(fitted.prompt + answer, dtype=np.int32)
+        lesson.samples.append(Sample(record["record_id"], ids, len(fitted.prompt)))
+        lesson.cuts.append(fitted.cuts)
+        lesson.shown.append(fitted.candidates)
     if refused:
         raise InputError(f"{len(refused)} training records do not fit prompt.max_length: {refused[0]}")
     return lesson
 
 
+def _fitted(
+    record: Mapping[str, Any],
+    items: Mapping[str, Item],
+    encoder: Encoder,
+    prompt: Prompt,
+    room: int,
+    thinking: bool,
+    seed: int,
+) -> Fitted:
+    style = Style(thinking=thinking, answer_items=1, summaries=prompt.summaries)
+    rng = generator(seed, "shortened prompts", record["record_id"])
+    return fit_for_training(record, items, style, room, lambda text: encoder.prompt(text, thinking=thinking), rng)
+
+
+def once(make: Callable[[], Lesson], path: Path) -> Lesson:
+    """The lesson kept at `path`, made and kept there the first time: a resumed run does not tokenise again."""
+    if not path.exists():
+        lesson = make()
+        names, ids, prompts = zip(*((s.record, s.ids, s.prompt) for s in lesson.samples), strict=True)
+        columns = {"record": names, "ids": ids, "prompt": prompts, "cuts": lesson.cuts, "shown": lesson.shown}
+        schema = {"ids": pl.List(pl.Int32), "cuts": pl.List(pl.String)}
+        with files.whole(path) as draft:
+            pl.DataFrame(columns, schema_overrides=schema).write_parquet(draft)
+    rows = pl.read_parquet(path)
+    ids = (row.to_numpy() for row in rows["ids"])
+    samples = [Sample(*row) for row in zip(rows["record"], ids, rows["prompt"], strict=True)]
+    return Lesson(samples, [tuple(cuts) for cuts in rows["cuts"]], rows["shown"].to_list())
+
+
 def pad(samples: Iterable[Sample], pad_id: int) -> dict[str, Any]:
     """A batch, padded on the right to its longest sample, where causal attention never looks: it needs no mask."""
     rows = list(samples)
-    longest = max(len(row["input_ids"]) for row in rows)
-
-    def filled(key: str, fill: int) -> torch.Tensor:
-        return torch.tensor([row[key] + [fill] * (longest - len(row[key])) for row in rows])
-
-    records = [row["record"] for row in rows]
-    return {"input_ids": filled("input_ids", pad_id), "labels": filled("labels", IGNORED), "records": records}
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.full((len(rows), int(lengths.max())), pad_id)
+    labels = torch.full_like(ids, IGNORED)
+    for k, row in enumerate(rows):
+        ids[k, : len(row)] = torch.from_numpy(row.ids)
+        labels[k, row.prompt : len(row)] = ids[k, row.prompt : len(row)]
+    return {"input_ids": ids, "labels": labels, "lengths": lengths, "records": [row.record for row in rows]}

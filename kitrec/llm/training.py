@@ -1,188 +1,146 @@
 """QLoRA fine-tuning by transformers' Trainer, resumable bit for bit.
 
 Update of a frozen projection W0 (LoRA, arXiv 2106.09685, eq. 3):  h = W0 x + (alpha / r) B A x,  B starts at zero.
-Loss: loss.py, over the answer's tokens only, divided by the supervised tokens of the whole effective batch.
-Deviation from the plain Trainer: logits are computed at supervised positions alone; the values are the same.
+Loss and noise: supervised.py; order of samples: batches.py. The loss of an update is divided by the supervised tokens
+of its whole effective batch, that of an evaluation by those of the whole table: neither depends on micro-batches.
 
-Out of memory, training steps down a ladder: smaller micro-batches, as many more of them, from the newest checkpoint;
-the effective batch, the order of samples and the schedule stay. A loss that is no number stops the run and names its
-records."""
+Out of memory, training steps down (memory.py) and goes on from the newest checkpoint. A loss that is no number stops
+the run and names its records."""
 
 import gc
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
+from peft import get_peft_model
+from transformers import EarlyStoppingCallback, Trainer, set_seed
 
 from kitrec.errors import InputError
+from kitrec.llm.batches import LengthBuckets
 from kitrec.llm.checkpoints import MarkComplete, newest_checkpoint
-from kitrec.llm.loss import summed_loss
-from kitrec.llm.params import FineTune
+from kitrec.llm.launching import side_by_side
+from kitrec.llm.memory import means_out_of_memory, stepped_down
+from kitrec.llm.pace import Pace
+from kitrec.llm.params import FineTune, Launch
 from kitrec.llm.samples import IGNORED, Sample, pad
+from kitrec.llm.settings import arguments, lora
+from kitrec.llm.supervised import learn_supervised
+from kitrec.llm.trackers import trackers
 
-PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+@dataclass(frozen=True)
+class Course:
+    """What is learned from what; picklable, so that every training process can have it."""
+
+    name: str
+    load_base: Callable[[], Any]
+    pad_id: int
+    train: list[Sample]
+    development: list[Sample]
+    seed: int
+    checkpoints: Path
+    logs: Path
+    quiet: bool
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The adapted model at its best evaluation, the log of the run, and the micro-batch that memory allowed."""
+    """The checkpoint of the best evaluation, the log of the run, its pace, and the micro-batch that memory allowed."""
 
-    model: Any
+    checkpoint: Path
     log: list[dict[str, float]]
     steps: int
     best_eval_loss: float
     batch: int
+    pace: dict[str, int]
 
 
-def fine_tune(
-    load_base: Callable[[], Any],
-    pad_id: int,
-    train: list[Sample],
-    development: list[Sample],
-    p: FineTune,
-    *,
-    seed: int,
-    checkpoints: Path,
-    quiet: bool,
-) -> Trained:
+def fine_tune(course: Course, p: FineTune, launch: Launch) -> Trained:
     """Train a LoRA adapter on the base, from the newest whole checkpoint where there is one."""
-    _check_evaluated(p, len(train))
+    _check_evaluated(p, launch, len(course.train))
+    bucket = p.batch * launch.processes  # processes work on like lengths, so none waits for another
     while True:
         try:
-            return _train(load_base(), pad_id, train, development, p, seed, checkpoints, quiet=quiet)
-        except (RuntimeError, MemoryError) as problem:  # every device has an out-of-memory error of its own
+            return side_by_side(launch.processes, _train, course, p, launch, bucket)
+        except (RuntimeError, MemoryError, InputError) as problem:  # each device and launcher has an error of its own
             if not means_out_of_memory(problem):
                 raise
-            p = _stepped_down(p)
+            p = stepped_down(p)
             print(f"out of memory: going on with {p.accumulation} x {p.batch} samples per update", file=sys.stderr)
         gc.collect()  # outside of `except`, where the error still holds the tensors
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
-def means_out_of_memory(problem: BaseException) -> bool:
-    """Whether an error says so, in the words of CUDA, of torch's CPU allocator, or of Python."""
-    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "can't allocate memory" in str(problem) or "out of memory" in str(problem).lower()
-
-
-def _stepped_down(p: FineTune) -> FineTune:
-    """The next smaller micro-batch that divides this one, with the same effective batch; then that of evaluation."""
-    if p.batch > 1:
-        smaller = next(size for size in range(p.batch // 2, 0, -1) if p.batch % size == 0)
-        return replace(p, batch=smaller, accumulation=p.accumulation * p.batch // smaller)
-    if p.eval_batch > 1:
-        return replace(p, eval_batch=p.eval_batch // 2)
-    raise InputError("out of memory with one sample at a time: lower prompt.max_length, or use a larger device")
-
-
-def _train(
-    model: Any,
-    pad_id: int,
-    train: list[Sample],
-    development: list[Sample],
-    p: FineTune,
-    seed: int,
-    checkpoints: Path,
-    *,
-    quiet: bool,
-) -> Trained:
-    set_seed(seed)
-    adapted = get_peft_model(model, _lora(p))
+def _train(course: Course, p: FineTune, launch: Launch, bucket: int) -> Trained:
+    """One process of a training; `bucket` samples in a row have like lengths, whatever the micro-batch is."""
+    settings = arguments(p, launch, course.checkpoints, seed=course.seed, quiet=course.quiet)
+    set_seed(course.seed)
+    model = course.load_base()
+    learn_supervised(model, smoothing=p.label_smoothing, neftune_alpha=p.neftune_alpha)
+    adapted = get_peft_model(model, lora(p))
     if p.gradient_checkpointing:
         adapted.enable_input_require_grads()
-    trainer = _SupervisedTrainer(
+    pace = Pace()
+    trainer = SupervisedTrainer(
+        LengthBuckets([len(sample) for sample in course.train], bucket, course.seed),
+        pace,
         model=adapted,
-        args=_arguments(p, seed, checkpoints, quiet=quiet),
-        train_dataset=train,
-        eval_dataset=development,
-        data_collator=partial(pad, pad_id=pad_id),
-        callbacks=[MarkComplete(), EarlyStoppingCallback(p.patience, p.threshold)],
+        args=settings,
+        train_dataset=course.train,
+        eval_dataset=sorted(course.development, key=len),
+        data_collator=partial(pad, pad_id=course.pad_id),
+        callbacks=[MarkComplete(), EarlyStoppingCallback(p.patience, p.threshold), pace],
     )
-    trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
-    assert trainer.state.best_metric is not None
-    log = [entry for entry in trainer.state.log_history if "train_runtime" not in entry]
-    return Trained(adapted, log, trainer.state.global_step, float(trainer.state.best_metric), p.batch)
+    for tracker in trackers(launch.trackers, course.name, course.logs):
+        trainer.add_callback(tracker)
+    trainer.train(resume_from_checkpoint=newest_checkpoint(course.checkpoints))
+    state = trainer.state
+    assert state.best_metric is not None and state.best_model_checkpoint is not None
+    log = [entry for entry in state.log_history if "train_runtime" not in entry]
+    best = Path(state.best_model_checkpoint)
+    return Trained(best, log, state.global_step, float(state.best_metric), p.batch, pace.measured())
 
 
-def _check_evaluated(p: FineTune, samples: int) -> None:
+def _check_evaluated(p: FineTune, launch: Launch, samples: int) -> None:
     """The best checkpoint is chosen by its evaluation, so there must be one."""
-    steps = p.epochs * math.ceil(math.ceil(samples / p.batch) / p.accumulation)
+    steps = p.epochs * math.ceil(math.ceil(samples / (p.batch * launch.processes)) / p.accumulation)
     if steps < p.eval_every:
         raise InputError(f"eval_every: {p.eval_every} is never reached, {samples} samples make {steps} steps; lower it")
 
 
-class _SupervisedTrainer(Trainer):
+class SupervisedTrainer(Trainer):
+    """Trainer with buckets of like lengths, for a model that returns its summed loss."""
+
+    def __init__(self, order: LengthBuckets, pace: Pace, **options: Any) -> None:
+        self._order, self._pace = order, pace
+        evaluated: list[Sample] = options.get("eval_dataset") or []
+        learned = sum(len(sample) - sample.prompt for sample in evaluated)
+        self._learned_per_sample = learned / max(1, len(evaluated))
+        super().__init__(**options)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthBuckets:  # noqa: ARG002  as Trainer calls it
+        return self._order
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        decoder = self.accelerator.unwrap_model(model).get_base_model()
-        # No mask: padding is on the right, causal attention never sees it, and the masked kernel does twice the work.
-        hidden = decoder.model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state[:, :-1]
-        wanted = inputs["labels"][:, 1:]
-        learned = wanted != IGNORED
-        smoothing = self.args.label_smoothing_factor if model.training else 0.0
-        total = summed_loss(decoder.lm_head, hidden[learned], wanted[learned], smoothing)
+        records = inputs.pop("records")
+        total = model(**inputs)
         if not torch.isfinite(total):
-            named = ", ".join(inputs["records"])
             raise InputError(
-                f"the loss is {total.item()} at step {self.state.global_step}, in records {named}; "
+                f"the loss is {total.item()} at step {self.state.global_step}, in records {', '.join(records)}; "
                 "look at them, or lower learning_rate. The checkpoints before it are kept"
             )
-        loss = total / (num_items_in_batch if num_items_in_batch is not None else learned.sum())
+        if model.training:
+            self._pace.count(int(inputs["lengths"].sum()), int((inputs["labels"] != IGNORED).sum()))
+            # Gradients of several processes are averaged, and this is a sum over all of them.
+            loss = total * self.accelerator.num_processes / num_items_in_batch
+        else:
+            loss = total / (self._learned_per_sample * len(records))
         return (loss, {}) if return_outputs else loss
-
-
-def _lora(p: FineTune) -> LoraConfig:
-    return LoraConfig(
-        r=p.lora_rank,
-        lora_alpha=p.lora_alpha,
-        lora_dropout=p.lora_dropout,
-        target_modules=PROJECTIONS,
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-
-
-def _arguments(p: FineTune, seed: int, folder: Path, *, quiet: bool) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=p.epochs,
-        per_device_train_batch_size=p.batch,
-        gradient_accumulation_steps=p.accumulation,
-        per_device_eval_batch_size=p.eval_batch,
-        learning_rate=p.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=p.warmup_ratio,
-        weight_decay=p.weight_decay,
-        label_smoothing_factor=p.label_smoothing,
-        neftune_noise_alpha=p.neftune_alpha or None,
-        max_grad_norm=p.max_grad_norm,
-        optim=p.optimizer,
-        gradient_checkpointing=p.gradient_checkpointing,
-        logging_steps=p.log_every,
-        eval_strategy="steps",
-        eval_steps=p.eval_every,
-        save_steps=p.save_every,
-        save_total_limit=p.keep_checkpoints,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
-        restore_callback_states_from_checkpoint=True,
-        prediction_loss_only=True,
-        remove_unused_columns=False,
-        bf16=True,
-        use_cpu=not torch.cuda.is_available(),
-        seed=seed,
-        data_seed=seed,
-        disable_tqdm=quiet,
-        report_to="none",
-    )

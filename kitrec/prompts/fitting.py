@@ -48,9 +48,6 @@ def fit_for_training(
 
 def fit_for_test(record: Record, items: Mapping[str, Item], style: Style, room: int, encode: Encode) -> Fitted:
     """The same without step 0."""
-    whole = encode(segments(record, items, style).text())
-    if len(whole) <= room:
-        return Fitted(whole, (), len(record["candidate_ids"]))
     return _fit(record, items, style, room, encode, ())
 
 
@@ -71,7 +68,9 @@ def _fit(
     def prompt(count: int) -> list[Any]:
         return encode(segments(*_cut(record, items, steps[:count]), style).text())
 
-    low, high, fitting = 0, len(steps), prompt(len(steps))
+    if len(uncut := prompt(0)) <= room:
+        return Fitted(uncut, before, len(record["candidate_ids"]))
+    low, high, fitting = 1, len(steps), prompt(len(steps))
     if len(fitting) > room:
         raise TooLongError(
             f"{record['record_id']}: even without its history and without summaries the prompt has {len(fitting)} "

@@ -5,7 +5,7 @@ import pytest
 
 from kitrec.llm.answering import requests_for
 from kitrec.llm.params import Method
-from kitrec.llm.samples import IGNORED, training_samples
+from kitrec.llm.samples import training_samples
 from kitrec.prep.dataset import build_dataset
 from kitrec.prep.params import Users
 from kitrec.prep.users import classify, sample_roles
@@ -43,9 +43,8 @@ def compare(built, records, tokenizer) -> int:
         ]
         rendered = tokenizer(turns, add_special_tokens=False)["input_ids"]
         for sample, request, ids in zip(lesson.samples, requests, rendered, strict=True):
-            trained = [t for t, label in zip(sample["input_ids"], sample["labels"], strict=True) if label == IGNORED]
+            trained = sample.ids[: sample.prompt].tolist()
             assert trained == request.prompt == ids
-            assert sample["input_ids"][: len(ids)] == ids
             rows += 1
     return rows
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,14 +12,17 @@ from transformers import AutoModelForCausalLM
 
 from kitrec import files, params
 from kitrec.errors import InputError
-from kitrec.llm import training
+from kitrec.llm import settings
 from kitrec.llm.adapters import check_adapter, save_adapter
 from kitrec.llm.base_model import load_quantised
 from kitrec.llm.checkpoints import mark, newest_checkpoint
-from kitrec.llm.params import Base, FineTune
+from kitrec.llm.memory import means_out_of_memory, stepped_down
+from kitrec.llm.params import Base, FineTune, Launch
 from kitrec.llm.pinned_base import PinnedBase, pin
-from kitrec.llm.samples import IGNORED, pad
-from kitrec.llm.training import _lora, _SupervisedTrainer, fine_tune, means_out_of_memory
+from kitrec.llm.samples import IGNORED, Sample, pad
+from kitrec.llm.settings import lora
+from kitrec.llm.supervised import learn_supervised
+from kitrec.llm.training import Course, SupervisedTrainer, fine_tune
 from tests.conftest import ROOT
 
 
@@ -33,33 +37,72 @@ def base(tiny_base) -> PinnedBase:
     return pin(Base(path=str(tiny_base), revision=None))
 
 
-def some_samples(count: int, seed: int = 0) -> list[dict[str, list[int]]]:
-    g = torch.Generator().manual_seed(seed)
-    rows = [torch.randint(300, 1500, (40 + 3 * k,), generator=g).tolist() for k in range(count)]
-    labels = [[IGNORED] * 30 + row[30:] for row in rows]
-    return [{"input_ids": r, "labels": w, "record": f"r{k}"} for k, (r, w) in enumerate(zip(rows, labels, strict=True))]
+ONE = Launch(processes=1, sharding="none", base_weights="nf4", loader_workers=0, trackers=[])
 
 
-def test_the_loss_is_transformers_own_with_label_smoothing_at_supervised_positions(tiny_base, p, tmp_path):
-    """Reference: full logits of the same model, shifted, torch's cross-entropy with ignore_index."""
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32), _lora(p))
-    from transformers import TrainingArguments
+def some_samples(count: int, seed: int = 0) -> list[Sample]:
+    g = np.random.default_rng(seed)
+    return [Sample(f"r{k}", g.integers(300, 1500, 40 + 3 * k, dtype=np.int32), 30) for k in range(count)]
 
-    arguments = TrainingArguments(output_dir=str(tmp_path), label_smoothing_factor=0.1, use_cpu=True, report_to="none")
-    trainer = _SupervisedTrainer(model=model, args=arguments)
-    samples = some_samples(3)
-    batch = pad(samples, pad_id=0)
-    lengths = torch.tensor([[len(sample["input_ids"])] for sample in samples])
-    mask = (torch.arange(batch["input_ids"].shape[1]) < lengths).long()
+
+def course(load_base, checkpoints: Path, *, train=None, development=None, seed=3) -> Course:
+    return Course(
+        "toy",
+        load_base,
+        0,
+        some_samples(10) if train is None else train,
+        some_samples(3, seed=1) if development is None else development,
+        seed,
+        checkpoints,
+        checkpoints / "logs",
+        quiet=True,
+    )
+
+
+def plain_model(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+def without_dropout(model):
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+    return model
+
+
+@pytest.mark.parametrize(("learns", "smoothing"), [(True, 0.1), (False, 0.0)])
+def test_the_loss_is_that_of_full_logits_at_supervised_positions(tiny_base, p, learns, smoothing):
+    """Reference: full logits of the same model, shifted, torch's cross-entropy with ignore_index; gradients too."""
+    torch.manual_seed(0)
+    model = without_dropout(get_peft_model(plain_model(tiny_base), lora(p))).train(learns)
+    batch = tensors(pad(some_samples(3), pad_id=0))
+    mask = (torch.arange(batch["input_ids"].shape[1]) < batch["lengths"][:, None]).long()
     logits = model(input_ids=batch["input_ids"], attention_mask=mask).logits[:, :-1]
     wanted = batch["labels"][:, 1:].flatten()
-    for learns, smoothing in ((True, 0.1), (False, 0.0)):
-        for layer in model.modules():
-            if isinstance(layer, torch.nn.Dropout):
-                layer.p = 0.0
-        model.train(learns)
-        reference = F.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=IGNORED, label_smoothing=smoothing)
-        assert trainer.compute_loss(model, dict(batch)).item() == pytest.approx(reference.item(), abs=1e-5)
+    expected = F.cross_entropy(
+        logits.flatten(0, 1), wanted, ignore_index=IGNORED, label_smoothing=smoothing, reduction="sum"
+    )
+    expected.backward()
+    gradients = {n: q.grad.clone() for n, q in model.named_parameters() if q.grad is not None}
+    model.zero_grad()
+    learn_supervised(model.get_base_model(), smoothing=0.1, neftune_alpha=0.0)
+    loss = model(**batch)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    for name, gradient in gradients.items():
+        got = model.get_parameter(name).grad
+        assert torch.allclose(got, gradient, atol=1e-4 * gradient.abs().max().item() + 1e-9), name
+
+
+def test_a_batch_is_its_samples_one_by_one(tiny_base, p):
+    """No sample of a padded batch sees another one, or the padding."""
+    torch.manual_seed(0)
+    model = without_dropout(get_peft_model(plain_model(tiny_base), lora(p))).train()
+    learn_supervised(model.get_base_model(), smoothing=0.1, neftune_alpha=0.0)
+    samples = some_samples(4)
+    alone = sum(model(**tensors(pad([sample], pad_id=0))) for sample in samples)
+    together = model(**tensors(pad(samples, pad_id=0)))
+    assert together.item() == pytest.approx(alone.item(), rel=1e-6)
 
 
 def test_gradients_on_the_nf4_base_stay_right_after_an_evaluation(base, p):
@@ -76,6 +119,7 @@ def test_gradients_on_the_nf4_base_stay_right_after_an_evaluation(base, p):
             twin.get_submodule(name).weight.data.copy_(weight)
     give_b_some_values(quantised, twin)
     batch = tensors(pad(some_samples(2), pad_id=0))
+    del batch["lengths"]
     quantised.eval()
     with torch.no_grad():
         quantised(**batch)
@@ -99,7 +143,7 @@ def tensors(batch):
 
 
 def replace_dropout(p: FineTune):
-    return _lora(replace(p, lora_dropout=0.0))
+    return lora(replace(p, lora_dropout=0.0))
 
 
 def give_b_some_values(*models) -> None:
@@ -111,19 +155,19 @@ def give_b_some_values(*models) -> None:
                 parameter.data = torch.randn(parameter.shape, generator=g) * 0.05
 
 
-def test_a_run_that_breaks_off_resumes_to_the_same_bytes(base, p, tmp_path, tokenizer):
-    train, development = some_samples(10), some_samples(3, seed=1)
+@pytest.mark.parametrize("optimizer", ["adamw_torch_fused", "adamw_8bit"])
+def test_a_run_that_breaks_off_resumes_to_the_same_bytes(optimizer, base, p, tmp_path, tokenizer):
+    train = some_samples(10)
     for name in ("whole", "broken"):
         (tmp_path / name).mkdir()
 
     def run(name: str, samples) -> None:
-        trained = fine_tune(
-            partial(load_quantised, base), 0, samples, development, p, seed=3, checkpoints=tmp_path / name, quiet=True
-        )
-        save_adapter(trained.model, tokenizer, base, {}, tmp_path / f"{name}.adapter")
+        trained = fine_tune(course(partial(load_quantised, base), tmp_path / name, train=samples), p, ONE)
+        save_adapter(trained.checkpoint, tokenizer, base, {}, tmp_path / f"{name}.adapter")
         logs[name] = [{k: v for k, v in e.items() if "runtime" not in k and "per_second" not in k} for e in trained.log]
 
     logs: dict[str, list] = {}
+    p = replace(p, optimizer=optimizer)
     run("whole", train)
     with pytest.raises(PowerCutError):
         run("broken", BreaksAfter(train, reads=13))
@@ -172,7 +216,7 @@ class FirstTimes:
 
     def __init__(self, largest: int) -> None:
         self.largest, self.sizes = largest, []
-        self.whole = _SupervisedTrainer.compute_loss
+        self.whole = SupervisedTrainer.compute_loss
 
     def __call__(self, trainer, model, inputs, **more):
         if model.training:
@@ -185,24 +229,15 @@ class FirstTimes:
 def test_out_of_memory_steps_down_to_the_same_result(tiny_base, p, tmp_path, monkeypatch, capsys):
     """Without dropout and noise the smaller micro-batches make the same updates: adapters agree to 1e-5."""
     still = replace(p, batch=4, accumulation=1, learning_rate=2e-4, lora_dropout=0.0, neftune_alpha=0.0, patience=9)
-    exact = partial(training.TrainingArguments, bf16=False)  # bf16 rounds sums of other lengths otherwise
+    exact = partial(settings.TrainingArguments, bf16=False)  # bf16 rounds sums of other lengths otherwise
     weights, sizes = {}, {}
     for name, largest in (("roomy", 4), ("tight", 1)):
         small = FirstTimes(largest)
-        monkeypatch.setattr(training, "TrainingArguments", lambda bf16, **k: exact(**k))  # noqa: ARG005
-        monkeypatch.setattr(_SupervisedTrainer, "compute_loss", lambda *a, small=small, **k: small(*a, **k))
-        trained = fine_tune(
-            lambda: AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32),
-            0,
-            some_samples(10),
-            some_samples(3, seed=1),
-            still,
-            seed=3,
-            checkpoints=tmp_path / name,
-            quiet=True,
-        )
+        monkeypatch.setattr(settings, "TrainingArguments", lambda bf16, **k: exact(**k))  # noqa: ARG005
+        monkeypatch.setattr(SupervisedTrainer, "compute_loss", lambda *a, small=small, **k: small(*a, **k))
+        trained = fine_tune(course(partial(plain_model, tiny_base), tmp_path / name), still, ONE)
         assert trained.batch == largest and trained.steps == 6
-        weights[name] = {n: q.detach().clone() for n, q in trained.model.named_parameters() if q.requires_grad}
+        weights[name] = load_file(trained.checkpoint / "adapter_model.safetensors")
         sizes[name] = small.sizes
         monkeypatch.undo()
     told = capsys.readouterr().err
@@ -217,9 +252,9 @@ def test_out_of_memory_steps_down_to_the_same_result(tiny_base, p, tmp_path, mon
 def test_nothing_smaller_than_one_sample(p):
     lowest = replace(p, batch=1, accumulation=8, eval_batch=1)
     with pytest.raises(InputError, match="one sample at a time"):
-        training._stepped_down(lowest)
-    assert training._stepped_down(replace(lowest, eval_batch=8)).eval_batch == 4
-    assert training._stepped_down(replace(p, batch=9, accumulation=2)).batch == 3
+        stepped_down(lowest)
+    assert stepped_down(replace(lowest, eval_batch=8)).eval_batch == 4
+    assert stepped_down(replace(p, batch=9, accumulation=2)).batch == 3
 
 
 @pytest.mark.parametrize(
@@ -237,37 +272,36 @@ def test_which_errors_mean_out_of_memory(problem, means):
 
 def test_a_loss_that_is_no_number_names_its_records_and_keeps_the_checkpoints(tiny_base, p, tmp_path):
     def poisoned():
-        model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
-        model.model.embed_tokens.weight.data[1777] = float("nan")
+        def spoil(_, inputs, output):
+            return output.masked_fill((inputs[0] == 1777)[..., None], float("nan"))
+
+        model = plain_model(tiny_base)
+        model.model.embed_tokens.register_forward_hook(spoil)
         return model
 
     samples = some_samples(10)
-    samples[4]["input_ids"][5] = 1777
-    clean = [s for s in samples if 1777 not in s["input_ids"]]
+    samples[4].ids[5] = 1777
+    clean = [s for s in samples if 1777 not in s.ids]
     assert len(clean) == 9
-    with pytest.raises(InputError, match=r"the loss is nan at step \d, in records .*r4") as stopped:
-        fine_tune(poisoned, 0, samples, some_samples(2, seed=1), p, seed=5, checkpoints=tmp_path, quiet=True)
+    with pytest.raises(InputError, match=r"the loss is nan at step \d, in records (r4, r\d|r\d, r4);") as stopped:
+        fine_tune(course(poisoned, tmp_path, train=samples), p, ONE)
     step = int(str(stopped.value).split("at step ")[1].split(",")[0])
     assert step == 0 or newest_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{step}")
 
 
 def test_training_that_is_never_evaluated_is_refused_before_it_starts(p, tmp_path):
     with pytest.raises(InputError, match="eval_every: 50 is never reached, 10 samples make 6 steps"):
-        fine_tune(
-            lambda: None,
-            0,
-            some_samples(10),
-            [],
-            replace(p, eval_every=50, save_every=50),
-            seed=1,
-            checkpoints=tmp_path,
-            quiet=True,
-        )
+        fine_tune(course(lambda: None, tmp_path), replace(p, eval_every=50, save_every=50), ONE)
+
+
+def untrained_checkpoint(base, p, folder: Path) -> Path:
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base.path), lora(p)).save_pretrained(folder / "checkpoint")
+    return folder / "checkpoint"
 
 
 def test_an_adapter_of_another_base_is_refused(base, p, tmp_path, tokenizer):
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base.path), _lora(p))
-    save_adapter(model, tokenizer, base, {"candidate_set": "A"}, tmp_path / "adapter")
+    checkpoint = untrained_checkpoint(base, p, tmp_path)
+    save_adapter(checkpoint, tokenizer, base, {"candidate_set": "A"}, tmp_path / "adapter")
     assert check_adapter(tmp_path / "adapter", base)["r"] == 4
     with pytest.raises(InputError, match="was trained on another base"):
         check_adapter(tmp_path / "adapter", replace(base, fingerprint="sha256:other"))
@@ -277,8 +311,8 @@ def test_an_adapter_of_another_base_is_refused(base, p, tmp_path, tokenizer):
 
 
 def test_an_adapter_on_disk_is_safetensors_and_names_no_machine_path(base, p, tmp_path, tokenizer):
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base.path), _lora(p))
-    save_adapter(model, tokenizer, replace(base, path="base/tiny-qwen3"), {}, tmp_path / "adapter")
+    checkpoint = untrained_checkpoint(base, p, tmp_path)
+    save_adapter(checkpoint, tokenizer, replace(base, path="base/tiny-qwen3"), {}, tmp_path / "adapter")
     names = {path.name for path in (tmp_path / "adapter").iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "origin.json"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]

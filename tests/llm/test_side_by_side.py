@@ -1,0 +1,76 @@
+"""Several processes on one CPU (gloo) learn what one process learns."""
+
+import os
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from kitrec.errors import InputError
+from kitrec.llm.base_model import load_for_training
+from kitrec.llm.launching import side_by_side
+from kitrec.llm.params import Launch
+from kitrec.llm.training import fine_tune
+from tests.llm.test_training import ONE, base, course, p, some_samples  # noqa: F401  fixtures
+
+
+def rank_and_sum(bonus: int) -> tuple[str, float]:
+    torch.distributed.init_process_group("gloo")
+    mine = torch.tensor(float(os.environ["RANK"]) + bonus)
+    torch.distributed.all_reduce(mine)
+    return os.environ["RANK"], mine.item()
+
+
+def fails_in_the_second(_: int) -> None:
+    if os.environ["RANK"] == "1":
+        raise InputError("the loss is nan at step 7, in records r3")
+
+
+@pytest.mark.slow
+def test_processes_find_each_other_and_the_first_answers():
+    assert side_by_side(2, rank_and_sum, 10) == ("0", 21.0)
+
+
+@pytest.mark.slow
+def test_an_error_of_one_process_is_told():
+    with pytest.raises(InputError, match=r"process 1 of 2 stopped: .*loss is nan at step 7, in records r3"):
+        side_by_side(2, fails_in_the_second, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sharding", "weights"), [("none", "nf4"), ("fsdp", "bf16")])
+def test_two_processes_have_the_losses_of_one(sharding, weights, base, p, tmp_path: Path):  # noqa: F811
+    """The same effective batches, halved between processes; bf16 sums in another order, so not the same bits."""
+    still = replace(p, batch=4, accumulation=1, learning_rate=2e-4, lora_dropout=0.0, neftune_alpha=0.0, patience=9)
+    results = {}
+    for processes in (1, 2):
+        launch = replace(
+            ONE, processes=processes, sharding=sharding if processes == 2 else "none", base_weights=weights
+        )
+        load = partial(load_for_training, base, weights, sharded=launch.sharded)
+        lesson = course(load, tmp_path / str(processes), train=some_samples(12), development=some_samples(4, seed=1))
+        results[processes] = fine_tune(lesson, replace(still, batch=4 // processes), launch)
+    one, two = results[1], results[2]
+    assert one.steps == two.steps == 6
+    for key in ("loss", "eval_loss"):
+        curves = [[entry[key] for entry in result.log if key in entry] for result in (one, two)]
+        assert curves[1] == pytest.approx(curves[0], abs=0.02), key
+    adapters = [load_file(result.checkpoint / "adapter_model.safetensors") for result in (one, two)]
+    assert set(adapters[0]) == set(adapters[1])
+    apart = [(adapters[1][name].float() - weight.float()).abs().max().item() for name, weight in adapters[0].items()]
+    assert max(apart) < 5e-3
+
+
+def test_nf4_is_not_sharded_on_a_cpu(base):  # noqa: F811
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU, where NF4 weights can be sharded")
+    with pytest.raises(InputError, match="set base_weights to bf16"):
+        load_for_training(base, "nf4", sharded=True)
+
+
+def test_sharding_needs_processes():
+    with pytest.raises(ValueError, match="raise processes"):
+        Launch(processes=1, sharding="fsdp", base_weights="bf16", loader_workers=0, trackers=[])
