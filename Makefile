@@ -1,7 +1,7 @@
 # make setup   the environment (.venv), also done by the targets below
 # make repro   the headline path: world -> training -> inference -> metrics and plots
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
-# make bench-pipeline, bench-base, bench-effect, bench-prepare   measure the claims of docs/benchmarks.md
+# make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu   measure the claims of docs/benchmarks.md
 
 PYTHON ?= python3.11
 VENV   ?= .venv
@@ -16,7 +16,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare
+.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-train-gpu
 setup: $(VENV)/.complete .dvc/plots_page.html
 
 $(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt overrides.txt pyproject.toml
@@ -55,3 +55,9 @@ bench-effect: setup
 
 bench-prepare: setup
 	python -m bench.prepare
+
+bench-train: setup
+	python -m bench.train
+
+bench-train-gpu: setup
+	python -m bench.train_gpu $(LAYERS)

@@ -8,9 +8,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from kitrec import files, params
+from kitrec.domains import MODELS
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm.params import Base, Engine, FineTune, Infer, Launch, Train
+from kitrec.preference.params import Preference
 from kitrec.prep.params import Candidates, Data, Source, Users
 from kitrec.prompts.params import Prompt
 from kitrec.tinybase.params import TinyBase
@@ -31,6 +33,7 @@ SECTIONS: dict[str, type] = {
     "launch": Launch,
     "dualft": FineTune,
     "singleft": FineTune,
+    "preference": Preference,
     "engine": Engine,
     "infer": Infer,
     "evaluation": Evaluation,
@@ -69,17 +72,29 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
                 f"engine.max_model_len: {s['engine'].max_model_len} holds no prompt of prompt.max_length and "
                 f"infer.methods.{name}.max_new_tokens more; raise it to {need}"
             )
-        if method.fine_tuned and method.model not in s["train"].variants:
-            found.append(
-                f"infer.methods.{name}.model: {method.model} is not trained; add it to train.variants "
-                f"({', '.join(s['train'].variants)}) or take the method out"
-            )
+        found += _untrained(name, method.model, s)
+    if s["preference"].models and "full" not in s["train"].variants:
+        found.append("preference.models: they start from adapters of the variant full; add it to train.variants")
+    for name in s["preference"].models:
+        if name.partition("-")[2] not in s["train"].targets:
+            found.append(f"preference.models: {name} is not trained; add its target to train.targets, or take it out")
     for name in s["evaluation"].methods:
         if name not in {"references", *s["infer"].methods}:
             found.append(
                 f"evaluation.methods: {name!r} has no rankings; there are references, {', '.join(s['infer'].methods)}"
             )
     return found
+
+
+def _untrained(method: str, model: str, s: Mapping[str, Any]) -> list[str]:
+    """A method that asks adapters which no stage trains."""
+    where = f"infer.methods.{method}.model: {model} is not trained"
+    if model == "preferred":
+        missing = sorted(set(MODELS) - set(s["preference"].models))
+        return [f"{where} for {', '.join(missing)}; add to preference.models"] if missing else []
+    if model in ("base", *s["train"].variants):
+        return []
+    return [f"{where}; add it to train.variants ({', '.join(s['train'].variants)}) or take the method out"]
 
 
 def available() -> dict[str, list[str]]:

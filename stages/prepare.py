@@ -22,6 +22,7 @@ from kitrec.world.build import BuiltWorld
 from kitrec.world.histories import USER_TRUTH
 from kitrec.world.items import ITEM_TRUTH
 from kitrec.world.params import World
+from kitrec.world.teacher import Teacher
 from stages import entry, paths, sources
 
 PREFERENCE_PAIRS, REJECTS = Path("data/preferences"), Path("data/rejects.jsonl")
@@ -44,7 +45,7 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         found = judge(leaks, source.leaks, source.overlap)  # before anything is written
         write_world(sourced.world)
         tables.write(sourced.items, paths.ITEMS, ITEMS)
-        write_dataset(seed, dataset)
+        write_dataset(seed, dataset, sourced.teacher)
         hard = {w: difficulty.report(r["test"], sourced.items, past) for w, r in dataset.records.items()}
         figures = {"source": source.kind, "rows": rejects.read, "rejected": rejects.reasons(), **sourced.counts}
         figures |= {"items": sourced.items.height, **counts(dataset), "overlap": overlap}
@@ -61,14 +62,15 @@ def write_world(built: BuiltWorld | None) -> None:
             tables.write(built.user_truth, folder / "user_truth.parquet", USER_TRUTH)
 
 
-def write_dataset(seed: int, dataset: Dataset) -> None:
+def write_dataset(seed: int, dataset: Dataset, teacher: Teacher) -> None:
     """Per set: training and development records by model (with outputs), preference and test records (without)."""
     records: dict[str, pl.DataFrame] = {}
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
             records |= {f"set{which}/{model}/{role}": own for model, own in by_model(roles[role]).items()}
         records |= {f"set{which}/{role}": roles[role] for role in ("preference", "test")}
-    preferences = {f"set{which}": pairs(seed, roles["preference"]) for which, roles in dataset.records.items()}
+    wanted = {which: roles["preference"] for which, roles in dataset.records.items()}
+    preferences = {f"set{which}": pairs(seed, records, teacher.explain) for which, records in wanted.items()}
     tables.write_all(records, paths.RECORDS, RECORDS)
     tables.write_all(preferences, PREFERENCE_PAIRS, PREFERENCES)
     tables.write_all(dataset.interactions, paths.INTERACTIONS, SEEN)

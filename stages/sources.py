@@ -14,10 +14,9 @@ from kitrec.sources.category_teacher import CategoryTeacher
 from kitrec.sources.quarantine import Quarantine
 from kitrec.world.build import BuiltWorld, build_world
 from kitrec.world.params import World
-from kitrec.world.teacher import TemplateTeacher, taught
+from kitrec.world.teacher import Teacher, TemplateTeacher, taught
 
 RAW = Path("raw")
-AMAZON = {"books": "Books", "movies": "Movies_and_TV"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class Sourced:
     dataset: Dataset
     interactions: pl.DataFrame
     counts: dict[str, object]
+    teacher: Teacher
     world: BuiltWorld | None = None
 
 
@@ -56,15 +56,16 @@ def synthetic(asked: Asked) -> Sourced:
     roles = sample_roles(asked.seed, classify(world.interactions), asked.users)
     teacher = TemplateTeacher(world.themes, world.items)
     dataset = taught(_drawn(asked, roles, world.items, world.interactions), teacher)
-    return Sourced(world.items, dataset, world.interactions, {}, world)
+    return Sourced(world.items, dataset, world.interactions, {}, teacher, world)
 
 
 def amazon(asked: Asked) -> Sourced:
     """Raw reviews and items of Amazon 2023."""
-    raw = amazon2023.find(RAW, {**AMAZON, "music": asked.source.music})
+    raw = amazon2023.find(RAW, {"books": "Books", "movies": "Movies_and_TV", "music": asked.source.music})
     crawl = amazon2023.load(raw, asked.seed, asked.users, asked.work, asked.rejects, quiet=asked.quiet)
-    dataset = taught(_drawn(asked, crawl.roles, crawl.items, crawl.interactions), CategoryTeacher(crawl.items))
-    return Sourced(crawl.items, dataset, crawl.interactions, crawl.counts)
+    teacher = CategoryTeacher(crawl.items)
+    dataset = taught(_drawn(asked, crawl.roles, crawl.items, crawl.interactions), teacher)
+    return Sourced(crawl.items, dataset, crawl.interactions, crawl.counts, teacher)
 
 
 def kitrec(asked: Asked) -> Sourced:
@@ -72,7 +73,7 @@ def kitrec(asked: Asked) -> Sourced:
     source, share, count = asked.source, asked.users.development_share, asked.candidates.count
     files = hub.fetch(source.hub.owner, source.hub.revisions) if source.kind == "hub" else kitrec_dataset.files_in(RAW)
     given = kitrec_dataset.load_dataset(files, asked.seed, share, count, asked.rejects, quiet=asked.quiet)
-    return Sourced(given.items, given.dataset, given.interactions(), {})
+    return Sourced(given.items, given.dataset, given.interactions(), {}, CategoryTeacher(given.items))
 
 
 def _drawn(asked: Asked, roles: Groups, items: pl.DataFrame, interactions: pl.DataFrame) -> Dataset:

@@ -1,4 +1,5 @@
-"""Pairs for preference optimisation: of one prompt the item to prefer and one to reject, with its origin."""
+"""Pairs for preference optimisation: of one prompt the item to prefer and one to reject, with its origin,
+and what a teacher would write for each."""
 
 import polars as pl
 
@@ -13,6 +14,8 @@ PREFERENCES = Table(
         "chosen": pl.String,
         "rejected": pl.String,
         "rejected_origin": pl.String,
+        "chosen_output": pl.String,
+        "rejected_output": pl.String,
     },
     key=("record_id",),
 )

@@ -11,7 +11,7 @@ class Pace(TrainerCallback):
     """Counts what this process computed since it began; after a resume only the rest."""
 
     def __init__(self) -> None:
-        self._seconds = self._began = 0.0
+        self.seconds = self._began = 0.0
         self._tokens = self._supervised = 0
 
     def count(self, tokens: int, supervised: int) -> None:
@@ -23,11 +23,11 @@ class Pace(TrainerCallback):
         self._began = time.monotonic()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        self._seconds += time.monotonic() - self._began
+        self.seconds += time.monotonic() - self._began
 
     def measured(self) -> dict[str, int]:
         """Tokens per second, and the peak of device memory where there is a device."""
-        seconds = max(self._seconds, 1e-9)
+        seconds = max(self.seconds, 1e-9)
         found = {
             "tokens_per_second": round(self._tokens / seconds),
             "supervised_tokens_per_second": round(self._supervised / seconds),

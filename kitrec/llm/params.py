@@ -106,7 +106,7 @@ class Engine:
 
 @section
 class Method:
-    model: Variant | Literal["base"]  # the folder of adapters under models/ that answers, or the base alone
+    model: Variant | Literal["preferred", "base"]  # the folder of adapters under models/ that answers, or no adapter
     thinking: bool
     answer_items: Count
     max_new_tokens: Count
@@ -115,7 +115,7 @@ class Method:
     def __post_init__(self) -> None:
         require, done = rules()
         require(
-            self.model == "base" or self.thinking == (self.model == "full"),
+            self.model == "base" or self.thinking == (self.model != "direct"),
             f"thinking: {self.thinking} does not fit model: {self.model}; adapters are asked as they were trained",
         )
         done()

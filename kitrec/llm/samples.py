@@ -104,7 +104,7 @@ def once(make: Callable[[], Lesson], path: Path) -> Lesson:
         with files.whole(path) as draft:
             pl.DataFrame(columns, schema_overrides=schema).write_parquet(draft)
     rows = pl.read_parquet(path)
-    ids = (row.to_numpy() for row in rows["ids"])
+    ids = (row.to_numpy(writable=True) for row in rows["ids"])  # torch warns of read-only memory
     samples = [Sample(*row) for row in zip(rows["record"], ids, rows["prompt"], strict=True)]
     return Lesson(samples, [tuple(cuts) for cuts in rows["cuts"]], rows["shown"].to_list())
 

@@ -50,13 +50,14 @@ class Course:
 
 @dataclass(frozen=True)
 class Trained:
-    """The checkpoint of the best evaluation, the log of the run, its pace, and the micro-batch that memory allowed."""
+    """The checkpoint of the best evaluation, the log of the run, the micro-batch that memory allowed, and the pace."""
 
     checkpoint: Path
     log: list[dict[str, float]]
     steps: int
     best_eval_loss: float
     batch: int
+    seconds: float
     pace: dict[str, int]
 
 
@@ -104,7 +105,7 @@ def _train(course: Course, p: FineTune, launch: Launch, bucket: int) -> Trained:
     assert state.best_metric is not None and state.best_model_checkpoint is not None
     log = [entry for entry in state.log_history if "train_runtime" not in entry]
     best = Path(state.best_model_checkpoint)
-    return Trained(best, log, state.global_step, float(state.best_metric), p.batch, pace.measured())
+    return Trained(best, log, state.global_step, float(state.best_metric), p.batch, pace.seconds, pace.measured())
 
 
 def _check_evaluated(p: FineTune, launch: Launch, samples: int) -> None:

@@ -1,5 +1,8 @@
 """Preference records as pairs: the truth against a hard negative, for DPO and its kin (Rafailov et al. 2023)."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import polars as pl
 
 from kitrec.contracts.preferences import PREFERENCES
@@ -8,8 +11,13 @@ from kitrec.randomness import generator
 HARDEST_FIRST = ("neighbour", "same_category", "popularity_matched", "random", "given")  # given: in KitREC's files
 
 
-def pairs(seed: int, records: pl.DataFrame) -> pl.DataFrame:
-    """A pair per record: a negative of the hardest origin its list has, drawn by the record's own generator."""
+Explain = Callable[[Mapping[str, Any]], str]
+
+
+def pairs(seed: int, records: pl.DataFrame, explain: Explain) -> pl.DataFrame:
+    """A pair per record: a negative of the hardest origin its list has, drawn by the record's own generator.
+
+    `explain` writes the output for the item a record holds out; for the negative as if that were the one."""
     rows = []
     for record in records.iter_rows(named=True):
         rng = generator(seed, "preferences", record["record_id"])
@@ -20,5 +28,7 @@ def pairs(seed: int, records: pl.DataFrame) -> pl.DataFrame:
         ]
         shuffled = [negatives[k] for k in rng.permutation(len(negatives))]
         hardest = min(shuffled, key=lambda pair: HARDEST_FIRST.index(pair[1]))
-        rows.append((record["record_id"], record["user_id"], record["target"], record["gt_item_id"], *hardest))
+        outputs = (explain(record), explain({**record, "gt_item_id": hardest[0]}))
+        about = (record["record_id"], record["user_id"], record["target"], record["gt_item_id"])
+        rows.append((*about, *hardest, *outputs))
     return pl.DataFrame(rows, schema=dict(PREFERENCES.columns), orient="row")

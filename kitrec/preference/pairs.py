@@ -1,0 +1,41 @@
+"""Preference pairs as token ids, by the same road as training samples."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from kitrec.errors import InputError
+from kitrec.prompts.fitting import fit_for_training
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.template import Item, Style
+from kitrec.prompts.tokens import Encoder
+from kitrec.randomness import generator
+
+Pair = dict[str, list[int]]  # prompt_ids, chosen_ids, rejected_ids
+
+
+def preference_pairs(
+    records: pl.DataFrame,
+    pairs: pl.DataFrame,
+    items: Mapping[str, Item],
+    encoder: Encoder,
+    prompt: Prompt,
+    *,
+    seed: int,
+) -> list[Pair]:
+    """One pair per record: its prompt, the output that names the truth, the one that names a hard negative.
+
+    Both outputs fit into prompt.max_length with the prompt; the candidate to be rejected may have been cut from a
+    prompt that was shortened, so such a pair is left out."""
+    style = Style(thinking=True, answer_items=1, summaries=prompt.summaries)
+    found = []
+    for record in records.join(pairs, on="record_id", validate="1:1").iter_rows(named=True):
+        outputs = [encoder.answer(record[name], thinking=True) for name in ("chosen_output", "rejected_output")]
+        rng = generator(seed, "shortened prompts", record["record_id"])
+        room = prompt.max_length - max(map(len, outputs))
+        fitted = fit_for_training(record, items, style, room, lambda text: encoder.prompt(text, thinking=True), rng)
+        if "candidates" not in fitted.cuts:
+            found.append({"prompt_ids": fitted.prompt, "chosen_ids": outputs[0], "rejected_ids": outputs[1]})
+    if not found:
+        raise InputError("no preference pair fits whole into prompt.max_length: raise it, or users.preference")
+    return found

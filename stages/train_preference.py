@@ -1,0 +1,59 @@
+"""Let a fine-tuned adapter prefer the truth to hard negatives.   python -m stages.train_preference dualft-movies
+Reads the preference records and pairs, models/full/<model>; writes models/preferred/<model>, its curve and numbers."""
+
+from pathlib import Path
+
+import polars as pl
+
+from kitrec import files, params, tables
+from kitrec.contracts.items import ITEMS
+from kitrec.contracts.preferences import PREFERENCES
+from kitrec.contracts.records import RECORDS
+from kitrec.domains import USER_TYPES
+from kitrec.llm.adapters import check_adapter, save_adapter
+from kitrec.llm.base_model import load_quantised, load_tokenizer
+from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.preference.dpo import Preferred, prefer
+from kitrec.preference.pairs import preference_pairs
+from kitrec.preference.params import Preference
+from kitrec.prep.params import Data
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.tokens import Encoder
+from stages import entry, paths
+
+
+def main(model: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+    """Optimise the adapter of MODEL (e.g. dualft-movies) on the pairs of the preference users of its types."""
+    seed, prompt = params.load(int, "seed"), params.load(Prompt, "prompt")
+    which = params.value(Data, "data.candidate_set")
+    p = params.load(Preference, "preference")
+    started_from = Path("models/full") / model
+    records, pairs = paths.set_records(which, "preference"), Path(f"data/preferences/set{which}.parquet")
+    reads = [FILE, paths.ITEMS, records, pairs, started_from]
+    with entry.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
+        base = read_pinned()
+        check_adapter(started_from, base)
+        tokenizer = load_tokenizer(base)
+        items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
+        types = [name for name, user_type in USER_TYPES.items() if user_type.model == model]
+        own = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(types))
+        chosen = preference_pairs(own, tables.read(pairs, PREFERENCES), items, Encoder(tokenizer), prompt, seed=seed)
+        preferred = prefer(
+            load_quantised(base), started_from, tokenizer, chosen, p, seed=seed, work=run.work, quiet=quiet
+        )
+        origin = files.read_json(started_from / "origin.json") | {"preferences": files.sha256(pairs)}
+        save_adapter(preferred.adapter, tokenizer, base, origin, Path("models/preferred") / model)
+        _write_record(model, preferred, len(chosen))
+
+
+def _write_record(model: str, preferred: Preferred, pairs: int) -> None:
+    """The curve as a plot, the last figures as metrics."""
+    names = {"loss": "loss", "rewards/accuracies": "accuracy", "rewards/margins": "margin"}
+    rows = [{"step": e["step"], **{new: round(e[old], 6) for old, new in names.items()}} for e in preferred.log]
+    with files.whole(Path(f"plots/preference/{model}.csv")) as draft:
+        pl.DataFrame(rows).write_csv(draft)
+    files.write_json({"pairs": pairs, **rows[-1]}, Path(f"metrics/preference/{model}.json"))
+
+
+if __name__ == "__main__":
+    entry.start(main)
