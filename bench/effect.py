@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def _hits(path: Path) -> pl.DataFrame:
-    """One row per user and column per method."""
-    scores = tables.read(path, SCORES)
+    """One row per user and column per method, of the rankings of all candidates: the same depth for all methods."""
+    scores = tables.read(path, SCORES).filter(pl.col("kind") == "scored")
     return scores.pivot("method", index=["record_id", "user_id", "target", "core"], values=HIT)
 
 

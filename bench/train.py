@@ -29,12 +29,12 @@ from kitrec.llm.training import Course, fine_tune
 
 COMMAND = "make bench-train"
 VOCABULARY = 151_936
-SAMPLES, REPEATS, SEED = 48, 2, 1
+SAMPLES, REPEATS, SEED = 32, 2, 1
 LONGEST = 4096
 P = FineTune(
     lora_rank=32, lora_alpha=64, lora_dropout=0.08, learning_rate=2e-4, epochs=1, batch=2, accumulation=4,
     eval_batch=1, warmup_ratio=0.05, weight_decay=0.02, label_smoothing=0.05, neftune_alpha=5.0, max_grad_norm=1.0,
-    optimizer="adamw_torch_fused", gradient_checkpointing=True, log_every=1, eval_every=6, save_every=6,
+    optimizer="adamw_torch_fused", gradient_checkpointing=True, log_every=1, eval_every=4, save_every=4,
     keep_checkpoints=2, patience=3, threshold=0.0,
 )  # fmt: skip
 ALONE = Launch(processes=1, sharding="none", base_weights="nf4", loader_workers=0, trackers=[])
@@ -62,7 +62,10 @@ def main() -> None:
         at_most("padding among 10,800 samples", LengthBuckets(lengths, 4, SEED).padding_share(1), 0.03, "", COMMAND),
     ]
     rows = [{"side": side, **{k: v for k, v in run.items() if k != "losses"}} for side in found for run in found[side]]
-    curves = [{"update": k + 1, **{side: runs[0]["losses"][k] for side, runs in found.items()}} for k in range(6)]
+    curves = [
+        {"update": k + 1, **{side: runs[0]["losses"][k] for side, runs in found.items()}}
+        for k in range(len(ours[0]["losses"]))
+    ]
     publish("train", claims, {"Runs": rows, "Training loss": curves})
 
 

@@ -38,7 +38,7 @@ def main(layers: int = 40) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = _qwen3_14b(layers)
         with torch.device("cuda"):
-            Qwen3ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+            Qwen3ForCausalLM(config).bfloat16().save_pretrained(folder)
         torch.cuda.empty_cache()
         rows = [_measured(Path(folder), config, length) for length in (5120, 8192)]
     whole, name = layers == 40, torch.cuda.get_device_name()
@@ -85,10 +85,11 @@ def _measured(folder: Path, config: Qwen3Config, length: int) -> dict[str, Any]:
 def _flops_per_token(config: Qwen3Config, length: int) -> float:
     """Forward and the backward pass through activations; the head only where there is a label."""
     heads = config.num_attention_heads * config.head_dim
-    attention = config.hidden_size * (2 * heads + 2 * config.num_key_value_heads * config.head_dim)
+    attention = config.hidden_size * (2 * heads + 2 * (config.num_key_value_heads or 0) * config.head_dim)
     layer = attention + 3 * config.hidden_size * config.intermediate_size
-    weights = config.num_hidden_layers * layer + config.hidden_size * config.vocab_size * ANSWER / length
-    return 4 * weights + 12 * config.num_hidden_layers * (length / 2) * heads
+    layers = config.num_hidden_layers
+    weights = layers * layer + config.hidden_size * config.vocab_size * ANSWER / length
+    return 4 * weights + 12 * layers * (length / 2) * heads
 
 
 def _qwen3_14b(layers: int) -> Qwen3Config:
@@ -101,7 +102,7 @@ def _qwen3_14b(layers: int) -> Qwen3Config:
         num_key_value_heads=8,
         head_dim=128,
         max_position_embeddings=40_960,
-        rope_theta=1_000_000,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         tie_word_embeddings=False,
         dtype="bfloat16",
     )

@@ -14,10 +14,11 @@ from kitrec.contracts.items import ITEMS
 from kitrec.contracts.records import RECORDS
 from kitrec.domains import MODELS
 from kitrec.llm.adapters import trained_on_other_lists
-from kitrec.llm.answering import answer_all, requests_for
+from kitrec.llm.answering import answer_all
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.params import Engine, Method
 from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.llm.requests import requests_for
 from kitrec.llm.vllm_engine import VllmEngine
 from kitrec.prep.params import Data
 from kitrec.prompts.params import Prompt

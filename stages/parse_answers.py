@@ -1,11 +1,15 @@
 """Read rankings out of a method's answers.   python -m stages.parse_answers kitrec_full
-Reads data/answers/<method> and the test records; writes data/rankings/<method> and metrics/answers/<method>.json."""
+Reads data/answers and data/likelihoods of the method and the test records; writes data/rankings/<method> and
+metrics/answers/<method>.json."""
 
 from pathlib import Path
 
+import polars as pl
+
 from kitrec import files, params, tables
-from kitrec.answers.rank import outcomes, rank_answers
+from kitrec.answers.rank import outcomes, rank_answers, rank_likelihoods
 from kitrec.contracts.answers import ANSWERS
+from kitrec.contracts.likelihoods import LIKELIHOODS
 from kitrec.contracts.rankings import RANKINGS
 from kitrec.contracts.records import RECORDS
 from kitrec.prep.params import Data
@@ -13,16 +17,19 @@ from stages import entry, paths
 
 
 def main(method: str) -> None:
-    """Parse the answers of METHOD: what was written becomes a ranking, what failed is named and counted."""
+    """Parse the answers of METHOD: what was written and what is likely become rankings, failures are counted."""
     sets = params.value(Data, "data.test_sets")
-    inputs = {which: (paths.of_set(paths.answers(method), which), paths.set_records(which, "test")) for which in sets}
-    reads = [path for pair in inputs.values() for path in pair]
+    folders = (paths.answers(method), paths.likelihoods(method))
+    inputs = {w: (*(paths.of_set(folder, w) for folder in folders), paths.set_records(w, "test")) for w in sets}
+    reads = [path for own in inputs.values() for path in own]
     with entry.running("parse_answers", method, reads=reads, params=[sets]):
         rankings, counted = {}, {}
-        for which, (answered, tested) in inputs.items():
-            answers = tables.read(answered, ANSWERS)
-            rankings[f"set{which}"] = rank_answers(answers, tables.read(tested, RECORDS))
-            counted[f"set{which}"] = outcomes(rankings[f"set{which}"], answers)
+        for which, (answered, scored, tested) in inputs.items():
+            answers, records = tables.read(answered, ANSWERS), tables.read(tested, RECORDS)
+            written = rank_answers(answers, records)
+            likely = rank_likelihoods(tables.read(scored, LIKELIHOODS), records)
+            rankings[f"set{which}"] = pl.concat([written, likely])
+            counted[f"set{which}"] = outcomes(written, answers)
         tables.write_all(rankings, paths.rankings(method), RANKINGS)
         files.write_json(counted, Path(f"metrics/answers/{method}.json"))
 

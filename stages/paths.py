@@ -36,6 +36,11 @@ def answers(method: str) -> Path:
     return Path("data/answers") / method
 
 
+def likelihoods(method: str) -> Path:
+    """How likely a method finds every candidate: a table per test set."""
+    return Path("data/likelihoods") / method
+
+
 def rankings(method: str) -> Path:
     """Rankings of a method: a table per test set."""
     return Path("data/rankings") / method

@@ -4,7 +4,7 @@ import polars as pl
 
 from kitrec import tables
 from kitrec.answers.parser import STATUSES, parse
-from kitrec.contracts.rankings import RANKINGS
+from kitrec.contracts.rankings import RANKINGS, from_scores
 
 
 def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
@@ -29,6 +29,16 @@ def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
             }
         )
     return tables.frame(rows, RANKINGS)
+
+
+def rank_likelihoods(likelihoods: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """Every candidate, the likeliest first, as kind `scored`; an empty ranking where no model could be asked."""
+    joined = records.join(likelihoods, on="record_id", how="left", validate="1:1", maintain_order="left")
+    asked = joined.filter(pl.col("loglik").is_not_null())
+    scored = from_scores(joined["method"][0], asked, asked["loglik"].to_list())
+    unasked = joined.filter(pl.col("loglik").is_null()).with_columns(item_ids=pl.lit([], dtype=pl.List(pl.String)))
+    empty = from_scores(joined["method"][0], unasked.with_columns(candidate_ids="item_ids"), [[]] * unasked.height)
+    return pl.concat([scored, empty.with_columns(status=pl.lit("no_answer"))])
 
 
 def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]:

@@ -12,7 +12,6 @@ ANSWERS = Table(
         "prompt_hash": pl.String,
         "adapter": pl.String,
         "text": pl.String,
-        "candidate_loglik": pl.List(pl.Float64),
         "prompt_tokens": pl.Int32,
         "shortened": pl.List(pl.String),
         "answer_tokens": pl.Int32,
@@ -20,5 +19,5 @@ ANSWERS = Table(
         "error": pl.String,
     },
     key=("method", "record_id"),
-    nullable=frozenset({"adapter", "text", "candidate_loglik", "finish_reason", "error"}),
+    nullable=frozenset({"adapter", "text", "finish_reason", "error"}),
 )

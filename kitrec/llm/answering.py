@@ -1,44 +1,17 @@
 """Answers of a method to test records, in append-only shards: a killed run repeats at most one engine call."""
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from kitrec import tables
 from kitrec.contracts.answers import ANSWERS
-from kitrec.domains import USER_TYPES
 from kitrec.errors import InputError
-from kitrec.llm.params import Method
-from kitrec.llm.vllm_engine import Reply, Request
-from kitrec.prompts.fitting import TooLongError, fit_for_test
-from kitrec.prompts.params import Prompt
-from kitrec.prompts.template import Item, Style, segments
-from kitrec.prompts.tokens import Encoder
+from kitrec.llm.requests import Request, prompt_hash
+from kitrec.llm.vllm_engine import Reply
 
 Generate = Callable[[list[Request]], list[Reply]]
-
-
-def requests_for(
-    records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, method: Method, prompt: Prompt
-) -> list[Request]:
-    """The rendered prompt of every record, addressed to the adapter of its user's type (or to the base)."""
-    style = Style(thinking=method.thinking, answer_items=method.answer_items, summaries=prompt.summaries)
-
-    def encode(text: str) -> list[int]:
-        return encoder.prompt(text, thinking=method.thinking)
-
-    def request(record: Mapping[str, Any]) -> Request:
-        adapter = USER_TYPES[record["user_type"]].model if method.fine_tuned else None
-        try:
-            fitted = fit_for_test(record, items, style, prompt.max_length, encode)
-        except TooLongError:
-            return Request(encode(segments(record, items, style).text()), adapter)  # becomes a row that says so
-        return Request(fitted.prompt, adapter, fitted.cuts)
-
-    return [request(record) for record in records.iter_rows(named=True)]
 
 
 def answer_all(
@@ -71,10 +44,9 @@ def _row(name: str, record: str, request: Request, reply: Reply | None) -> dict[
     return {
         "method": name,
         "record_id": record,
-        "prompt_hash": hashlib.sha256(" ".join(map(str, request.prompt)).encode()).hexdigest()[:16],
+        "prompt_hash": prompt_hash(request.prompt),
         "adapter": request.adapter,
         "text": reply.text if reply else None,
-        "candidate_loglik": None,
         "prompt_tokens": len(request.prompt),
         "shortened": list(request.cuts),
         "answer_tokens": reply.tokens if reply else 0,

@@ -28,6 +28,11 @@ def load_for_training(base: PinnedBase, weights: str, *, sharded: bool) -> Any:
     return _loaded(base, device_map=None if sharded else {"": PartialState().device})
 
 
+def load_for_serving(base: PinnedBase, dtype: torch.dtype) -> Any:
+    """The base as the engine serves it: whole weights."""
+    return _loaded(base, dtype=dtype, device_map={"": PartialState().device})
+
+
 def load_quantised(base: PinnedBase) -> Any:
     """The base in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314, section 3)."""
     if not torch.cuda.is_available():
@@ -40,12 +45,12 @@ def load_quantised(base: PinnedBase) -> Any:
     return model
 
 
-def _loaded(base: PinnedBase, **options: Any) -> Any:
+def _loaded(base: PinnedBase, *, dtype: torch.dtype = torch.bfloat16, **options: Any) -> Any:
     transformers.logging.disable_progress_bar()
     return AutoModelForCausalLM.from_pretrained(
         base.path,
         revision=base.revision,
-        dtype=torch.bfloat16,
+        dtype=dtype,
         use_safetensors=True,
         trust_remote_code=False,
         **options,

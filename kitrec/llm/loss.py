@@ -1,29 +1,47 @@
-"""Cross-entropy with label smoothing over supervised positions, without ever holding all their logits.
+"""Cross-entropy with label smoothing over supervised positions, through a frozen head, never holding all logits.
 
-    L = -(1/N) Σ_t [ (1 - e) log p(y_t) + e/V Σ_v log p(v) ],   N = supervised tokens, V = vocabulary
-(Szegedy et al. 2016, section 7). Logits of CHUNK positions at a time; where there are more, those of each chunk are
-computed again in the backward pass. Shapes: hidden [N, width], wanted [N]."""
+    L = Σ_t [ logsumexp(z_t) - (1 - e) z_t[y_t] - e/V Σ_v z_t[v] ],   z_t = W h_t
+(Szegedy et al. 2016, section 7, with log p = z - logsumexp(z)). LoRA leaves W as it is, so all that the backward pass
+needs is dL/dh_t = W^T (softmax(z_t) - (1 - e) onehot(y_t) - e/V): it is made in the forward pass, CHUNK positions at a
+time, while their logits are there, and no logit is ever computed twice. Shapes: h [N, width], y [N], W [V, width]."""
 
-from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.utils.checkpoint import checkpoint
 
-CHUNK = 1024
-Head = Callable[[torch.Tensor], torch.Tensor]
+CHUNK = 256
 
 
-def summed_loss(head: Head, hidden: torch.Tensor, wanted: torch.Tensor, smoothing: float) -> torch.Tensor:
+def summed_loss(weight: torch.Tensor, hidden: torch.Tensor, wanted: torch.Tensor, smoothing: float) -> torch.Tensor:
     """The sum over positions; the caller divides by its N."""
-    if len(wanted) <= CHUNK:
-        return _chunk_loss(head, hidden, wanted, smoothing)
-    parts = zip(hidden.split(CHUNK), wanted.split(CHUNK), strict=True)
-    if not torch.is_grad_enabled():
-        return torch.stack([_chunk_loss(head, h, w, smoothing) for h, w in parts]).sum()
-    losses = [checkpoint(_chunk_loss, head, h, w, smoothing, use_reentrant=False) for h, w in parts]
-    return torch.stack(losses).sum()
+    return _FrozenHeadLoss.apply(weight, hidden, wanted, smoothing)
 
 
-def _chunk_loss(head: Head, hidden: torch.Tensor, wanted: torch.Tensor, smoothing: float) -> torch.Tensor:
-    return F.cross_entropy(head(hidden).float(), wanted, reduction="sum", label_smoothing=smoothing)
+class _FrozenHeadLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, weight: torch.Tensor, hidden: torch.Tensor, wanted: torch.Tensor, smoothing: float
+    ) -> torch.Tensor:
+        gradient = torch.empty_like(hidden) if hidden.requires_grad else None
+        total = hidden.new_zeros((), dtype=torch.float32)
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(wanted), CHUNK):
+                part = slice(start, start + CHUNK)
+                logits = F.linear(hidden[part].to(weight.dtype), weight).float()
+                label = wanted[part, None]
+                largest = logits.logsumexp(-1, keepdim=True)
+                chosen = logits.gather(1, label)
+                total += (largest - (1 - smoothing) * chosen).sum() - smoothing / len(weight) * logits.sum()
+                if gradient is not None:
+                    slope = logits.sub_(largest).exp_()  # in place: the softmax where the logits were
+                    slope.scatter_add_(1, label, torch.full_like(chosen, smoothing - 1))
+                    slope.sub_(smoothing / len(weight))
+                    gradient[part] = slope.to(weight.dtype) @ weight
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return None, gradient * upstream[0], None, None

@@ -27,7 +27,7 @@ def learn_supervised(decoder: Any, *, smoothing: float, neftune_alpha: float) ->
         hidden = self.model(inputs_embeds=embedded, use_cache=False).last_hidden_state[:, :-1]
         wanted = labels[:, 1:]
         learned = wanted != IGNORED
-        return summed_loss(self.lm_head, hidden[learned], wanted[learned], smoothing if self.training else 0.0)
+        return summed_loss(self.lm_head.weight, hidden[learned], wanted[learned], smoothing if self.training else 0.0)
 
     decoder.forward = MethodType(forward, decoder)
 

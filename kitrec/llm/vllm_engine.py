@@ -9,17 +9,9 @@ from kitrec.llm import cpu_platform
 from kitrec.llm.adapters import check_adapter
 from kitrec.llm.params import Engine
 from kitrec.llm.pinned_base import PinnedBase
+from kitrec.llm.requests import Request
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ranks vLLM has kernels for; a rank between is served by the next
-
-
-@dataclass(frozen=True)
-class Request:
-    """A prompt in token ids, the adapter that answers it (None: the base), and what was cut to make it fit."""
-
-    prompt: list[int]
-    adapter: str | None
-    cuts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Encoder:
         self._added = re.compile("|".join(map(re.escape, added)))
         self._skeletons = {thinking: self._skeleton(thinking=thinking) for thinking in (True, False)}
         self.end_of_turn = tokenizer.convert_tokens_to_ids("<|im_end|>")
-        self.think = tokenizer.convert_tokens_to_ids(THINK)
+        self.think, self.end_think = tokenizer.convert_tokens_to_ids([THINK, END_THINK])
 
     def prompt(self, text: str, *, thinking: bool) -> list[int]:
         """A user turn and the start of the assistant's; without thinking the empty thought is already written."""
@@ -44,8 +44,7 @@ class Encoder:
     def answer(self, output: str, *, thinking: bool) -> list[int]:
         """The assistant's turn as it is learned: `<think>…</think>` (if thinking), the rest, end of turn."""
         thought, rest = split_thought(output)
-        tokens = self._tokenizer.convert_tokens_to_ids
-        opened = [self.think, *self.plain(thought), tokens(END_THINK), *self.plain(rest)]
+        opened = [self.think, *self.plain(thought), self.end_think, *self.plain(rest)]
         return [*(opened if thinking else self.plain(rest.lstrip("\n"))), self.end_of_turn]
 
     def plain(self, text: str) -> list[int]:

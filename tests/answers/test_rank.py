@@ -1,8 +1,9 @@
 import polars as pl
 
 from kitrec import tables
-from kitrec.answers.rank import outcomes, rank_answers
+from kitrec.answers.rank import outcomes, rank_answers, rank_likelihoods
 from kitrec.contracts.answers import ANSWERS
+from kitrec.contracts.likelihoods import LIKELIHOODS
 from kitrec.contracts.rankings import RANKINGS
 
 
@@ -18,7 +19,6 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
             "prompt_hash": ["h"] * 4,
             "adapter": [None] * 4,
             "text": texts,
-            "candidate_loglik": [None] * 4,
             "prompt_tokens": [1] * 4,
             "shortened": [[], ["summaries"], [], []],
             "answer_tokens": [1] * 4,
@@ -36,3 +36,26 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
     assert counted["n"] == 4 and counted["cut_share"] == 0.25 and counted["invented_id_share"] == 0.25
     assert counted["shortened_prompt_share"] == 0.25
     assert sum(counted["status"].values()) == 1.0
+
+
+def test_likelihoods_rank_every_candidate_and_a_record_nobody_could_ask_ranks_none(dataset, tmp_path):
+    records = dataset.records["A"]["test"].head(3)
+    values = [[-float(k) for k in range(20)], None, [-1.0] * 20]
+    likelihoods = pl.DataFrame(
+        {
+            "method": ["m"] * 3,
+            "record_id": records["record_id"],
+            "prompt_hash": ["h"] * 3,
+            "loglik": values,
+            "tokens": [[3] * 20, None, [3] * 20],
+            "error": [None, "prompt_too_long", None],
+        },
+        schema=dict(LIKELIHOODS.columns),
+    ).reverse()
+    rankings = rank_likelihoods(likelihoods, records)
+    tables.write(rankings, tmp_path / "r.parquet", RANKINGS)
+    by_record = {row["record_id"]: row for row in rankings.iter_rows(named=True)}
+    first, second, third = (by_record[record] for record in records["record_id"])
+    assert first["item_ids"] == records["candidate_ids"][0].to_list() and first["scores"] == values[0]
+    assert second["item_ids"] == [] and second["status"] == "no_answer"
+    assert third["scores"] == [-1.0] * 20 and {r["kind"] for r in by_record.values()} == {"scored"}

@@ -5,9 +5,10 @@ import pytest
 from kitrec import tables
 from kitrec.contracts.answers import ANSWERS
 from kitrec.domains import USER_TYPES
-from kitrec.llm.answering import answer_all, requests_for
+from kitrec.llm.answering import answer_all
 from kitrec.llm.params import Method
-from kitrec.llm.vllm_engine import Reply, Request
+from kitrec.llm.requests import Request, requests_for
+from kitrec.llm.vllm_engine import Reply
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from kitrec.llm.answering import requests_for
 from kitrec.llm.params import Method
+from kitrec.llm.requests import requests_for
 from kitrec.llm.samples import training_samples
 from kitrec.prep.dataset import build_dataset
 from kitrec.prep.params import Users

@@ -10,8 +10,9 @@ from transformers import AutoModelForCausalLM
 from kitrec.llm.adapters import save_adapter
 from kitrec.llm.params import Base, Engine
 from kitrec.llm.pinned_base import pin
+from kitrec.llm.requests import Request
 from kitrec.llm.training import PROJECTIONS
-from kitrec.llm.vllm_engine import Request, VllmEngine
+from kitrec.llm.vllm_engine import VllmEngine
 
 NAMES = ("one", "two", "three")
 

@@ -125,7 +125,20 @@ def test_every_test_user_has_an_answer_a_ranking_and_scores(finished):
             assert answers["record_id"].equals(tests) and answers["error"].null_count() == tests.len()
         scores = pl.read_parquet(folder / "scores" / f"set{which}.parquet")
         assert set(scores["method"]) == {"kitrec_full", "base_direct", "oracle", "oracle_text", "popularity", "random"}
-        assert scores.height == 6 * tests.len()
+        kinds = set(scores.select("method", "kind").iter_rows())
+        assert {(m, k) for m in ("kitrec_full", "base_direct") for k in ("written", "scored")} <= kinds
+        assert scores.height == 8 * tests.len() == len(kinds) * tests.len()
+
+
+def test_a_scored_ranking_is_complete_and_every_candidate_has_its_likelihood(finished):
+    folder = finished[0].folder / "data"
+    tests = pl.read_parquet(folder / "records/setA/test.parquet")
+    for method in ("kitrec_full", "base_direct"):
+        ranked = pl.read_parquet(folder / "rankings" / method / "setA.parquet").filter(pl.col("kind") == "scored")
+        both = ranked.join(tests, on="record_id", validate="1:1", suffix="_record")
+        assert both.height == tests.height
+        assert both.select((pl.col("item_ids").list.sort() == pl.col("candidate_ids").list.sort()).all()).item()
+        assert both["scores"].explode().lt(0).all() and both["scores"].list.n_unique().min() > 1
 
 
 def test_the_adapters_were_used_each_by_its_own_users(finished):
@@ -174,7 +187,7 @@ def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
         "source.reject_limit": {"prepare"},
         "data.candidate_set": {f"train_{f}@{t}-full" for f in ("dualft", "singleft") for t in ("movies", "music")}
         | {"evaluate"},
-        "infer.methods.base_direct.max_new_tokens": {"infer_vllm@base_direct"},
+        "infer.methods.base_direct.max_new_tokens": {"infer_vllm@base_direct", "score_candidates@base_direct"},
     }
     values = {
         "singleft.weight_decay": 0.5,
@@ -253,3 +266,22 @@ def test_set_b_as_an_experiment_is_compared_by_the_same_keys(finished):
     assert "set-b" in shown and "data.candidate_set" in shown
     page = clone.run("dvc", "plots", "diff", "HEAD", "set-b", "-o", "page-ab")
     assert page.returncode == 0, page.stderr
+
+
+@pytest.mark.slow
+def test_preferences_go_on_from_the_fine_tuned_adapters_and_answer_beside_them(finished):
+    clone = finished[0]
+    kept = (clone.folder / "params.yaml").read_text()
+    assert clone.run("kitrec", "profile", "use", "variants=with_preferred").returncode == 0
+    done = clone.run("dvc", "repro", "evaluate", timeout=900)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    headline = files.read_json(clone.folder / "metrics/evaluate.json")
+    assert {"written", "scored"} == set(headline["kitrec_preferred"])
+    numbers = files.read_json(clone.folder / "metrics/preference/dualft-movies.json")
+    assert numbers["pairs"] > 0 and numbers["loss"] < 0.75
+    before, after = (
+        files.sha256(clone.folder / f"models/{folder}/dualft-movies/adapter_model.safetensors")
+        for folder in ("full", "preferred")
+    )
+    assert before != after
+    (clone.folder / "params.yaml").write_text(kept)

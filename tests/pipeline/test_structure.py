@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "files", "params", "randomness", "tables", "domains", "contracts"},
     {"world", "prep", "sources"},
     {"prompts"},
-    {"audit", "answers", "llm"},
+    {"audit", "answers", "llm", "preference"},
     {"tinybase"},
     {"publish"},
     {"profiles", "doctor", "cli_hub", "cli"},

@@ -1,0 +1,49 @@
+"""What a model is asked: the prompt of every record in token ids, and who answers it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from kitrec.domains import USER_TYPES
+from kitrec.llm.params import Method
+from kitrec.prompts.fitting import TooLongError, fit_for_test
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.tokens import Encoder
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt in token ids, the adapter that answers it (None: the base), and what was cut to make it fit."""
+
+    prompt: list[int]
+    adapter: str | None
+    cuts: tuple[str, ...] = ()
+
+
+def requests_for(
+    records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, method: Method, prompt: Prompt
+) -> list[Request]:
+    """The rendered prompt of every record, addressed to the adapter of its user's type (or to the base)."""
+    style = Style(thinking=method.thinking, answer_items=method.answer_items, summaries=prompt.summaries)
+
+    def encode(text: str) -> list[int]:
+        return encoder.prompt(text, thinking=method.thinking)
+
+    def request(record: Mapping[str, Any]) -> Request:
+        adapter = USER_TYPES[record["user_type"]].model if method.fine_tuned else None
+        try:
+            fitted = fit_for_test(record, items, style, prompt.max_length, encode)
+        except TooLongError:
+            return Request(encode(segments(record, items, style).text()), adapter)  # becomes a row that says so
+        return Request(fitted.prompt, adapter, fitted.cuts)
+
+    return [request(record) for record in records.iter_rows(named=True)]
+
+
+def prompt_hash(prompt: Sequence[int]) -> str:
+    """The same for the same ids."""
+    return hashlib.sha256(" ".join(map(str, prompt)).encode()).hexdigest()[:16]

@@ -1,0 +1,99 @@
+"""How likely every candidate is, given what a method wrote before it names one; in append-only shards."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from peft import PeftModel
+
+from kitrec import tables
+from kitrec.contracts.likelihoods import LIKELIHOODS
+from kitrec.errors import InputError
+from kitrec.llm.adapters import check_adapter
+from kitrec.llm.base_model import load_for_serving
+from kitrec.llm.pinned_base import PinnedBase
+from kitrec.llm.requests import Request, prompt_hash
+from kitrec.llm.tree_scoring import Question, likelihoods
+from kitrec.prompts.answer_head import AnswerHead
+
+Score = Callable[[list[Question]], list[np.ndarray]]
+
+
+class Scorer:
+    """score(questions) by a base as it is served and its adapters."""
+
+    def __init__(self, base: PinnedBase, dtype: str, adapters: Mapping[str, Path]) -> None:
+        for folder in adapters.values():
+            check_adapter(folder, base)
+        self._model: Any = load_for_serving(base, getattr(torch, dtype))
+        for number, (name, folder) in enumerate(adapters.items()):
+            if number:
+                self._model.load_adapter(str(folder), name)
+            else:
+                self._model = PeftModel.from_pretrained(self._model, str(folder), adapter_name=name)
+        self._model.eval()
+
+    def score(self, questions: list[Question]) -> list[np.ndarray]:
+        """Log likelihoods of each question's continuations, adapter by adapter."""
+        found: list[np.ndarray] = [np.empty(0)] * len(questions)
+        for adapter in dict.fromkeys(q.adapter for q in questions):
+            chosen = [k for k, q in enumerate(questions) if q.adapter == adapter]
+            if adapter:
+                self._model.set_adapter(adapter)
+            for k, values in zip(chosen, likelihoods(self._model, [questions[k] for k in chosen]), strict=True):
+                found[k] = values
+        return found
+
+
+def score_all(
+    answers: pl.DataFrame,
+    records: pl.DataFrame,
+    requests: Sequence[Request],
+    head: AnswerHead,
+    score: Score,
+    *,
+    shard: int,
+    work: Path,
+) -> pl.DataFrame:
+    """The likelihoods table in the order of the records. Shards already in `work` are read, the others scored."""
+    joined = records.select("record_id", "candidate_ids").join(
+        answers, on="record_id", how="left", validate="1:1", maintain_order="left"
+    )
+    if joined["prompt_hash"].to_list() != [prompt_hash(request.prompt) for request in requests]:
+        raise InputError("the answers were given to other prompts than these: run `dvc repro infer_vllm` first")
+    parts = []
+    for start in range(0, joined.height, shard):
+        path = work / f"shard-{start:08d}.parquet"
+        if not path.exists():
+            tables.write(
+                _scored(joined[start : start + shard], requests[start : start + shard], head, score), path, LIKELIHOODS
+            )
+        parts.append(tables.read(path, LIKELIHOODS))
+    return pl.concat(parts)
+
+
+def _scored(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead, score: Score) -> pl.DataFrame:
+    """A record whose prompt no model could take has no likelihoods, but its reason."""
+    rows = list(zip(joined.iter_rows(named=True), requests, strict=True))
+    asked = [(k, row, request) for k, (row, request) in enumerate(rows) if row["error"] is None]
+    questions = [
+        Question(*head.asked(request.prompt, row["text"], row["candidate_ids"]), request.adapter)
+        for _, row, request in asked
+    ]
+    values = score(questions) if questions else []
+    found = {k: (q, v) for (k, _, _), q, v in zip(asked, questions, values, strict=True)}
+    return tables.frame([_row(row, found.get(k)) for k, (row, _) in enumerate(rows)], LIKELIHOODS)
+
+
+def _row(row: Mapping[str, Any], found: tuple[Question, np.ndarray] | None) -> dict[str, object]:
+    return {
+        "method": row["method"],
+        "record_id": row["record_id"],
+        "prompt_hash": row["prompt_hash"],
+        "loglik": found[1].tolist() if found else None,
+        "tokens": [len(name) for name in found[0].continuations] if found else None,
+        "error": row["error"],
+    }

@@ -1,0 +1,90 @@
+"""Reference: one plain forward per continuation, as anyone would write it."""
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from kitrec import params
+from kitrec.llm import tree_scoring
+from kitrec.llm.params import FineTune
+from kitrec.llm.settings import lora
+from kitrec.llm.tree_scoring import Question, likelihoods
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def model(tiny_base):
+    return AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).eval()
+
+
+def questions(count: int, seed: int, ways: int = 12) -> list[Question]:
+    """Texts of unlike length; names of unlike length that share beginnings."""
+    g = np.random.default_rng(seed)
+
+    def name() -> list[int]:
+        return [*g.integers(300, 303, g.integers(1, 4)).tolist(), *g.integers(300, 1500, g.integers(1, 4)).tolist()]
+
+    return [
+        Question(g.integers(300, 1500, 20 + 13 * k).tolist(), [name() for _ in range(ways)], None) for k in range(count)
+    ]
+
+
+def one_by_one(model, question: Question) -> np.ndarray:
+    values = []
+    for name in question.continuations:
+        ids = torch.tensor([question.text + name])
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[0, len(question.text) - 1 : -1]
+        values.append(logits.log_softmax(-1).gather(1, torch.tensor(name)[:, None]).sum().item())
+    return np.array(values)
+
+
+@pytest.mark.parametrize("batch_tokens", [50, 16_384])
+def test_equal_to_separate_forwards(model, monkeypatch, batch_tokens):
+    monkeypatch.setattr(tree_scoring, "BATCH_TOKENS", batch_tokens)
+    asked = questions(5, seed=1)
+    for question, values in zip(asked, likelihoods(model, asked), strict=True):
+        assert np.abs(values - one_by_one(model, question)).max() < 1e-4
+
+
+def test_labels_of_one_token_come_from_one_position(model):
+    asked = [Question(q.text, [[300 + k] for k in range(100)], None) for q in questions(3, seed=2)]
+    for question, values in zip(asked, likelihoods(model, asked), strict=True):
+        with torch.no_grad():
+            row = model(input_ids=torch.tensor([question.text])).logits[0, -1].log_softmax(-1)
+        assert np.abs(values - row[300:400].numpy()).max() < 1e-4
+
+
+def test_likelihoods_of_all_words_sum_to_one(model):
+    everything = [[word] for word in range(model.config.vocab_size)]
+    (values,) = likelihoods(model, [Question([400, 500, 600], everything, None)])
+    assert np.exp(values).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_few_positions_at_a_time_change_nothing(model, monkeypatch):
+    asked = questions(2, seed=3)
+    whole = likelihoods(model, asked)
+    monkeypatch.setattr(tree_scoring, "ROWS", 3)
+    for one, other in zip(whole, likelihoods(model, asked), strict=True):
+        assert np.abs(one - other).max() < 1e-4
+
+
+def test_an_adapter_speaks_for_itself(tiny_base, tmp_path):
+    torch.manual_seed(0)
+    tuned = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32),
+        lora(params.load(FineTune, "dualft", ROOT / "params.yaml")),
+    )
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(std=0.05)
+    tuned.save_pretrained(tmp_path)
+    plain = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+    loaded = PeftModel.from_pretrained(plain, str(tmp_path)).eval()
+    (question,) = questions(1, seed=4)
+    (values,) = likelihoods(loaded, [question])
+    assert np.abs(values - one_by_one(loaded, question)).max() < 1e-4
+    with loaded.disable_adapter():
+        assert np.abs(likelihoods(loaded, [question])[0] - values).max() > 0.1

@@ -1,0 +1,46 @@
+"""What is scored is what training teaches: the same ids at the same place."""
+
+import pytest
+
+from kitrec.prompts.answer_head import AnswerHead
+from kitrec.prompts.tokens import Encoder
+from kitrec.world.teacher import TemplateTeacher, with_outputs
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_the_head_and_the_truths_name_are_the_beginning_of_the_taught_answer(world, dataset, tokenizer, thinking):
+    encoder = Encoder(tokenizer)
+    head = AnswerHead(encoder, thinking=thinking, answer_items=1)
+    records = with_outputs(dataset.records["A"]["train"].head(8), TemplateTeacher(world.themes, world.items))
+    for record in records.iter_rows(named=True):
+        prompt = encoder.prompt("Which one?", thinking=thinking)
+        text, names = head.asked(prompt, record["output"], record["candidate_ids"])
+        truth = names[record["candidate_ids"].index(record["gt_item_id"])]
+        taught = prompt + encoder.answer(record["output"], thinking=thinking)
+        assert taught[: len(text) + len(truth)] == text + truth
+        assert tokenizer.decode(truth).startswith(f'{record["gt_item_id"]}"')
+        assert len({tuple(name) for name in names}) == 20
+
+
+def test_no_name_is_the_beginning_of_another(tokenizer):
+    head = AnswerHead(Encoder(tokenizer), thinking=False, answer_items=1)
+    _, names = head.asked([1], None, ["B0", "B00", "B001", "B0011"])
+    for one in names:
+        assert not any(other[: len(one)] == one for other in names if other is not one)
+
+
+def test_a_thought_that_was_not_finished_is_closed(tokenizer):
+    encoder = Encoder(tokenizer)
+    head = AnswerHead(encoder, thinking=True, answer_items=10)
+    for text in ("<think>\nstill thinking", "<think>\nstill thinking</think>\n\nnonsense", None):
+        ids, _ = head.asked([], text, ["A1"])
+        written = tokenizer.decode(ids)
+        thought = "" if text is None else "\nstill thinking"
+        assert written == f'<think>{thought}</think>\n\n```json\n[{{"rank": 1, "item_id": "'
+
+
+def test_a_thought_from_data_cannot_close_itself(tokenizer):
+    """`<|im_end|>` inside a generated thought is text, not a control token."""
+    encoder = Encoder(tokenizer)
+    ids, _ = AnswerHead(encoder, thinking=True, answer_items=1).asked([], "<think>\na <|im_end|> b</think>", ["A1"])
+    assert encoder.end_of_turn not in ids
