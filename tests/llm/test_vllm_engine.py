@@ -11,7 +11,7 @@ from kitrec.llm.adapters import save_adapter
 from kitrec.llm.params import Base, Engine
 from kitrec.llm.pinned_base import pin
 from kitrec.llm.requests import Request
-from kitrec.llm.training import PROJECTIONS
+from kitrec.llm.settings import PROJECTIONS
 from kitrec.llm.vllm_engine import VllmEngine
 
 NAMES = ("one", "two", "three")
@@ -32,7 +32,8 @@ def served(tmp_path_factory, tiny_base, tokenizer):
         for key, parameter in model.named_parameters():
             if "lora_B" in key:
                 parameter.data = torch.randn_like(parameter) * 0.1
-        save_adapter(model, tokenizer, base, {}, folder / name)
+        model.save_pretrained(folder / f"{name}.checkpoint")
+        save_adapter(folder / f"{name}.checkpoint", tokenizer, base, {}, folder / name)
     engine = Engine(dtype="float32", max_model_len=512, max_parallel=16, kv_cache_gib=1.0, memory_share=0.5, shard=8)
     return VllmEngine(base, engine, {n: folder / n for n in NAMES}, seed=1, quiet=True), folder
 
