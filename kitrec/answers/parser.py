@@ -54,7 +54,7 @@ def parse(text: str | None, candidates: Iterable[str]) -> Written:
 def _entries(text: str) -> list[dict[str, Any]]:
     """The items of the last JSON value that names any, sorted by `rank` where all give one."""
     named = [[item for item in found if _names_an_item(item)] for found in objects(text)]
-    entries = next((found for found in reversed(named) if found), [])
+    entries: list[dict[str, Any]] = next((found for found in reversed(named) if found), [])
     if all(_number(item.get("rank")) is not None for item in entries):
         entries.sort(key=lambda item: item["rank"])
     return entries
