@@ -11,7 +11,8 @@ from kitrec import files, params
 from kitrec.domains import MODELS
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
-from kitrec.llm.params import Base, Engine, FineTune, Infer, Launch, Train
+from kitrec.llm.method_params import Engine, Infer
+from kitrec.llm.params import Base, FineTune, Launch, Train
 from kitrec.preference.params import Preference
 from kitrec.prep.params import Candidates, Data, Source, Users
 from kitrec.prompts.params import Prompt

@@ -3,7 +3,7 @@ Reads the test records, the pinned base and models/<variant>; writes data/answer
 
 import sys
 import time
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,8 +15,10 @@ from kitrec.contracts.records import RECORDS
 from kitrec.domains import MODELS
 from kitrec.llm.adapters import trained_on_other_lists
 from kitrec.llm.answering import answer_all
+from kitrec.llm.asking import Asking
 from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.params import Engine, Method
+from kitrec.llm.llm4cdr import with_notes
+from kitrec.llm.method_params import Engine, Method
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.llm.requests import requests_for
 from kitrec.llm.vllm_engine import VllmEngine
@@ -41,21 +43,19 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         engine = VllmEngine(base, engine_params, adapters, seed=seed, quiet=quiet)
-        generate = partial(engine.generate, max_new_tokens=p.max_new_tokens, temperature=p.temperature, seed=seed)
         answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)
             _warn(trained_on_other_lists(adapters, max(map(len, test["candidate_ids"]), default=0)), run)
             began = time.monotonic()
-            answers[f"set{which}"] = answer_all(
-                method,
-                test["record_id"].to_list(),
-                requests_for(test, items, encoder, p, prompt),
-                generate,
-                longest=prompt.max_length,
-                shard=engine_params.shard,
-                work=run.work / which,
-            )
+            shards = {"shard": engine_params.shard, "work": run.work / which}
+            if p.steps == "llm4cdr":
+                free = Asking(engine, encoder, replace(p, constrained=False), seed)
+                test = with_notes(test, items, encoder, p, prompt, free.ask, **shards)
+            requests = requests_for(test, items, encoder, p, prompt)
+            ask = Asking(engine, encoder, p, seed).ask
+            names = test["record_id"].to_list()
+            answers[f"set{which}"] = answer_all(method, names, requests, ask, longest=prompt.max_length, **shards)
             run.cost[f"set{which}"] = _cost(answers[f"set{which}"], time.monotonic() - began)
         tables.write_all(answers, paths.answers(method), ANSWERS)
 

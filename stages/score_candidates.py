@@ -11,7 +11,7 @@ from kitrec.contracts.likelihoods import LIKELIHOODS
 from kitrec.contracts.records import RECORDS
 from kitrec.domains import MODELS
 from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.params import Engine, Method
+from kitrec.llm.method_params import Engine, Method
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.llm.requests import requests_for
 from kitrec.llm.scoring import Scorer, score_all
@@ -39,7 +39,10 @@ def main(method: str) -> None:
         scorer = Scorer(base, engine.dtype, adapters)
         found = {}
         for which, (answered, tested) in inputs.items():
-            answers, records = tables.read(answered, ANSWERS), tables.read(tested, RECORDS)
+            answers = tables.read(answered, ANSWERS)
+            records = tables.read(tested, RECORDS).join(
+                answers.select("record_id", "notes"), on="record_id", how="left"
+            )
             requests = requests_for(records, items, encoder, p, prompt)
             began = time.monotonic()
             work = run.work / which

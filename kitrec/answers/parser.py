@@ -1,6 +1,6 @@
 """From a text to what it says. Never raises: whatever cannot be read has a named status.
 
-What counts as written: after the thought, the last JSON value that names items. Statuses:
+What counts as written: after the thought, the last JSON value that names items (grammar: json_text.py). Statuses:
     ok            at least one candidate was named
     no_answer     the engine returned an error instead of a text
     open_thought  a thought was begun and never closed
@@ -8,15 +8,15 @@ What counts as written: after the thought, the last JSON value that names items.
     no_candidate  items were named, none of them is a candidate
 An id that is no candidate keeps its place: what stands behind it does not move up."""
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kitrec.answers.json_text import objects
+
 STATUSES = ("ok", "no_answer", "open_thought", "no_json", "no_candidate")
-_DECODER = json.JSONDecoder()
 _CONTROL = re.compile(r"<\|[a-z_]+\|>")
 
 
@@ -43,38 +43,31 @@ def parse(text: str | None, candidates: Iterable[str]) -> Written:
     entries = _entries(_CONTROL.sub("", rest))
     if not entries:
         return Written([], "no_json", thinking_characters=thinking)
-    by_upper = {candidate.upper(): candidate for candidate in candidates}
+    by_name = {_folded(candidate): candidate for candidate in candidates}
     named = [str(entry["item_id"]).strip() for entry in entries]
-    ids = list(dict.fromkeys(by_upper.get(name.upper(), name) for name in named))
-    invalid = [item for item in ids if item.upper() not in by_upper]
+    ids = list(dict.fromkeys(by_name.get(_folded(name), name) for name in named))
+    invalid = [item for item in ids if _folded(item) not in by_name]
     status = "ok" if len(invalid) < len(ids) else "no_candidate"
     return Written(ids, status, invalid, _confidence(entries[0]), _rationale(entries[0]), thinking)
 
 
 def _entries(text: str) -> list[dict[str, Any]]:
     """The items of the last JSON value that names any, sorted by `rank` where all give one."""
-    found: list[dict[str, Any]] = []
-    position = 0
-    while (start := _next_bracket(text, position)) >= 0:
-        try:
-            value, position = _DECODER.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            position = start + 1
-            continue
-        items = value if isinstance(value, list) else [value]
-        found = [item for item in items if _names_an_item(item)] or found
-    if all(_number(item.get("rank")) is not None for item in found):
-        found.sort(key=lambda item: item["rank"])
-    return found
+    named = [[item for item in found if _names_an_item(item)] for found in objects(text)]
+    entries: list[dict[str, Any]] = next((found for found in reversed(named) if found), [])
+    if all(_number(item.get("rank")) is not None for item in entries):
+        entries.sort(key=lambda item: item["rank"])
+    return entries
 
 
-def _next_bracket(text: str, position: int) -> int:
-    starts = [k for k in (text.find("{", position), text.find("[", position)) if k >= 0]
-    return min(starts, default=-1)
+def _names_an_item(item: Mapping[str, Any]) -> bool:
+    value = item.get("item_id")
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
-def _names_an_item(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("item_id"), str | int)
+def _folded(name: str) -> str:
+    """An id as it is compared: letters in one case, digits without zeros before them (a number has none)."""
+    return (name.lstrip("0") or "0") if name.isdigit() else name.upper()
 
 
 def _number(value: Any) -> float | None:

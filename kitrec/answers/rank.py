@@ -45,13 +45,15 @@ def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]
     """Shares of every status, of invented ids, of answers cut at the token limit, of prompts shortened to fit."""
     n = rankings.height
     invented = (rankings["invalid_ids"].list.len() > 0).sum()
-    cut = (answers["finish_reason"] == "length").fill_null(False).sum()
+    reasons = dict(answers["finish_reason"].value_counts().iter_rows())
     statuses = dict(rankings["status"].value_counts().iter_rows())
     return {
         "n": n,
         "status": {status: round(statuses.get(status, 0) / n, 4) for status in STATUSES},
         "invented_id_share": round(invented / n, 4),
-        "cut_share": round(cut / n, 4),
+        "cut_share": round(reasons.get("length", 0) / n, 4),
+        "thought_cut_share": round(reasons.get("thought_cut", 0) / n, 4),
+        "errors": dict(sorted(answers["error"].drop_nulls().value_counts().iter_rows())),
         "shortened_prompt_share": round((answers["shortened"].list.len() > 0).sum() / n, 4),
         "items_named": round(rankings["item_ids"].list.len().sum() / n, 3),
     }

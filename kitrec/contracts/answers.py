@@ -9,6 +9,7 @@ ANSWERS = Table(
     {
         "method": pl.String,
         "record_id": pl.String,
+        "notes": pl.List(pl.String),
         "prompt_hash": pl.String,
         "adapter": pl.String,
         "text": pl.String,

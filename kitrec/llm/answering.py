@@ -14,6 +14,10 @@ from kitrec.llm.vllm_engine import Reply
 Generate = Callable[[list[Request]], list[Reply]]
 
 
+class EngineError(str):
+    """What the engine said of a prompt it could not answer."""
+
+
 def answer_all(
     name: str, records: list[str], requests: list[Request], generate: Generate, *, longest: int, shard: int, work: Path
 ) -> pl.DataFrame:
@@ -33,17 +37,35 @@ def answer_all(
 
 
 def _answer(name: str, records: list[str], requests: list[Request], generate: Generate, longest: int) -> pl.DataFrame:
-    """One engine call; a prompt that leaves no room for an answer becomes a row that says so."""
-    fitting = [k for k, request in enumerate(requests) if len(request.prompt) <= longest]
-    replies = dict(zip(fitting, generate([requests[k] for k in fitting]) if fitting else [], strict=True))
+    """One engine call; a prompt that no model could take becomes a row that says so."""
+    fitting = [k for k, request in enumerate(requests) if 0 < len(request.prompt) <= longest]
+    replies = dict(zip(fitting, _replies([requests[k] for k in fitting], generate), strict=True))
+    if replies and all(isinstance(reply, EngineError) for reply in replies.values()):
+        raise InputError(f"the engine failed on all {len(replies)} prompts of a shard: {next(iter(replies.values()))}")
     rows = [_row(name, record, requests[k], replies.get(k)) for k, record in enumerate(records)]
     return tables.frame(rows, ANSWERS)
 
 
-def _row(name: str, record: str, request: Request, reply: Reply | None) -> dict[str, object]:
+def _replies(requests: list[Request], generate: Generate) -> list[Reply | EngineError]:
+    """Replies; where the engine breaks, halves are asked on their own until it is one prompt that breaks it."""
+    if not requests:
+        return []
+    try:
+        return list(generate(requests))
+    except (ValueError, RuntimeError) as problem:  # what vLLM raises for a request, and for an engine that failed
+        if len(requests) == 1:
+            return [EngineError(f"{type(problem).__name__}: {problem}")]
+    middle = len(requests) // 2
+    return [*_replies(requests[:middle], generate), *_replies(requests[middle:], generate)]
+
+
+def _row(name: str, record: str, request: Request, replied: Reply | EngineError | None) -> dict[str, object]:
+    reply = replied if isinstance(replied, Reply) else None
+    unasked = "empty_prompt" if not request.prompt else "prompt_too_long"
     return {
         "method": name,
         "record_id": record,
+        "notes": list(request.notes),
         "prompt_hash": prompt_hash(request.prompt),
         "adapter": request.adapter,
         "text": reply.text if reply else None,
@@ -51,5 +73,5 @@ def _row(name: str, record: str, request: Request, reply: Reply | None) -> dict[
         "shortened": list(request.cuts),
         "answer_tokens": reply.tokens if reply else 0,
         "finish_reason": reply.finish_reason if reply else None,
-        "error": None if reply else "prompt_too_long",
+        "error": None if reply else unasked if replied is None else "engine_error",
     }

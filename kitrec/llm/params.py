@@ -1,4 +1,4 @@
-"""Sections `base`, `train`, `launch`, `dualft`, `singleft`, `engine` and `infer` of params.yaml."""
+"""Sections `base`, `train`, `launch`, `dualft` and `singleft` of params.yaml."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,40 +92,3 @@ class Launch:
     def sharded(self) -> bool:
         """Whether the base's weights are spread over the processes, instead of whole in each."""
         return self.sharding == "fsdp"
-
-
-@section
-class Engine:
-    dtype: Literal["bfloat16", "float32"]
-    max_model_len: Annotated[int, Field(ge=256)]
-    max_parallel: Count
-    kv_cache_gib: Positive
-    memory_share: Annotated[float, Field(gt=0, le=1)]
-    shard: Count
-
-
-@section
-class Method:
-    model: Variant | Literal["preferred", "base"]  # the folder of adapters under models/ that answers, or no adapter
-    thinking: bool
-    answer_items: Count
-    max_new_tokens: Count
-    temperature: Amount
-
-    def __post_init__(self) -> None:
-        require, done = rules()
-        require(
-            self.model == "base" or self.thinking == (self.model != "direct"),
-            f"thinking: {self.thinking} does not fit model: {self.model}; adapters are asked as they were trained",
-        )
-        done()
-
-    @property
-    def fine_tuned(self) -> bool:
-        """Whether adapters answer, each user type by the one it belongs to."""
-        return self.model != "base"
-
-
-@section
-class Infer:
-    methods: dict[str, Method]

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from kitrec.domains import USER_TYPES
-from kitrec.llm.params import Method
+from kitrec.llm.method_params import Method
 from kitrec.prompts.fitting import TooLongError, fit_for_test
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.template import Item, Style, segments
@@ -17,17 +17,22 @@ from kitrec.prompts.tokens import Encoder
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt in token ids, the adapter that answers it (None: the base), and what was cut to make it fit."""
+    """A prompt in token ids and the adapter that answers it (None: the base); the candidates and the notes of earlier
+    steps that it shows, and what was cut to make it fit."""
 
     prompt: list[int]
     adapter: str | None
+    candidates: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def requests_for(
     records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, method: Method, prompt: Prompt
 ) -> list[Request]:
-    """The rendered prompt of every record, addressed to the adapter of its user's type (or to the base)."""
+    """The rendered prompt of every record, addressed to the adapter of its user's type (or to the base).
+
+    A column `notes` of the records, where there is one, stands in the prompt before its task."""
     style = Style(thinking=method.thinking, answer_items=method.answer_items, summaries=prompt.summaries)
 
     def encode(text: str) -> list[int]:
@@ -35,11 +40,14 @@ def requests_for(
 
     def request(record: Mapping[str, Any]) -> Request:
         adapter = USER_TYPES[record["user_type"]].model if method.fine_tuned else None
+        shown = {"candidates": tuple(record["candidate_ids"]), "notes": tuple(record.get("notes") or ())}
         try:
             fitted = fit_for_test(record, items, style, prompt.max_length, encode)
         except TooLongError:
-            return Request(encode(segments(record, items, style).text()), adapter)  # becomes a row that says so
-        return Request(fitted.prompt, adapter, fitted.cuts)
+            return Request(
+                encode(segments(record, items, style).text()), adapter, **shown
+            )  # becomes a row that says so
+        return Request(fitted.prompt, adapter, cuts=fitted.cuts, **shown)
 
     return [request(record) for record in records.iter_rows(named=True)]
 

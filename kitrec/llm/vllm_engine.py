@@ -1,26 +1,50 @@
 """One vLLM engine for a base and any number of adapters, served side by side as LoRA requests."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kitrec.llm import cpu_platform
 from kitrec.llm.adapters import check_adapter
-from kitrec.llm.params import Engine
+from kitrec.llm.method_params import Engine
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.llm.requests import Request
+from kitrec.llm.tree_scoring import Question
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ranks vLLM has kernels for; a rank between is served by the next
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn, and the token that ends a text besides the end of turn."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
 class Reply:
-    """What the model wrote, and why it stopped."""
+    """What the model wrote, in text and token ids, and why it stopped."""
 
     text: str
-    tokens: int
+    ids: list[int]
     finish_reason: str
+
+    @property
+    def tokens(self) -> int:
+        """How many."""
+        return len(self.ids)
+
+
+Schema = dict[str, Any]
 
 
 class VllmEngine:
@@ -48,30 +72,89 @@ class VllmEngine:
             gpu_memory_utilization=engine.memory_share,
             enforce_eager=not _on_gpu(),
             disable_log_stats=True,
+            # For the whole engine: per request vLLM ignores it, and weak models then write nothing but whitespace.
+            structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
             use_tqdm_on_load=False,
             trust_remote_code=False,
             **_lora_options(configs),
         )
 
-    def generate(self, requests: list[Request], *, max_new_tokens: int, temperature: float, seed: int) -> list[Reply]:
-        """One engine call for all requests; its replies depend on nothing that was asked before."""
-        from vllm import SamplingParams, TokensPrompt
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, schemas: Sequence[Schema] | None = None
+    ) -> list[Reply]:
+        """One engine call for all requests; its replies depend on nothing that was asked before.
+
+        `schemas`: the JSON schema that each text must keep."""
+        from vllm import TokensPrompt
 
         self._llm.reset_prefix_cache()
-        sampling = SamplingParams(
-            temperature=temperature, max_tokens=max_new_tokens, seed=seed, skip_special_tokens=False
-        )
+        own: list[Schema | None] = list(schemas) if schemas else [None] * len(requests)
         outputs = self._llm.generate(
             [TokensPrompt(prompt_token_ids=r.prompt) for r in requests],
-            sampling,
-            lora_request=self._adapters_of(requests),
+            [_sampling(sampling, schema) for schema in own],
+            lora_request=self._adapters_of([r.adapter for r in requests]),
             use_tqdm=not self._quiet,
         )
-        return [Reply(o.outputs[0].text, len(o.outputs[0].token_ids), str(o.outputs[0].finish_reason)) for o in outputs]
+        texts = [output.outputs[0] for output in outputs]
+        return [Reply(text.text, list(text.token_ids), str(text.finish_reason)) for text in texts]
 
-    def _adapters_of(self, requests: list[Request]) -> Any:
+    def likelihoods(self, questions: Sequence[Question]) -> list[np.ndarray]:
+        """The log likelihood of every continuation: each is a prompt of its own, the text they share is cached.
+
+        vLLM leaves what it took from the cache unread, so a value is only there behind the cached blocks; where they
+        reach into a continuation, it is asked again without the cache."""
+        self._llm.reset_prefix_cache()
+        asked = [(q, name) for q in questions for name in q.continuations]
+        cached = self._prompt_likelihoods(asked, skip_cache=False)
+        again = [k for k, values in enumerate(cached) if values is None]
+        redone = self._prompt_likelihoods([asked[k] for k in again], skip_cache=True) if again else []
+        found = dict(enumerate(cached)) | dict(zip(again, redone, strict=True))
+        values = iter(found[k] for k in range(len(asked)))
+        return [np.array([next(values) for _ in q.continuations]) for q in questions]
+
+    def _prompt_likelihoods(
+        self, asked: Sequence[tuple[Question, list[int]]], *, skip_cache: bool
+    ) -> list[float | None]:
+        from vllm import SamplingParams, TokensPrompt
+
+        sampling = SamplingParams(
+            max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False, skip_reading_prefix_cache=skip_cache
+        )
+        outputs = self._llm.generate(
+            [TokensPrompt(prompt_token_ids=q.text + name) for q, name in asked],
+            sampling,
+            lora_request=self._adapters_of([q.adapter for q, _ in asked]),
+            use_tqdm=not self._quiet,
+        )
+        return [_summed(output, q, name) for output, (q, name) in zip(outputs, asked, strict=True)]
+
+    def _adapters_of(self, names: Sequence[str | None]) -> Any:
         """One LoRA request or None per prompt, or None for an engine without adapters."""
-        return [self._loras[r.adapter] if r.adapter else None for r in requests] if self._loras else None
+        return [self._loras[name] if name else None for name in names] if self._loras else None
+
+
+def _sampling(sampling: Sampling, schema: Schema | None) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        max_tokens=sampling.max_new_tokens,
+        seed=sampling.seed,
+        stop_token_ids=None if sampling.stop is None else [sampling.stop],
+        skip_special_tokens=False,
+        structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
+    )
+
+
+def _summed(output: Any, question: Question, name: list[int]) -> float | None:
+    """The log likelihood of the prompt's last ids; None where some were taken from the cache."""
+    if (output.num_cached_tokens or 0) >= len(question.text):
+        return None
+    start = len(question.text)
+    return float(sum(output.prompt_logprobs[start + j][token].logprob for j, token in enumerate(name)))
 
 
 def _lora_options(configs: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 No item id stands in the template itself; whether the answer may think is a property of the prompt, not of the model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,15 @@ def segments(record: Mapping[str, Any], items: Mapping[str, Item], style: Style)
         _head(source, target, len(record["candidate_ids"])),
         _history(record, items, style, source, target),
         _candidates(record["candidate_ids"], items, style),
-        (_GUIDELINES.format(source=source, target=target) if style.thinking else "")
+        _notes(record.get("notes") or [])
+        + (_GUIDELINES.format(source=source, target=target) if style.thinking else "")
         + _output_format(style.answer_items),
     )
+
+
+def _notes(notes: Sequence[str]) -> str:
+    """What a model wrote in earlier steps, where a method has any."""
+    return "".join(f"\n## Note {number}\n{note}\n" for number, note in enumerate(notes, start=1))
 
 
 def _head(source: str, target: str, count: int) -> str:

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -67,9 +68,62 @@ def test_a_confidence_outside_the_schema_is_none_never_a_default(value):
     assert parse(text, C).confidence is None
 
 
-@settings(max_examples=500, deadline=None)
-@given(st.text(alphabet='{}[]",:<>/think json item_id rank ITEM0003 \\n`', max_size=200))
-def test_nothing_raises(text):
+def test_a_truncated_array_keeps_its_whole_elements():
+    whole = json.dumps([{"rank": k + 1, "item_id": C[k], "title": "a, ]"} for k in range(10)])
+    for end in range(len(whole) - 1):
+        said = parse(whole[:end], C)
+        assert said.item_ids == C[: whole[:end].count("}")], whole[:end]
+    assert parse(whole, C).item_ids == C[:10]
+
+
+def test_trailing_commas_are_forgiven_but_not_those_inside_strings():
+    entry = '{"item_id": "ITEM000001", "rationale": "so, ] and, }",}'
+    for text in (entry, f"[{entry},]", f"[{entry}, {entry[:-1].replace('1', '2', 1)}}},\n]"):
+        said = parse(text, C)
+        assert said.item_ids[0] == C[1] and said.rationale == "so, ] and, }", text
+    assert parse(f"[{entry},] then {FENCED}", C).item_ids == ["ITEM000003"]
+
+
+def test_an_id_with_leading_zeros_written_as_a_number():
+    assert parse('{"item_id": 7}', ["0000000007", "0000000070"]).item_ids == ["0000000007"]
+    assert parse('{"item_id": true}', C).status == "no_json"
+
+
+def test_prose_with_brackets_and_quotes_around_the_answer_does_no_harm():
+    text = f'He said "[maybe {{1}}" and I [think] {{so}}: {FENCED} "[{{'
+    assert parse(text, C).item_ids == ["ITEM000003"]
+
+
+MARKS = ["{", "}", "[", "]", ",", ":", '"', "\\", "\n", " ", "```json", "<think>", "</think>", "<|im_end|>"]
+WORDS = ['"item_id"', '"rank"', '"confidence_score"', '"rationale"', '"ITEM000003"', '"FAKE"', "null", "-1", "1e9", "é"]
+VALUES = ['{"item_id": "ITEM000004"}', '{"rank": 2, "item_id": "ITEM000005"},', FENCED]
+PIECES = st.sampled_from([*MARKS, *WORDS, *VALUES])
+TEXTS = st.lists(PIECES, max_size=40).map("".join)
+
+
+def must_hold(text: str) -> None:
     said = parse(text, C)
     assert said.status in {"ok", "open_thought", "no_json", "no_candidate"}
     assert (said.status == "ok") == bool(set(said.item_ids) & set(C))
+    assert len(set(said.item_ids)) == len(said.item_ids) and set(said.invalid_ids) == set(said.item_ids) - set(C)
+    assert said.confidence is None or 1 <= said.confidence <= 10
+
+
+@settings(max_examples=2000, deadline=None)
+@given(TEXTS)
+def test_nothing_raises(text):
+    must_hold(text)
+
+
+@pytest.mark.slow
+@settings(max_examples=100_000, deadline=None)
+@given(TEXTS | st.text(max_size=300))
+def test_nothing_raises_in_a_hundred_thousand_texts(text):
+    must_hold(text)
+
+
+def test_a_long_text_of_brackets_takes_no_time():
+    began = time.process_time()
+    parse("[{" * 20_000, C)
+    parse('{"a":' * 20_000, C)
+    assert time.process_time() - began < 10

@@ -16,6 +16,7 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
         {
             "method": ["m"] * 4,
             "record_id": records["record_id"],
+            "notes": [[]] * 4,
             "prompt_hash": ["h"] * 4,
             "adapter": [None] * 4,
             "text": texts,

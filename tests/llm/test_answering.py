@@ -5,12 +5,14 @@ import pytest
 from kitrec import tables
 from kitrec.contracts.answers import ANSWERS
 from kitrec.domains import USER_TYPES
+from kitrec.errors import InputError
 from kitrec.llm.answering import answer_all
-from kitrec.llm.params import Method
+from kitrec.llm.llm4cdr import with_notes
 from kitrec.llm.requests import Request, requests_for
 from kitrec.llm.vllm_engine import Reply
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
+from tests.llm.methods import a_method
 
 PROMPT = Prompt(max_length=1024, summaries=True)
 RECORDS = [f"r{k}" for k in range(10)]
@@ -28,7 +30,7 @@ class Echo:
         if len(self.calls) == self.breaks_before:
             raise KeyboardInterrupt
         self.calls.append(len(requests))
-        return [Reply(str(len(r.prompt)), 1, "stop") for r in requests]
+        return [Reply(str(len(r.prompt)), [7], "stop") for r in requests]
 
 
 def answer(echo: Echo, work: Path, longest: int = 100):
@@ -62,18 +64,18 @@ def test_a_prompt_that_is_too_long_is_a_row_with_its_reason(tmp_path):
 
 def test_each_user_goes_to_the_adapter_of_its_type(dataset, items, tokenizer):
     records = dataset.records["A"]["test"]
-    method = Method(model="full", thinking=True, answer_items=1, max_new_tokens=8, temperature=0.0)
+    method = a_method("full", thinking=True)
     requests = requests_for(records, items, Encoder(tokenizer), method, PROMPT)
     for record, request in zip(records.iter_rows(named=True), requests, strict=True):
         family = "singleft" if record["core"] == 1 else "dualft"
         assert request.adapter == f"{family}-{record['target']}" == USER_TYPES[record["user_type"]].model
-    base = Method(model="base", thinking=False, answer_items=1, max_new_tokens=8, temperature=0.0)
+    base = a_method("base", thinking=False)
     assert {r.adapter for r in requests_for(records, items, Encoder(tokenizer), base, PROMPT)} == {None}
 
 
 def test_a_test_prompt_over_the_limit_loses_history_not_candidates_and_says_so(dataset, items, tokenizer):
     records = dataset.records["A"]["test"]
-    method = Method(model="base", thinking=False, answer_items=1, max_new_tokens=8, temperature=0.0)
+    method = a_method("base", thinking=False)
     whole = requests_for(records, items, Encoder(tokenizer), method, PROMPT)
     longest = max(len(r.prompt) for r in whole)
     short = requests_for(records, items, Encoder(tokenizer), method, Prompt(max_length=longest - 60, summaries=True))
@@ -82,3 +84,59 @@ def test_a_test_prompt_over_the_limit_loses_history_not_candidates_and_says_so(d
         text = tokenizer.decode(request.prompt)
         assert all(f"(ID: {candidate})" in text for candidate in record["candidate_ids"])
         assert (request.cuts == ()) == (request.prompt == full.prompt)
+
+
+class BreaksOn(Echo):
+    """An engine that dies of some prompts."""
+
+    def __init__(self, bad: set[int]) -> None:
+        super().__init__()
+        self.bad = bad
+
+    def __call__(self, requests: list[Request]) -> list[Reply]:
+        if any(len(r.prompt) in self.bad for r in requests):
+            raise RuntimeError("assert in a kernel")
+        return super().__call__(requests)
+
+
+def test_a_prompt_that_breaks_the_engine_costs_itself_alone(tmp_path):
+    answers = answer(BreaksOn({2, 7}), tmp_path)
+    assert answers["error"].to_list() == [None, "engine_error", *[None] * 4, "engine_error", *[None] * 3]
+    assert answers["text"].to_list()[2:6] == ["3", "4", "5", "6"]
+
+
+def test_an_engine_that_answers_nothing_stops_the_stage(tmp_path):
+    with pytest.raises(InputError, match="failed on all 4 prompts of a shard: RuntimeError: assert in a kernel"):
+        answer(BreaksOn(set(range(20))), tmp_path)
+
+
+def test_an_empty_prompt_is_a_row_with_its_reason(tmp_path):
+    requests = [Request([], None), Request([1], None)]
+    answers = answer_all("m", ["a", "b"], requests, Echo(), longest=9, shard=4, work=tmp_path)
+    assert answers["error"].to_list() == ["empty_prompt", None]
+
+
+def test_the_three_steps_of_llm4cdr_see_the_history_and_ask_the_domains_once(dataset, items, tokenizer, tmp_path):
+    records = dataset.records["A"]["test"].head(6)
+    encoder = Encoder(tokenizer)
+    method = a_method("base", thinking=False, steps="llm4cdr")
+    seen: list[str] = []
+
+    def generate(requests: list[Request]) -> list[Reply]:
+        seen.extend(tokenizer.decode(r.prompt) for r in requests)
+        return [Reply(f"Note of {len(seen)} <|im_end|>", [1], "stop") for _ in requests]
+
+    noted = with_notes(records, items, encoder, method, PROMPT, generate, shard=4, work=tmp_path)
+    targets = sorted(set(records["target"]))
+    assert len(seen) == len(targets) + 6
+    first = requests_for(noted, items, encoder, method, PROMPT)[0]
+    plain = requests_for(records, items, encoder, method, PROMPT)[0]
+    text, without = tokenizer.decode(first.prompt), tokenizer.decode(plain.prompt)
+    assert first.notes == tuple(noted["notes"][0]) and "## Note 1\nNote of" in text and "## Note 2\nNote of" in text
+    assert first.prompt.count(encoder.end_of_turn) == plain.prompt.count(encoder.end_of_turn)
+    history = without.partition("## User Interaction History")[2].partition("## List of")[0]
+    assert history in text and history in seen[len(targets)]
+    for item in records["candidate_ids"][0]:
+        assert item in text and item not in seen[len(targets)]
+    again = with_notes(records, items, encoder, method, PROMPT, generate, shard=4, work=tmp_path)
+    assert len(seen) == len(targets) + 6 and again.equals(noted)

@@ -6,15 +6,15 @@ from kitrec import tables
 from kitrec.contracts.answers import ANSWERS
 from kitrec.contracts.likelihoods import LIKELIHOODS
 from kitrec.errors import InputError
-from kitrec.llm.params import Method
 from kitrec.llm.requests import prompt_hash, requests_for
 from kitrec.llm.scoring import score_all
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
+from tests.llm.methods import a_method
 
 PROMPT = Prompt(max_length=1024, summaries=True)
-DIRECT = Method(model="base", thinking=False, answer_items=1, max_new_tokens=8, temperature=0.0)
+DIRECT = a_method("base", thinking=False)
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def asked(dataset, items, tokenizer):
         {
             "method": "m",
             "record_id": record,
+            "notes": [],
             "prompt_hash": prompt_hash(request.prompt),
             "adapter": None,
             "text": None if k == 3 else "anything",

@@ -3,7 +3,6 @@
 import polars as pl
 import pytest
 
-from kitrec.llm.params import Method
 from kitrec.llm.requests import requests_for
 from kitrec.llm.samples import training_samples
 from kitrec.prep.dataset import build_dataset
@@ -15,6 +14,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.world.build import build_world
 from kitrec.world.teacher import TemplateTeacher, with_outputs
 from tests.conftest import CANDIDATES, WORLD
+from tests.llm.methods import a_method
 
 ROOMY = Prompt(max_length=4096, summaries=True)
 TRAIN = ("train", "development", "preference", "test")
@@ -27,7 +27,7 @@ def compare(built, records, tokenizer) -> int:
     encoder = Encoder(tokenizer)
     rows = 0
     for thinking, model in ((True, "full"), (False, "direct")):
-        method = Method(model=model, thinking=thinking, answer_items=1, max_new_tokens=8, temperature=0.0)
+        method = a_method(model, thinking=thinking)
         lesson = training_samples(taught, items, encoder, ROOMY, thinking=thinking, seed=1)
         requests = requests_for(records, items, encoder, method, ROOMY)
         style = Style(thinking=thinking, answer_items=1, summaries=True)

@@ -2,19 +2,28 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from kitrec.answers.parser import parse
 from kitrec.llm.adapters import save_adapter
-from kitrec.llm.params import Base, Engine
+from kitrec.llm.asking import Asking
+from kitrec.llm.method_params import Engine
+from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
 from kitrec.llm.requests import Request
+from kitrec.llm.scoring import Scorer
 from kitrec.llm.settings import PROJECTIONS
-from kitrec.llm.vllm_engine import VllmEngine
+from kitrec.llm.tree_scoring import Question, likelihoods
+from kitrec.llm.vllm_engine import Sampling, VllmEngine
+from kitrec.prompts.tokens import Encoder
+from tests.llm.methods import a_method
 
 NAMES = ("one", "two", "three")
+GREEDY = Sampling(max_new_tokens=12, temperature=0.0, top_p=1.0, top_k=0, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +66,7 @@ def test_log_likelihoods_of_mixed_rows_equal_transformers_and_peft(served, tiny_
     outputs = engine._llm.generate(
         [TokensPrompt(prompt_token_ids=r.prompt) for r in batch],
         SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0),
-        lora_request=engine._adapters_of(batch),
+        lora_request=engine._adapters_of([r.adapter for r in batch]),
         use_tqdm=False,
     )
     for request, output in zip(batch, outputs, strict=True):
@@ -72,11 +81,79 @@ def test_log_likelihoods_of_mixed_rows_equal_transformers_and_peft(served, tiny_
 def test_greedy_texts_equal_transformers_and_depend_on_nothing_asked_before(served, tiny_base, tokenizer):
     engine, folder = served
     batch = requests()
-    together = engine.generate(batch, max_new_tokens=12, temperature=0.0, seed=1)
-    alone = [engine.generate([r], max_new_tokens=12, temperature=0.0, seed=1)[0] for r in reversed(batch)]
+    together = engine.generate(batch, GREEDY)
+    alone = [engine.generate([r], GREEDY)[0] for r in reversed(batch)]
     assert together == list(reversed(alone))
     for request, reply in zip(batch[:4], together, strict=False):
         model = reference(tiny_base, folder, request.adapter)
         ids = torch.tensor([request.prompt])
         written = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
         assert reply.text == tokenizer.decode(written[0, ids.shape[1] :]).removesuffix("<|im_end|>")
+
+
+def some_questions() -> list[Question]:
+    """Texts of unlike length, one of them a whole number of cache blocks, and names that share beginnings."""
+    g = torch.Generator().manual_seed(5)
+    questions = []
+    for k, length in enumerate((40, 128, 200, 255)):
+        text = torch.randint(300, 1500, (length,), generator=g).tolist()
+        names = [[300 + j % 3, *torch.randint(300, 1500, (1 + j % 3,), generator=g).tolist()] for j in range(9)]
+        questions.append(Question(text, names, [None, *NAMES][k]))
+    return questions
+
+
+def test_likelihoods_of_the_two_engines_agree(served, tiny_base):
+    """vLLM by cached prompts, transformers by one pass over a tree of ids; both in float32."""
+    engine, folder = served
+    questions = some_questions()
+    for question, values in zip(questions, engine.likelihoods(questions), strict=True):
+        model = reference(tiny_base, folder, question.adapter)
+        assert np.abs(values - likelihoods(model, [question])[0]).max() < 1e-3
+
+
+def test_a_scorer_with_all_adapters_scores_each_question_by_its_own(served, tiny_base):
+    _, folder = served
+    questions = some_questions()[1:]
+    scorer = Scorer(pin(Base(path=str(tiny_base), revision=None)), "float32", {name: folder / name for name in NAMES})
+    for question, values in zip(questions, scorer.score(questions), strict=True):
+        assert np.abs(values - likelihoods(reference(tiny_base, folder, question.adapter), [question])[0]).max() < 1e-4
+
+
+IDS = tuple(f"ITEM{k:04d}" for k in range(20))
+
+
+def asked(engine, tokenizer, **changes):
+    encoder = Encoder(tokenizer)
+    method = a_method("base", **{"max_new_tokens": 80, **changes})
+    prompts = [encoder.prompt(f"Choose {k}", thinking=method.thinking) for k in range(4)]
+    return Asking(engine, encoder, method, seed=1).ask([Request(prompt, None, IDS) for prompt in prompts]), prompts
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+@pytest.mark.parametrize("items", [1, 3])
+def test_bound_answers_name_candidates_and_nothing_else(served, tokenizer, thinking, items):
+    changes = {"answer_items": items, "constrained": True, "max_new_tokens": 200}
+    replies, _ = asked(served[0], tokenizer, thinking=thinking, thinking_budget=20 if thinking else None, **changes)
+    for reply in replies:
+        said = parse(reply.text, IDS)
+        assert said.invalid_ids == [] and '"item_id":' in reply.text.replace(" ", "")
+        assert said.status == "ok" or reply.finish_reason in ("length", "thought_cut")
+        assert (reply.text.count("</think>") == 1) == thinking
+
+
+def test_a_thought_over_its_budget_is_closed_and_told(served, tokenizer):
+    replies, _ = asked(served[0], tokenizer, thinking=True, thinking_budget=4)
+    for reply in replies:
+        thought, closed, _ = reply.text.partition("</think>")
+        assert closed and len(Encoder(tokenizer).plain(thought.replace("<think>", ""))) <= 8
+    assert "thought_cut" in {reply.finish_reason for reply in replies}
+
+
+def test_in_two_parts_a_greedy_text_is_the_one_written_in_one_part(served, tokenizer):
+    """A budget that no thought reaches changes nothing but the seam behind the thought."""
+    (whole, _), (parts, _) = (
+        asked(served[0], tokenizer, thinking=True, thinking_budget=budget) for budget in (None, 79)
+    )
+    for one, two in zip(whole, parts, strict=True):
+        if one.finish_reason == "stop" and "</think>\n\n" in one.text:
+            assert two.text == one.text

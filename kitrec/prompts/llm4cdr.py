@@ -1,0 +1,40 @@
+"""The three steps of LLM4CDR on this project's records: what differs between the domains, what a reader is interested
+in, and the same prompt as all other methods with both notes before its task.
+
+Deviation from other re-writes: every step sees the history that all methods see, no item id stands in a template, and
+the domain analysis is asked once per pair of domains."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kitrec.domains import LABELS, SOURCE
+from kitrec.prompts.template import Item, Style, segments
+
+_ANALYSIS = """You know readers of {source} and the audience of {target}.
+
+## Task
+Say in at most five sentences which interests in {source} carry over to {target}, in which words each domain speaks of
+them, and what does not carry over.
+"""
+
+_PROFILE = """You describe a reader whose {source} and {target} history you know.
+
+## How {source} and {target} are linked
+{analysis}
+
+{history}
+## Task
+Say in at most five sentences what this reader is likely to enjoy in {target}.
+"""
+
+
+def analysis_prompt(target: str) -> str:
+    """Step 1, once per target."""
+    return _ANALYSIS.format(source=LABELS[SOURCE], target=LABELS[target])
+
+
+def profile_prompt(record: Mapping[str, Any], items: Mapping[str, Item], style: Style, analysis: str) -> str:
+    """Step 2, per record."""
+    history = segments(record, items, style).history
+    source, target = LABELS[SOURCE], LABELS[record["target"]]
+    return _PROFILE.format(source=source, target=target, analysis=analysis, history=history)
