@@ -11,6 +11,7 @@ import polars as pl
 from scipy.stats import binomtest
 
 from bench.claims import Claim, at_least, at_most, publish
+from bench.command import start
 from bench.themes import named_themes
 from kitrec import params, tables
 from kitrec.contracts.scores import SCORES
@@ -125,4 +126,4 @@ def _by_core(hits: pl.DataFrame, chance: float) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, __doc__)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.claims import Claim, at_most, publish
 from bench.clone import ENVIRONMENT, ROOT, make_clone, results
+from bench.command import start
 from kitrec import files
 
 COMMAND = "make bench-pipeline"
@@ -65,4 +66,4 @@ def _row(name: str, cost: dict[str, float]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, __doc__)

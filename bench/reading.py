@@ -12,6 +12,7 @@ from rich.progress import track
 
 from bench import figures
 from bench.claims import Claim, at_least, at_most, publish
+from bench.command import start
 from kitrec import params
 from kitrec.tinybase import probes
 from kitrec.tinybase.looking import attention_to_lines
@@ -93,4 +94,4 @@ def _changes(reader: probes.Reader, exam: probes.Exam, seed: int) -> dict[str, f
 
 
 if __name__ == "__main__":
-    main()
+    start(main, __doc__)

@@ -29,10 +29,10 @@ from kitrec.llm.training import Course, fine_tune
 
 COMMAND = "make bench-train"
 VOCABULARY = 151_936
-SAMPLES, REPEATS, SEED = 32, 2, 1
+SAMPLES, REPEATS, SEED = 16, 2, 1
 LONGEST = 4096
 P = FineTune(
-    lora_rank=32, lora_alpha=64, lora_dropout=0.08, learning_rate=2e-4, epochs=1, batch=2, accumulation=4,
+    lora_rank=32, lora_alpha=64, lora_dropout=0.08, learning_rate=2e-4, epochs=1, batch=2, accumulation=2,
     eval_batch=1, warmup_ratio=0.05, weight_decay=0.02, label_smoothing=0.05, neftune_alpha=5.0, max_grad_norm=1.0,
     optimizer="adamw_torch_fused", gradient_checkpointing=True, log_every=1, eval_every=4, save_every=4,
     keep_checkpoints=2, patience=3, threshold=0.0,

@@ -11,7 +11,7 @@ from kitrec import files, params
 from kitrec.domains import MODELS
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
-from kitrec.llm.method_params import Engine, Infer
+from kitrec.llm.method_params import Engine, Infer, Rationales
 from kitrec.llm.params import Base, FineTune, Launch, Train
 from kitrec.preference.params import Preference
 from kitrec.prep.params import Candidates, Data, Source, Users
@@ -37,6 +37,7 @@ SECTIONS: dict[str, type] = {
     "preference": Preference,
     "engine": Engine,
     "infer": Infer,
+    "rationales": Rationales,
     "evaluation": Evaluation,
     "tiny_base": TinyBase,
 }
@@ -74,11 +75,17 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
                 f"infer.methods.{name}.max_new_tokens more; raise it to {need}"
             )
         found += _untrained(name, method.model, s)
+    for family in ("dualft", "singleft"):
+        if s["launch"].sharded and s[family].optimizer == "adamw_8bit":
+            found.append(f"{family}.optimizer: adamw_8bit has no sharded state; take adamw_torch_fused, or no fsdp")
     if s["preference"].models and "full" not in s["train"].variants:
         found.append("preference.models: they start from adapters of the variant full; add it to train.variants")
     for name in s["preference"].models:
         if name.partition("-")[2] not in s["train"].targets:
             found.append(f"preference.models: {name} is not trained; add its target to train.targets, or take it out")
+    for name in s["rationales"].methods:
+        if name not in s["infer"].methods:
+            found.append(f"rationales.methods: {name!r} is no method; there are {', '.join(s['infer'].methods)}")
     for name in s["evaluation"].methods:
         if name not in {"references", *s["infer"].methods}:
             found.append(

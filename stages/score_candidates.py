@@ -40,9 +40,8 @@ def main(method: str) -> None:
         found = {}
         for which, (answered, tested) in inputs.items():
             answers = tables.read(answered, ANSWERS)
-            records = tables.read(tested, RECORDS).join(
-                answers.select("record_id", "notes"), on="record_id", how="left"
-            )
+            notes = answers.select("record_id", "notes")
+            records = tables.read(tested, RECORDS).join(notes, on="record_id", how="left", maintain_order="left")
             requests = requests_for(records, items, encoder, p, prompt)
             began = time.monotonic()
             work = run.work / which

@@ -1,4 +1,4 @@
-"""Sections `engine` and `infer` of params.yaml."""
+"""Sections `engine`, `infer` and `rationales` of params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -11,6 +11,8 @@ from kitrec.params import rules, section
 @section
 class Engine:
     dtype: Literal["bfloat16", "float32"]
+    quantisation: Literal["none", "fp8"]
+    tensor_parallel: Count
     max_model_len: Annotated[int, Field(ge=256)]
     max_parallel: Count
     kv_cache_gib: Positive
@@ -64,3 +66,8 @@ class Method:
 @section
 class Infer:
     methods: dict[str, Method]
+
+
+@section
+class Rationales:
+    methods: list[str]

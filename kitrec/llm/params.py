@@ -7,6 +7,7 @@ from pydantic import Field
 
 from kitrec.params import rules, section
 
+HIGHEST_RANK = 512
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -59,6 +60,7 @@ class FineTune:
 
     def __post_init__(self) -> None:
         require, done = rules()
+        require(self.lora_rank <= HIGHEST_RANK, f"lora_rank: vLLM serves ranks up to {HIGHEST_RANK}")
         require(
             self.save_every % self.eval_every == 0,
             f"save_every ({self.save_every}) must be a multiple of eval_every ({self.eval_every}): "

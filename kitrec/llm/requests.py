@@ -1,4 +1,4 @@
-"""What a model is asked: the prompt of every record in token ids, and who answers it."""
+"""What a model is asked to write or to score, in token ids, and who answers: an adapter or the base."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,15 @@ class Request:
     candidates: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """A text, the continuations to be scored after it, and the adapter that scores them (None: the base)."""
+
+    text: list[int]
+    continuations: list[list[int]]
+    adapter: str | None
 
 
 def requests_for(

@@ -1,6 +1,7 @@
 """How likely every candidate is, given what a method wrote before it names one; in append-only shards."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from kitrec.errors import InputError
 from kitrec.llm.adapters import check_adapter
 from kitrec.llm.base_model import load_for_serving
 from kitrec.llm.pinned_base import PinnedBase
-from kitrec.llm.requests import Request, prompt_hash
-from kitrec.llm.tree_scoring import Question, likelihoods
+from kitrec.llm.requests import Question, Request, prompt_hash
+from kitrec.llm.tree_scoring import likelihoods
 from kitrec.prompts.answer_head import AnswerHead
 
 Score = Callable[[list[Question]], list[np.ndarray]]
@@ -41,11 +42,18 @@ class Scorer:
         found: list[np.ndarray] = [np.empty(0)] * len(questions)
         for adapter in dict.fromkeys(q.adapter for q in questions):
             chosen = [k for k, q in enumerate(questions) if q.adapter == adapter]
-            if adapter:
-                self._model.set_adapter(adapter)
-            for k, values in zip(chosen, likelihoods(self._model, [questions[k] for k in chosen]), strict=True):
-                found[k] = values
+            with self._speaking(adapter):
+                values = likelihoods(self._model, [questions[k] for k in chosen])
+            for k, own in zip(chosen, values, strict=True):
+                found[k] = own
         return found
+
+    def _speaking(self, adapter: str | None) -> AbstractContextManager[None]:
+        """The model as this adapter, or as the base."""
+        if adapter:
+            self._model.set_adapter(adapter)
+            return nullcontext()
+        return self._model.disable_adapter() if isinstance(self._model, PeftModel) else nullcontext()
 
 
 def score_all(

@@ -83,6 +83,7 @@ def _train(course: Course, p: FineTune, launch: Launch, bucket: int) -> Trained:
     settings = arguments(p, launch, course.checkpoints, seed=course.seed, quiet=course.quiet)
     set_seed(course.seed)
     model = course.load_base()
+    _check_vocabulary(model.get_input_embeddings().num_embeddings, [*course.train, *course.development])
     learn_supervised(model, smoothing=p.label_smoothing, neftune_alpha=p.neftune_alpha)
     adapted = get_peft_model(model, lora(p))
     if p.gradient_checkpointing:
@@ -113,6 +114,16 @@ def _check_evaluated(p: FineTune, launch: Launch, samples: int) -> None:
     steps = p.epochs * math.ceil(math.ceil(samples / (p.batch * launch.processes)) / p.accumulation)
     if steps < p.eval_every:
         raise InputError(f"eval_every: {p.eval_every} is never reached, {samples} samples make {steps} steps; lower it")
+
+
+def _check_vocabulary(words: int, samples: list[Sample]) -> None:
+    """A tokenizer of another base would teach ids that this one has not."""
+    for sample in samples:
+        if int(sample.ids.max()) >= words:
+            raise InputError(
+                f"{sample.record}: token {int(sample.ids.max())} is outside the base's vocabulary of {words}: "
+                "the tokenizer belongs to another base; take both from one folder or revision"
+            )
 
 
 class SupervisedTrainer(Trainer):

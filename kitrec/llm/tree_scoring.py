@@ -5,26 +5,17 @@ the text and to their own ancestors, at the positions they would have alone. So 
 its own, at the cost of the text and a few tokens. Shapes: B texts, T positions, N nodes, V words."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import DynamicCache
 
+from kitrec.llm.requests import Question
 from kitrec.llm.trie import Trie, trie
 
 BATCH_TOKENS = 16_384
 ROWS = 1024  # positions whose logits are there at once
-
-
-@dataclass(frozen=True)
-class Question:
-    """A text, the continuations to be scored after it, and the adapter that scores them (None: the base)."""
-
-    text: list[int]
-    continuations: list[list[int]]
-    adapter: str | None
 
 
 def likelihoods(model: Any, questions: Sequence[Question]) -> list[np.ndarray]:

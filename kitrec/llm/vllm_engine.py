@@ -12,8 +12,7 @@ from kitrec.llm import cpu_platform
 from kitrec.llm.adapters import check_adapter
 from kitrec.llm.method_params import Engine
 from kitrec.llm.pinned_base import PinnedBase
-from kitrec.llm.requests import Request
-from kitrec.llm.tree_scoring import Question
+from kitrec.llm.requests import Question, Request
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ranks vLLM has kernels for; a rank between is served by the next
 
@@ -56,7 +55,10 @@ class VllmEngine:
         from vllm import LLM  # only after the process is configured: vLLM reads its environment on import
         from vllm.lora.request import LoRARequest
 
+        from kitrec.llm.memory_plan import check_fits  # torch and transformers are only needed where an engine is
+
         configs = {name: check_adapter(folder, base) for name, folder in adapters.items()}
+        check_fits(base, engine, len(configs), max((config["r"] for config in configs.values()), default=0))
         self._quiet = quiet
         self._loras = {
             name: LoRARequest(name, number, str(folder))
@@ -70,6 +72,8 @@ class VllmEngine:
             max_model_len=engine.max_model_len,
             max_num_seqs=engine.max_parallel,
             gpu_memory_utilization=engine.memory_share,
+            quantization=None if engine.quantisation == "none" else engine.quantisation,
+            tensor_parallel_size=engine.tensor_parallel,
             enforce_eager=not _on_gpu(),
             disable_log_stats=True,
             # For the whole engine: per request vLLM ignores it, and weak models then write nothing but whitespace.

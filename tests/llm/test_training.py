@@ -155,8 +155,11 @@ def give_b_some_values(*models) -> None:
                 parameter.data = torch.randn(parameter.shape, generator=g) * 0.05
 
 
-@pytest.mark.parametrize("optimizer", ["adamw_torch_fused", "adamw_8bit"])
-def test_a_run_that_breaks_off_resumes_to_the_same_bytes(optimizer, base, p, tmp_path, tokenizer):
+@pytest.mark.parametrize(
+    ("optimizer", "reads"),
+    [("adamw_torch_fused", 13), ("adamw_torch_fused", 8), ("adamw_torch_fused", 18), ("adamw_8bit", 13)],
+)
+def test_a_run_that_breaks_off_resumes_to_the_same_bytes(optimizer, reads, base, p, tmp_path, tokenizer):
     train = some_samples(10)
     for name in ("whole", "broken"):
         (tmp_path / name).mkdir()
@@ -170,7 +173,7 @@ def test_a_run_that_breaks_off_resumes_to_the_same_bytes(optimizer, base, p, tmp
     p = replace(p, optimizer=optimizer)
     run("whole", train)
     with pytest.raises(PowerCutError):
-        run("broken", BreaksAfter(train, reads=13))
+        run("broken", BreaksAfter(train, reads))
     assert newest_checkpoint(tmp_path / "broken") is not None
     run("broken", train)
     assert logs["broken"] == logs["whole"]
@@ -287,6 +290,13 @@ def test_a_loss_that_is_no_number_names_its_records_and_keeps_the_checkpoints(ti
         fine_tune(course(poisoned, tmp_path, train=samples), p, ONE)
     step = int(str(stopped.value).split("at step ")[1].split(",")[0])
     assert step == 0 or newest_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{step}")
+
+
+def test_a_token_outside_the_vocabulary_is_named(tiny_base, p, tmp_path):
+    samples = some_samples(10)
+    samples[3].ids[5] = 999_999
+    with pytest.raises(InputError, match=r"r3: token 999999 is outside the base's vocabulary of \d+"):
+        fine_tune(course(partial(plain_model, tiny_base), tmp_path, train=samples), p, ONE)
 
 
 def test_training_that_is_never_evaluated_is_refused_before_it_starts(p, tmp_path):

@@ -9,8 +9,9 @@ from transformers import AutoModelForCausalLM
 from kitrec import params
 from kitrec.llm import tree_scoring
 from kitrec.llm.params import FineTune
+from kitrec.llm.requests import Question
 from kitrec.llm.settings import lora
-from kitrec.llm.tree_scoring import Question, likelihoods
+from kitrec.llm.tree_scoring import likelihoods
 from tests.conftest import ROOT
 
 

@@ -14,10 +14,10 @@ from kitrec.llm.asking import Asking
 from kitrec.llm.method_params import Engine
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
-from kitrec.llm.requests import Request
+from kitrec.llm.requests import Question, Request
 from kitrec.llm.scoring import Scorer
 from kitrec.llm.settings import PROJECTIONS
-from kitrec.llm.tree_scoring import Question, likelihoods
+from kitrec.llm.tree_scoring import likelihoods
 from kitrec.llm.vllm_engine import Sampling, VllmEngine
 from kitrec.prompts.tokens import Encoder
 from tests.llm.methods import a_method
@@ -43,7 +43,16 @@ def served(tmp_path_factory, tiny_base, tokenizer):
                 parameter.data = torch.randn_like(parameter) * 0.1
         model.save_pretrained(folder / f"{name}.checkpoint")
         save_adapter(folder / f"{name}.checkpoint", tokenizer, base, {}, folder / name)
-    engine = Engine(dtype="float32", max_model_len=512, max_parallel=16, kv_cache_gib=1.0, memory_share=0.5, shard=8)
+    engine = Engine(
+        dtype="float32",
+        quantisation="none",
+        tensor_parallel=1,
+        max_model_len=512,
+        max_parallel=16,
+        kv_cache_gib=1.0,
+        memory_share=0.5,
+        shard=8,
+    )
     return VllmEngine(base, engine, {n: folder / n for n in NAMES}, seed=1, quiet=True), folder
 
 
@@ -113,7 +122,7 @@ def test_likelihoods_of_the_two_engines_agree(served, tiny_base):
 
 def test_a_scorer_with_all_adapters_scores_each_question_by_its_own(served, tiny_base):
     _, folder = served
-    questions = some_questions()[1:]
+    questions = some_questions()
     scorer = Scorer(pin(Base(path=str(tiny_base), revision=None)), "float32", {name: folder / name for name in NAMES})
     for question, values in zip(questions, scorer.score(questions), strict=True):
         assert np.abs(values - likelihoods(reference(tiny_base, folder, question.adapter), [question])[0]).max() < 1e-4

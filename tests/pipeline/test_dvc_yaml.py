@@ -32,6 +32,7 @@ RESULTS = (
     "data/scores",
     "data/preferences",
     "data/rejects",
+    "data/rationales",
 )  # for people, and for what they do next
 
 

@@ -80,6 +80,15 @@ def test_all_sections_are_checked_at_once(copy):
         ("train.variants", ["direct"], r"kitrec_full.model: full is not trained; add it to train.variants \(direct\)"),
         ("infer.methods.kitrec_full.thinking", False, "does not fit model: full; adapters are asked as they were"),
         ("data.test_sets", ["B"], "must hold candidate_set A"),
+        ("dualft.lora_rank", 600, "vLLM serves ranks up to 512"),
+        ("launch.sharding", "fsdp", "spreads one model over several processes; raise processes"),
+        ("preference.models", ["dualft-x"], "'dualft-x' is no fine-tuned model"),
+        ("infer.methods.base_direct.thinking_budget", 5, "there is no thought to limit"),
+        ("infer.methods.kitrec_full.thinking_budget", 128, "leaves no token of max_new_tokens"),
+        ("infer.methods.kitrec_full.constrained", True, "set thinking_budget"),
+        ("infer.methods.kitrec_full.steps", "llm4cdr", "asks the base in three steps"),
+        ("infer.methods.kitrec_full.model", "preferred", "is not trained for dualft-movies"),
+        ("rationales.methods", ["nobody"], "'nobody' is no method"),
     ],
 )
 def test_rules_between_sections_hold(copy, key, value, said):

@@ -1,0 +1,73 @@
+"""Answers survive kill -9 at any moment: a real process, really killed."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from kitrec.llm.answering import answer_all
+from kitrec.llm.requests import Request
+from kitrec.llm.vllm_engine import Reply
+from tests.conftest import ROOT
+
+RECORDS, SHARD = 60, 3
+CHILD = """
+import sys, time
+from pathlib import Path
+from tests.llm.test_killed_answering import answered, replies
+
+def slowly(requests):
+    with Path(sys.argv[1], "calls").open("a") as calls:
+        calls.write(f"{len(requests[0].prompt)}\\n")
+    time.sleep(0.01)
+    return replies(requests)
+
+print("begins", flush=True)
+answered(Path(sys.argv[1]), slowly)
+"""
+
+
+def replies(requests: list[Request]) -> list[Reply]:
+    return [Reply(f"text {len(r.prompt)}", [1], "stop") for r in requests]
+
+
+def answered(work: Path, generate) -> pl.DataFrame:
+    requests = [Request([7] * (k + 1), None) for k in range(RECORDS)]
+    names = [f"r{k}" for k in range(RECORDS)]
+    return answer_all("m", names, requests, generate, longest=99, shard=SHARD, work=work)
+
+
+def kill_at_random_moments(work: Path, kills: int) -> None:
+    chance = random.Random(3)
+    killed = 0
+    while killed < kills:
+        folder = work / str(killed)
+        folder.mkdir(parents=True)
+        expected = answered(folder / "whole", replies)
+        for _ in range(4):
+            child = subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], cwd=ROOT, stdout=subprocess.PIPE)
+            assert child.stdout
+            child.stdout.readline()
+            time.sleep(chance.uniform(0, 0.25))
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            killed += 1
+        seen: list[int] = []
+        assert answered(folder, lambda requests, seen=seen: seen.append(1) or replies(requests)).equals(expected)
+        calls = (folder / "calls").read_text().splitlines() if (folder / "calls").exists() else []
+        assert len(calls) + len(seen) <= RECORDS // SHARD + 4  # each kill may cost one engine call, never more
+        assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".parquet", "")]
+
+
+def test_twenty_kills_lose_and_repeat_nothing(tmp_path):
+    kill_at_random_moments(tmp_path, 20)
+
+
+@pytest.mark.slow
+def test_two_hundred_kills(tmp_path):
+    kill_at_random_moments(tmp_path, 200)

@@ -1,0 +1,73 @@
+"""The plan's parts against figures that others published, and against files."""
+
+from dataclasses import replace
+
+import pytest
+from transformers import Qwen3Config
+
+from kitrec.errors import InputError
+from kitrec.llm import memory_plan
+from kitrec.llm.memory_plan import GIB, check_fits, plan, shape_of
+from kitrec.llm.method_params import Engine
+from kitrec.llm.params import Base
+from kitrec.llm.pinned_base import PinnedBase, pin
+
+BF16 = Engine(
+    dtype="bfloat16",
+    quantisation="none",
+    tensor_parallel=1,
+    max_model_len=10_240,
+    max_parallel=64,
+    kv_cache_gib=1.0,
+    memory_share=0.85,
+    shard=100,
+)
+
+
+@pytest.fixture(scope="module")
+def qwen3_14b(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("qwen3-14b")
+    shape = {"hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40, "head_dim": 128}
+    heads = {"num_attention_heads": 40, "num_key_value_heads": 8, "vocab_size": 151936, "tie_word_embeddings": False}
+    Qwen3Config(**shape, **heads, architectures=["Qwen3ForCausalLM"]).save_pretrained(folder)
+    return shape_of(PinnedBase(path=str(folder), revision=None, fingerprint="x"))
+
+
+def changed(**changes):
+    return replace(BF16, **changes)
+
+
+def test_qwen3_14b_has_its_published_size(qwen3_14b):
+    """14.8 billion parameters, 13.2 without embeddings (model card); 160 KiB of cache per token in bf16."""
+    total = qwen3_14b.linear_weights + qwen3_14b.other_weights
+    assert total / 1e9 == pytest.approx(14.8, abs=0.05) and qwen3_14b.linear_weights / 1e9 == pytest.approx(
+        13.2, abs=0.05
+    )
+    assert qwen3_14b.cache_per_token * 2 == 160 * 1024
+
+
+def test_bf16_fits_80_gb_and_not_32_where_fp8_does(qwen3_14b):
+    card = 32e9 / GIB
+    assert plan(qwen3_14b, BF16, 4, 32, 80e9 / GIB).fits
+    assert not plan(qwen3_14b, BF16, 4, 32, card).fits
+    assert plan(qwen3_14b, changed(quantisation="fp8"), 4, 32, card).fits
+
+
+def test_an_adapter_takes_what_its_file_takes(qwen3_14b):
+    """The reference adapter of rank 32 has 513 MB, in float32."""
+    one = plan(qwen3_14b, changed(dtype="float32"), 1, 32, 1000).adapters / 2  # two slots for one adapter
+    assert one * GIB / 1e6 == pytest.approx(513, rel=0.01)
+
+
+def test_the_tiny_base_has_the_size_of_its_file(tiny_base):
+    shape = shape_of(pin(Base(path=str(tiny_base), revision=None)))
+    on_disk = (tiny_base / "model.safetensors").stat().st_size
+    assert 2 * (shape.linear_weights + shape.other_weights) == pytest.approx(on_disk, rel=0.02)
+
+
+def test_a_base_that_does_not_fit_is_refused_with_the_numbers(tiny_base, monkeypatch):
+    monkeypatch.setattr(memory_plan, "device_memory", lambda: 1.0)
+    with pytest.raises(
+        InputError, match=r"does not fit this device: it needs 1\.\d GiB \(weights .* of 0\.8 GiB; lower"
+    ):
+        check_fits(pin(Base(path=str(tiny_base), revision=None)), BF16, 4, 32)
