@@ -13,8 +13,8 @@ import pytest
 from kitrec.llm.answering import answer_all
 from kitrec.llm.requests import Request
 from kitrec.llm.vllm_engine import Reply
-from tests.conftest import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]  # the tests' conftest would import torch, once per killed process
 RECORDS, SHARD = 60, 3
 CHILD = """
 import sys, time

@@ -216,7 +216,6 @@ INFER = ["python", "-m", "stages.infer_vllm", "kitrec_full"]
             ["dvc", "repro"],
             "dualft.patients: unknown key; did you mean `patience`?",
         ),
-        ("data/items.parquet", b"", INFER, "not a whole parquet file"),
         ("data/items.parquet", b"PAR1half", INFER, "not a whole parquet file"),
         ("models/base/base.json", OTHER_BASE, INFER, "was trained on another base"),
         ("params.yaml", None, ["bash", "-c", "ulimit -f 8; python -m stages.prepare"], "no space left"),
