@@ -6,15 +6,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
-
 from kitrec import params, tables
 from kitrec.contracts.answers import ANSWERS
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.records import RECORDS
 from kitrec.domains import MODELS
 from kitrec.llm.adapters import trained_on_other_lists
-from kitrec.llm.answering import answer_all
+from kitrec.llm.answering import answer_all, spent
 from kitrec.llm.asking import Asking
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.llm4cdr import with_notes
@@ -56,7 +54,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             ask = Asking(engine, encoder, p, seed).ask
             names = test["record_id"].to_list()
             answers[f"set{which}"] = answer_all(method, names, requests, ask, longest=prompt.max_length, **shards)
-            run.cost[f"set{which}"] = _cost(answers[f"set{which}"], time.monotonic() - began)
+            run.cost[f"set{which}"] = spent(answers[f"set{which}"], time.monotonic() - began)
         tables.write_all(answers, paths.answers(method), ANSWERS)
 
 
@@ -65,15 +63,6 @@ def _warn(sentences: list[str], run: entry.Run) -> None:
     for sentence in sentences:
         print(f"WARNING: {sentence}", file=sys.stderr)
     run.cost["warnings"] = sentences
-
-
-def _cost(answers: pl.DataFrame, seconds: float) -> dict[str, float]:
-    return {
-        "seconds": round(seconds, 2),
-        "records_per_second": round(answers.height / seconds, 2),
-        "prompt_tokens": int(answers["prompt_tokens"].sum()),
-        "answer_tokens": int(answers["answer_tokens"].sum()),
-    }
 
 
 if __name__ == "__main__":

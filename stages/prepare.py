@@ -64,13 +64,12 @@ def write_world(built: BuiltWorld | None) -> None:
 
 def write_dataset(seed: int, dataset: Dataset, teacher: Teacher) -> None:
     """Per set: training and development records by model (with outputs), preference and test records (without)."""
-    records: dict[str, pl.DataFrame] = {}
+    records, preferences = dict[str, pl.DataFrame](), dict[str, pl.DataFrame]()
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
             records |= {f"set{which}/{model}/{role}": own for model, own in by_model(roles[role]).items()}
         records |= {f"set{which}/{role}": roles[role] for role in ("preference", "test")}
-    wanted = {which: roles["preference"] for which, roles in dataset.records.items()}
-    preferences = {f"set{which}": pairs(seed, records, teacher.explain) for which, records in wanted.items()}
+        preferences[f"set{which}"] = pairs(seed, roles["preference"], teacher.explain)
     tables.write_all(records, paths.RECORDS, RECORDS)
     tables.write_all(preferences, PREFERENCE_PAIRS, PREFERENCES)
     tables.write_all(dataset.interactions, paths.INTERACTIONS, SEEN)

@@ -54,18 +54,14 @@ def synthetic(asked: Asked) -> Sourced:
     """A world grown from the seed."""
     world = build_world(asked.seed, asked.world, asked.users.per_type)
     roles = sample_roles(asked.seed, classify(world.interactions), asked.users)
-    teacher = TemplateTeacher(world.themes, world.items)
-    dataset = taught(_drawn(asked, roles, world.items, world.interactions), teacher)
-    return Sourced(world.items, dataset, world.interactions, {}, teacher, world)
+    return _drawn(asked, roles, world, TemplateTeacher(world.themes, world.items))
 
 
 def amazon(asked: Asked) -> Sourced:
     """Raw reviews and items of Amazon 2023."""
     raw = amazon2023.find(RAW, {"books": "Books", "movies": "Movies_and_TV", "music": asked.source.music})
     crawl = amazon2023.load(raw, asked.seed, asked.users, asked.work, asked.rejects, quiet=asked.quiet)
-    teacher = CategoryTeacher(crawl.items)
-    dataset = taught(_drawn(asked, crawl.roles, crawl.items, crawl.interactions), teacher)
-    return Sourced(crawl.items, dataset, crawl.interactions, crawl.counts, teacher)
+    return _drawn(asked, crawl.roles, crawl, CategoryTeacher(crawl.items))
 
 
 def kitrec(asked: Asked) -> Sourced:
@@ -76,6 +72,8 @@ def kitrec(asked: Asked) -> Sourced:
     return Sourced(given.items, given.dataset, given.interactions(), {}, CategoryTeacher(given.items))
 
 
-def _drawn(asked: Asked, roles: Groups, items: pl.DataFrame, interactions: pl.DataFrame) -> Dataset:
-    share = asked.users.development_share
-    return build_dataset(asked.seed, roles, share, asked.candidates, items, interactions, SETS, quiet=asked.quiet)
+def _drawn(asked: Asked, roles: Groups, found: BuiltWorld | amazon2023.Crawl, teacher: Teacher) -> Sourced:
+    share, items, seen = asked.users.development_share, found.items, found.interactions
+    dataset = build_dataset(asked.seed, roles, share, asked.candidates, items, seen, SETS, quiet=asked.quiet)
+    world, counts = (found, {}) if isinstance(found, BuiltWorld) else (None, found.counts)
+    return Sourced(items, taught(dataset, teacher), seen, counts, teacher, world)

@@ -1,4 +1,4 @@
-"""Let a fine-tuned adapter prefer the truth to hard negatives.   python -m stages.train_preference dualft-movies
+"""Let a fine-tuned adapter prefer the truth, by pairs or by rewards.   python -m stages.train_preference dualft-movies
 Reads the preference records and pairs, models/full/<model>; writes models/preferred/<model>, its curve and numbers."""
 
 from pathlib import Path
@@ -13,8 +13,10 @@ from kitrec.domains import USER_TYPES
 from kitrec.llm.adapters import check_adapter, save_adapter
 from kitrec.llm.base_model import load_quantised, load_tokenizer
 from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.preference.dpo import Preferred, prefer
-from kitrec.preference.pairs import preference_pairs
+from kitrec.preference.dpo import by_pairs
+from kitrec.preference.grpo import by_rewards
+from kitrec.preference.optimising import Preferred, Start
+from kitrec.preference.pairs import asked_prompts, preference_pairs
 from kitrec.preference.params import Preference
 from kitrec.prep.params import Data
 from kitrec.prompts.params import Prompt
@@ -23,7 +25,7 @@ from stages import entry, paths
 
 
 def main(model: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
-    """Optimise the adapter of MODEL (e.g. dualft-movies) on the pairs of the preference users of its types."""
+    """Optimise the adapter of MODEL (e.g. dualft-movies) on the preference users of its types."""
     seed, prompt = params.load(int, "seed"), params.load(Prompt, "prompt")
     which = params.value(Data, "data.candidate_set")
     p = params.load(Preference, "preference")
@@ -37,22 +39,25 @@ def main(model: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         types = [name for name, user_type in USER_TYPES.items() if user_type.model == model]
         own = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(types))
-        chosen = preference_pairs(own, tables.read(pairs, PREFERENCES), items, Encoder(tokenizer), prompt, seed=seed)
-        preferred = prefer(
-            load_quantised(base), started_from, tokenizer, chosen, p, seed=seed, work=run.work, quiet=quiet
-        )
+        encoder = Encoder(tokenizer)
+        start = Start(load_quantised(base), started_from, tokenizer, seed, run.work, quiet)
+        if p.method == "dpo":
+            learned = preference_pairs(own, tables.read(pairs, PREFERENCES), items, encoder, prompt, seed=seed)
+            preferred = by_pairs(start, learned, p)
+        else:
+            learned = asked_prompts(own, items, encoder, prompt, answer=p.max_new_tokens, seed=seed)
+            preferred = by_rewards(start, learned, p)
         origin = files.read_json(started_from / "origin.json") | {"preferences": files.sha256(pairs)}
         save_adapter(preferred.adapter, tokenizer, base, origin, Path("models/preferred") / model)
-        _write_record(model, preferred, len(chosen))
+        _write_record(model, preferred, len(learned))
 
 
-def _write_record(model: str, preferred: Preferred, pairs: int) -> None:
+def _write_record(model: str, preferred: Preferred, records: int) -> None:
     """The curve as a plot, the last figures as metrics."""
-    names = {"loss": "loss", "rewards/accuracies": "accuracy", "rewards/margins": "margin"}
-    rows = [{"step": e["step"], **{new: round(e[old], 6) for old, new in names.items()}} for e in preferred.log]
+    curve = pl.DataFrame(preferred.log).with_columns(pl.selectors.float().round(6))
     with files.whole(Path(f"plots/preference/{model}.csv")) as draft:
-        pl.DataFrame(rows).write_csv(draft)
-    files.write_json({"pairs": pairs, **rows[-1]}, Path(f"metrics/preference/{model}.json"))
+        curve.write_csv(draft)
+    files.write_json({"records": records, **curve.row(-1, named=True)}, Path(f"metrics/preference/{model}.json"))
 
 
 if __name__ == "__main__":

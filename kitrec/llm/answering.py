@@ -9,6 +9,7 @@ from kitrec import tables
 from kitrec.contracts.answers import ANSWERS
 from kitrec.errors import InputError
 from kitrec.llm.requests import Request, prompt_hash
+from kitrec.llm.shards import in_shards
 from kitrec.llm.vllm_engine import Reply
 
 Generate = Callable[[list[Request]], list[Reply]]
@@ -26,14 +27,21 @@ def answer_all(
         raise InputError(
             "there is no test record to answer: raise users.test, or look at the counts in metrics/data.json"
         )
-    parts = []
-    for start in range(0, len(records), shard):
-        path = work / f"shard-{start:08d}.parquet"
-        if not path.exists():
-            chosen = slice(start, start + shard)
-            tables.write(_answer(name, records[chosen], requests[chosen], generate, longest), path, ANSWERS)
-        parts.append(tables.read(path, ANSWERS))
-    return pl.concat(parts)
+
+    def answered(part: slice) -> pl.DataFrame:
+        return _answer(name, records[part], requests[part], generate, longest)
+
+    return in_shards(len(records), shard, work, ANSWERS, answered)
+
+
+def spent(answers: pl.DataFrame, seconds: float) -> dict[str, float]:
+    """What answering cost."""
+    return {
+        "seconds": round(seconds, 2),
+        "records_per_second": round(answers.height / seconds, 2),
+        "prompt_tokens": int(answers["prompt_tokens"].sum()),
+        "answer_tokens": int(answers["answer_tokens"].sum()),
+    }
 
 
 def _answer(name: str, records: list[str], requests: list[Request], generate: Generate, longest: int) -> pl.DataFrame:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from kitrec import tables
 from kitrec.answers.parser import parse
 from kitrec.contracts.rationales import RATIONALES
 from kitrec.llm.requests import Question, Request
+from kitrec.llm.shards import in_shards
 from kitrec.prompts.rationale import rationale_in_context
 from kitrec.prompts.tokens import Encoder
 
@@ -31,18 +31,13 @@ def score_rationales(
     work: Path,
 ) -> pl.DataFrame:
     """The rationales table of answers, whose prompts are `requests`. Shards already in `work` are read."""
-    parts = []
-    for start in range(0, answers.height, shard):
-        path = work / f"shard-{start:08d}.parquet"
-        if not path.exists():
-            rows = answers[start : start + shard].select("method", "record_id", "text")
-            asked = [
-                _question(encoder, request, text, thinking=thinking)
-                for request, text in zip(requests[start : start + shard], rows["text"], strict=True)
-            ]
-            tables.write(_scored(rows.drop("text"), asked, score), path, RATIONALES)
-        parts.append(tables.read(path, RATIONALES))
-    return pl.concat(parts)
+
+    def scored(part: slice) -> pl.DataFrame:
+        pairs = zip(requests[part], answers["text"][part], strict=True)
+        asked = [_question(encoder, request, text, thinking=thinking) for request, text in pairs]
+        return _scored(answers[part].select("method", "record_id"), asked, score)
+
+    return in_shards(answers.height, shard, work, RATIONALES, scored)
 
 
 def _question(encoder: Encoder, request: Request, text: str | None, *, thinking: bool) -> Question | None:

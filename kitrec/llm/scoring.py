@@ -17,6 +17,7 @@ from kitrec.llm.adapters import check_adapter
 from kitrec.llm.base_model import load_for_serving
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.llm.requests import Question, Request, prompt_hash
+from kitrec.llm.shards import in_shards
 from kitrec.llm.tree_scoring import likelihoods
 from kitrec.prompts.answer_head import AnswerHead
 
@@ -72,15 +73,11 @@ def score_all(
     )
     if joined["prompt_hash"].to_list() != [prompt_hash(request.prompt) for request in requests]:
         raise InputError("the answers were given to other prompts than these: run `dvc repro infer_vllm` first")
-    parts = []
-    for start in range(0, joined.height, shard):
-        path = work / f"shard-{start:08d}.parquet"
-        if not path.exists():
-            tables.write(
-                _scored(joined[start : start + shard], requests[start : start + shard], head, score), path, LIKELIHOODS
-            )
-        parts.append(tables.read(path, LIKELIHOODS))
-    return pl.concat(parts)
+
+    def scored(part: slice) -> pl.DataFrame:
+        return _scored(joined[part], requests[part], head, score)
+
+    return in_shards(joined.height, shard, work, LIKELIHOODS, scored)
 
 
 def _scored(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead, score: Score) -> pl.DataFrame:

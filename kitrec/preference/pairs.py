@@ -1,6 +1,7 @@
-"""Preference pairs as token ids, by the same road as training samples."""
+"""What preferences are learned from, as token ids by the same road as training samples."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import generator
 
 Pair = dict[str, list[int]]  # prompt_ids, chosen_ids, rejected_ids
+Asked = dict[str, Any]  # prompt (ids), truth (the held-out item's id), candidates (ids of the items shown)
 
 
 def preference_pairs(
@@ -38,4 +40,19 @@ def preference_pairs(
             found.append({"prompt_ids": fitted.prompt, "chosen_ids": outputs[0], "rejected_ids": outputs[1]})
     if not found:
         raise InputError("no preference pair fits whole into prompt.max_length: raise it, or users.preference")
+    return found
+
+
+def asked_prompts(
+    records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, prompt: Prompt, *, answer: int, seed: int
+) -> list[Asked]:
+    """One prompt per record, with room for an `answer` of so many tokens."""
+    style = Style(thinking=True, answer_items=1, summaries=prompt.summaries)
+    found = []
+    for record in records.iter_rows(named=True):
+        rng = generator(seed, "shortened prompts", record["record_id"])
+        room = prompt.max_length - answer
+        fitted = fit_for_training(record, items, style, room, lambda text: encoder.prompt(text, thinking=True), rng)
+        named = {"truth": record["gt_item_id"], "candidates": record["candidate_ids"]}
+        found.append({"prompt": fitted.prompt, **named})
     return found

@@ -42,11 +42,12 @@ def answered(work: Path, generate) -> pl.DataFrame:
     return answer_all("m", names, requests, generate, longest=99, shard=SHARD, work=work)
 
 
-def kill_at_random_moments(work: Path, kills: int) -> None:
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path, kills: int) -> None:
     chance = random.Random(3)
     killed = 0
     while killed < kills:
-        folder = work / str(killed)
+        folder = tmp_path / str(killed)
         folder.mkdir(parents=True)
         expected = answered(folder / "whole", replies)
         for _ in range(4):
@@ -62,12 +63,3 @@ def kill_at_random_moments(work: Path, kills: int) -> None:
         calls = (folder / "calls").read_text().splitlines() if (folder / "calls").exists() else []
         assert len(calls) + len(seen) <= RECORDS // SHARD + 4  # each kill may cost one engine call, never more
         assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".parquet", "")]
-
-
-def test_twenty_kills_lose_and_repeat_nothing(tmp_path):
-    kill_at_random_moments(tmp_path, 20)
-
-
-@pytest.mark.slow
-def test_two_hundred_kills(tmp_path):
-    kill_at_random_moments(tmp_path, 200)

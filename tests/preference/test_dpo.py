@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -9,7 +10,8 @@ from kitrec import params
 from kitrec.errors import InputError
 from kitrec.llm.params import FineTune
 from kitrec.llm.settings import lora
-from kitrec.preference.dpo import prefer
+from kitrec.preference.dpo import by_pairs
+from kitrec.preference.optimising import Start
 from kitrec.preference.pairs import preference_pairs
 from kitrec.preference.params import Preference
 from kitrec.prep.preferences import pairs
@@ -61,10 +63,10 @@ def test_dpo_starts_at_log_2_and_ends_where_the_adapters_likelihoods_say(made, t
     start = get_peft_model(plain(tiny_base), lora(params.load(FineTune, "dualft", ROOT / "params.yaml")))
     start.save_pretrained(tmp_path / "start")
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
-    p = Preference(models=[], beta=0.1, learning_rate=1e-3, epochs=3, batch=4, accumulation=1, log_every=1)
-    done = prefer(
-        plain(tiny_base), tmp_path / "start", tokenizer, made[2], p, seed=1, work=tmp_path / "work", quiet=True
-    )
+    p = params.load(Preference, "preference", ROOT / "params.yaml")
+    p = dataclasses.replace(p, learning_rate=1e-3, epochs=3, batch=4, accumulation=1)
+    begin = Start(plain(tiny_base), tmp_path / "start", tokenizer, seed=1, work=tmp_path / "work", quiet=True)
+    done = by_pairs(begin, made[2], p)
     assert done.log[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
     assert done.log[-1]["loss"] < done.log[0]["loss"]
     learned = PeftModel.from_pretrained(plain(tiny_base), str(done.adapter)).eval()
@@ -77,7 +79,7 @@ def test_dpo_starts_at_log_2_and_ends_where_the_adapters_likelihoods_say(made, t
             for name in ("chosen_ids", "rejected_ids")
         ]
         margins.append(p.beta * (gains[0] - gains[1]))
-    assert sum(margins) / len(margins) > done.log[-1]["rewards/margins"] > 0
+    assert sum(margins) / len(margins) > done.log[-1]["margin"] > 0
 
 
 def plain(folder):

@@ -1,0 +1,66 @@
+"""The story `score_candidates` and `score_rationales` share: a method's answers, and the model that gave them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from kitrec import params, tables
+from kitrec.contracts.answers import ANSWERS
+from kitrec.contracts.items import ITEMS
+from kitrec.contracts.records import RECORDS
+from kitrec.domains import MODELS
+from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.method_params import Engine, Method
+from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.llm.requests import Request, requests_for
+from kitrec.llm.scoring import Scorer
+from kitrec.prep.params import Data
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.tokens import Encoder
+from kitrec.tables import Table
+from stages import entry, paths
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A test set with a method's answers, the prompts they were given to, and who can score."""
+
+    method: Method
+    encoder: Encoder
+    scorer: Scorer
+    records: pl.DataFrame
+    answers: pl.DataFrame
+    requests: list[Request]
+    shard: int
+    work: Path
+
+
+def score_sets(stage: str, method: str, score: Callable[[Answered], pl.DataFrame], folder: Path, table: Table) -> None:
+    """Score the answers of METHOD to every test set by `score`, and write the tables to `folder`."""
+    sets = params.value(Data, "data.test_sets")
+    prompt = params.load(Prompt, "prompt")
+    engine = params.load(Engine, "engine")
+    p = params.load(Method, f"infer.methods.{method}")
+    inputs = {which: (paths.of_set(paths.answers(method), which), paths.set_records(which, "test")) for which in sets}
+    adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
+    reads = [FILE, paths.ITEMS, *(path for pair in inputs.values() for path in pair), *adapters.values()]
+    with entry.running(stage, method, reads=reads, params=[sets, prompt, engine, p]) as run:
+        base = read_pinned()
+        encoder = Encoder(load_tokenizer(base))
+        items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
+        scorer = Scorer(base, engine.dtype, adapters)
+        found = {}
+        for which, (answered, tested) in inputs.items():
+            answers = tables.read(answered, ANSWERS)
+            notes = answers.select("record_id", "notes")
+            records = tables.read(tested, RECORDS).join(notes, on="record_id", how="left", maintain_order="left")
+            requests = requests_for(records, items, encoder, p, prompt)
+            began = time.monotonic()
+            job = Answered(p, encoder, scorer, records, answers, requests, engine.shard, run.work / which)
+            found[f"set{which}"] = score(job)
+            seconds = time.monotonic() - began
+            run.cost[f"set{which}"] = {"seconds": round(seconds, 2), "per_second": round(len(requests) / seconds, 2)}
+        tables.write_all(found, folder, table)
