@@ -16,7 +16,7 @@ from rich.table import Table
 
 from kitrec import cli_hub, doctor, params, profiles
 from kitrec.errors import InputError
-from kitrec.report.headline import headline_tables
+from kitrec.report.headline import headline_tables, information_table
 from kitrec.report.plots_page import write_plots_page
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -70,8 +70,9 @@ def run_doctor(
 
 @app.command()
 def show() -> None:
-    """Print the headline metrics: every ranking's means, and Hit@1 by core."""
-    Console().print(*headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json")))
+    """Print the headline metrics: every ranking's means, Hit@1 by core, and what each method's prompts show."""
+    tables = headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json"))
+    Console().print(*tables, information_table(Path("metrics/answers")))
 
 
 @app.command("plots-page")

@@ -54,7 +54,9 @@ def train_adapter(family: str, target_variant: str, p: FineTune, *, quiet: bool)
         origin = {"records": files.sha256(sources["train"]), "candidate_set": which, "candidates": train.candidates}
         save_adapter(trained.checkpoint, tokenizer, base, origin, paths.adapter(family, target_variant))
         order = LengthBuckets([len(sample) for sample in train.samples], p.batch, seed)
+        data = {role: files.sha256(source) for role, source in sources.items()}
         counted = {**train.counts(), "padding_share": round(order.padding_share(p.epochs), 4)}
+        counted |= {"base": base.fingerprint, "data": data}
         _write_record(name, trained, counted)
 
 

@@ -22,6 +22,7 @@ from kitrec.llm.requests import requests_for
 from kitrec.llm.vllm_engine import VllmEngine
 from kitrec.prep.params import Data
 from kitrec.prompts.params import Prompt
+from kitrec.prompts.styles import single_token_labels
 from kitrec.prompts.tokens import Encoder
 from stages import entry, paths
 
@@ -51,7 +52,8 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
                 free = Asking(engine, encoder, replace(p, constrained=False), seed)
                 test = with_notes(test, items, encoder, p, prompt, free.ask, **shards)
             requests = requests_for(test, items, encoder, p, prompt)
-            ask = Asking(engine, encoder, p, seed).ask
+            labels = single_token_labels(encoder) if prompt.labels else ()
+            ask = Asking(engine, encoder, p, seed, labels).ask
             names = test["record_id"].to_list()
             answers[f"set{which}"] = answer_all(method, names, requests, ask, longest=prompt.max_length, **shards)
             run.cost[f"set{which}"] = spent(answers[f"set{which}"], time.monotonic() - began)

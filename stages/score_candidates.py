@@ -17,7 +17,7 @@ def main(method: str) -> None:
 
 def candidates(a: Answered) -> pl.DataFrame:
     """The likelihoods of a test set's candidates."""
-    head = AnswerHead(a.encoder, thinking=a.method.thinking, answer_items=a.method.answer_items)
+    head = AnswerHead(a.encoder, a.style)
     return score_all(a.answers, a.records, a.requests, head, a.scorer.score, shard=a.shard, work=a.work)
 
 

@@ -19,6 +19,8 @@ from kitrec.llm.requests import Request, requests_for
 from kitrec.llm.scoring import Scorer
 from kitrec.prep.params import Data
 from kitrec.prompts.params import Prompt
+from kitrec.prompts.styles import style_of
+from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
 from kitrec.tables import Table
 from stages import entry, paths
@@ -30,6 +32,7 @@ class Answered:
 
     method: Method
     encoder: Encoder
+    style: Style
     scorer: Scorer
     records: pl.DataFrame
     answers: pl.DataFrame
@@ -51,6 +54,7 @@ def score_sets(stage: str, method: str, score: Callable[[Answered], pl.DataFrame
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
+        style = style_of(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
         scorer = Scorer(base, engine.dtype, adapters)
         found = {}
         for which, (answered, tested) in inputs.items():
@@ -59,7 +63,7 @@ def score_sets(stage: str, method: str, score: Callable[[Answered], pl.DataFrame
             records = tables.read(tested, RECORDS).join(notes, on="record_id", how="left", maintain_order="left")
             requests = requests_for(records, items, encoder, p, prompt)
             began = time.monotonic()
-            job = Answered(p, encoder, scorer, records, answers, requests, engine.shard, run.work / which)
+            job = Answered(p, encoder, style, scorer, records, answers, requests, engine.shard, run.work / which)
             found[f"set{which}"] = score(job)
             seconds = time.monotonic() - began
             run.cost[f"set{which}"] = {"seconds": round(seconds, 2), "per_second": round(len(requests) / seconds, 2)}

@@ -55,5 +55,12 @@ def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]
         "thought_cut_share": round(reasons.get("thought_cut", 0) / n, 4),
         "errors": dict(sorted(answers["error"].drop_nulls().value_counts().iter_rows())),
         "shortened_prompt_share": round((answers["shortened"].list.len() > 0).sum() / n, 4),
+        "sees": sees(answers),
         "items_named": round(rankings["item_ids"].list.len().sum() / n, 3),
     }
+
+
+def sees(answers: pl.DataFrame) -> dict[str, float]:
+    """What prompts show on average: methods that see more than others are compared on unequal terms."""
+    shown = answers.select("source_items", "target_items", pl.col("notes").list.len(), "prompt_tokens").mean()
+    return {name: round(value, 2) for name, value in shown.row(0, named=True).items()}

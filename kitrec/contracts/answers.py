@@ -14,6 +14,8 @@ ANSWERS = Table(
         "adapter": pl.String,
         "text": pl.String,
         "prompt_tokens": pl.Int32,
+        "source_items": pl.Int32,
+        "target_items": pl.Int32,
         "shortened": pl.List(pl.String),
         "answer_tokens": pl.Int32,
         "finish_reason": pl.String,

@@ -78,6 +78,8 @@ def _row(name: str, record: str, request: Request, replied: Reply | EngineError 
         "adapter": request.adapter,
         "text": reply.text if reply else None,
         "prompt_tokens": len(request.prompt),
+        "source_items": request.source_items,
+        "target_items": request.target_items,
         "shortened": list(request.cuts),
         "answer_tokens": reply.tokens if reply else 0,
         "finish_reason": reply.finish_reason if reply else None,

@@ -26,12 +26,13 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Asking:
-    """ask(requests) by an engine, as a method wants it."""
+    """ask(requests) by an engine, as a method wants it; `labels` are those of its prompts, if they have any."""
 
     engine: Engine
     encoder: Encoder
     method: Method
     seed: int
+    labels: tuple[str, ...] = ()
 
     def ask(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request, its text as if it had been written in one part."""
@@ -61,7 +62,7 @@ class Asking:
             replace(r, prompt=[*r.prompt, *thought.ids, *leading])
             for r, thought in zip(requests, thoughts, strict=True)
         ]
-        schemas = [answer_schema(r.candidates, self.method.answer_items) for r in requests]
+        schemas = [answer_schema(r.candidates, self.method.answer_items, self.labels) for r in requests]
         sampling = self._sampling(self.method.max_new_tokens - (self.method.thinking_budget or 0))
         answers = self.engine.generate(begun, sampling, schemas if self.method.constrained else None)
         return [
@@ -78,13 +79,14 @@ class Asking:
         return Sampling(tokens, m.temperature, m.top_p, m.top_k, self.seed)
 
 
-def answer_schema(candidates: Sequence[str], items: int) -> Schema:
+def answer_schema(candidates: Sequence[str], items: int, labels: Sequence[str] = ()) -> Schema:
     """The JSON schema of an answer: its ids are the candidates, its ranks count from one.
 
     Engines have no `uniqueItems`: an id may come twice, and counts at its first place."""
 
     def entry(rank: int) -> Schema:
-        properties = {
+        named: Schema = {"label": {"enum": list(labels[: len(candidates)])}} if labels else {}
+        properties = named | {
             "rank": {"const": rank},
             "item_id": {"enum": list(candidates)},
             "title": {"type": "string"},

@@ -9,22 +9,25 @@ import polars as pl
 
 from kitrec.domains import USER_TYPES
 from kitrec.llm.method_params import Method
-from kitrec.prompts.fitting import TooLongError, fit_for_test
+from kitrec.prompts.fitting import Fitted, TooLongError, fit_for_test
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.styles import style_of
+from kitrec.prompts.template import Item, segments
 from kitrec.prompts.tokens import Encoder
 
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt in token ids and the adapter that answers it (None: the base); the candidates and the notes of earlier
-    steps that it shows, and what was cut to make it fit."""
+    """A prompt in token ids and the adapter that answers it (None: the base); the candidates, the notes of earlier
+    steps and how many items of either history it shows, and what was cut to make it fit."""
 
     prompt: list[int]
     adapter: str | None
     candidates: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source_items: int = 0
+    target_items: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,21 +45,27 @@ def requests_for(
     """The rendered prompt of every record, addressed to the adapter of its user's type (or to the base).
 
     A column `notes` of the records, where there is one, stands in the prompt before its task."""
-    style = Style(thinking=method.thinking, answer_items=method.answer_items, summaries=prompt.summaries)
+    style = style_of(prompt, encoder, thinking=method.thinking, answer_items=method.answer_items)
 
     def encode(text: str) -> list[int]:
         return encoder.prompt(text, thinking=method.thinking)
 
     def request(record: Mapping[str, Any]) -> Request:
         adapter = USER_TYPES[record["user_type"]].model if method.fine_tuned else None
-        shown = {"candidates": tuple(record["candidate_ids"]), "notes": tuple(record.get("notes") or ())}
         try:
             fitted = fit_for_test(record, items, style, prompt.max_length, encode)
         except TooLongError:
-            return Request(
-                encode(segments(record, items, style).text()), adapter, **shown
-            )  # becomes a row that says so
-        return Request(fitted.prompt, adapter, cuts=fitted.cuts, **shown)
+            fitted = Fitted(encode(segments(record, items, style).text()), (), record)  # becomes a row that says so
+        shown = fitted.record
+        return Request(
+            fitted.prompt,
+            adapter,
+            candidates=tuple(shown["candidate_ids"]),
+            cuts=fitted.cuts,
+            notes=tuple(shown.get("notes") or ()),
+            source_items=len(shown["source_items"]),
+            target_items=len(shown["target_items"]),
+        )
 
     return [request(record) for record in records.iter_rows(named=True)]
 

@@ -14,6 +14,7 @@ from kitrec import files
 from kitrec.errors import InputError
 from kitrec.prompts.fitting import CUTS, Fitted, TooLongError, fit_for_training
 from kitrec.prompts.params import Prompt
+from kitrec.prompts.styles import as_asked, style_of
 from kitrec.prompts.template import Item, Style
 from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import generator
@@ -64,34 +65,37 @@ def training_samples(
 ) -> Lesson:
     """One sample per record: the prompt is masked, the whole output is learned and never shortened."""
     lesson, refused = Lesson([], [], []), []
+    style = style_of(prompt, encoder, thinking=thinking)
     for record in records.iter_rows(named=True):
-        answer = encoder.answer(record["output"], thinking=thinking)
         try:
-            fitted = _fitted(record, items, encoder, prompt, prompt.max_length - len(answer), thinking, seed)
+            fitted, answer = _turn(record, items, encoder, style, prompt.max_length, seed)
         except TooLongError as problem:
             refused.append(str(problem))
             continue
         ids = np.array(fitted.prompt + answer, dtype=np.int32)
         lesson.samples.append(Sample(record["record_id"], ids, len(fitted.prompt)))
         lesson.cuts.append(fitted.cuts)
-        lesson.shown.append(fitted.candidates)
+        lesson.shown.append(len(fitted.shown))
     if refused:
         raise InputError(f"{len(refused)} training records do not fit prompt.max_length: {refused[0]}")
     return lesson
 
 
-def _fitted(
-    record: Mapping[str, Any],
-    items: Mapping[str, Item],
-    encoder: Encoder,
-    prompt: Prompt,
-    room: int,
-    thinking: bool,
-    seed: int,
-) -> Fitted:
-    style = Style(thinking=thinking, answer_items=1, summaries=prompt.summaries)
+def _turn(
+    record: Mapping[str, Any], items: Mapping[str, Item], encoder: Encoder, style: Style, longest: int, seed: int
+) -> tuple[Fitted, list[int]]:
+    """The prompt, and the answer in its style; any label is one token, so that the answer's length is known before."""
+
+    def answer(shown: list[str]) -> list[int]:
+        return encoder.answer(as_asked(record["output"], style, shown, record["gt_item_id"]), thinking=style.thinking)
+
+    def prompt(text: str) -> list[int]:
+        return encoder.prompt(text, thinking=style.thinking)
+
     rng = generator(seed, "shortened prompts", record["record_id"])
-    return fit_for_training(record, items, style, room, lambda text: encoder.prompt(text, thinking=thinking), rng)
+    room = longest - len(answer(record["candidate_ids"]))
+    fitted = fit_for_training(record, items, style, room, prompt, rng)
+    return fitted, answer(fitted.shown)
 
 
 def once(make: Callable[[], Lesson], path: Path) -> Lesson:

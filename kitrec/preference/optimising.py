@@ -57,11 +57,13 @@ class Start:
             "data_seed": self.seed,
             "disable_tqdm": self.quiet,
             "report_to": "none",
+            "disable_dropout": True,  # or the adapter differs from its copy before it has learned anything
         }
 
 
 def optimise(trainer: Any, names: Mapping[str, str], work: Path) -> Preferred:
     """Let a trainer of TRL train; keep the adapter and the figures that `names` translates from the trainer's log."""
+    _as_it_was(trainer.model)
     trainer.remove_callback(PrinterCallback)  # a dict per update, where nobody watches
     trainer.train()
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
@@ -70,3 +72,10 @@ def optimise(trainer: Any, names: Mapping[str, str], work: Path) -> Preferred:
     trainer.model.save_pretrained(str(work / "adapter"), selected_adapters=["default"])
     rows = [{"step": entry["step"], **{new: entry[old] for old, new in names.items()}} for entry in log]
     return Preferred(work / "adapter", rows)
+
+
+def _as_it_was(model: Any) -> None:
+    """The adapter as its frozen copy: on a quantised base TRL rounds it to bfloat16, where small steps are lost."""
+    for name, parameter in model.named_parameters():
+        if ".default." in name:
+            parameter.data = model.get_parameter(name.replace(".default.", ".ref.")).data.clone()

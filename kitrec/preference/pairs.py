@@ -8,7 +8,8 @@ import polars as pl
 from kitrec.errors import InputError
 from kitrec.prompts.fitting import fit_for_training
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.template import Item, Style
+from kitrec.prompts.styles import as_asked, style_of
+from kitrec.prompts.template import Item
 from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import generator
 
@@ -29,10 +30,13 @@ def preference_pairs(
 
     Both outputs fit into prompt.max_length with the prompt; the candidate to be rejected may have been cut from a
     prompt that was shortened, so such a pair is left out."""
-    style = Style(thinking=True, answer_items=1, summaries=prompt.summaries)
+    style = style_of(prompt, encoder, thinking=True)
     found = []
     for record in records.join(pairs, on="record_id", validate="1:1").iter_rows(named=True):
-        outputs = [encoder.answer(record[name], thinking=True) for name in ("chosen_output", "rejected_output")]
+        told = {name: record[f"{name}_output"] for name in ("chosen", "rejected")}
+        shown = record["candidate_ids"]
+        texts = [as_asked(output, style, shown, record[name]) for name, output in told.items()]
+        outputs = [encoder.answer(text, thinking=True) for text in texts]
         rng = generator(seed, "shortened prompts", record["record_id"])
         room = prompt.max_length - max(map(len, outputs))
         fitted = fit_for_training(record, items, style, room, lambda text: encoder.prompt(text, thinking=True), rng)
@@ -47,7 +51,7 @@ def asked_prompts(
     records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, prompt: Prompt, *, answer: int, seed: int
 ) -> list[Asked]:
     """One prompt per record, with room for an `answer` of so many tokens."""
-    style = Style(thinking=True, answer_items=1, summaries=prompt.summaries)
+    style = style_of(prompt, encoder, thinking=True)
     found = []
     for record in records.iter_rows(named=True):
         rng = generator(seed, "shortened prompts", record["record_id"])

@@ -28,11 +28,16 @@ class TooLongError(InputError):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The tokens of a prompt that fits, what was cut from it (of CUTS), and how many candidates it shows."""
+    """The tokens of a prompt that fits, what was cut from it (of CUTS), and the record as it shows it."""
 
     prompt: list[Any]
     cuts: tuple[str, ...]
-    candidates: int
+    record: Record
+
+    @property
+    def shown(self) -> list[str]:
+        """The candidates in their order."""
+        return list(self.record["candidate_ids"])
 
 
 def fit_for_training(
@@ -41,7 +46,7 @@ def fit_for_training(
     """The prompt within `room` tokens."""
     whole = encode(segments(record, items, style).text())
     if len(whole) <= room:
-        return Fitted(whole, (), len(record["candidate_ids"]))
+        return Fitted(whole, (), record)
     halved = halve_candidates(record, rng)
     return _fit(halved, items, style, room, encode, ("candidates",))
 
@@ -69,7 +74,7 @@ def _fit(
         return encode(segments(*_cut(record, items, steps[:count]), style).text())
 
     if len(uncut := prompt(0)) <= room:
-        return Fitted(uncut, before, len(record["candidate_ids"]))
+        return Fitted(uncut, before, record)
     low, high, fitting = 1, len(steps), prompt(len(steps))
     if len(fitting) > room:
         raise TooLongError(
@@ -83,7 +88,7 @@ def _fit(
         else:
             low = middle + 1
     kinds = {"summaries" if kind == "summary" else "history" for kind, _ in steps[:low]}
-    return Fitted(fitting, (*before, *(cut for cut in CUTS if cut in kinds)), len(record["candidate_ids"]))
+    return Fitted(fitting, (*before, *(cut for cut in CUTS if cut in kinds)), _cut(record, items, steps[:low])[0])
 
 
 Step = tuple[str, tuple[str, ...]]

@@ -11,3 +11,4 @@ from kitrec.params import section
 class Prompt:
     max_length: Annotated[int, Field(ge=256)]
     summaries: bool
+    labels: bool

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kitrec.domains import LABELS, SOURCE
+from kitrec.errors import InputError
 
 UNKNOWN = "Unknown"
 Item = Mapping[str, Any]
@@ -14,11 +15,12 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Style:
-    """What a prompt asks for: a thought before the answer, and how many items the answer names."""
+    """What a prompt asks for: a thought before the answer, how many items it names; by which labels, if by any."""
 
     thinking: bool
     answer_items: int
     summaries: bool
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def segments(record: Mapping[str, Any], items: Mapping[str, Item], style: Style)
         _candidates(record["candidate_ids"], items, style),
         _notes(record.get("notes") or [])
         + (_GUIDELINES.format(source=source, target=target) if style.thinking else "")
-        + _output_format(style.answer_items),
+        + _output_format(style),
     )
 
 
@@ -74,8 +76,18 @@ def _history(record: Mapping[str, Any], items: Mapping[str, Item], style: Style,
 
 
 def _candidates(ids: list[str], items: Mapping[str, Item], style: Style) -> str:
-    lines = [candidate_line(i, items[i], style) for i in ids]
+    if style.labels and len(ids) > len(style.labels):
+        raise InputError(
+            f"prompt.labels: the tokenizer has {len(style.labels)} labels of one token, for {len(ids)} items"
+        )
+    marks = [label_mark(label) for label in style.labels] or [""] * len(ids)
+    lines = [mark + candidate_line(i, items[i], style) for mark, i in zip(marks, ids, strict=False)]
     return f"\n## List of Available Candidate Items ({len(ids)} items)\n{''.join(lines)}"
+
+
+def label_mark(label: str) -> str:
+    """How a candidate's line begins, where candidates have labels."""
+    return f"{label}: "
 
 
 def history_line(item: Item, rating: float | None, style: Style) -> str:
@@ -107,11 +119,12 @@ _GUIDELINES = """
 3. Choose the candidate that fits them best.
 """
 
-_SHAPE = '{"rank": 1, "item_id": "...", "title": "...", "confidence_score": 1-10, "rationale": "..."}'
+_SHAPE = '"rank": 1, "item_id": "...", "title": "...", "confidence_score": 1-10, "rationale": "..."}'
 
 
-def _output_format(answer_items: int) -> str:
-    if answer_items == 1:
-        return f"\n## Output Format\nOne JSON object in a code block, the best candidate:\n{_SHAPE}\n"
-    wanted = f"One JSON array in a code block, the Top {answer_items} candidates, best first"
-    return f"\n## Output Format\n{wanted}:\n[{_SHAPE}, ...]\n"
+def _output_format(style: Style) -> str:
+    shape = ('{"label": "...", ' if style.labels else "{") + _SHAPE
+    if style.answer_items == 1:
+        return f"\n## Output Format\nOne JSON object in a code block, the best candidate:\n{shape}\n"
+    wanted = f"One JSON array in a code block, the Top {style.answer_items} candidates, best first"
+    return f"\n## Output Format\n{wanted}:\n[{shape}, ...]\n"

@@ -24,9 +24,22 @@ def headline_tables(headline: Path, strata: Path) -> list[Table]:
     return [overall, by_core]
 
 
-def _table(title: str, columns: Iterable[str]) -> Table:
+def information_table(answers: Path) -> Table:
+    """What the prompts of every method in a folder of metrics show on average: unequal columns, unequal terms."""
+    rows = [
+        (path.stem, which, counted["sees"])
+        for path in sorted(answers.glob("*.json"))
+        for which, counted in files.read_json(path).items()
+    ]
+    table = _table("What a prompt shows, on average", rows[0][2] if rows else [], ("method", "test set"))
+    for method, which, sees in rows:
+        table.add_row(method, which, *(f"{value:.1f}" for value in sees.values()))
+    return table
+
+
+def _table(title: str, columns: Iterable[str], names: Iterable[str] = ("method", "ranking")) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for name in ("method", "ranking"):
+    for name in names:
         table.add_column(name, no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)

@@ -20,7 +20,9 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
             "prompt_hash": ["h"] * 4,
             "adapter": [None] * 4,
             "text": texts,
-            "prompt_tokens": [1] * 4,
+            "prompt_tokens": [1, 2, 3, 4],
+            "source_items": [4, 4, 4, 0],
+            "target_items": [0, 1, 0, 0],
             "shortened": [[], ["summaries"], [], []],
             "answer_tokens": [1] * 4,
             "finish_reason": finish,
@@ -37,6 +39,7 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
     assert counted["n"] == 4 and counted["cut_share"] == 0.25 and counted["invented_id_share"] == 0.25
     assert counted["shortened_prompt_share"] == 0.25
     assert sum(counted["status"].values()) == 1.0
+    assert counted["sees"] == {"source_items": 3.0, "target_items": 0.25, "notes": 0.0, "prompt_tokens": 2.5}
 
 
 def test_likelihoods_rank_every_candidate_and_a_record_nobody_could_ask_ranks_none(dataset, tmp_path):

@@ -14,7 +14,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from tests.llm.methods import a_method
 
-PROMPT = Prompt(max_length=1024, summaries=True)
+PROMPT = Prompt(max_length=1024, summaries=True, labels=False)
 RECORDS = [f"r{k}" for k in range(10)]
 REQUESTS = [Request([k] * (k + 1), "dualft-movies" if k % 2 else None) for k in range(10)]
 
@@ -78,12 +78,16 @@ def test_a_test_prompt_over_the_limit_loses_history_not_candidates_and_says_so(d
     method = a_method("base", thinking=False)
     whole = requests_for(records, items, Encoder(tokenizer), method, PROMPT)
     longest = max(len(r.prompt) for r in whole)
-    short = requests_for(records, items, Encoder(tokenizer), method, Prompt(max_length=longest - 60, summaries=True))
+    short = requests_for(
+        records, items, Encoder(tokenizer), method, Prompt(max_length=longest - 60, summaries=True, labels=False)
+    )
     assert any(r.cuts for r in short) and not any(r.cuts for r in whole)
     for record, request, full in zip(records.iter_rows(named=True), short, whole, strict=True):
         text = tokenizer.decode(request.prompt)
         assert all(f"(ID: {candidate})" in text for candidate in record["candidate_ids"])
         assert (request.cuts == ()) == (request.prompt == full.prompt)
+        history = text.partition("## User Interaction History")[2].partition("## List of Available")[0]
+        assert history.count("\n- ") == request.source_items + request.target_items
 
 
 class BreaksOn(Echo):

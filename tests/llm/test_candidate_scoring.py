@@ -10,10 +10,12 @@ from kitrec.llm.requests import prompt_hash, requests_for
 from kitrec.llm.scoring import score_all
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
+from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
 from tests.llm.methods import a_method
 
-PROMPT = Prompt(max_length=1024, summaries=True)
+STYLE = Style(thinking=False, answer_items=1, summaries=True)
+PROMPT = Prompt(max_length=1024, summaries=True, labels=False)
 DIRECT = a_method("base", thinking=False)
 
 
@@ -31,6 +33,8 @@ def asked(dataset, items, tokenizer):
             "adapter": None,
             "text": None if k == 3 else "anything",
             "prompt_tokens": 1,
+            "source_items": 1,
+            "target_items": 0,
             "shortened": [],
             "answer_tokens": 1,
             "finish_reason": None,
@@ -38,7 +42,7 @@ def asked(dataset, items, tokenizer):
         }
         for k, (record, request) in enumerate(zip(records["record_id"], requests, strict=True))
     ]
-    return tables.frame(rows, ANSWERS).reverse(), records, requests, AnswerHead(encoder, thinking=False, answer_items=1)
+    return tables.frame(rows, ANSWERS).reverse(), records, requests, AnswerHead(encoder, STYLE)
 
 
 class Lengths:

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from kitrec.world.teacher import TemplateTeacher, with_outputs
 
-LONG = Prompt(max_length=2048, summaries=True)
+LONG = Prompt(max_length=2048, summaries=True, labels=False)
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def test_the_prompt_is_masked_and_the_whole_output_learned(records, items, token
 
 
 def test_a_record_that_cannot_fit_stops_the_stage_and_names_it(records, items, tokenizer):
-    tight = Prompt(max_length=256, summaries=True)
+    tight = Prompt(max_length=256, summaries=True, labels=False)
     with pytest.raises(InputError, match=r"6 training records do not fit prompt.max_length: U\w+:\w+:A: even without"):
         training_samples(records, items, Encoder(tokenizer), tight, thinking=True, seed=1)
 
@@ -34,13 +36,27 @@ def test_a_record_that_cannot_fit_stops_the_stage_and_names_it(records, items, t
 def test_a_record_over_the_limit_keeps_its_answer_and_its_truth(records, items, tokenizer):
     whole = training_samples(records, items, Encoder(tokenizer), LONG, thinking=True, seed=1)
     limit = max(map(len, whole.samples)) - 100
-    tight = Prompt(max_length=limit, summaries=True)
+    tight = Prompt(max_length=limit, summaries=True, labels=False)
     lesson = training_samples(records, items, Encoder(tokenizer), tight, thinking=True, seed=1)
     assert 0 < lesson.counts()["shortened"]["candidates"] <= 1
     assert pad(lesson.samples, pad_id=0)["records"] == records["record_id"].to_list()
     for record, sample, full in zip(records.iter_rows(named=True), lesson.samples, whole.samples, strict=True):
         assert sample.ids[sample.prompt :].tolist() == full.ids[full.prompt :].tolist() and len(sample) <= limit
         assert f"(ID: {record['gt_item_id']})" in tokenizer.decode(sample.ids[: sample.prompt])
+
+
+def test_a_label_stands_where_its_item_stands_also_when_candidates_were_cut_and_shuffled(records, items, tokenizer):
+    labelled = Prompt(max_length=2048, summaries=True, labels=True)
+    whole = training_samples(records, items, Encoder(tokenizer), labelled, thinking=True, seed=1)
+    tight = Prompt(max_length=max(map(len, whole.samples)) - 100, summaries=True, labels=True)
+    cut = training_samples(records, items, Encoder(tokenizer), tight, thinking=True, seed=1)
+    assert any("candidates" in cuts for cuts in cut.cuts)
+    for lesson in (whole, cut):
+        for record, sample in zip(records.iter_rows(named=True), lesson.samples, strict=True):
+            text = tokenizer.decode(sample.ids)
+            label = re.search(r'{"label": "(\w+)", "rank": 1, "item_id": "(\w+)"', text.rpartition("</think>")[2])
+            assert label.group(2) == record["gt_item_id"]
+            assert f"\n{label.group(1)}: (ID: {label.group(2)}) " in tokenizer.decode(sample.ids[: sample.prompt])
 
 
 def sample(record: str, ids: list[int], prompt: int) -> Sample:

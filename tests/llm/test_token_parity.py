@@ -16,7 +16,7 @@ from kitrec.world.teacher import TemplateTeacher, with_outputs
 from tests.conftest import CANDIDATES, WORLD
 from tests.llm.methods import a_method
 
-ROOMY = Prompt(max_length=4096, summaries=True)
+ROOMY = Prompt(max_length=4096, summaries=True, labels=False)
 TRAIN = ("train", "development", "preference", "test")
 
 

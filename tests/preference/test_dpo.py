@@ -20,7 +20,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.world.teacher import TemplateTeacher
 from tests.conftest import ROOT
 
-ROOMY = Prompt(max_length=2048, summaries=True)
+ROOMY = Prompt(max_length=2048, summaries=True, labels=False)
 
 
 @pytest.fixture
@@ -45,10 +45,14 @@ def test_pairs_whose_candidates_were_cut_are_left_out(made, items, tokenizer):
     records, taught, found = made
     limit = min(len(p["prompt_ids"]) + max(len(p["chosen_ids"]), len(p["rejected_ids"])) for p in found)
     encoder = Encoder(tokenizer)
-    tight = preference_pairs(records, taught, items, encoder, Prompt(max_length=limit, summaries=True), seed=1)
+    tight = preference_pairs(
+        records, taught, items, encoder, Prompt(max_length=limit, summaries=True, labels=False), seed=1
+    )
     assert 1 <= len(tight) < len(found)
     with pytest.raises(InputError, match="no preference pair fits whole"):
-        preference_pairs(records, taught, items, encoder, Prompt(max_length=limit - 60, summaries=True), seed=1)
+        preference_pairs(
+            records, taught, items, encoder, Prompt(max_length=limit - 60, summaries=True, labels=False), seed=1
+        )
 
 
 def log_likelihood(model, prompt: list[int], output: list[int]) -> float:

@@ -16,7 +16,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from tests.conftest import ROOT
 
-ROOMY = Prompt(max_length=2048, summaries=True)
+ROOMY = Prompt(max_length=2048, summaries=True, labels=False)
 
 
 def preference(**changes) -> Preference:
@@ -42,7 +42,9 @@ def test_prompts_are_the_rows_of_the_records_and_leave_room_for_an_answer(datase
         assert text.endswith("<|im_start|>assistant\n")
         assert record["gt_item_id"] == asked["truth"]
     tight = max(len(asked["prompt"]) for asked in found)
-    cut = asked_prompts(records, items, encoder, Prompt(max_length=tight, summaries=True), answer=64, seed=1)
+    cut = asked_prompts(
+        records, items, encoder, Prompt(max_length=tight, summaries=True, labels=False), answer=64, seed=1
+    )
     assert all(len(asked["prompt"]) + 64 <= tight and asked["truth"] for asked in cut)
 
 

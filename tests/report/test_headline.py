@@ -1,6 +1,6 @@
 import json
 
-from kitrec.report.headline import SHOWN, headline_tables
+from kitrec.report.headline import SHOWN, headline_tables, information_table
 
 
 def test_tables_show_each_ranking_with_the_numbers_of_the_metrics_files(tmp_path):
@@ -17,3 +17,22 @@ def test_tables_show_each_ranking_with_the_numbers_of_the_metrics_files(tmp_path
         *([f"{k / 10:.3f}"] * 2 for k in range(len(SHOWN))),
     ]
     assert [next(iter(column.cells)) for column in by_core.columns][2:] == ["0.250", "0.500"]
+
+
+def test_what_every_methods_prompts_show_stands_side_by_side(tmp_path):
+    for name, books in (("llm4cdr", 4.0), ("base_direct", 4.0)):
+        sees = {"source_items": books, "target_items": 1.5, "notes": 0.0}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"setA": {"n": 7, "sees": sees}}))
+    table = information_table(tmp_path)
+    assert [column.header for column in table.columns] == [
+        "method",
+        "test set",
+        "source_items",
+        "target_items",
+        "notes",
+    ]
+    assert [list(column.cells) for column in table.columns][:3] == [
+        ["base_direct", "llm4cdr"],
+        ["setA", "setA"],
+        ["4.0", "4.0"],
+    ]
