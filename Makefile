@@ -59,5 +59,8 @@ bench-prepare: setup
 bench-train: setup
 	python -m bench.train
 
+bench-infer: setup
+	python -m bench.infer
+
 bench-train-gpu: setup
 	python -m bench.train_gpu $(LAYERS)

@@ -55,12 +55,17 @@ def run_doctor(
     pin: Annotated[
         bool, typer.Option("--pin", help="ask the hub for the commits of base and data sets, write them to params.yaml")
     ] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="look at the GPU too: bf16, NF4, vLLM, what fits")] = False,
 ) -> None:
     """Check machine, environment and params; say what is wrong and what to do."""
     if pin:
         print(doctor.pin_base(params.FILE), doctor.pin_data(params.FILE), sep="\n")
     table = Table("check", "found", "")
     findings = doctor.examine(params.FILE)
+    if gpu:
+        from kitrec.doctor_gpu import examine_gpu  # torch takes seconds to import
+
+        findings += examine_gpu(params.FILE)
     for finding in findings:
         table.add_row(finding.name, finding.found, "ok" if finding.ok else f"[red]{finding.way_out}")
     Console().print(table)

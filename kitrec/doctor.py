@@ -68,11 +68,11 @@ def _python() -> Finding:
 
 
 def _packages() -> list[Finding]:
-    return [Finding(name, _version(name) or "missing", bool(_version(name)), "run `make setup`") for name in NEEDED]
+    return [Finding(name, version_of(name) or "missing", bool(version_of(name)), "run `make setup`") for name in NEEDED]
 
 
 def _engine() -> Finding:
-    found = [f"{name} {_version(name)}" for name in ENGINES if _version(name)]
+    found = [f"{name} {version_of(name)}" for name in ENGINES if version_of(name)]
     return Finding(
         "engine", ", ".join(found) or "missing", len(found) == 1, "install requirements.txt or requirements-gpu.txt"
     )
@@ -97,7 +97,8 @@ def _params(params_file: Path) -> Finding:
     return Finding("params", f"valid; base {pinned.path}", True, "")
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """The version of an installed package."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

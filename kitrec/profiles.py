@@ -11,7 +11,7 @@ from kitrec import files, params
 from kitrec.domains import MODELS
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
-from kitrec.llm.method_params import Engine, Infer, Rationales
+from kitrec.llm.method_params import Engine, Infer, Probes, Rationales
 from kitrec.llm.params import Base, FineTune, Launch, Train
 from kitrec.preference.params import Preference
 from kitrec.prep.params import Candidates, Data, Source, Users
@@ -38,9 +38,11 @@ SECTIONS: dict[str, type] = {
     "engine": Engine,
     "infer": Infer,
     "rationales": Rationales,
+    "probes": Probes,
     "evaluation": Evaluation,
     "tiny_base": TinyBase,
 }
+LEAD = 16  # tokens written for the model between its thought and a bound answer
 
 
 def check(path: Path = params.FILE) -> dict[str, Any]:
@@ -68,7 +70,8 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
         if s["world"].items(domain) < 2 * s["candidates"].count:
             found.append(f"world.{domain}: must be at least twice candidates.count ({s['candidates'].count}) items")
     for name, method in s["infer"].methods.items():
-        need = s["prompt"].max_length + method.max_new_tokens
+        lead = LEAD if method.thinking_budget or method.constrained else 0
+        need = s["prompt"].max_length + method.max_new_tokens + lead
         if s["engine"].max_model_len < need:
             found.append(
                 f"engine.max_model_len: {s['engine'].max_model_len} holds no prompt of prompt.max_length and "
@@ -83,9 +86,13 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
     for name in s["preference"].models:
         if name.partition("-")[2] not in s["train"].targets:
             found.append(f"preference.models: {name} is not trained; add its target to train.targets, or take it out")
-    for name in s["rationales"].methods:
+    asked = {"rationales.methods": s["rationales"].methods}
+    asked |= {"probes.precision": s["probes"].precision, "probes.orders": s["probes"].orders}
+    for where, name in ((where, name) for where, names in asked.items() for name in names):
         if name not in s["infer"].methods:
-            found.append(f"rationales.methods: {name!r} is no method; there are {', '.join(s['infer'].methods)}")
+            found.append(f"{where}: {name!r} is no method; there are {', '.join(s['infer'].methods)}")
+        elif where == "probes.orders" and s["infer"].methods[name].steps != "single":
+            found.append(f"probes.orders: {name} is asked in several steps; only methods in one step can be reordered")
     for name in s["evaluation"].methods:
         if name not in {"references", *s["infer"].methods}:
             found.append(

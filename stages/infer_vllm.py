@@ -18,8 +18,8 @@ from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.llm4cdr import with_notes
 from kitrec.llm.method_params import Engine, Method
 from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.llm.replicas import EngineSpec, start_engines
 from kitrec.llm.requests import requests_for
-from kitrec.llm.vllm_engine import VllmEngine
 from kitrec.prep.params import Data
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import single_token_labels
@@ -41,7 +41,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        engine = VllmEngine(base, engine_params, adapters, seed=seed, quiet=quiet)
+        engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet))
         answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import torch
 
 from kitrec import params, tables
 from kitrec.contracts.answers import ANSWERS
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.records import RECORDS
 from kitrec.domains import MODELS
-from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.base_model import load_for_serving, load_tokenizer
 from kitrec.llm.method_params import Engine, Method
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.llm.requests import Request, requests_for
@@ -55,7 +56,7 @@ def score_sets(stage: str, method: str, score: Callable[[Answered], pl.DataFrame
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         style = style_of(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
-        scorer = Scorer(base, engine.dtype, adapters)
+        scorer = Scorer(load_for_serving(base, getattr(torch, engine.dtype)), base, adapters)
         found = {}
         for which, (answered, tested) in inputs.items():
             answers = tables.read(answered, ANSWERS)

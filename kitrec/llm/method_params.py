@@ -1,4 +1,4 @@
-"""Sections `engine`, `infer` and `rationales` of params.yaml."""
+"""Sections `engine`, `infer`, `rationales` and `probes` of params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -13,6 +13,8 @@ class Engine:
     dtype: Literal["bfloat16", "float32"]
     quantisation: Literal["none", "fp8"]
     tensor_parallel: Count
+    replicas: Count
+    placement: Literal["processes", "ray"]
     max_model_len: Annotated[int, Field(ge=256)]
     max_parallel: Count
     kv_cache_gib: Positive
@@ -71,3 +73,10 @@ class Infer:
 @section
 class Rationales:
     methods: list[str]
+
+
+@section
+class Probes:
+    precision: list[str]
+    orders: list[str]
+    records: Count

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from peft import PeftModel
 
 from kitrec import tables
 from kitrec.contracts.likelihoods import LIKELIHOODS
 from kitrec.errors import InputError
 from kitrec.llm.adapters import check_adapter
-from kitrec.llm.base_model import load_for_serving
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.llm.requests import Question, Request, prompt_hash
 from kitrec.llm.shards import in_shards
@@ -25,12 +23,12 @@ Score = Callable[[list[Question]], list[np.ndarray]]
 
 
 class Scorer:
-    """score(questions) by a base as it is served and its adapters."""
+    """score(questions) by a loaded base and its adapters."""
 
-    def __init__(self, base: PinnedBase, dtype: str, adapters: Mapping[str, Path]) -> None:
+    def __init__(self, model: Any, base: PinnedBase, adapters: Mapping[str, Path]) -> None:
         for folder in adapters.values():
             check_adapter(folder, base)
-        self._model: Any = load_for_serving(base, getattr(torch, dtype))
+        self._model = model
         for number, (name, folder) in enumerate(adapters.items()):
             if number:
                 self._model.load_adapter(str(folder), name)
@@ -55,6 +53,12 @@ class Scorer:
             self._model.set_adapter(adapter)
             return nullcontext()
         return self._model.disable_adapter() if isinstance(self._model, PeftModel) else nullcontext()
+
+
+def questions_of(requests: Sequence[Request], texts: Sequence[str | None], head: AnswerHead) -> list[Question]:
+    """How likely is every candidate, after the prompt and what was thought in its text?"""
+    pairs = zip(requests, texts, strict=True)
+    return [Question(*head.asked(r.prompt, text, r.candidates), r.adapter) for r, text in pairs]
 
 
 def score_all(
@@ -84,10 +88,7 @@ def _scored(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead,
     """A record whose prompt no model could take has no likelihoods, but its reason."""
     rows = list(zip(joined.iter_rows(named=True), requests, strict=True))
     asked = [(k, row, request) for k, (row, request) in enumerate(rows) if row["error"] is None]
-    questions = [
-        Question(*head.asked(request.prompt, row["text"], row["candidate_ids"]), request.adapter)
-        for _, row, request in asked
-    ]
+    questions = questions_of([request for _, _, request in asked], [row["text"] for _, row, _ in asked], head)
     values = score(questions) if questions else []
     found = {k: (q, v) for (k, _, _), q, v in zip(asked, questions, values, strict=True)}
     return tables.frame([_row(row, found.get(k)) for k, (row, _) in enumerate(rows)], LIKELIHOODS)

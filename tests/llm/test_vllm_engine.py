@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 from kitrec.answers.parser import parse
 from kitrec.llm.adapters import save_adapter
 from kitrec.llm.asking import Asking
+from kitrec.llm.base_model import load_for_serving
 from kitrec.llm.method_params import Engine
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
@@ -47,6 +48,8 @@ def served(tmp_path_factory, tiny_base, tokenizer):
         dtype="float32",
         quantisation="none",
         tensor_parallel=1,
+        replicas=1,
+        placement="processes",
         max_model_len=512,
         max_parallel=16,
         kv_cache_gib=1.0,
@@ -123,7 +126,8 @@ def test_likelihoods_of_the_two_engines_agree(served, tiny_base):
 def test_a_scorer_with_all_adapters_scores_each_question_by_its_own(served, tiny_base):
     _, folder = served
     questions = some_questions()
-    scorer = Scorer(pin(Base(path=str(tiny_base), revision=None)), "float32", {name: folder / name for name in NAMES})
+    base = pin(Base(path=str(tiny_base), revision=None))
+    scorer = Scorer(load_for_serving(base, torch.float32), base, {name: folder / name for name in NAMES})
     for question, values in zip(questions, scorer.score(questions), strict=True):
         assert np.abs(values - likelihoods(reference(tiny_base, folder, question.adapter), [question])[0]).max() < 1e-4
 

@@ -16,7 +16,7 @@ LAYERS = [
     {"audit", "answers", "llm", "preference"},
     {"tinybase"},
     {"publish"},
-    {"profiles", "doctor", "cli_hub", "cli"},
+    {"profiles", "doctor", "doctor_gpu", "cli_hub", "cli"},
 ]
 BESIDE = {"evaluation": {"errors", "files", "params", "tables", "domains", "contracts"}, "report": {"files"}}
 

@@ -1,0 +1,43 @@
+"""Test records of the default world as prompts, for benchmarks of inference."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bench.clone import ROOT
+from kitrec import params
+from kitrec.llm.method_params import Method
+from kitrec.llm.requests import Request, requests_for
+from kitrec.prep.params import Candidates, Source, Users
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.tokens import Encoder
+from kitrec.sources.quarantine import Quarantine
+from kitrec.world.params import World
+from stages.sources import Asked, synthetic
+
+PARAMS = ROOT / "params.yaml"
+HUNDRED = Candidates(count=100, same_category=40, neighbours=30, popularity_matched=29)
+DIRECT = Method(
+    model="base", steps="single", thinking=False, answer_items=1, max_new_tokens=96, thinking_budget=None,
+    temperature=0.0, top_p=1.0, top_k=0, constrained=False,
+)  # fmt: skip
+
+
+def drawn(count: int, *, hundred: bool = False) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """`count` test records of all user types in turn, and the items by id."""
+    users = Users(train=20, preference=0, test=-(-count // 10), development_share=0.1)
+    candidates = HUNDRED if hundred else params.load(Candidates, "candidates", PARAMS)
+    with tempfile.TemporaryDirectory() as work:
+        source, world = params.load(Source, "source", PARAMS), params.load(World, "world", PARAMS)
+        found = synthetic(Asked(7, source, world, users, candidates, Path(work), Quarantine(), quiet=True))
+    test = found.dataset.records["A"]["test"].sample(count, shuffle=True, seed=7)
+    return test, {row["item_id"]: row for row in found.items.iter_rows(named=True)}
+
+
+def prompts(records: pl.DataFrame, items: dict[str, Any], encoder: Encoder, *, labels: bool = False) -> list[Request]:
+    """Their prompts for the base, answering at once."""
+    longest = dataclasses.replace(params.load(Prompt, "prompt", PARAMS), max_length=4096, labels=labels)
+    return requests_for(records, items, encoder, DIRECT, longest)

@@ -1,0 +1,93 @@
+"""Several engines answer as one: the same replies in the same order, and none that outlives a killed stage."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kitrec import params
+from kitrec.llm.method_params import Engine
+from kitrec.llm.params import Base
+from kitrec.llm.pinned_base import pin
+from kitrec.llm.replicas import EngineSpec, Replicas, share_of_machine, start_engines
+from kitrec.llm.requests import Request
+from kitrec.llm.vllm_engine import Reply, Sampling
+from tests.conftest import ROOT
+
+GREEDY = Sampling(max_new_tokens=8, temperature=0.0, top_p=1.0, top_k=0, seed=1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 20])
+@pytest.mark.parametrize("records", [0, 1, 7])
+def test_every_request_gets_its_own_reply_in_order(count, records):
+    asked = []
+
+    def engine(part):
+        requests, _, schemas = part
+        asked.append(len(requests))
+        assert [r.prompt[0] for r in requests] == [s["n"] for s in schemas]
+        return lambda: [Reply(str(r.prompt[0]), r.prompt, "stop") for r in requests]
+
+    requests = [Request([k], None) for k in range(records)]
+    replies = Replicas([engine] * count).generate(requests, GREEDY, [{"n": k} for k in range(records)])
+    assert [reply.text for reply in replies] == [str(k) for k in range(records)]
+    assert sum(asked) == records and (not asked or max(asked) - min(asked) <= 1)
+
+
+def test_engines_share_the_visible_gpus_and_the_cores(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    shares = [share_of_machine(k, 2, 2) for k in range(2)]
+    assert [s["CUDA_VISIBLE_DEVICES"] for s in shares] == ["4,5", "6,7"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert share_of_machine(2, 3, 1)["CUDA_VISIBLE_DEVICES"] == "2"
+    cores = [set(s["VLLM_CPU_OMP_THREADS_BIND"].split(",")) for s in shares]
+    assert len(os.sched_getaffinity(0)) == 1 or not cores[0] & cores[1]
+
+
+def spec(tiny_base: Path, **changes) -> EngineSpec:
+    engine = replace(params.load(Engine, "engine", ROOT / "params.yaml"), dtype="float32", max_model_len=512, **changes)
+    return EngineSpec(pin(Base(path=str(tiny_base), revision=None)), engine, {}, seed=1, quiet=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("placement", ["processes", "ray"])
+def test_two_engines_write_what_one_writes(tiny_base, placement):
+    if placement == "ray":
+        pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-cluster.txt")
+    requests = [Request(list(range(300 + k, 330 + 2 * k)), None) for k in range(9)]
+    one = start_engines(spec(tiny_base)).generate(requests, GREEDY)
+    two = start_engines(spec(tiny_base, replicas=2, placement=placement)).generate(requests, GREEDY)
+    assert two == one
+
+
+@pytest.mark.slow
+def test_a_killed_stage_leaves_no_engine_behind(tiny_base):
+    script = (
+        "from tests.llm.test_replicas import GREEDY, spec\nfrom kitrec.llm.replicas import start_engines\n"
+        "from kitrec.llm.requests import Request\nfrom pathlib import Path\n"
+        "if __name__ == '__main__':\n"
+        f"    engines = start_engines(spec(Path({str(tiny_base)!r}), replicas=2))\n"
+        "    engines.generate([Request([300, 301], None)] * 2, GREEDY)\n    print('ready', flush=True)\n    input()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert any("ready" in line for line in parent.stdout)
+    children = _children(parent.pid)
+    assert len(children) >= 2
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+def _children(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
