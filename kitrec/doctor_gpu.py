@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
-from bitsandbytes.nn import LinearNF4
+from bitsandbytes.nn.modules import LinearNF4
 
 from kitrec import profiles
 from kitrec.doctor import Finding, version_of
@@ -81,6 +81,5 @@ def fits(params_file: Path) -> Finding:
         return Finding("memory plan", "no base to plan for", False, str(problem).splitlines()[0])
     rank = max(s["dualft"].lora_rank, s["singleft"].lora_rank)
     asked = plan(shape, s["engine"], 4, rank, device_memory())
-    return Finding(
-        "memory plan", f"needs {asked}", asked.fits, "`kitrec profile use llm=qwen3_14b_32gb`, or a larger card"
-    )
+    way_out = "`kitrec profile use llm=qwen3_14b_32gb`, or a larger card"
+    return Finding("memory plan", f"needs {asked}", asked.fits, way_out)
