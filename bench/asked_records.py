@@ -39,5 +39,5 @@ def drawn(count: int, *, hundred: bool = False) -> tuple[pl.DataFrame, dict[str,
 
 def prompts(records: pl.DataFrame, items: dict[str, Any], encoder: Encoder, *, labels: bool = False) -> list[Request]:
     """Their prompts for the base, answering at once."""
-    longest = dataclasses.replace(params.load(Prompt, "prompt", PARAMS), max_length=4096, labels=labels)
+    longest = dataclasses.replace(params.load(Prompt, "prompt", PARAMS), max_length=3840, labels=labels)
     return requests_for(records, items, encoder, DIRECT, longest)

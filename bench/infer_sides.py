@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ WRITTEN = 96  # the most an answer may have; most end before
 
 def engine_of(base: PinnedBase, adapters: dict[str, Path] | None = None, **changes: Any) -> VllmEngine:
     """The pipeline's engine with room for long lists."""
-    p = replace(params.load(Engine, "engine", PARAMS), max_model_len=4608, **changes)
+    p = replace(params.load(Engine, "engine", PARAMS), max_model_len=4096, **changes)
     return VllmEngine(base, p, adapters or {}, seed=1, quiet=True)
 
 
@@ -100,8 +101,8 @@ def by_tree(base: PinnedBase, count: int) -> dict[str, Any]:
     model, found = _model(base), {}
     for name, labels in (("ids", False), ("labels", True)):
         questions = _questions(base, count, labels=labels)
-        runs = [(timed(lambda q=questions: _prefill(model, q))[0], timed(lambda q=questions: likelihoods(model, q))[0])
-                for _ in range(3)]  # fmt: skip
+        floor, scored = (partial(way, model, questions) for way in (_prefill, likelihoods))
+        runs = [(timed(floor)[0], timed(scored)[0]) for _ in range(3)]
         found[name] = {"floor": [a for a, _ in runs], "scored": [b for _, b in runs]}
     return {"records": count, **found}
 

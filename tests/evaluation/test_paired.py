@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.power import TTestPower
+
+from kitrec.evaluation.paired import compare, permutation, size
+
+
+def columns(users: int, seed: int) -> np.ndarray:
+    g = np.random.default_rng(seed)
+    hits = (g.random((2, users)) < 0.3).astype(float)
+    return np.stack([g.normal(0.1, 1, users), hits[0] - hits[1], g.exponential(size=users) - 0.8], axis=1)
+
+
+def test_t_wilcoxon_and_effect_are_scipys():
+    differences = columns(200, 1)
+    found = compare(differences, 100, np.random.default_rng(0))
+    for k in range(3):
+        own = differences[:, k]
+        t = stats.ttest_1samp(own, 0)
+        assert (found.t[k], found.p_t[k]) == pytest.approx((t.statistic, t.pvalue), abs=1e-9)
+        wilcoxon = stats.wilcoxon(own, zero_method="wilcox", method="asymptotic")
+        assert found.p_wilcoxon[k] == pytest.approx(wilcoxon.pvalue, abs=1e-9)
+        assert found.effect[k] == pytest.approx(own.mean() / own.std(ddof=1))
+        assert found.normal[k] == (stats.shapiro(own).pvalue > 0.05)
+
+
+def test_every_sign_flip_of_a_few_users_by_hand():
+    """d = (1, 2, 3): of the eight flips, two reach |6|, so p is 1/4; with (1, 1, 0) four of eight reach |2|."""
+    differences = np.array([[1.0, 1.0], [2.0, 1.0], [3.0, 0.0]])
+    assert permutation(differences, 40_000, np.random.default_rng(0)) == pytest.approx([0.25, 0.5], abs=0.01)
+
+
+def test_the_permutation_agrees_with_scipys():
+    own = columns(60, 4)[:, 2]
+    expected = stats.permutation_test(
+        (own, np.zeros_like(own)), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=9999, rng=1
+    ).pvalue
+    assert permutation(own[:, None], 9999, np.random.default_rng(2)) == pytest.approx([expected], abs=0.015)
+
+
+def test_identical_methods_have_p_1_and_no_effect_and_nothing_is_nan():
+    found = compare(np.zeros((50, 2)), 200, np.random.default_rng(0))
+    for p in (found.p_t, found.p_wilcoxon, found.p_permutation):
+        assert (p == 1).all()
+    assert (found.effect == 0).all() and (found.mde == 0).all() and not found.normal.any()
+
+
+def test_no_more_false_alarms_than_promised():
+    """A/A: two methods with the same chance of a hit, 2,000 times on 300 users."""
+    g = np.random.default_rng(11)
+    hits = (g.random((2, 300, 2000)) < 0.25).astype(float)
+    found = compare(hits[0] - hits[1], 999, g)
+    for p in (found.p_t, found.p_wilcoxon, found.p_permutation):
+        assert 0.034 <= (p < 0.05).mean() <= 0.067
+
+
+def test_the_least_effect_is_found_four_times_of_five():
+    differences = np.random.default_rng(0).normal(size=(80, 1))
+    found = compare(differences, 10, np.random.default_rng(0))
+    least = found.mde[0] / found.sd[0]
+    assert TTestPower().power(least, 80, 0.05) == pytest.approx(0.8, abs=1e-6)
+    g = np.random.default_rng(1)
+    hits = [stats.ttest_1samp(g.normal(least, 1, 80), 0).pvalue < 0.05 for _ in range(2000)]
+    assert np.mean(hits) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize(("effect", "name"), [(0.19, "negligible"), (-0.2, "small"), (0.5, "medium"), (-0.8, "large")])
+def test_effects_have_cohens_names(effect, name):
+    assert size(effect) == name
+
+
+def test_one_and_two_users_are_no_error():
+    for users in (1, 2):
+        found = compare(np.ones((users, 1)), 10, np.random.default_rng(0))
+        assert 0 <= found.p_permutation[0] <= 1 and np.isfinite(found.p_wilcoxon).all()
