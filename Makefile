@@ -1,7 +1,8 @@
 # make setup   the environment (.venv), also done by the targets below
 # make repro   the headline path: world -> training -> inference -> metrics and plots
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
-# make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu   measure the claims of docs/benchmarks.md
+# make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu, bench-infer,
+# bench-evaluate   measure the claims of docs/benchmarks.md
 
 PYTHON ?= python3.11
 VENV   ?= .venv
@@ -16,7 +17,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-train-gpu
+.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-train-gpu
 setup: $(VENV)/.complete .dvc/plots_page.html
 
 $(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt overrides.txt pyproject.toml
@@ -31,9 +32,10 @@ $(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt over
 	$(BIN)/kitrec plots-page
 
 repro: setup
-	dvc repro evaluate
+	dvc repro evaluate analyse
 	dvc plots show
 	kitrec show
+	kitrec report
 
 lint: setup
 	ruff format --check . && ruff check . && mypy
@@ -58,6 +60,9 @@ bench-prepare: setup
 
 bench-train: setup
 	python -m bench.train
+
+bench-evaluate: setup
+	python -m bench.evaluate
 
 bench-infer: setup
 	python -m bench.infer

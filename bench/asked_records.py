@@ -20,8 +20,8 @@ from stages.sources import Asked, synthetic
 
 PARAMS = ROOT / "params.yaml"
 HUNDRED = Candidates(count=100, same_category=40, neighbours=30, popularity_matched=29)
-DIRECT = Method(
-    model="base", steps="single", thinking=False, answer_items=1, max_new_tokens=96, thinking_budget=None,
+THINKING = Method(
+    model="base", steps="single", thinking=True, answer_items=1, max_new_tokens=128, thinking_budget=None,
     temperature=0.0, top_p=1.0, top_k=0, constrained=False,
 )  # fmt: skip
 
@@ -38,6 +38,6 @@ def drawn(count: int, *, hundred: bool = False) -> tuple[pl.DataFrame, dict[str,
 
 
 def prompts(records: pl.DataFrame, items: dict[str, Any], encoder: Encoder, *, labels: bool = False) -> list[Request]:
-    """Their prompts for the base, answering at once."""
+    """Their prompts for the base, thinking first."""
     longest = dataclasses.replace(params.load(Prompt, "prompt", PARAMS), max_length=3840, labels=labels)
-    return requests_for(records, items, encoder, DIRECT, longest)
+    return requests_for(records, items, encoder, THINKING, longest)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
-from bench.asked_records import DIRECT, PARAMS, drawn, prompts
+from bench.asked_records import PARAMS, THINKING, drawn, prompts
 from kitrec import params
 from kitrec.llm import tree_scoring
 from kitrec.llm.base_model import load_tokenizer
@@ -29,7 +29,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import style_of
 from kitrec.prompts.tokens import Encoder
 
-WRITTEN = 96  # the most an answer may have; most end before
+WRITTEN = THINKING.max_new_tokens  # the most an answer may have; most end before
 
 
 def engine_of(base: PinnedBase, adapters: dict[str, Path] | None = None, **changes: Any) -> VllmEngine:
@@ -146,7 +146,7 @@ def _generated(model: Any, requests: Sequence[Request]) -> int:
 def _questions(base: PinnedBase, count: int, *, labels: bool = False) -> list[Question]:
     records, items = drawn(count, hundred=True)
     encoder = Encoder(load_tokenizer(base))
-    style = style_of(Prompt(max_length=4096, summaries=True, labels=labels), encoder, thinking=DIRECT.thinking)
+    style = style_of(Prompt(max_length=4096, summaries=True, labels=labels), encoder, thinking=THINKING.thinking)
     head = AnswerHead(encoder, style)
     requests = prompts(records, items, encoder, labels=labels)
     return [Question(*head.asked(request.prompt, None, request.candidates), None) for request in requests]

@@ -1,8 +1,8 @@
 """`kitrec …`: what is not a stage. `kitrec COMMAND --help` explains each.
 
 kitrec profile list | use dataset=smoke llm=smoke | overrides llm=qwen3_14b
-kitrec show
-kitrec doctor [--pin]
+kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
+kitrec doctor [--pin] [--gpu]
 kitrec plots-page
 kitrec hub push-data | push-model"""
 
@@ -14,15 +14,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec import cli_hub, doctor, params, profiles
+from kitrec import cli_hub, cli_report, cli_results, cli_trace, doctor, params, profiles
 from kitrec.errors import InputError
-from kitrec.report.headline import headline_tables, information_table
 from kitrec.report.plots_page import write_plots_page
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 profile = typer.Typer(no_args_is_help=True, help="Named settings: overlays of conf/ for params.yaml.")
 app.add_typer(profile, name="profile")
 app.add_typer(cli_hub.app, name="hub")
+app.command("show")(cli_results.show)
+app.command("tables")(cli_results.paper_tables)
+app.command("report")(cli_report.report)
+app.command("trace")(cli_trace.trace)
+app.command("compare")(cli_results.compare)
 Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smoke llm=smoke")]
 
 
@@ -71,13 +75,6 @@ def run_doctor(
     Console().print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
-
-
-@app.command()
-def show() -> None:
-    """Print the headline metrics: every ranking's means, Hit@1 by core, and what each method's prompts show."""
-    tables = headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json"))
-    Console().print(*tables, information_table(Path("metrics/answers")))
 
 
 @app.command("plots-page")

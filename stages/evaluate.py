@@ -1,6 +1,6 @@
 """Score all rankings.   python -m stages.evaluate
 Reads data/rankings and the test records; writes data/scores, metrics/evaluate.json and evaluate_strata.json (the set
-that was trained on), metrics/evaluate_other_set.json (the other one) and plots/hit10_by_core.csv."""
+that was trained on), metrics/evaluate_other_set.json (the other one)."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kitrec.contracts.records import RECORDS
 from kitrec.contracts.scores import SCORES
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.scoring import score
-from kitrec.evaluation.summary import by_core, summarise, summarise_strata
+from kitrec.evaluation.summary import summarise, summarise_strata
 from kitrec.prep.params import Data
 from stages import entry, paths
 
@@ -21,7 +21,7 @@ def main() -> None:
     """Compute Hit, MRR and NDCG of every method for every user, and their means by domain, core and user type."""
     own_set = params.value(Data, "data.candidate_set")
     sets = params.value(Data, "data.test_sets")
-    methods = params.load(Evaluation, "evaluation").methods
+    methods = params.value(Evaluation, "evaluation.methods")
     inputs = {which: [paths.of_set(paths.rankings(name), which) for name in methods] for which in sets}
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [*tests.values(), *(path for listed in inputs.values() for path in listed)]
@@ -36,8 +36,6 @@ def main() -> None:
         files.write_json(summarise(headline), Path("metrics/evaluate.json"))
         files.write_json(summarise_strata(headline), Path("metrics/evaluate_strata.json"))
         files.write_json(summarise(others[0]) if others else {}, Path("metrics/evaluate_other_set.json"))
-        with files.whole(Path("plots/hit10_by_core.csv")) as draft:
-            by_core(headline, "hit@10").write_csv(draft)
 
 
 if __name__ == "__main__":

@@ -38,11 +38,9 @@ class Paired:
 
 def compare(differences: np.ndarray, flips: int, rng: np.random.Generator) -> Paired:
     """Test columns of differences [U, K], one value per user."""
-    users = len(differences)
-    mean, sd = (
-        differences.mean(axis=0),
-        differences.std(axis=0, ddof=1) if users > 1 else np.zeros(differences.shape[1]),
-    )
+    users, differences = len(differences), differences.round(12)  # what sums of floats leave over is no difference
+    mean = differences.mean(axis=0)
+    sd = differences.std(axis=0, ddof=1).round(12) if users > 1 else np.zeros(differences.shape[1])
     moves = sd > 0
     effect = np.where(moves, mean / np.where(moves, sd, 1), np.where(mean == 0, 0.0, np.sign(mean) * np.inf))
     t = effect * np.sqrt(users)

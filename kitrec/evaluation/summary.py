@@ -1,4 +1,4 @@
-"""Means of scores by stratum, always with n: the nested numbers of metrics/*.json and the long ones of plots/*.csv."""
+"""Means of scores by stratum, always with n: the nested numbers of metrics/*.json."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,15 +20,6 @@ def summarise(scores: pl.DataFrame) -> dict[str, Any]:
 def summarise_strata(scores: pl.DataFrame) -> dict[str, Any]:
     """method -> kind -> domain, core, user_type -> member -> n and metric means."""
     return _per_ranking(scores, _strata)
-
-
-def by_core(scores: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """One row per method, kind, domain and core, for the plot."""
-    return (
-        scores.group_by("method", "kind", "target", "core")
-        .agg(pl.len().alias("n"), pl.col(metric).mean().round(6))
-        .sort("method", "kind", "target", pl.col("core").cast(pl.Enum(CORES)))
-    )
 
 
 def _per_ranking(scores: pl.DataFrame, table: Callable[[pl.DataFrame], dict[str, Any]]) -> dict[str, Any]:

@@ -46,6 +46,13 @@ def test_identical_methods_have_p_1_and_no_effect_and_nothing_is_nan():
     assert (found.effect == 0).all() and (found.mde == 0).all() and not found.normal.any()
 
 
+def test_the_rounding_of_floats_is_no_difference():
+    noise = np.where(np.arange(60)[:, None] % 2, 1e-17, 0.0)
+    found = compare(np.hstack([noise, noise + 0.1]), 100, np.random.default_rng(0))
+    assert found.p_t[0] == found.p_wilcoxon[0] == found.p_permutation[0] == 1
+    assert found.p_t[1] < 1e-9 and found.effect[1] == np.inf
+
+
 def test_no_more_false_alarms_than_promised():
     """A/A: two methods with the same chance of a hit, 2,000 times on 300 users."""
     g = np.random.default_rng(11)

@@ -9,7 +9,7 @@ from kitrec.contracts.scores import METRICS, SCORES
 from kitrec.domains import core_label
 from kitrec.errors import InputError
 from kitrec.evaluation.scoring import score
-from kitrec.evaluation.summary import by_core, summarise, summarise_strata
+from kitrec.evaluation.summary import summarise, summarise_strata
 
 THEIRS = {"hit@1": "Success@1", "hit@5": "Success@5", "hit@10": "Success@10"} | {
     "mrr": "RR",
@@ -100,15 +100,6 @@ def test_strata_sizes_sum_to_n(records):
     for name in ("domain", "core", "user_type"):
         assert sum(cell["n"] for cell in levels[name].values()) == means["n"] == records.height
     assert means["hit@10"] == 0.5
-    plot = by_core(score(from_scores("m", records, [[0.0] * 20] * records.height), records), "hit@10")
-    assert plot["n"].sum() == records.height and list(plot.columns) == [
-        "method",
-        "kind",
-        "target",
-        "core",
-        "n",
-        "hit@10",
-    ]
 
 
 def test_every_number_of_interactions_has_a_core():

@@ -33,6 +33,7 @@ RESULTS = (
     "data/preferences",
     "data/rejects",
     "data/rationales",
+    "data/analysis",
 )  # for people, and for what they do next
 
 

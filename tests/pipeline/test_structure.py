@@ -16,9 +16,10 @@ LAYERS = [
     {"audit", "answers", "llm", "preference"},
     {"tinybase"},
     {"publish"},
-    {"profiles", "doctor", "doctor_gpu", "cli_hub", "cli"},
+    {"profiles", "doctor", "doctor_gpu", "cli_hub", "cli_report", "cli_results", "cli_trace", "cli"},
 ]
-BESIDE = {"evaluation": {"errors", "files", "params", "tables", "domains", "contracts"}, "report": {"files"}}
+_BELOW = {"errors", "files", "params", "randomness", "tables", "domains", "contracts"}
+BESIDE = {"evaluation": _BELOW, "report": {"errors", "files"}}
 
 
 def library() -> list[Path]:

@@ -1,0 +1,93 @@
+"""Is evaluation of a real test set a matter of a minute? 30,000 users, 14 rankings of 6 metrics.   make bench-evaluate
+
+All cells with 10,000-resample BCa intervals, all pairwise tests with intervals and 10,000 sign flips. The peer is the
+loop that papers' scripts have: per column and resample a np.random.choice, and a sum over its users in Python; it is
+timed on a few resamples and multiplied (intervals only: the peer makes no tests)."""
+
+import resource
+import time
+
+import numpy as np
+import polars as pl
+
+from bench.claims import at_least, at_most, publish
+from bench.command import start
+from kitrec.contracts.scores import METRICS, SCORES
+from kitrec.domains import CORES, USER_TYPES
+from kitrec.evaluation.cells import STRATA, cells
+from kitrec.evaluation.comparisons import comparisons
+from kitrec.evaluation.matrix import Matrix, matrix
+from kitrec.evaluation.metrics import metrics
+from kitrec.evaluation.params import Family
+
+COMMAND = "make bench-evaluate"
+USERS, RESAMPLES, FLIPS = 30_000, 10_000, 10_000
+SCORED, WRITTEN, CANDIDATES = 10, 4, 100
+LOOPED = 3  # resamples of the peer
+
+
+def main() -> None:
+    """Time both."""
+    table = _scores()
+    began = time.perf_counter()
+    m = matrix(table)
+    found = cells(m, resamples=RESAMPLES, fewest=30, seed=1)
+    in_cells = time.perf_counter() - began
+    family = Family(kind="scored", metrics=["mrr"], pairs=[("m0", "m1")])
+    tested = comparisons(m, family, resamples=RESAMPLES, flips=FLIPS, seed=1)
+    seconds = time.perf_counter() - began
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    loop = _loop(m)
+    passes = 1 + len(STRATA) + 1  # every stratum holds all users once; the last is core within domain
+    whole = loop * RESAMPLES / LOOPED * len(m.columns) * passes
+    rows = [
+        {"what": "matrix and cells", "seconds": round(in_cells, 1), "rows": found.height},
+        {"what": "comparisons", "seconds": round(seconds - in_cells, 1), "rows": tested.height},
+        {"what": f"the loop, from {LOOPED} resamples of one column", "seconds": round(whole), "rows": found.height},
+    ]
+    publish(
+        "evaluate",
+        [
+            at_most("all cells and comparisons", seconds, 60, "s", COMMAND),
+            at_most("peak memory", memory, 4096, "MiB", COMMAND),
+            at_least("all cells, speed", whole / in_cells, 50, "x", COMMAND, peer="a loop over users in Python"),
+        ],
+        {"Time": rows},
+    )
+
+
+def _scores() -> pl.DataFrame:
+    """Random ranks among 100 candidates, some methods better than others."""
+    g, types = np.random.default_rng(1), list(USER_TYPES)
+    kind_of = [types[k % 10] for k in range(USERS)]
+    records = {
+        "record_id": [f"R{k:06d}" for k in range(USERS)],
+        "user_id": [f"U{k:06d}" for k in range(USERS)],
+        "target": [USER_TYPES[name].target for name in kind_of],
+        "user_type": kind_of,
+        "user_category": [USER_TYPES[name].category for name in kind_of],
+        "core": [CORES[k % 6] for k in range(USERS)],
+        "gt_has_metadata": [k % 9 > 0 for k in range(USERS)],
+        "candidate_hash": [f"h{k}" for k in range(USERS)],
+    }
+    frames = []
+    for k in range(SCORED + WRITTEN):
+        better = np.floor(CANDIDATES * g.random(USERS) ** (1 + k / 5)).astype(int)
+        values = metrics(better, np.ones(USERS, dtype=int))
+        kind = "scored" if k < SCORED else "written"
+        frames.append(pl.DataFrame({"method": f"m{k}", "kind": kind, **records, **values}))
+    return pl.concat(frames).select(*SCORES.columns)
+
+
+def _loop(m: Matrix) -> float:
+    """Seconds for a few resamples of one column."""
+    values, users = m.values[:, METRICS.index("mrr")], np.arange(USERS)
+    began = time.perf_counter()
+    for _ in range(LOOPED):
+        drawn = np.random.choice(users, USERS)
+        sum(values[user] for user in drawn) / USERS
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    start(main, __doc__)

@@ -1,0 +1,85 @@
+"""Every method against every other one of its kind of ranking, user by user; corrected within the declared family.
+
+Holm, Bonferroni, Benjamini-Hochberg: statsmodels. Stars stand at .05, .01, .001 of Holm's p."""
+
+from collections.abc import Collection
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+from statsmodels.stats.multitest import multipletests
+
+from kitrec.contracts.cells import COMPARISONS
+from kitrec.errors import InputError
+from kitrec.evaluation.contrasts import contrasts
+from kitrec.evaluation.matrix import Matrix
+from kitrec.evaluation.params import Family
+
+CORRECTIONS = {"p_holm": "holm", "p_bonferroni": "bonferroni", "p_bh": "fdr_bh"}
+STARS = (0.001, 0.01, 0.05)
+
+
+def comparisons(m: Matrix, family: Family, *, resamples: int, flips: int, seed: int) -> pl.DataFrame:
+    """The comparisons table."""
+    pairs = _pairs(m, family)
+    if not pairs:
+        return pl.DataFrame(schema=dict(COMPARISONS.columns))
+    one, two = (np.array(side) for side in zip(*pairs, strict=True))
+    weights = np.zeros((len(m.columns), len(pairs)))
+    weights[one, np.arange(len(pairs))], weights[two, np.arange(len(pairs))] = 1, -1
+    tested = contrasts(m, weights, resamples=resamples, flips=flips, seed=seed)
+    means = m.users().means()
+    about = {
+        "kind": [m.columns[k].kind for k in one],
+        "metric": [m.columns[k].metric for k in one],
+        "method": [m.columns[k].method for k in one],
+        "other": [m.columns[k].method for k in two],
+        "mean": means[one],
+        "other_mean": means[two],
+    }
+    table = pl.concat([pl.DataFrame(about), tested], how="horizontal")
+    return _corrected(table, family).cast(pl.Schema(COMPARISONS.columns)).select(*COMPARISONS.columns)
+
+
+def _pairs(m: Matrix, family: Family) -> list[tuple[int, int]]:
+    """Places of all pairs of columns; a declared pair stands as it was declared, any other one by name."""
+    found = []
+    methods = {kind: sorted({c.method for c in m.columns if c.kind == kind}) for kind in {c.kind for c in m.columns}}
+    for kind in sorted(methods):
+        declared = {frozenset(pair): pair for pair in family.pairs} if kind == family.kind else {}
+        _check(declared.values(), methods[kind], kind)
+        for both in combinations(methods[kind], 2):
+            one, two = declared.get(frozenset(both), both)
+            found += [
+                (m.place(one, kind, metric), m.place(two, kind, metric))
+                for metric in dict.fromkeys(c.metric for c in m.columns)
+            ]
+    return found
+
+
+def _check(declared: Collection[tuple[str, str]], methods: list[str], kind: str) -> None:
+    unknown = sorted({name for pair in declared for name in pair} - set(methods))
+    if unknown:
+        raise InputError(
+            f"evaluation.family.pairs: {', '.join(unknown)} has no {kind} ranking among those evaluated "
+            f"({', '.join(methods)}); add it to evaluation.methods, or take the pair out"
+        )
+
+
+def _corrected(table: pl.DataFrame, family: Family) -> pl.DataFrame:
+    names = {tuple(pair) for pair in family.pairs}
+    declared = np.array(
+        [
+            row["kind"] == family.kind and row["metric"] in family.metrics and (row["method"], row["other"]) in names
+            for row in table.select("kind", "metric", "method", "other").iter_rows(named=True)
+        ]
+    )
+    columns = {"declared": pl.Series(declared)}
+    p = table["p"].to_numpy()[declared]
+    for name, method in CORRECTIONS.items():
+        values = np.full(table.height, np.nan)
+        if declared.any():
+            values[declared] = multipletests(p, method=method)[1]
+        columns[name] = pl.Series(values).fill_nan(None)
+    stars = ["" if value is None else "*" * sum(value < limit for limit in STARS) for value in columns["p_holm"]]
+    return table.with_columns(**columns, stars=pl.Series(stars, dtype=pl.String))

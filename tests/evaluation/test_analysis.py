@@ -1,0 +1,146 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from kitrec import tables
+from kitrec.contracts.cells import CELLS, COMPARISONS
+from kitrec.contracts.scores import METRICS, SCORES
+from kitrec.domains import CORES, USER_TYPES
+from kitrec.errors import InputError
+from kitrec.evaluation.ablation import ablation
+from kitrec.evaluation.cells import ALL, STRATA, by_core, cells
+from kitrec.evaluation.comparisons import comparisons
+from kitrec.evaluation.matrix import matrix
+from kitrec.evaluation.params import Ablation, Family
+
+USERS = 240
+FAMILY = Family(kind="scored", metrics=["hit@1", "mrr"], pairs=[("b", "a"), ("b", "c")])
+
+
+def scores(methods: dict[str, np.ndarray], kind: str = "scored", owners: list[str] | None = None) -> pl.DataFrame:
+    """A scores table whose every metric of a method is the same array."""
+    names, types = [f"U{k:04d}" for k in range(USERS)], list(USER_TYPES)
+    frames = [
+        pl.DataFrame(
+            {
+                "method": method,
+                "record_id": names,
+                "kind": kind,
+                "user_id": owners or names,
+                "target": [USER_TYPES[types[k % 10]].target for k in range(USERS)],
+                "user_type": [types[k % 10] for k in range(USERS)],
+                "user_category": [USER_TYPES[types[k % 10]].category for k in range(USERS)],
+                "core": [CORES[k % 6] for k in range(USERS)],
+                "gt_has_metadata": [k % 7 > 0 for k in range(USERS)],
+                "candidate_hash": [f"h{k}" for k in range(USERS)],
+                **dict.fromkeys(METRICS, values),
+            }
+        )
+        for method, values in methods.items()
+    ]
+    return pl.concat(frames).select(*SCORES.columns)
+
+
+def hits(seed: int, share: float) -> np.ndarray:
+    return (np.random.default_rng(seed).random(USERS) < share).astype(float)
+
+
+@pytest.fixture
+def three() -> dict[str, np.ndarray]:
+    return {"a": hits(1, 0.2), "b": hits(2, 0.5), "c": hits(3, 0.25)}
+
+
+def test_every_cell_has_the_mean_of_its_users_and_an_interval_around_it(three, tmp_path):
+    table = scores(three)
+    found = cells(matrix(table), resamples=200, fewest=50, seed=1)
+    tables.write(found, tmp_path / "cells.parquet", CELLS)
+    for stratum, (column, members) in STRATA.items():
+        own = found.filter((pl.col("stratum") == stratum) & (pl.col("metric") == "mrr") & (pl.col("method") == "b"))
+        assert own["n"].sum() == USERS and own.height == len(members)
+        means = dict(table.filter(pl.col("method") == "b").group_by(column).agg(pl.col("mrr").mean()).iter_rows())
+        assert {str(key).lower(): value for key, value in means.items()} == pytest.approx(
+            dict(zip(own["member"], own["mean"], strict=True))
+        ) or (stratum == "user_type" and len(means) == own.height)
+    everybody = found.filter(pl.col("stratum") == ALL)
+    assert (everybody["high"] - everybody["low"]).min() > 0
+    assert not everybody["few"].any() and found.filter(pl.col("stratum") == "user_type")["few"].all()
+    narrow = everybody.filter(pl.col("method") == "b")["high"][0] - everybody.filter(pl.col("method") == "b")["low"][0]
+    assert narrow == pytest.approx(2 * 1.96 * np.sqrt(0.25 / USERS), rel=0.15)  # of a share of one half
+
+
+def test_the_plot_has_every_core_of_every_domain(three):
+    plot = by_core(cells(matrix(scores(three)), resamples=100, fewest=1, seed=1), "hit@10")
+    assert (
+        plot["n"].sum() == 3 * USERS and set(plot["target"]) == {"movies", "music"} and set(plot["core"]) == set(CORES)
+    )
+    assert (plot["low"] <= plot["hit@10"]).all() and (plot["hit@10"] <= plot["high"]).all()
+
+
+def test_users_with_two_records_are_drawn_with_both():
+    """Twins with equal scores: as uncertain as half as many users, so the interval is wider by the root of two."""
+    values = np.repeat(hits(5, 0.5)[: USERS // 2], 2)
+    alone = cells(matrix(scores({"a": values})), resamples=2000, fewest=1, seed=1)
+    twins = [f"T{k // 2}" for k in range(USERS)]
+    both = cells(matrix(scores({"a": values}, owners=twins)), resamples=2000, fewest=1, seed=1)
+    width = [(t.filter(stratum=ALL)["high"] - t.filter(stratum=ALL)["low"])[0] for t in (alone, both)]
+    assert width[1] / width[0] == pytest.approx(np.sqrt(2), rel=0.1)
+
+
+def test_comparisons_are_paired_declared_ones_keep_their_direction_and_only_they_are_corrected(three, tmp_path):
+    found = comparisons(matrix(scores(three)), FAMILY, resamples=300, flips=300, seed=1)
+    tables.write(found, tmp_path / "c.parquet", COMPARISONS)
+    assert found.height == 3 * len(METRICS)
+    row = found.row(
+        by_predicate=(pl.col("metric") == "mrr") & (pl.col("method") == "b") & (pl.col("other") == "a"), named=True
+    )
+    assert row["difference"] == pytest.approx(three["b"].mean() - three["a"].mean())
+    assert row["low"] < row["difference"] < row["high"] and row["stars"] == "***"
+    declared = found.filter("declared")
+    assert declared.height == 4 and found.filter(~pl.col("declared"))["p_holm"].null_count() == found.height - 4
+    p = np.sort(declared["p"].to_numpy())
+    holm = np.minimum(1, np.maximum.accumulate(p * np.arange(4, 0, -1)))
+    assert np.sort(declared["p_holm"].to_numpy()) == pytest.approx(holm)
+    assert declared["p_bonferroni"].to_numpy() == pytest.approx(np.minimum(1, 4 * declared["p"].to_numpy()))
+
+
+def test_a_method_against_its_copy_has_p_1_everywhere(three):
+    found = comparisons(
+        matrix(scores({"a": three["a"], "b": three["a"], "c": three["a"]})), FAMILY, resamples=100, flips=100, seed=1
+    )
+    for name in ("p", "p_t", "p_wilcoxon", "p_permutation"):
+        assert (found[name] == 1).all()
+    assert (found["effect"] == 0).all() and (found["stars"] == "").all()
+    assert found["low"].to_list() == found["high"].to_list() == [0.0] * found.height
+
+
+def test_methods_with_other_records_or_lists_are_refused(three):
+    table = scores(three)
+    for other in (
+        table.filter(~((pl.col("method") == "b") & (pl.col("record_id") == "U0003"))),
+        table.with_columns(
+            candidate_hash=pl.when((pl.col("method") == "c") & (pl.col("record_id") == "U0003"))
+            .then(pl.lit("x"))
+            .otherwise("candidate_hash")
+        ),
+    ):
+        with pytest.raises(InputError, match="other records or candidates than a does"):
+            matrix(other)
+
+
+def test_an_undeclared_name_in_the_family_is_named(three):
+    family = Family(kind="scored", metrics=["mrr"], pairs=[("b", "oracle")])
+    with pytest.raises(InputError, match="oracle has no scored ranking"):
+        comparisons(matrix(scores(three)), family, resamples=100, flips=100, seed=1)
+
+
+def test_main_effects_and_interaction_by_hand():
+    """Means .6 .4 .3 .3: fine-tuning (.6 + .4 - .3 - .3) / 2 = .2, thinking .1, interaction .2."""
+    table = scores({name: np.full(USERS, mean) for name, mean in zip("wxyz", (0.6, 0.4, 0.3, 0.3), strict=True)})
+    p = Ablation(
+        kind="scored", metrics=["hit@1"], tuned_thinking="w", tuned_direct="x", base_thinking="y", base_direct="z"
+    )
+    found = ablation(matrix(table), p, resamples=100, flips=100, seed=1)
+    assert dict(zip(found["of"], found["difference"], strict=True)) == pytest.approx(
+        {"fine-tuning": 0.2, "thinking": 0.1, "interaction": 0.2}
+    )
+    assert found["t"].null_count() == 3  # all users differ alike: no finite t, and no NaN
