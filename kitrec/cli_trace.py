@@ -39,12 +39,10 @@ def trace(
     scores = tables.read(Path(f"data/scores/set{which}.parquet"), SCORES).filter(method=method, kind=kind)
     scores = scores.filter(core=core) if core else scores
     if scores.is_empty():
-        raise InputError(
-            f"no {kind} score of {method} on set {which}{f', core {core}' if core else ''}: see `kitrec show`"
-        )
+        raise InputError(f"no {kind} score of {method}, {where}: see `kitrec show`")
     out = Console(soft_wrap=True)
-    mean = scores[metric].mean()
-    out.print(f"{metric} of {method} ({kind}), set {which}{f', core {core}' if core else ''}: {mean:.6f}")
+    mean: float = scores.select(pl.col(metric).mean()).item()
+    out.print(f"{metric} of {method} ({kind}), {where}: {mean:.6f}")
     out.print(f"the mean over {scores.height} users of data/scores/set{which}.parquet; commit {Git('.').get_rev()}")
     out.print(_chain(method))
     out.print(f"again from the answers: {RECOMPUTE}")

@@ -1,0 +1,29 @@
+"""`kitrec trace`'s chain, on a dvc.lock of its own."""
+
+from kitrec import cli_trace
+
+LOCK = """
+stages:
+  prepare:
+    cmd: python -m stages.prepare
+    deps: [{path: stages/prepare.py, md5: x}]
+    outs: [{path: data/records/setA/test.parquet, md5: aaaa0000111122223333}]
+  infer_vllm@m:
+    cmd: python -m stages.infer_vllm m
+    deps: [{path: data/records/setA/test.parquet, md5: aaaa}, {path: kitrec/files.py, md5: x}]
+    outs: [{path: data/answers/m, md5: bbbb0000111122223333}]
+  parse_answers@m:
+    cmd: python -m stages.parse_answers m
+    deps: [{path: data/answers/m, md5: bbbb}, {path: data/records/setA/test.parquet, md5: aaaa}]
+    outs: [{path: data/rankings/m, md5: cccc0000111122223333}, {path: metrics/answers/m.json, md5: x}]
+"""
+
+
+def test_the_chain_goes_from_rankings_to_the_data_and_names_no_file_twice(tmp_path, monkeypatch):
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    monkeypatch.setattr(cli_trace, "LOCK", tmp_path / "dvc.lock")
+    assert list(cli_trace.chain("data/rankings/m")) == [
+        ("data/rankings/m", "cccc00001111", "python -m stages.parse_answers m"),
+        ("data/answers/m", "bbbb00001111", "python -m stages.infer_vllm m"),
+        ("data/records/setA/test.parquet", "aaaa00001111", "python -m stages.prepare"),
+    ]
