@@ -311,3 +311,37 @@ def test_preferences_go_on_from_the_fine_tuned_adapters_and_answer_beside_them(f
     )
     assert before != after
     (clone.folder / "params.yaml").write_text(kept)
+
+
+@pytest.mark.slow
+def test_every_method_answers_and_every_look_into_them_is_written(finished):
+    """RQ1's 2x2, rationales, probes of order and precision, the report: `dvc repro` of everything."""
+    clone = finished[0]
+    kept = (clone.folder / "params.yaml").read_text()
+    assert clone.run("kitrec", "profile", "use", "variants=all_methods").returncode == 0
+    text = (clone.folder / "params.yaml").read_text()
+    text = text.replace("  orders: []", "  orders: [kitrec_full, base_direct]")
+    text = text.replace("rationales:\n  methods: []", "rationales:\n  methods: [kitrec_full]")
+    (clone.folder / "params.yaml").write_text(text)
+    done = clone.run("dvc", "repro", timeout=20 * MINUTES)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    metrics = clone.folder / "metrics"
+    methods = {"kitrec_full", "kitrec_direct", "base_direct", "base_cot", "llm4cdr"}
+    headline = files.read_json(metrics / "evaluate.json")
+    assert all(set(headline[method]) == {"written", "scored"} for method in methods)
+    effects = files.read_json(metrics / "ablation.json")
+    assert all(set(own) == {"fine-tuning", "thinking", "interaction"} for own in effects.values())
+    pairs = files.read_json(metrics / "significance.json")["hit@1"]
+    assert "kitrec_full against llm4cdr" in pairs and all(0 <= own["p_holm"] <= 1 for own in pairs.values())
+    orders = [files.read_json(metrics / f"orders/{method}.json") for method in ("kitrec_full", "base_direct")]
+    assert all(len(own["hit@1"]) == 3 and -1 <= own["kendall_tau"] <= 1 for own in orders)
+    assert files.read_json(metrics / "precision/kitrec_full.json")["score_gap_max"] > 0
+    rationales = pl.read_parquet(clone.folder / "data/rationales/kitrec_full/setA.parquet")
+    assert rationales.height > 0
+    shown = clone.run("kitrec", "show")
+    assert "llm4cdr" in shown.stdout and "What a prompt shows" in shown.stdout
+    for command in (["report"], ["tables"], ["trace", "kitrec_full", "mrr"], ["compare", "workspace", "workspace"]):
+        told = clone.run("kitrec", *command)
+        assert told.returncode == 0, told.stderr
+    assert "<svg" in (clone.folder / "report/index.html").read_text()
+    (clone.folder / "params.yaml").write_text(kept)
