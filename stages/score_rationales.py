@@ -1,11 +1,14 @@
 """How likely a method's rationales are.   python -m stages.score_rationales kitrec_full
-Reads data/answers/<method>, the test records, the base and models/<variant>; writes data/rationales/<method>."""
+Reads data/answers/<method>, the test records, the base and models/<variant>; writes data/rationales/<method> and
+metrics/rationales/<method>.json."""
 
 from pathlib import Path
 
 import polars as pl
 
+from kitrec import files
 from kitrec.contracts.rationales import RATIONALES
+from kitrec.evaluation.perplexity import perplexities
 from kitrec.llm.rationales import score_rationales
 from stages import entry
 from stages.scoring import Answered, score_sets
@@ -13,7 +16,9 @@ from stages.scoring import Answered, score_sets
 
 def main(method: str) -> None:
     """Score the rationales of METHOD (a key of infer.methods) by the model that wrote them, and by the base."""
-    score_sets("score_rationales", method, rationales, Path("data/rationales") / method, RATIONALES)
+    scored = score_sets("score_rationales", method, rationales, Path("data/rationales") / method, RATIONALES)
+    summed = {which: perplexities(table) for which, table in scored.items()}
+    files.write_json(summed, Path(f"metrics/rationales/{method}.json"))
 
 
 def rationales(a: Answered) -> pl.DataFrame:

@@ -42,7 +42,12 @@ class Answered:
     work: Path
 
 
-def score_sets(stage: str, method: str, score: Callable[[Answered], pl.DataFrame], folder: Path, table: Table) -> None:
+Score = Callable[[Answered], pl.DataFrame]
+
+
+def score_sets(
+    stage: str, method: str, score: Callable[[Answered], pl.DataFrame], folder: Path, table: Table
+) -> Tables:
     """Score the answers of METHOD to every test set by `score`, and write the tables to `folder`."""
     sets = params.value(Data, "data.test_sets")
     prompt = params.load(Prompt, "prompt")
@@ -69,3 +74,4 @@ def score_sets(stage: str, method: str, score: Callable[[Answered], pl.DataFrame
             seconds = time.monotonic() - began
             run.cost[f"set{which}"] = {"seconds": round(seconds, 2), "per_second": round(len(requests) / seconds, 2)}
         tables.write_all(found, folder, table)
+    return found

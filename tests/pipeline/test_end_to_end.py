@@ -36,9 +36,9 @@ class Clone:
             command, cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, check=False
         )
 
-    def start(self, target: str = "evaluate") -> None:
+    def start(self, *targets: str) -> None:
         log = (self.folder / "repro.log").open("a")
-        command = ["dvc", "repro", target]
+        command = ["dvc", "repro", *(targets or ("evaluate", "analyse"))]
         self.repro = subprocess.Popen(command, cwd=self.folder, env=ENVIRONMENT, stdout=log, stderr=log, text=True)
 
     def finish(self) -> int:
@@ -118,7 +118,7 @@ def test_it_really_resumed_and_cleaned_up(finished):
 
 
 def test_the_second_run_has_nothing_to_do(finished):
-    again = finished[0].run("dvc", "repro", "evaluate")
+    again = finished[0].run("dvc", "repro", "evaluate", "analyse")
     assert again.returncode == 0 and "up to date" in again.stdout and "Running stage" not in again.stdout
 
 
@@ -338,6 +338,8 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
     assert files.read_json(metrics / "precision/kitrec_full.json")["score_gap_max"] > 0
     rationales = pl.read_parquet(clone.folder / "data/rationales/kitrec_full/setA.parquet")
     assert rationales.height > 0
+    perplexity = files.read_json(metrics / "rationales/kitrec_full.json")["setA"]
+    assert perplexity["writer"] > 1 and perplexity["base"] > 1
     shown = clone.run("kitrec", "show")
     assert "llm4cdr" in shown.stdout and "What a prompt shows" in shown.stdout
     for command in (["report"], ["tables"], ["trace", "kitrec_full", "mrr"], ["compare", "workspace", "workspace"]):
