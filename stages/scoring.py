@@ -45,9 +45,7 @@ class Answered:
 Score = Callable[[Answered], pl.DataFrame]
 
 
-def score_sets(
-    stage: str, method: str, score: Callable[[Answered], pl.DataFrame], folder: Path, table: Table
-) -> Tables:
+def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table) -> dict[str, pl.DataFrame]:
     """Score the answers of METHOD to every test set by `score`, and write the tables to `folder`."""
     sets = params.value(Data, "data.test_sets")
     prompt = params.load(Prompt, "prompt")
