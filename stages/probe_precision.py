@@ -1,6 +1,7 @@
 """How far serving differs from training: NF4 base against whole weights.   python -m stages.probe_precision kitrec_full
 Reads data/answers/<method>, the test records, the base and models/<variant>; writes metrics/precision/<method>.json."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -44,8 +45,9 @@ def main(method: str) -> None:
         rows = rows.sample(min(sample, rows.height), shuffle=True, seed=seed)
         head = AnswerHead(encoder, style_of(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items))
         questions = questions_of(requests_for(rows, items, encoder, p, prompt), rows["text"].to_list(), head)
-        weights = {"nf4": load_quantised(base), engine.dtype: load_for_serving(base, getattr(torch, engine.dtype))}
-        scores = {name: Scorer(model, base, adapters).score(questions) for name, model in weights.items()}
+        served = partial(load_for_serving, base, getattr(torch, engine.dtype))
+        loaded = {"nf4": partial(load_quantised, base), engine.dtype: served}  # one after the other: memory holds one
+        scores = {name: Scorer(load(), base, adapters).score(questions) for name, load in loaded.items()}
         truths = [row["candidate_ids"].index(row["gt_item_id"]) for row in rows.iter_rows(named=True)]
         files.write_json(agreement(scores, truths), Path(f"metrics/precision/{method}.json"))
 
