@@ -1,7 +1,7 @@
 """What does asking cost? The pipeline's engine and scoring against the ways most projects take.   make bench-infer
 
 Each side runs in a process of its own, one after another. Writing: 1,000 records of the default world on the tiny base,
-and 128 on a base of some 40 million random weights; the loop gets fewer records, and rates are compared. Scoring: 100
+and 128 on a base of some 40 million random weights; the peers get fewer records, and rates are compared. Scoring: 100
 candidates a record. Greedy, bf16."""
 
 import json
@@ -35,15 +35,15 @@ def main() -> None:
         forty = _forty_million(Path(folder) / "forty")
         four = _adapters(Path(folder))
         written = {
-            "tiny": _written(TINY, {"by_engine": (1000,), "loop": (64, 1), "batched": (1000, 32)}),
-            "40 M": _written(forty, {"by_engine": (128,), "loop": (16, 1), "batched": (128, 16)}),
+            "tiny": _written(TINY, {"by_engine": (1000,), "loop": (48, 1), "batched": (256, 32)}),
+            "40 M": _written(forty, {"by_engine": (128,), "loop": (8, 1), "batched": (64, 16)}),
         }
-        several = _side("adapters", TINY, 1000, [str(path) for path in four])
-        repeated, small = _side("repeated", TINY, 300), _side("small_batches", TINY, 300)
+        several = _side("adapters", TINY, 400, [str(path) for path in four])
+        repeated, small = _side("repeated", TINY, 200), _side("small_batches", TINY, 200)
         tree, alone, engine = (
-            _side("by_tree", TINY, 200),
-            _side("separately", TINY, 12),
-            _side("engine_scores", TINY, 16),
+            _side("by_tree", TINY, 64),
+            _side("separately", TINY, 8),
+            _side("engine_scores", TINY, 8),
         )
     flips = float(np.mean([a != b for a, b in zip(repeated["texts"], small["texts"], strict=True)]))
     publish(

@@ -27,7 +27,10 @@ def report() -> None:
     which = params.value(Data, "data.candidate_set")
     cells = tables.read(Path("data/analysis/cells.parquet"), CELLS)
     comparisons = tables.read(Path("data/analysis/comparisons.parquet"), COMPARISONS)
-    answers = _metrics("metrics/answers")
+    methods = cells["method"].unique()
+    answers = {
+        name: own for name, own in _metrics("metrics/answers").items() if name in methods and f"set{which}" in own
+    }
     ledger = _metrics("metrics/cost")
     parts = [
         sections.headline(cells),
@@ -39,7 +42,8 @@ def report() -> None:
         sections.failures(answers, f"set{which}"),
     ]
     source = params.load(Source, "source").kind
-    examples = _examples(which) if source == "synthetic" else []
+    shown = SHOWN_METHOD if SHOWN_METHOD in answers else next(iter(answers), None)
+    examples = _examples(which, shown) if shown and source == "synthetic" else []
     text = page(Report(f"kitrec, set {which}", _facts(which, source, ledger), parts, examples))
     with files.whole(PAGE) as draft:
         draft.write_text(text, encoding="utf-8")
@@ -52,7 +56,7 @@ def _metrics(folder: str) -> dict[str, dict[str, Any]]:
 
 def _facts(which: str, source: str, ledger: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     git = Git(".")
-    host = ledger["evaluate"]
+    host = next(iter(ledger.values()))
     return {
         "commit": git.get_rev() + (" and changes" if git.is_dirty() else ""),
         "data": f"{source}, candidate set {which}",
@@ -67,17 +71,17 @@ def _seconds_per_user(ledger: Mapping[str, Mapping[str, Any]], which: str, users
     found: dict[str, float] = {}
     for stage, own in ledger.items():
         name, _, method = stage.partition("-")
-        if name in ("infer_vllm", "score_candidates") and which in own:
+        if name in ("infer_vllm", "score_candidates") and which in own and not own["resumed"]:
             found[method] = found.get(method, 0.0) + own[which]["seconds"] / users
     return found
 
 
-def _examples(which: str) -> list[Example]:
+def _examples(which: str, method: str) -> list[Example]:
     """A user the method was right about, one it was wrong about, one whose answer could not be read."""
     folder = Path("data")
     records = {r["record_id"]: r for r in _rows(folder / f"records/set{which}/test.parquet", RECORDS)}
-    texts = {r["record_id"]: r["text"] for r in _rows(folder / f"answers/{SHOWN_METHOD}/set{which}.parquet", ANSWERS)}
-    ranked = _rows(folder / f"rankings/{SHOWN_METHOD}/set{which}.parquet", RANKINGS)
+    texts = {r["record_id"]: r["text"] for r in _rows(folder / f"answers/{method}/set{which}.parquet", ANSWERS)}
+    ranked = _rows(folder / f"rankings/{method}/set{which}.parquet", RANKINGS)
     items = {row["item_id"]: row for row in _rows(folder / "items.parquet", ITEMS)}
     wanted = {
         "Right": lambda r, truth: r["item_ids"][:1] == [truth],

@@ -58,18 +58,21 @@ def compare(
     p = params.load(Evaluation, "evaluation")
     one, two = (_scores(run, own) for run, own in zip((first, second), which, strict=True))
     found = against(one, two, resamples=p.resamples, flips=p.flips, seed=params.load(int, "seed"))
-    n = found["n"].to_list()[0]
-    table = Table(title=f"{second} (set {which[1]}) minus {first} (set {which[0]}), {n} users", box=box.SIMPLE_HEAD)
-    for name in ("method", "ranking", "metric", "first", "second", "difference", "95 %", "p", "effect"):
+    table = Table(title=f"{second} (set {which[1]}) minus {first} (set {which[0]})", box=box.SIMPLE_HEAD)
+    for name in ("method", "ranking", "metric", "users", "first", "second", "difference", "95 %", "p", "effect"):
         table.add_column(name, no_wrap=True)
     for row in found.filter(found["metric"].is_in(["hit@1", "mrr", "ndcg@10"])).iter_rows(named=True):
         interval = f"{row['low']:+.3f} {row['high']:+.3f}"
         numbers = (f"{row[name]:.3f}" for name in ("first", "second"))
         table.add_row(
-            row["method"], row["kind"], row["metric"], *numbers, f"{row['difference']:+.3f}", interval,
+            row["method"], row["kind"], row["metric"], str(row["n"]), *numbers, f"{row['difference']:+.3f}", interval,
             f"{row['p']:.2g}", row["size"],
         )  # fmt: skip
     Console().print(table)
+    left_out = {row["method"]: row["left_out"] for row in found.iter_rows(named=True) if row["left_out"]}
+    alone = sorted(set(one["method"]) ^ set(two["method"]))
+    if left_out or alone:
+        print(f"in one run only: methods {', '.join(alone) or 'none'}; records {left_out or 'none'}")
 
 
 def _scores(run: str, which: str) -> pl.DataFrame:

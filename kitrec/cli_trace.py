@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import polars as pl
 import typer
@@ -43,10 +43,11 @@ def trace(
     out = Console(soft_wrap=True)
     mean: float = scores.select(pl.col(metric).mean()).item()
     out.print(f"{metric} of {method} ({kind}), {where}: {mean:.6f}")
-    out.print(f"the mean over {scores.height} users of data/scores/set{which}.parquet; commit {Git('.').get_rev()}")
-    out.print(_chain(method))
+    out.print(f"the mean over {scores.height} records of data/scores/set{which}.parquet; commit {Git('.').get_rev()}")
+    folder = _folder(method)
+    out.print(_chain(folder))
     out.print(f"again from the answers: {RECOMPUTE}")
-    ranked = tables.read(Path(f"data/rankings/{method}/set{which}.parquet"), RANKINGS).filter(kind=kind)
+    ranked = tables.read(folder / f"set{which}.parquet", RANKINGS).filter(kind=kind, method=method)
     records = tables.read(Path(f"data/records/set{which}/test.parquet"), RECORDS)
     if user:
         _show_user(out, user, method, which, ranked, records)
@@ -54,9 +55,15 @@ def trace(
         out.print(_users(scores.head(rows), metric, ranked, records))
 
 
-def _chain(method: str) -> Table:
+def _folder(method: str) -> Path:
+    """Where a method's rankings lie; the references share a folder."""
+    own = Path("data/rankings") / method
+    return own if own.exists() else own.with_name("references")
+
+
+def _chain(folder: Path) -> Table:
     table = Table("file", "md5", "written by", box=box.SIMPLE_HEAD)
-    for path, md5, command in chain(f"data/rankings/{method}"):
+    for path, md5, command in chain(str(folder)):
         table.add_row(path, md5, command)
     return table
 
@@ -64,17 +71,20 @@ def _chain(method: str) -> Table:
 def chain(out: str) -> Iterator[tuple[str, str, str]]:
     """(file, hash, command) of everything upstream of an out, by dvc.lock, the nearest first."""
     stages = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
-    writer = {found["path"]: stage for stage in stages.values() for found in stage.get("outs", [])}
+    writers = {found["path"]: (found["md5"], stage) for stage in stages.values() for found in stage.get("outs", [])}
     waiting, seen = [out], set[str]()
     while waiting:
-        path = waiting.pop(0)
-        stage: dict[str, Any] | None = writer.get(path)
-        if path in seen or stage is None:
-            continue
-        seen.add(path)
-        md5 = next(found["md5"] for found in stage["outs"] if found["path"] == path)
-        yield path, md5[:12], stage["cmd"]
-        waiting += [dep["path"] for dep in stage["deps"] if not dep["path"].endswith(".py")]
+        wanted = waiting.pop(0)
+        for path, (md5, stage) in writers.items():
+            if path not in seen and _related(path, wanted):
+                seen.add(path)
+                yield path, md5[:12], stage["cmd"]
+                waiting += [dep["path"] for dep in stage["deps"] if not dep["path"].endswith(".py")]
+
+
+def _related(one: str, two: str) -> bool:
+    """Whether two paths are the same, or one lies in the other."""
+    return one == two or one.startswith(f"{two}/") or two.startswith(f"{one}/")
 
 
 def _users(scores: pl.DataFrame, metric: str, ranked: pl.DataFrame, records: pl.DataFrame) -> Table:

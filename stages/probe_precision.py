@@ -1,4 +1,4 @@
-"""How far serving differs from training: NF4 base against whole weights.   python -m stages.probe_precision kitrec_full
+"""How far serving differs from training: NF4 against whole weights.   python -m stages.probe_precision kitrec_full
 Reads data/answers/<method>, the test records, the base and models/<variant>; writes metrics/precision/<method>.json."""
 
 from functools import partial
@@ -26,7 +26,7 @@ from stages import entry, paths
 
 
 def main(method: str) -> None:
-    """Score a sample of METHOD's answers on the base its adapters were trained on and on the base that is served."""
+    """Score a sample of METHOD's answers on the NF4 base its adapters were trained on and on whole weights."""
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     prompt, engine = params.load(Prompt, "prompt"), params.load(Engine, "engine")
     sample = params.value(Probes, "probes.records")

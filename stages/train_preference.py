@@ -47,7 +47,8 @@ def main(model: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         else:
             learned = asked_prompts(own, items, encoder, prompt, answer=p.max_new_tokens, seed=seed)
             preferred = by_rewards(start, learned, p)
-        origin = files.read_json(started_from / "origin.json") | {"preferences": files.sha256(pairs)}
+        origin = files.read_json(started_from / "origin.json") | {"preference": p.method}
+        origin |= {"preference_data": files.sha256(pairs if p.method == "dpo" else records)}
         save_adapter(preferred.adapter, tokenizer, base, origin, Path("models/preferred") / model)
         _write_record(model, preferred, len(learned))
 

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
+from kitrec.errors import InputError
+
 Scores = Mapping[str, Sequence[np.ndarray]]  # name -> a record's scores of its candidates, in one order for all names
 
 
 def agreement(scores: Scores, truths: Sequence[int]) -> dict[str, Any]:
     """Hit@1 of each scoring and its spread; how often all put the same candidate first; tau and gap over all pairs."""
+    if not truths:
+        raise InputError("no record was scored: all answers are errors, see metrics/answers")
     first = {name: np.array([own.argmax() for own in rows]) for name, rows in scores.items()}
     hits = {name: float(np.mean(chosen == np.array(truths))) for name, chosen in first.items()}
     same = np.all(np.stack(list(first.values())) == next(iter(first.values())), axis=0)
@@ -21,7 +25,7 @@ def agreement(scores: Scores, truths: Sequence[int]) -> dict[str, Any]:
     gaps = [np.abs(a - b) for a, b in pairs]
     figures = {
         "same_first_share": np.mean(same),
-        "kendall_tau": np.mean([kendalltau(a, b).statistic for a, b in pairs]),
+        "kendall_tau": np.nanmean([kendalltau(a, b).statistic for a, b in pairs]),
         "score_gap_mean": np.mean([gap.mean() for gap in gaps]),
         "score_gap_max": max(gap.max() for gap in gaps),
         "hit@1_spread": max(hits.values()) - min(hits.values()),

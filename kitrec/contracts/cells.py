@@ -1,4 +1,4 @@
-"""Cells: the mean of a metric over the users of a stratum, with its interval; and comparisons of two methods."""
+"""Cells: the mean of a metric over the n records of a stratum, with its interval; and comparisons of two methods."""
 
 import polars as pl
 
@@ -15,6 +15,7 @@ CELLS = Table(
         "member": pl.String,
         "metric": pl.String,
         "n": pl.Int64,
+        "users": pl.Int64,
         "mean": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,

@@ -16,11 +16,10 @@ EFFECTS = {"fine-tuning": (0.5, 0.5, -0.5, -0.5), "thinking": (0.5, -0.5, 0.5, -
 
 def ablation(m: Matrix, p: Ablation, *, resamples: int, flips: int, seed: int) -> pl.DataFrame:
     """One row per metric and effect."""
-    methods = (p.tuned_thinking, p.tuned_direct, p.base_thinking, p.base_direct)
     named = [(metric, effect) for metric in p.metrics for effect in EFFECTS]
     weights = np.zeros((len(m.columns), len(named)))
     for column, (metric, effect) in enumerate(named):
-        for method, weight in zip(methods, EFFECTS[effect], strict=True):
+        for method, weight in zip(p.methods, EFFECTS[effect], strict=True):
             weights[m.place(method, p.kind, metric), column] = weight
     tested = contrasts(m, weights, resamples=resamples, flips=flips, seed=seed)
     about = pl.DataFrame(named, schema={"metric": pl.String, "of": pl.String}, orient="row")

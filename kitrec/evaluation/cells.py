@@ -66,6 +66,7 @@ def _cell(m: Matrix, stratum: str, member: str, resamples: int, fewest: int, see
             "member": member,
             "metric": [c.metric for c in m.columns],
             "n": len(m.values),
+            "users": len(users.counts),
             "mean": means,
             "low": np.minimum(low, means),
             "high": np.maximum(high, means),

@@ -45,9 +45,9 @@ def _pairs(m: Matrix, family: Family) -> list[tuple[int, int]]:
     """Places of all pairs of columns; a declared pair stands as it was declared, any other one by name."""
     found = []
     methods = {kind: sorted({c.method for c in m.columns if c.kind == kind}) for kind in {c.kind for c in m.columns}}
+    _check(family.pairs, methods.get(family.kind, []), family.kind)
     for kind in sorted(methods):
         declared = {frozenset(pair): pair for pair in family.pairs} if kind == family.kind else {}
-        _check(declared.values(), methods[kind], kind)
         for both in combinations(methods[kind], 2):
             one, two = declared.get(frozenset(both), both)
             found += [

@@ -15,7 +15,7 @@ from kitrec.randomness import generator
 def contrasts(m: Matrix, weights: np.ndarray, *, resamples: int, flips: int, seed: int) -> pl.DataFrame:
     """One row per column of `weights` [K, P]; an infinite t or effect (all users differ alike) is null."""
     users = m.users()
-    own = users.sums / users.counts[:, None]
+    own = users.sums * (len(users.counts) / users.counts.sum())  # their mean is the mean over records
     tested = compare(own @ weights, flips, generator(seed, "sign flips"))
     drawn = resampled_means(users, resamples, generator(seed, "bootstrap of contrasts"))
     difference = users.means() @ weights

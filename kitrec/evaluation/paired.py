@@ -44,7 +44,7 @@ def compare(differences: np.ndarray, flips: int, rng: np.random.Generator) -> Pa
     moves = sd > 0
     effect = np.where(moves, mean / np.where(moves, sd, 1), np.where(mean == 0, 0.0, np.sign(mean) * np.inf))
     t = effect * np.sqrt(users)
-    p_t = np.where(mean == 0, 1.0, 2 * stats.t.sf(np.abs(t), max(users - 1, 1)))
+    p_t = np.where((mean == 0) | (users < 2), 1.0, 2 * stats.t.sf(np.abs(t), max(users - 1, 1)))
     least = TTestPower().solve_power(nobs=users, alpha=ALPHA, power=POWER) if users > 2 else np.nan
     return Paired(
         users,
@@ -103,8 +103,6 @@ def _power(effect: np.ndarray, users: int) -> np.ndarray:
     """The probability that t finds an effect of the size that was seen."""
     if users < 3:
         return np.full(effect.shape, np.nan)
-    finite = np.where(np.isfinite(effect), effect, 0.0)
-    found = np.array(
-        [TTestPower().power(abs(e), users, ALPHA) if abs(e) < 5 else 1.0 for e in finite]
-    )  # nct fails far out
-    return np.where(np.isfinite(effect), found, 1.0)
+    certain = ~np.isfinite(effect) | (np.abs(effect) * np.sqrt(users) > 30)  # the noncentral t fails far out
+    found = [1.0 if sure else TTestPower().power(abs(e), users, ALPHA) for e, sure in zip(effect, certain, strict=True)]
+    return np.array(found)

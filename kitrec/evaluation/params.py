@@ -40,6 +40,18 @@ class Ablation:
     base_thinking: str
     base_direct: str
 
+    def __post_init__(self) -> None:
+        require, done = rules()
+        for metric in self.metrics:
+            require(metric in METRICS, f"metrics: {metric!r} is no metric; there are {', '.join(METRICS)}")
+        require(len(set(self.methods)) == 4, "a method stands at two places of the 2x2")
+        done()
+
+    @property
+    def methods(self) -> tuple[str, str, str, str]:
+        """In the order of the equations of ablation.py."""
+        return self.tuned_thinking, self.tuned_direct, self.base_thinking, self.base_direct
+
 
 @section
 class Evaluation:

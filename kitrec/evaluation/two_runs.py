@@ -12,6 +12,7 @@ from kitrec.evaluation.contrasts import contrasts
 from kitrec.evaluation.matrix import Column, Matrix
 
 _WHO = ("user_id", "target")
+_SAME = ("user_type", "core", "gt_has_metadata")  # what a user's truth does not lose from list to list
 
 
 def against(first: pl.DataFrame, second: pl.DataFrame, *, resamples: int, flips: int, seed: int) -> pl.DataFrame:
@@ -32,8 +33,12 @@ def _one(
 ) -> pl.DataFrame:
     own = [table.filter(method=method, kind=kind) for table in (first, second)]
     both = own[0].join(own[1], on=_WHO, suffix="_second", validate="1:1").sort(_WHO)
-    if both.is_empty():
-        raise InputError(f"{method} ({kind}): no user is in both runs; they must come from the same data and seed")
+    strangers = both.filter(pl.any_horizontal(pl.col(name) != pl.col(f"{name}_second") for name in _SAME))
+    if both.is_empty() or strangers.height:
+        raise InputError(
+            f"{method} ({kind}): {strangers.height} of {both.height} users of the same name are not the same users; "
+            "both runs must come from the same data, world and seed"
+        )
     names = [*METRICS, *(f"{metric}_second" for metric in METRICS)]
     columns = tuple(Column(method, kind, name) for name in names)
     m = Matrix(both.select("record_id", *_WHO), columns, both.select(names).to_numpy())
@@ -44,7 +49,7 @@ def _one(
         "method": method,
         "kind": kind,
         "metric": METRICS,
-        "left_out": max(table.height for table in own) - both.height,
+        "left_out": sum(table.height for table in own) - 2 * both.height,
         "first": means[: len(METRICS)],
         "second": means[len(METRICS) :],
     }

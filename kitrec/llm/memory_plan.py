@@ -1,6 +1,6 @@
 """Will a base, its adapters and one full-length sequence fit the device? Computed before anything is loaded.
 
-weights   Σ parameters × bytes; quantised are the weights of linear layers inside the decoder
+weights   Σ parameters × bytes / GPUs that share them; in FP8 one byte for linear weights inside the decoder
 cache     2 · layers · kv heads · head size · bytes per token, for one sequence of max_model_len
 adapters  slots · rank · Σ over projections (in + out) · bytes"""
 
@@ -17,7 +17,6 @@ from kitrec.llm.settings import PROJECTIONS
 
 GIB = 2**30
 RESERVE_GIB = 1.5  # activations and the engine itself
-QUANTISED = {"fp8": 1.0, "bitsandbytes": 0.5 + 4 / 64}  # bytes of a linear weight; in 4 bits 64 share a scale
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,12 @@ def shape_of(base: PinnedBase) -> Shape:
 def plan(shape: Shape, engine: Engine, adapters: int, rank: int, device_gib: float) -> Plan:
     """The plan for `adapters` adapters of at most this rank on a device of this size."""
     width = 2 if engine.dtype == "bfloat16" else 4
-    linear = QUANTISED.get(engine.quantisation, width)
+    linear = 1 if engine.quantisation == "fp8" else width
     weights = shape.linear_weights * linear + shape.other_weights * width
     slots = adapters + 1 if adapters else 0
     return Plan(
-        weights / GIB,
-        shape.cache_per_token * width * engine.max_model_len / GIB,
+        weights / engine.tensor_parallel / GIB,
+        shape.cache_per_token * width * engine.max_model_len / engine.tensor_parallel / GIB,
         slots * rank * shape.projections * width / GIB,
         device_gib * engine.memory_share,
     )

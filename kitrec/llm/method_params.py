@@ -11,7 +11,7 @@ from kitrec.params import rules, section
 @section
 class Engine:
     dtype: Literal["bfloat16", "float32"]
-    quantisation: Literal["none", "fp8", "bitsandbytes"]
+    quantisation: Literal["none", "fp8"]
     tensor_parallel: Count
     replicas: Count
     placement: Literal["processes", "ray"]

@@ -14,6 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from kitrec.errors import InputError
 from kitrec.llm.method_params import Engine
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.llm.requests import Request
@@ -69,14 +72,16 @@ def start_engines(spec: EngineSpec) -> VllmEngine | Replicas:
 
 
 def _in_processes(spec: EngineSpec, count: int) -> list[Submit]:
+    gpus, there = spec.engine.tensor_parallel, torch.cuda.device_count()
+    if there and there < count * gpus:
+        raise InputError(f"engine.replicas: {count} engines of {gpus} GPUs need {count * gpus}, there are {there}")
     spawn = multiprocessing.get_context("spawn")
     pools = [
-        ProcessPoolExecutor(1, mp_context=spawn, initializer=_start_here, initargs=(spec, k, count))
-        for k in range(count)
+        ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin, initargs=(k, count, gpus)) for k in range(count)
     ]
 
     def submit(pool: ProcessPoolExecutor, part: Part) -> Callable[[], list[Reply]]:
-        return pool.submit(_generate_here, part).result
+        return pool.submit(_generate_here, spec, part).result
 
     return [partial(submit, pool) for pool in pools]
 
@@ -84,13 +89,15 @@ def _in_processes(spec: EngineSpec, count: int) -> list[Submit]:
 _HERE: dict[str, VllmEngine] = {}  # the engine of a worker process
 
 
-def _start_here(spec: EngineSpec, number: int, count: int) -> None:
+def _begin(number: int, count: int, gpus: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ |= share_of_machine(number, count, spec.engine.tensor_parallel)
-    _HERE["engine"] = spec.start()
+    os.environ |= share_of_machine(number, count, gpus)
 
 
-def _generate_here(part: Part) -> list[Reply]:
+def _generate_here(spec: EngineSpec, part: Part) -> list[Reply]:
+    """The engine starts with its first part: what keeps it from starting is then told to who asked."""
+    if "engine" not in _HERE:
+        _HERE["engine"] = spec.start()
     return _HERE["engine"].generate(*part)
 
 
@@ -114,7 +121,6 @@ def share_of_machine(number: int, count: int, gpus: int) -> dict[str, str]:
 
 def _on_ray(spec: EngineSpec, count: int) -> list[Submit]:
     import ray  # only where params ask for it
-    import torch
 
     class Actor:
         """An engine of its own."""
@@ -128,7 +134,7 @@ def _on_ray(spec: EngineSpec, count: int) -> list[Submit]:
 
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
-    gpus = spec.engine.tensor_parallel if torch.cuda.is_available() else 0
+    gpus = spec.engine.tensor_parallel if ray.cluster_resources().get("GPU") else 0
     made: Any = ray.remote(num_gpus=gpus, num_cpus=1)(Actor)
 
     def submit(actor: Any, part: Part) -> Callable[[], list[Reply]]:

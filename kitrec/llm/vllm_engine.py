@@ -88,18 +88,19 @@ class VllmEngine:
     ) -> list[Reply]:
         """One engine call for all requests; its replies depend on nothing that was asked before.
 
-        `schemas`: the JSON schema that each text must keep."""
+        Adapter by adapter, so that few adapters share a step. `schemas`: the JSON schema that each text must keep."""
         from vllm import TokensPrompt
 
         self._llm.reset_prefix_cache()
         own: list[Schema | None] = list(schemas) if schemas else [None] * len(requests)
+        order = sorted(range(len(requests)), key=lambda k: requests[k].adapter or "")
         outputs = self._llm.generate(
-            [TokensPrompt(prompt_token_ids=r.prompt) for r in requests],
-            [_sampling(sampling, schema) for schema in own],
-            lora_request=self._adapters_of([r.adapter for r in requests]),
+            [TokensPrompt(prompt_token_ids=requests[k].prompt) for k in order],
+            [_sampling(sampling, own[k]) for k in order],
+            lora_request=self._adapters_of([requests[k].adapter for k in order]),
             use_tqdm=not self._quiet,
         )
-        texts = [output.outputs[0] for output in outputs]
+        texts = [output.outputs[0] for _, output in sorted(zip(order, outputs, strict=True), key=lambda pair: pair[0])]
         return [Reply(text.text, list(text.token_ids), str(text.finish_reason)) for text in texts]
 
     def likelihoods(self, questions: Sequence[Question]) -> list[np.ndarray]:

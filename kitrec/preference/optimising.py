@@ -50,6 +50,7 @@ class Start:
             "gradient_accumulation_steps": p.accumulation,
             "gradient_checkpointing": on_gpu,
             "logging_steps": p.log_every,
+            "logging_first_step": True,  # or a run of few updates leaves nothing to look at
             "save_strategy": "no",
             "bf16": on_gpu,
             "use_cpu": not on_gpu,

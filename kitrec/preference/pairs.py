@@ -57,6 +57,6 @@ def asked_prompts(
         rng = generator(seed, "shortened prompts", record["record_id"])
         room = prompt.max_length - answer
         fitted = fit_for_training(record, items, style, room, lambda text: encoder.prompt(text, thinking=True), rng)
-        named = {"truth": record["gt_item_id"], "candidates": record["candidate_ids"]}
+        named = {"truth": record["gt_item_id"], "candidates": fitted.shown}
         found.append({"prompt": fitted.prompt, **named})
     return found

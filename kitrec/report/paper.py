@@ -39,9 +39,11 @@ def paper_table(
     best = {metric: max(mean for (_, other), mean in means.items() if other == metric) for metric in metrics}
     declared = comparisons.filter(pl.col("declared") & (pl.col("kind") == kind))
     stars = {}
-    for row in declared.filter(pl.col("method") == reference).iter_rows(named=True):
-        stars[row["other"], row["metric"]] = row["stars"]
+    for row in declared.filter((pl.col("method") == reference) | (pl.col("other") == reference)).iter_rows(named=True):
+        stars[row["other"] if row["method"] == reference else row["method"], row["metric"]] = row["stars"]
     methods = own["method"].unique().sort().to_list()
+    if reference not in methods:
+        raise InputError(f"{reference} has no {kind} ranking; there are {', '.join(methods)}")
     rows = {
         method: [
             Value(means[method, metric], means[method, metric] == best[metric], stars.get((method, metric), ""))
@@ -49,11 +51,12 @@ def paper_table(
         ]
         for method in methods
     }
-    caption = (
-        f"Means over n = {own['n'][0]} users, {kind} rankings; the best of a column is bold. Stars: {reference} "
-        "differs from the method (* p < .05, ** p < .01, *** p < .001; paired tests, corrected by Holm over "
-        f"{declared.height} declared comparisons)."
-    )
+    caption = f"Means over n = {own['n'][0]} records, {kind} rankings; the best of a column is bold."
+    if stars:
+        caption += (
+            f" Stars: {reference} differs from the method (* p < .05, ** p < .01, *** p < .001; paired tests, "
+            f"corrected by Holm over {declared.height} declared comparisons)."
+        )
     return PaperTable(caption, metrics, rows)
 
 

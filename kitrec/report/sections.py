@@ -14,10 +14,10 @@ SHOWN = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10")
 def headline(cells: pl.DataFrame) -> Section:
     """Means with intervals."""
     own = cells.filter(pl.col("stratum") == "all")
-    users = own["n"].to_list()[0]
+    n, users = own["n"].to_list()[0], own["users"].to_list()[0]
     text = (
-        f"Means over {users} test users with 95 % BCa intervals by resampled users. Scored rankings order all "
-        "candidates by likelihood, at the same depth for every method; written ones are what the texts say."
+        f"Means over {n} records of {users} users with 95 % BCa intervals by resampled users. Scored rankings order "
+        "all candidates by likelihood, at the same depth for every method; written ones are what the texts say."
     )
     return Section("Headline", text, ["ranking", *SHOWN], _metric_rows(own, SHOWN))
 
@@ -68,7 +68,7 @@ def strata(cells: pl.DataFrame) -> Section:
 def failures(answers: Mapping[str, Mapping[str, Any]], which: str) -> Section:
     """What went wrong in answering."""
     shares = ("invented_id_share", "cut_share", "thought_cut_share", "shortened_prompt_share")
-    statuses = next(iter(answers.values()))[which]["status"]
+    statuses = list(next(iter(answers.values()))[which]["status"]) if answers else []
     rows = [
         [method, *(f"{own[which]['status'][name]:.3f}" for name in statuses), *(f"{own[which][s]:.3f}" for s in shares)]
         for method, own in answers.items()

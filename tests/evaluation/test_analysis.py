@@ -103,6 +103,18 @@ def test_comparisons_are_paired_declared_ones_keep_their_direction_and_only_they
     assert declared["p_bonferroni"].to_numpy() == pytest.approx(np.minimum(1, 4 * declared["p"].to_numpy()))
 
 
+def test_intervals_and_tests_are_of_the_same_number_where_users_have_several_records(three):
+    """Twenty users with eleven records each, the others with one: effect and difference are of the same number."""
+    owners = [f"T{k % 20}" if k < 220 else f"U{k}" for k in range(USERS)]
+    m = matrix(scores(three, owners=owners))
+    found = comparisons(m, FAMILY, resamples=200, flips=200, seed=1).filter(metric="mrr", method="b", other="a")
+    difference = three["b"] - three["a"]
+    sums = pl.DataFrame({"who": owners, "d": difference}).group_by("who").agg(pl.col("d").sum())["d"].to_numpy()
+    per_user = sums * len(sums) / USERS
+    assert found["difference"][0] == pytest.approx(difference.mean()) == pytest.approx(per_user.mean())
+    assert found["effect"][0] == pytest.approx(per_user.mean() / per_user.std(ddof=1))
+
+
 def test_a_method_against_its_copy_has_p_1_everywhere(three):
     found = comparisons(
         matrix(scores({"a": three["a"], "b": three["a"], "c": three["a"]})), FAMILY, resamples=100, flips=100, seed=1

@@ -81,3 +81,9 @@ def test_one_and_two_users_are_no_error():
     for users in (1, 2):
         found = compare(np.ones((users, 1)), 10, np.random.default_rng(0))
         assert 0 <= found.p_permutation[0] <= 1 and np.isfinite(found.p_wilcoxon).all()
+    assert compare(np.ones((1, 1)), 10, np.random.default_rng(0)).p_t[0] == 1
+
+
+def test_the_power_of_many_users_is_a_number():
+    found = compare(np.random.default_rng(0).normal(0.5, 1, (30_000, 1)), 10, np.random.default_rng(0))
+    assert found.power[0] == 1 and 0 < found.mde[0] < 0.02

@@ -22,5 +22,8 @@ def test_runs_without_a_common_method_or_user_are_refused():
     with pytest.raises(InputError, match="no method in common"):
         against(first, scores({"n": hits(1, 0.2)}), resamples=100, flips=100, seed=1)
     strangers = first.with_columns(user_id=pl.lit("X") + pl.col("user_id"))
-    with pytest.raises(InputError, match="no user is in both"):
+    with pytest.raises(InputError, match="0 of 0 users of the same name"):
         against(first, strangers, resamples=100, flips=100, seed=1)
+    others = first.with_columns(core=pl.when(pl.col("core") == "1").then(pl.lit("2")).otherwise("core"))
+    with pytest.raises(InputError, match="40 of 240 users of the same name are not the same"):
+        against(first, others, resamples=100, flips=100, seed=1)

@@ -7,10 +7,14 @@ stages:
   prepare:
     cmd: python -m stages.prepare
     deps: [{path: stages/prepare.py, md5: x}]
-    outs: [{path: data/records/setA/test.parquet, md5: aaaa0000111122223333}]
+    outs: [{path: data/records, md5: aaaa0000111122223333}, {path: data/world, md5: x}]
+  train@movies:
+    cmd: python -m stages.train movies
+    deps: [{path: data/records/setA/movies, md5: x}]
+    outs: [{path: models/full/movies, md5: dddd0000111122223333}]
   infer_vllm@m:
     cmd: python -m stages.infer_vllm m
-    deps: [{path: data/records/setA/test.parquet, md5: aaaa}, {path: kitrec/files.py, md5: x}]
+    deps: [{path: data/records/setA/test.parquet, md5: x}, {path: kitrec/files.py, md5: x}, {path: models/full, md5: x}]
     outs: [{path: data/answers/m, md5: bbbb0000111122223333}]
   parse_answers@m:
     cmd: python -m stages.parse_answers m
@@ -25,5 +29,6 @@ def test_the_chain_goes_from_rankings_to_the_data_and_names_no_file_twice(tmp_pa
     assert list(cli_trace.chain("data/rankings/m")) == [
         ("data/rankings/m", "cccc00001111", "python -m stages.parse_answers m"),
         ("data/answers/m", "bbbb00001111", "python -m stages.infer_vllm m"),
-        ("data/records/setA/test.parquet", "aaaa00001111", "python -m stages.prepare"),
+        ("data/records", "aaaa00001111", "python -m stages.prepare"),
+        ("models/full/movies", "dddd00001111", "python -m stages.train movies"),
     ]

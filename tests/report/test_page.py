@@ -65,7 +65,7 @@ def test_a_browser_sorts_by_number_and_by_name(text, tmp_path: Path):
 
 
 def test_the_headline_shows_every_ranking_with_its_interval():
-    row = {"stratum": "all", "n": 9, "mean": 0.5, "low": 0.4, "high": 0.6}
+    row = {"stratum": "all", "n": 9, "users": 8, "mean": 0.5, "low": 0.4, "high": 0.6}
     cells = pl.DataFrame(
         [
             {**row, "method": method, "kind": kind, "metric": metric}
@@ -74,5 +74,5 @@ def test_the_headline_shows_every_ranking_with_its_interval():
         ]
     )
     found = sections.headline(cells)
-    assert [own[0] for own in found.rows] == ["m (scored)", "m (written)"] and "9 test users" in found.text
+    assert [own[0] for own in found.rows] == ["m (scored)", "m (written)"] and "9 records of 8 users" in found.text
     assert all(cell == "0.500 (0.400–0.600)" for own in found.rows for cell in own[1:])
