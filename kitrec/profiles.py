@@ -98,9 +98,9 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"evaluation.methods: {name!r} has no rankings; there are references, {', '.join(s['infer'].methods)}"
             )
-    for method in s["evaluation"].ablation.methods if s["evaluation"].ablation else ():
+    for method in s["evaluation"].ablation.methods:
         if method not in s["evaluation"].methods:
-            found.append(f"evaluation.ablation: {method} is not evaluated; add it to evaluation.methods")
+            found.append(f"evaluation.ablation.methods: {method} is not evaluated; add it to evaluation.methods")
     return found
 
 

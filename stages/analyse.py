@@ -64,7 +64,7 @@ def _declared(found: pl.DataFrame) -> dict[str, Any]:
 
 def _ablation(m: Matrix, p: Evaluation, seed: int) -> dict[str, Any]:
     """metric -> effect -> numbers; empty where no 2x2 is declared."""
-    if not p.ablation:
+    if not p.ablation.methods:
         return {}
     told = ("n", "difference", "low", "high", "p", "effect")
     rows = ablation(m, p.ablation, resamples=p.resamples, flips=p.flips, seed=seed)

@@ -148,11 +148,15 @@ def test_an_undeclared_name_in_the_family_is_named(three):
 def test_main_effects_and_interaction_by_hand():
     """Means .6 .4 .3 .3: fine-tuning (.6 + .4 - .3 - .3) / 2 = .2, thinking .1, interaction .2."""
     table = scores({name: np.full(USERS, mean) for name, mean in zip("wxyz", (0.6, 0.4, 0.3, 0.3), strict=True)})
-    p = Ablation(
-        kind="scored", metrics=["hit@1"], tuned_thinking="w", tuned_direct="x", base_thinking="y", base_direct="z"
-    )
+    p = Ablation(kind="scored", metrics=["hit@1"], methods=["w", "x", "y", "z"])
     found = ablation(matrix(table), p, resamples=100, flips=100, seed=1)
     assert dict(zip(found["of"], found["difference"], strict=True)) == pytest.approx(
         {"fine-tuning": 0.2, "thinking": 0.1, "interaction": 0.2}
     )
     assert found["t"].null_count() == 3  # all users differ alike: no finite t, and no NaN
+
+
+@pytest.mark.parametrize("methods", [["w"], ["w", "x", "y", "y"]])
+def test_half_a_2x2_is_refused(methods):
+    with pytest.raises(ValueError, match="four different ones"):
+        Ablation(kind="scored", metrics=["hit@1"], methods=methods)
