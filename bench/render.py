@@ -32,7 +32,8 @@ def _section(document: dict[str, Any]) -> str:
 
 def _details(name: str, rows: list[dict[str, Any]]) -> str:
     keys = list(rows[0])
-    lines = ["| " + " | ".join(str(row[key]) for key in keys) + " |" for row in rows]
+    cells = [[round(v, 4) if isinstance(v, float) else v for v in (row[key] for key in keys)] for row in rows]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in cells]
     return f"### {name}\n\n| {' | '.join(keys)} |\n|{'---|' * len(keys)}\n" + "\n".join(lines) + "\n"
 
 

@@ -59,16 +59,14 @@ def compare(
     one, two = (_scores(run, own) for run, own in zip((first, second), which, strict=True))
     found = against(one, two, resamples=p.resamples, flips=p.flips, seed=params.load(int, "seed"))
     table = Table(title=f"{second} (set {which[1]}) minus {first} (set {which[0]})", box=box.SIMPLE_HEAD)
-    for name in ("method", "ranking", "metric", "users", "first", "second", "difference", "95 %", "p", "effect"):
+    for name in ("method", "ranking", "metric", "first", "second", "difference", "p"):
         table.add_column(name, no_wrap=True)
     for row in found.filter(found["metric"].is_in(["hit@1", "mrr", "ndcg@10"])).iter_rows(named=True):
-        interval = f"{row['low']:+.3f} {row['high']:+.3f}"
         numbers = (f"{row[name]:.3f}" for name in ("first", "second"))
-        table.add_row(
-            row["method"], row["kind"], row["metric"], str(row["n"]), *numbers, f"{row['difference']:+.3f}", interval,
-            f"{row['p']:.2g}", row["size"],
-        )  # fmt: skip
+        difference = f"{row['difference']:+.3f} ({row['low']:+.3f} … {row['high']:+.3f})"
+        table.add_row(row["method"], row["kind"], row["metric"], *numbers, difference, f"{row['p']:.2g}")
     Console().print(table)
+    print(f"{found['n'].to_list()[0]} users who are in both; 95 % intervals by resampled users")
     left_out = {row["method"]: row["left_out"] for row in found.iter_rows(named=True) if row["left_out"]}
     alone = sorted(set(one["method"]) ^ set(two["method"]))
     if left_out or alone:

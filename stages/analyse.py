@@ -51,7 +51,7 @@ def main() -> None:
 def _declared(found: pl.DataFrame) -> dict[str, Any]:
     """metric -> `method against other` -> the numbers of a declared comparison."""
     told = ("n", "difference", "low", "high", "p", "p_holm", "effect", "size", "mde", "stars")
-    rows = list(found.filter("declared").with_columns(pl.selectors.float().round(6)).iter_rows(named=True))
+    rows = list(_rounded(found.filter("declared")).iter_rows(named=True))
     return {
         metric: {
             f"{row['method']} against {row['other']}": {name: row[name] for name in told}
@@ -69,9 +69,15 @@ def _ablation(m: Matrix, p: Evaluation, seed: int) -> dict[str, Any]:
     told = ("n", "difference", "low", "high", "p", "effect")
     rows = ablation(m, p.ablation, resamples=p.resamples, flips=p.flips, seed=seed)
     found: dict[str, Any] = {}
-    for row in rows.with_columns(pl.selectors.float().round(6)).iter_rows(named=True):
+    for row in _rounded(rows).iter_rows(named=True):
         found.setdefault(row["metric"], {})[row["of"]] = {name: row[name] for name in told}
     return found
+
+
+def _rounded(table: pl.DataFrame) -> pl.DataFrame:
+    """Six places, but p-values their three leading digits."""
+    p = pl.selectors.starts_with("p_") | pl.selectors.by_name("p")
+    return table.with_columns((pl.selectors.float() - p).round(6), p.round_sig_figs(3))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def compare(differences: np.ndarray, flips: int, rng: np.random.Generator) -> Pa
     mean = differences.mean(axis=0)
     sd = differences.std(axis=0, ddof=1).round(12) if users > 1 else np.zeros(differences.shape[1])
     moves = sd > 0
-    effect = np.where(moves, mean / np.where(moves, sd, 1), np.where(mean == 0, 0.0, np.sign(mean) * np.inf))
+    effect = np.where(moves, mean / np.where(moves, sd, 1), np.where(mean == 0, 0.0, np.copysign(np.inf, mean)))
     t = effect * np.sqrt(users)
     p_t = np.where((mean == 0) | (users < 2), 1.0, 2 * stats.t.sf(np.abs(t), max(users - 1, 1)))
     least = TTestPower().solve_power(nobs=users, alpha=ALPHA, power=POWER) if users > 2 else np.nan

@@ -20,7 +20,7 @@ _CONFIG = {
     },
     "legend": {"labelColor": _GREY, "titleColor": _GREY, "orient": "bottom", "columns": 4},
     "header": {"labelColor": _GREY, "titleColor": _GREY},
-    "range": {"category": "tableau10"},
+    "range": {"category": {"scheme": "tableau10"}},
 }
 
 
