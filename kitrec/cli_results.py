@@ -59,12 +59,11 @@ def compare(
     one, two = (_scores(run, own) for run, own in zip((first, second), which, strict=True))
     found = against(one, two, resamples=p.resamples, flips=p.flips, seed=params.load(int, "seed"))
     table = Table(title=f"{second} (set {which[1]}) minus {first} (set {which[0]})", box=box.SIMPLE_HEAD)
-    for name in ("method", "ranking", "metric", "first", "second", "difference", "p"):
+    for name in ("method", "ranking", "metric", "first → second", "95 % of difference", "p"):
         table.add_column(name, no_wrap=True)
     for row in found.filter(found["metric"].is_in(["hit@1", "mrr", "ndcg@10"])).iter_rows(named=True):
-        numbers = (f"{row[name]:.3f}" for name in ("first", "second"))
-        difference = f"{row['difference']:+.3f} ({row['low']:+.3f} … {row['high']:+.3f})"
-        table.add_row(row["method"], row["kind"], row["metric"], *numbers, difference, f"{row['p']:.2g}")
+        means, interval = f"{row['first']:.3f} → {row['second']:.3f}", f"{row['low']:+.3f} … {row['high']:+.3f}"
+        table.add_row(row["method"], row["kind"], row["metric"], means, interval, f"{row['p']:.1g}")
     Console().print(table)
     print(f"{found['n'].to_list()[0]} users who are in both; 95 % intervals by resampled users")
     left_out = {row["method"]: row["left_out"] for row in found.iter_rows(named=True) if row["left_out"]}
