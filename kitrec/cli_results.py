@@ -59,7 +59,7 @@ def compare(
     one, two = (_scores(run, own) for run, own in zip((first, second), which, strict=True))
     found = against(one, two, resamples=p.resamples, flips=p.flips, seed=params.load(int, "seed"))
     table = Table(title=f"{second} (set {which[1]}) minus {first} (set {which[0]})", box=box.SIMPLE_HEAD)
-    for name in ("method", "ranking", "metric", "first → second", "95 % of difference", "p"):
+    for name in ("method", "ranking", "metric", "first → second", "95 %", "p"):
         table.add_column(name, no_wrap=True)
     for row in found.filter(found["metric"].is_in(["hit@1", "mrr", "ndcg@10"])).iter_rows(named=True):
         means, interval = f"{row['first']:.3f} → {row['second']:.3f}", f"{row['low']:+.3f} … {row['high']:+.3f}"
