@@ -184,27 +184,29 @@ def test_adapters_are_published_with_their_settings_curve_and_results(finished):
 
 def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
     clone = finished[0]
-    done = clone.run("dvc", "status", "--json")
-    assert done.stdout.strip() == "{}"
+    status = ("dvc", "status", "--json", "--with-deps", "evaluate", "analyse")
+    assert clone.run(*status).stdout.strip() == "{}"
     text = (clone.folder / "params.yaml").read_text()
     expected = {
         "singleft.weight_decay": {"train_singleft@movies-full", "train_singleft@music-full"},
-        "evaluation.methods": {"evaluate"},
+        "evaluation.methods": {"evaluate", "analyse"},
+        "evaluation.family.metrics": {"analyse"},
         "source.reject_limit": {"prepare"},
         "data.candidate_set": {f"train_{f}@{t}-full" for f in ("dualft", "singleft") for t in ("movies", "music")}
-        | {"evaluate"},
+        | {"evaluate", "analyse"},
         "infer.methods.base_direct.max_new_tokens": {"infer_vllm@base_direct", "score_candidates@base_direct"},
     }
     values = {
         "singleft.weight_decay": 0.5,
         "evaluation.methods": ["references"],
+        "evaluation.family.metrics": ["mrr"],
         "source.reject_limit": 0.5,
         "data.candidate_set": "B",
         "infer.methods.base_direct.max_new_tokens": 5,
     }
     for key, stages in expected.items():
         profiles.put(clone.folder / "params.yaml", {key: values[key]})
-        changed = json.loads(clone.run("dvc", "status", "--json").stdout)
+        changed = json.loads(clone.run(*status).stdout)
         (clone.folder / "params.yaml").write_text(text)
         assert set(changed) - {"check_params"} == stages, key
 
