@@ -1,8 +1,11 @@
-"""A method as most tests need it."""
+"""A method and an engine's params as most tests need them."""
 
+from dataclasses import replace
 from typing import Any
 
-from kitrec.llm.method_params import Method
+from kitrec import params
+from kitrec.llm.method_params import Engine, Method
+from tests.conftest import ROOT
 
 PLAIN: dict[str, Any] = {
     "steps": "single",
@@ -19,3 +22,8 @@ PLAIN: dict[str, Any] = {
 def a_method(model: str, *, thinking: bool, **changes: Any) -> Method:
     """Greedy, unbound, of eight tokens, but for the changes."""
     return Method(model=model, thinking=thinking, **{**PLAIN, **changes})
+
+
+def an_engine(**changes: Any) -> Engine:
+    """The shipped engine with some params changed."""
+    return replace(params.load(Engine, "engine", ROOT / "params.yaml"), **changes)

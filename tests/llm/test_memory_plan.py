@@ -8,22 +8,11 @@ from transformers import Qwen3Config
 from kitrec.errors import InputError
 from kitrec.llm import memory_plan
 from kitrec.llm.memory_plan import GIB, check_fits, plan, shape_of
-from kitrec.llm.method_params import Engine
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import PinnedBase, pin
+from tests.llm.methods import an_engine
 
-BF16 = Engine(
-    dtype="bfloat16",
-    quantisation="none",
-    tensor_parallel=1,
-    replicas=1,
-    placement="processes",
-    max_model_len=10_240,
-    max_parallel=64,
-    kv_cache_gib=1.0,
-    memory_share=0.85,
-    shard=100,
-)
+BF16 = an_engine(max_model_len=10_240)
 
 
 @pytest.fixture(scope="module")

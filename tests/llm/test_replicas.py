@@ -5,19 +5,17 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kitrec import params
-from kitrec.llm.method_params import Engine
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
 from kitrec.llm.replicas import EngineSpec, Replicas, share_of_machine, start_engines
 from kitrec.llm.requests import Request
 from kitrec.llm.vllm_engine import Reply, Sampling
 from tests.conftest import ROOT
+from tests.llm.methods import an_engine
 
 GREEDY = Sampling(max_new_tokens=8, temperature=0.0, top_p=1.0, top_k=0, seed=1)
 
@@ -50,7 +48,7 @@ def test_engines_share_the_visible_gpus_and_the_cores(monkeypatch):
 
 
 def spec(tiny_base: Path, **changes) -> EngineSpec:
-    engine = replace(params.load(Engine, "engine", ROOT / "params.yaml"), dtype="float32", max_model_len=512, **changes)
+    engine = an_engine(dtype="float32", max_model_len=512, **changes)
     return EngineSpec(pin(Base(path=str(tiny_base), revision=None)), engine, {}, seed=1, quiet=True)
 
 

@@ -12,7 +12,6 @@ from kitrec.answers.parser import parse
 from kitrec.llm.adapters import save_adapter
 from kitrec.llm.asking import Asking
 from kitrec.llm.base_model import load_for_serving
-from kitrec.llm.method_params import Engine
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
 from kitrec.llm.requests import Question, Request
@@ -21,7 +20,7 @@ from kitrec.llm.settings import PROJECTIONS
 from kitrec.llm.tree_scoring import likelihoods
 from kitrec.llm.vllm_engine import Sampling, VllmEngine
 from kitrec.prompts.tokens import Encoder
-from tests.llm.methods import a_method
+from tests.llm.methods import a_method, an_engine
 
 NAMES = ("one", "two", "three")
 GREEDY = Sampling(max_new_tokens=12, temperature=0.0, top_p=1.0, top_k=0, seed=1)
@@ -44,18 +43,7 @@ def served(tmp_path_factory, tiny_base, tokenizer):
                 parameter.data = torch.randn_like(parameter) * 0.1
         model.save_pretrained(folder / f"{name}.checkpoint")
         save_adapter(folder / f"{name}.checkpoint", tokenizer, base, {}, folder / name)
-    engine = Engine(
-        dtype="float32",
-        quantisation="none",
-        tensor_parallel=1,
-        replicas=1,
-        placement="processes",
-        max_model_len=512,
-        max_parallel=16,
-        kv_cache_gib=1.0,
-        memory_share=0.5,
-        shard=8,
-    )
+    engine = an_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
     return VllmEngine(base, engine, {n: folder / n for n in NAMES}, seed=1, quiet=True), folder
 
 
