@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from scmrepo.git import Git
 
 from kitrec import files, params, tables
@@ -12,18 +13,20 @@ from kitrec.contracts.cells import CELLS, COMPARISONS
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.rankings import RANKINGS
 from kitrec.contracts.records import RECORDS
+from kitrec.errors import InputError
 from kitrec.prep.params import Data, Source
 from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.report import sections
+from kitrec.report.drawing import write_figures
 from kitrec.report.page import Example, Report, page
 
-PAGE = Path("report/index.html")
+PAGE, FIGURES = Path("report/index.html"), Path("report/figures")
 SHOWN_METHOD = "kitrec_full"
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
 
 
 def report() -> None:
-    """Write report/index.html: headline, tests, strata, costs, failures and example users, in one file."""
+    """Write report/index.html: headline, tests, strata, costs, failures, examples; its charts to report/figures."""
     which = params.value(Data, "data.candidate_set")
     cells = tables.read(Path("data/analysis/cells.parquet"), CELLS)
     comparisons = tables.read(Path("data/analysis/comparisons.parquet"), COMPARISONS)
@@ -36,6 +39,9 @@ def report() -> None:
         sections.headline(cells),
         sections.declared(comparisons),
         sections.cores(cells),
+        sections.ranks(_plot("ranks")),
+        sections.both_sets(_plot("sets")),
+        sections.confidence(_plot("calibration")),
         sections.strata(cells),
         sections.quality_against_cost(cells, _seconds_per_user(ledger, f"set{which}", cells["n"].max())),
         sections.costs(ledger),
@@ -47,11 +53,19 @@ def report() -> None:
     text = page(Report(f"kitrec, set {which}", _facts(which, source, ledger), parts, examples))
     with files.whole(PAGE) as draft:
         draft.write_text(text, encoding="utf-8")
-    print(PAGE)
+    write_figures({part.name: part.chart for part in parts if part.chart}, FIGURES)
+    print(PAGE, FIGURES)
 
 
 def _metrics(folder: str) -> dict[str, dict[str, Any]]:
     return {path.stem: files.read_json(path) for path in sorted(Path(folder).glob("*.json"))}
+
+
+def _plot(name: str) -> pl.DataFrame:
+    path = Path(f"plots/{name}.csv")
+    if not path.exists():
+        raise InputError(f"{path} is missing: `dvc repro analyse` writes it, or `dvc pull` fetches it")
+    return pl.read_csv(path)
 
 
 def _facts(which: str, source: str, ledger: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

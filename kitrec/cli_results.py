@@ -18,7 +18,7 @@ from kitrec.contracts.scores import METRICS, SCORES
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.two_runs import against
-from kitrec.report.headline import headline_tables, information_table
+from kitrec.report.headline import headline_tables, information_table, naming_table
 from kitrec.report.paper import latex, markdown, paper_table
 
 ANALYSIS, PAPER = Path("data/analysis"), Path("report")
@@ -27,9 +27,10 @@ Kind = Annotated[str, typer.Option(help="scored (all candidates, the same depth 
 
 
 def show() -> None:
-    """Print the headline metrics: every ranking's means, Hit@1 by core, and what each method's prompts show."""
+    """Print every ranking's means, Hit@1 by core, and what each method's prompts show and its answers name."""
     found = headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json"))
-    Console().print(*found, information_table(Path("metrics/answers")))
+    answers = Path("metrics/answers")
+    Console().print(*found, information_table(answers), naming_table(answers))
 
 
 def paper_tables(

@@ -11,6 +11,8 @@ from kitrec import files, params
 from kitrec.domains import MODELS
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
+from kitrec.idrec.params import IdRec
+from kitrec.judge.params import Judge
 from kitrec.llm.method_params import Engine, Infer, Probes, Rationales
 from kitrec.llm.params import Base, FineTune, Launch, Train
 from kitrec.preference.params import Preference
@@ -39,7 +41,9 @@ SECTIONS: dict[str, type] = {
     "infer": Infer,
     "rationales": Rationales,
     "probes": Probes,
+    "idrec": IdRec,
     "evaluation": Evaluation,
+    "judge": Judge,
     "tiny_base": TinyBase,
 }
 LEAD = 16  # tokens written for the model between its thought and a bound answer
@@ -86,22 +90,31 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
     for name in s["preference"].models:
         if name.partition("-")[2] not in s["train"].targets:
             found.append(f"preference.models: {name} is not trained; add its target to train.targets, or take it out")
-    asked = {"rationales.methods": s["rationales"].methods}
+    asked = {"rationales.methods": s["rationales"].methods, "judge.methods": s["judge"].methods}
     asked |= {"probes.precision": s["probes"].precision, "probes.orders": s["probes"].orders}
     for where, name in ((where, name) for where, names in asked.items() for name in names):
         if name not in s["infer"].methods:
             found.append(f"{where}: {name!r} is no method; there are {', '.join(s['infer'].methods)}")
         elif where == "probes.orders" and s["infer"].methods[name].steps != "single":
             found.append(f"probes.orders: {name} is asked in several steps; only methods in one step can be reordered")
-    for name in s["evaluation"].methods:
-        if name not in {"references", *s["infer"].methods}:
-            found.append(
-                f"evaluation.methods: {name!r} has no rankings; there are references, {', '.join(s['infer'].methods)}"
-            )
+    found += _unranked(s)
     for method in s["evaluation"].ablation.methods:
         if method not in s["evaluation"].methods:
             found.append(f"evaluation.ablation.methods: {method} is not evaluated; add it to evaluation.methods")
     return found
+
+
+def _unranked(s: Mapping[str, Any]) -> list[str]:
+    """Methods that are evaluated and that nothing ranks; two rankers of one name."""
+    ranked = ["references", *s["infer"].methods, *s["idrec"].train]
+    found = [
+        f"idrec.train: {name} is also one of infer.methods; rename one" for name in ranked if ranked.count(name) > 1
+    ]
+    for name in s["evaluation"].methods:
+        if name not in ranked:
+            known = "; add it to idrec.train" if name in s["idrec"].methods else f"; there are {', '.join(ranked)}"
+            found.append(f"evaluation.methods: {name!r} has no rankings{known}")
+    return sorted(set(found))
 
 
 def _untrained(method: str, model: str, s: Mapping[str, Any]) -> list[str]:

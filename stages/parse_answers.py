@@ -1,6 +1,6 @@
 """Read rankings out of a method's answers.   python -m stages.parse_answers kitrec_full
-Reads data/answers and data/likelihoods of the method and the test records; writes data/rankings/<method> and
-metrics/answers/<method>.json."""
+Reads data/items.parquet, test records, the method's data/answers and data/likelihoods; writes data/rankings/<method>
+and metrics/answers/<method>.json."""
 
 from pathlib import Path
 
@@ -8,7 +8,9 @@ import polars as pl
 
 from kitrec import files, params, tables
 from kitrec.answers.rank import outcomes, rank_answers, rank_likelihoods
+from kitrec.answers.references import references
 from kitrec.contracts.answers import ANSWERS
+from kitrec.contracts.items import ITEMS
 from kitrec.contracts.likelihoods import LIKELIHOODS
 from kitrec.contracts.rankings import RANKINGS
 from kitrec.contracts.records import RECORDS
@@ -21,15 +23,17 @@ def main(method: str) -> None:
     sets = params.value(Data, "data.test_sets")
     folders = (paths.answers(method), paths.likelihoods(method))
     inputs = {w: (*(paths.of_set(folder, w) for folder in folders), paths.set_records(w, "test")) for w in sets}
-    reads = [path for own in inputs.values() for path in own]
+    reads = [paths.ITEMS, *(path for own in inputs.values() for path in own)]
     with entry.running("parse_answers", method, reads=reads, params=[sets]):
+        items = tables.read(paths.ITEMS, ITEMS)
         rankings, counted = {}, {}
         for which, (answered, scored, tested) in inputs.items():
             answers, records = tables.read(answered, ANSWERS), tables.read(tested, RECORDS)
             written = rank_answers(answers, records)
             likely = rank_likelihoods(tables.read(scored, LIKELIHOODS), records)
             rankings[f"set{which}"] = pl.concat([written, likely])
-            counted[f"set{which}"] = outcomes(written, answers)
+            named = references(answers, written, records, items)
+            counted[f"set{which}"] = {**outcomes(written, answers), "references": named}
         tables.write_all(rankings, paths.rankings(method), RANKINGS)
         files.write_json(counted, Path(f"metrics/answers/{method}.json"))
 

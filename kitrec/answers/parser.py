@@ -36,8 +36,8 @@ def parse(text: str | None, candidates: Iterable[str]) -> Written:
     """The ranking a text writes down."""
     if text is None:
         return Written([], "no_answer")
-    thought, closed, rest = text.rpartition("</think>")
-    if not closed and "<think>" in text:
+    thought, rest = split_thought(text)
+    if rest is None:
         return Written([], "open_thought", thinking_characters=len(text))
     thinking = len(thought.replace("<think>", "").strip())
     entries = _entries(_CONTROL.sub("", rest))
@@ -49,6 +49,12 @@ def parse(text: str | None, candidates: Iterable[str]) -> Written:
     invalid = [item for item in ids if _folded(item) not in by_name]
     status = "ok" if len(invalid) < len(ids) else "no_candidate"
     return Written(ids, status, invalid, _confidence(entries[0]), _rationale(entries[0]), thinking)
+
+
+def split_thought(text: str) -> tuple[str, str | None]:
+    """What was thought and what follows it; nothing does where a thought was begun and never closed."""
+    thought, closed, rest = text.rpartition("</think>")
+    return (text, None) if not closed and "<think>" in text else (thought, rest)
 
 
 def _entries(text: str) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Means of all methods and metrics in all strata, each with its BCa interval by resampled users."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import product
 
 import numpy as np
@@ -27,6 +27,22 @@ def cells(m: Matrix, *, resamples: int, fewest: int, seed: int) -> pl.DataFrame:
     """The cells table: everybody, then each member of each stratum that has users, and each core of each domain."""
     parts = [_cell(part, stratum, member, resamples, fewest, seed) for stratum, member, part in _parts(m)]
     return pl.concat(parts).cast(pl.Schema(CELLS.columns))
+
+
+def everybody(m: Matrix, *, resamples: int, fewest: int, seed: int) -> pl.DataFrame:
+    """Of the cells table only the cells of all users."""
+    return _cell(m, ALL, ALL, resamples, fewest, seed).cast(pl.Schema(CELLS.columns))
+
+
+def by_set(sets: Mapping[str, pl.DataFrame], metrics: Collection[str]) -> pl.DataFrame:
+    """Metrics over all users on every test set (its name -> its cells) with their intervals, for the plot."""
+    parts = [
+        table.filter((pl.col("stratum") == ALL) & pl.col("metric").is_in(metrics)).select(
+            pl.lit(name).alias("set"), "method", "kind", "metric", "n", pl.col("mean", "low", "high").round(6)
+        )
+        for name, table in sorted(sets.items())
+    ]
+    return pl.concat(parts)
 
 
 def by_core(table: pl.DataFrame, metric: str) -> pl.DataFrame:

@@ -17,15 +17,21 @@ def score(rankings: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
         raise InputError(
             "there is no test record to score: raise users.test, or look at the counts in metrics/data.json"
         )
-    joined = rankings.join(records, on="record_id", how="left", suffix="_record", maintain_order="left")
-    _check(joined, records)
-    better, equal = _places(joined)
+    joined = with_records(rankings, records)
+    better, equal = places(joined)
     cores = pl.Series("core", [core_label(n) for n in joined["core"].to_list()], dtype=pl.String)
     values = [pl.Series(name, array) for name, array in metrics(better, equal).items()]
     return joined.with_columns(cores, *values).select(*SCORES.columns)
 
 
-def _places(joined: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def with_records(rankings: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """Every ranking beside its record; refuses what `score` refuses."""
+    joined = rankings.join(records, on="record_id", how="left", suffix="_record", maintain_order="left")
+    _check(joined, records)
+    return joined
+
+
+def places(joined: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """g and e [R]: items strictly better than the truth, and items equal to it, the truth included."""
     length = joined["item_ids"].list.len().to_numpy().astype(np.int64)
     row = np.repeat(np.arange(joined.height), length)

@@ -60,7 +60,7 @@ def _replies(requests: list[Request], generate: Generate) -> list[Reply | Engine
         return []
     try:
         return list(generate(requests))
-    except (ValueError, RuntimeError) as problem:  # what vLLM raises for a request, and for an engine that failed
+    except RuntimeError as problem:  # a request the engine refuses, or an engine that failed
         if len(requests) == 1:
             return [EngineError(f"{type(problem).__name__}: {problem}")]
     middle = len(requests) // 2

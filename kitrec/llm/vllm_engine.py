@@ -14,6 +14,7 @@ from kitrec.llm.method_params import Engine
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.llm.requests import Question, Request
 
+STEP_TOKENS = 4096  # read in one step of the engine, at least
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ranks vLLM has kernels for; a rank between is served by the next
 
 
@@ -75,6 +76,9 @@ class VllmEngine:
             quantization=None if engine.quantisation == "none" else engine.quantisation,
             tensor_parallel_size=engine.tensor_parallel,
             enforce_eager=not _on_gpu(),
+            # A prompt is never read in two steps on CPU: there vLLM breaks where such a prompt is sampled with a seed.
+            enable_chunked_prefill=_on_gpu(),
+            max_num_batched_tokens=None if _on_gpu() else max(engine.max_model_len, STEP_TOKENS),
             disable_log_stats=True,
             # For the whole engine: per request vLLM ignores it, and weak models then write nothing but whitespace.
             structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
@@ -94,11 +98,10 @@ class VllmEngine:
         self._llm.reset_prefix_cache()
         own: list[Schema | None] = list(schemas) if schemas else [None] * len(requests)
         order = sorted(range(len(requests)), key=lambda k: requests[k].adapter or "")
-        outputs = self._llm.generate(
+        outputs = self._run(
             [TokensPrompt(prompt_token_ids=requests[k].prompt) for k in order],
             [_sampling(sampling, own[k]) for k in order],
-            lora_request=self._adapters_of([requests[k].adapter for k in order]),
-            use_tqdm=not self._quiet,
+            [requests[k].adapter for k in order],
         )
         texts = [output.outputs[0] for _, output in sorted(zip(order, outputs, strict=True), key=lambda pair: pair[0])]
         return [Reply(text.text, list(text.token_ids), str(text.finish_reason)) for text in texts]
@@ -125,13 +128,22 @@ class VllmEngine:
         sampling = SamplingParams(
             max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False, skip_reading_prefix_cache=skip_cache
         )
-        outputs = self._llm.generate(
-            [TokensPrompt(prompt_token_ids=q.text + name) for q, name in asked],
-            sampling,
-            lora_request=self._adapters_of([q.adapter for q, _ in asked]),
-            use_tqdm=not self._quiet,
-        )
+        prompts = [TokensPrompt(prompt_token_ids=q.text + name) for q, name in asked]
+        outputs = self._run(prompts, sampling, [q.adapter for q, _ in asked])
         return [_summed(output, q, name) for output, (q, name) in zip(outputs, asked, strict=True)]
+
+    def _run(self, prompts: list[Any], sampling: Any, adapters: list[str | None]) -> list[Any]:
+        """One call; one that fails leaves nothing behind, or the next call would wait for what it had begun."""
+        from vllm.exceptions import VLLMError  # of no common class with Python's own
+
+        try:
+            return self._llm.generate(
+                prompts, sampling, lora_request=self._adapters_of(adapters), use_tqdm=not self._quiet
+            )
+        except (ValueError, RuntimeError, VLLMError) as problem:
+            engine = self._llm.llm_engine
+            engine.abort_request(list(engine.output_processor.request_states), internal=True)
+            raise RuntimeError(f"{type(problem).__name__}: {problem}") from problem
 
     def _adapters_of(self, names: Sequence[str | None]) -> Any:
         """One LoRA request or None per prompt, or None for an engine without adapters."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -26,15 +27,29 @@ def headline_tables(headline: Path, strata: Path) -> list[Table]:
 
 def information_table(answers: Path) -> Table:
     """What the prompts of every method in a folder of metrics show on average: unequal columns, unequal terms."""
-    rows = [
-        (path.stem, which, counted["sees"])
-        for path in sorted(answers.glob("*.json"))
-        for which, counted in files.read_json(path).items()
-    ]
+    rows = [(method, which, counted["sees"]) for method, which, counted in _counted(answers)]
     table = _table("What a prompt shows, on average", rows[0][2] if rows else [], ("method", "test set"))
     for method, which, sees in rows:
         table.add_row(method, which, *(f"{value:.1f}" for value in sees.values()))
     return table
+
+
+def naming_table(answers: Path) -> Table:
+    """How many items the answers of every method name, and how many of the reader's books their reasoning does."""
+    table = _table("What an answer names, on average", ("items_named", "references"), ("method", "test set"))
+    for method, which, counted in _counted(answers):
+        table.add_row(method, which, f"{counted['items_named']:.2f}", f"{counted['references']['mean']:.2f}")
+    return table
+
+
+def _counted(answers: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """(method, test set, counts) of every method that writes: models over item ids are shown no prompt."""
+    return [
+        (path.stem, which, counted)
+        for path in sorted(answers.glob("*.json"))
+        for which, counted in files.read_json(path).items()
+        if "sees" in counted
+    ]
 
 
 def _table(title: str, columns: Iterable[str], names: Iterable[str] = ("method", "ranking")) -> Table:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from kitrec.report.charts import Chart
+from kitrec.report.drawing import on_page
+
 
 @dataclass(frozen=True)
 class Section:
@@ -14,8 +17,13 @@ class Section:
     text: str
     columns: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
-    chart: str = ""
+    chart: Chart | None = None
     folded: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the file of its chart is called."""
+        return self.title.lower().replace(" ", "_")
 
 
 @dataclass(frozen=True)
@@ -43,4 +51,5 @@ def page(report: Report) -> str:
     """The page; all text is escaped but the charts, which are made here."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["drawn"] = on_page
     return environment.get_template("page.html.j2").render(report=report)

@@ -7,7 +7,15 @@ import polars as pl
 
 from kitrec.errors import InputError
 
-_LATEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "@": "@"}
+_LATEX = str.maketrans(
+    {
+        **{letter: f"\\{letter}" for letter in "_%&#${}"},
+        **{letter: f"${letter}$" for letter in "<>|"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -97,4 +105,4 @@ def latex(table: PaperTable) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text).replace("<", "$<$")
+    return text.translate(_LATEX)

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.report.charts import by_core, cost_and_quality
+from kitrec.report.charts import by_core, cost_and_quality, on_both_sets, right_by_confidence, within_rank
 from kitrec.report.page import Section
 
 SHOWN = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10")
@@ -47,6 +47,28 @@ def cores(cells: pl.DataFrame) -> Section:
     """Where history is short."""
     text = "Hit@10 of scored rankings by target interactions, the held-out one included, with 95 % intervals."
     return Section("By history", text, chart=by_core(cells, "hit@10"))
+
+
+def ranks(curves: pl.DataFrame) -> Section:
+    """Where truths stand."""
+    missing = curves.filter(kind="written").select("method", "missing").unique().sort("method")
+    told = "; ".join(f"{method} {share:.3f}" for method, share in missing.iter_rows())
+    text = "The share of records whose truth stands at a rank or further up; ties count by expectation."
+    if told:
+        text += f" A written list names few items, the others have no rank. Truths that were not named: {told}."
+    return Section("Ranks of the truth", text, chart=within_rank(curves))
+
+
+def both_sets(sets: pl.DataFrame) -> Section:
+    """The same users with hard and with random candidates."""
+    text = "The same users and truths; set A holds hard candidates, set B random ones. Means with 95 % intervals."
+    return Section("Test sets", text, chart=on_both_sets(sets))
+
+
+def confidence(calibration: pl.DataFrame) -> Section:
+    """Whether what is stated can be believed."""
+    text = "How often the item named first is the truth, by the confidence its answer states (1 to 10)."
+    return Section("Confidence", text, chart=right_by_confidence(calibration) if calibration.height else None)
 
 
 def strata(cells: pl.DataFrame) -> Section:
@@ -96,7 +118,9 @@ def quality_against_cost(cells: pl.DataFrame, seconds_per_user: Mapping[str, flo
         if row["method"] in seconds_per_user
     ]
     text = "NDCG@10 of the scored ranking against what answering and scoring one user took."
-    return Section("Quality against cost", text, chart=cost_and_quality(pl.DataFrame(rows), "NDCG@10") if rows else "")
+    return Section(
+        "Quality against cost", text, chart=cost_and_quality(pl.DataFrame(rows), "NDCG@10") if rows else None
+    )
 
 
 def _pace(own: Mapping[str, Any]) -> str:

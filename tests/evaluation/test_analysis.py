@@ -8,7 +8,7 @@ from kitrec.contracts.scores import METRICS, SCORES
 from kitrec.domains import CORES, USER_TYPES
 from kitrec.errors import InputError
 from kitrec.evaluation.ablation import ablation
-from kitrec.evaluation.cells import ALL, STRATA, by_core, cells
+from kitrec.evaluation.cells import ALL, STRATA, by_core, by_set, cells, everybody
 from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.matrix import matrix
 from kitrec.evaluation.params import Ablation, Family
@@ -74,6 +74,19 @@ def test_the_plot_has_every_core_of_every_domain(three):
         plot["n"].sum() == 3 * USERS and set(plot["target"]) == {"movies", "music"} and set(plot["core"]) == set(CORES)
     )
     assert (plot["low"] <= plot["hit@10"]).all() and (plot["hit@10"] <= plot["high"]).all()
+
+
+def test_the_plot_of_the_sets_has_each_sets_means_and_the_intervals_of_the_cells(three):
+    other = {name: 1 - values for name, values in three.items()}
+    own = cells(matrix(scores(three)), resamples=100, fewest=1, seed=1)
+    alone = everybody(matrix(scores(other)), resamples=100, fewest=1, seed=1)
+    plot = by_set({"B": alone, "A": own}, ("hit@10", "ndcg@10"))
+    assert plot["set"].to_list() == ["A"] * 6 + ["B"] * 6 and set(plot["metric"]) == {"hit@10", "ndcg@10"}
+    for name, values in three.items():
+        means = plot.filter(method=name, metric="hit@10")
+        assert means["mean"].to_list() == pytest.approx([values.mean(), 1 - values.mean()], abs=1e-6)
+    assert everybody(matrix(scores(three)), resamples=100, fewest=1, seed=1).equals(own.filter(stratum=ALL))
+    assert by_set({"A": own}, ("hit@10",)).height == 3
 
 
 def test_users_with_two_records_are_drawn_with_both():

@@ -158,3 +158,33 @@ def test_in_two_parts_a_greedy_text_is_the_one_written_in_one_part(served, token
     for one, two in zip(whole, parts, strict=True):
         if one.finish_reason == "stop" and "</think>\n\n" in one.text:
             assert two.text == one.text
+
+
+def test_sampling_with_a_seed_takes_more_prompts_than_one_step_reads(served):
+    """4,096 tokens fit in a step; the prompt on the border used to break vLLM's random state on CPU."""
+    engine, _ = served
+    prompts = [list(range(300 + k, 300 + k + 400)) for k in range(12)]
+    sampled = Sampling(max_new_tokens=4, temperature=0.6, top_p=0.95, top_k=20, seed=42)
+    one, two = (engine.generate([Request(prompt, None) for prompt in prompts], sampled) for _ in range(2))
+    assert len(one) == 12 and one == two
+
+
+def test_an_engine_that_failed_answers_the_next_call_as_if_nothing_had_been(served, monkeypatch):
+    from vllm.v1.sample.sampler import Sampler
+
+    engine, _ = served
+    wanted, whole, steps = engine.generate(requests(), GREEDY), Sampler.forward, []
+
+    def fails_once(self, *arguments, **options):
+        steps.append(1)
+        if len(steps) == 3:
+            raise RuntimeError("a fault in the middle of an answer")
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(Sampler, "forward", fails_once)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        engine.generate(requests(), GREEDY)
+    assert engine.generate(requests(), GREEDY) == wanted
+    with pytest.raises(RuntimeError, match="maximum context length"):
+        engine.generate([*requests(), Request(list(range(300, 900)), None)], GREEDY)  # longer than the engine takes
+    assert engine.generate(requests(), GREEDY) == wanted

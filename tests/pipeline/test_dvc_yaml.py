@@ -34,6 +34,7 @@ RESULTS = (
     "data/rejects",
     "data/rationales",
     "data/analysis",
+    "data/judge",
 )  # for people, and for what they do next
 
 
@@ -129,4 +130,4 @@ def test_stage_names_are_readable_strings():
 
     names = {stage.addressing for stage in Repo(str(ROOT)).index.stages}
     assert {"train_dualft@movies-full", "train_singleft@music-full", "infer_vllm@kitrec_full"} <= names
-    assert all(re.fullmatch(r"[a-z_]+(@[a-z_]+(-[a-z_]+)?)?", name) for name in names)
+    assert all(re.fullmatch(r"[a-z_]+(@[a-z0-9_]+(-[a-z_]+)?)?", name) for name in names)

@@ -130,10 +130,11 @@ def test_every_test_user_has_an_answer_a_ranking_and_scores(finished):
             answers = pl.read_parquet(folder / "answers" / method / f"set{which}.parquet")
             assert answers["record_id"].equals(tests) and answers["error"].null_count() == tests.len()
         scores = pl.read_parquet(folder / "scores" / f"set{which}.parquet")
-        assert set(scores["method"]) == {"kitrec_full", "base_direct", "oracle", "oracle_text", "popularity", "random"}
+        references = {"oracle", "oracle_text", "popularity", "random"}
+        assert set(scores["method"]) == {"kitrec_full", "base_direct", "sasrec"} | references
         kinds = set(scores.select("method", "kind").iter_rows())
         assert {(m, k) for m in ("kitrec_full", "base_direct") for k in ("written", "scored")} <= kinds
-        assert scores.height == 8 * tests.len() == len(kinds) * tests.len()
+        assert scores.height == 9 * tests.len() == len(kinds) * tests.len()
 
 
 def test_a_scored_ranking_is_complete_and_every_candidate_has_its_likelihood(finished):
@@ -353,4 +354,5 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
         told = clone.run("kitrec", *command)
         assert told.returncode == 0, told.stderr
     assert "<svg" in (clone.folder / "report/index.html").read_text()
+    assert {path.suffix for path in (clone.folder / "report/figures").iterdir()} == {".png", ".svg"}
     (clone.folder / "params.yaml").write_text(kept)

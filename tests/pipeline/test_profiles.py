@@ -56,7 +56,7 @@ def test_an_unknown_profile_and_an_unknown_key_change_nothing(copy):
 
 
 def test_all_sections_are_checked_at_once(copy):
-    text = copy.read_text().replace("candidate_set: A ", "candidate_set: C ").replace("epochs: 2", "epochs: no")
+    text = copy.read_text().replace("candidate_set: A ", "candidate_set: C ").replace("epochs: 2\n", "epochs: no\n")
     copy.write_text(text.replace("seed: 42", "sed: 42"))
     with pytest.raises(InputError) as refused:
         profiles.check(copy)
@@ -89,6 +89,9 @@ def test_all_sections_are_checked_at_once(copy):
         ("infer.methods.kitrec_full.steps", "llm4cdr", "asks the base in three steps"),
         ("infer.methods.kitrec_full.model", "preferred", "is not trained for dualft-movies"),
         ("rationales.methods", ["nobody"], "'nobody' is no method"),
+        ("judge.methods", ["references"], "judge.methods: 'references' is no method"),
+        ("judge.pairs", [["kitrec_full", "base_direct"]], "kitrec_full is not judged; add it to methods"),
+        ("judge.endpoint.url", "https://api.example.org/v1", "input_price and output_price of .* must be set"),
     ],
 )
 def test_rules_between_sections_hold(copy, key, value, said):

@@ -12,14 +12,19 @@ from tests.conftest import ROOT
 LAYERS = [
     {"errors", "files", "params", "randomness", "tables", "domains", "contracts"},
     {"world", "prep", "sources"},
-    {"prompts"},
+    {"prompts", "idrec"},
     {"audit", "answers", "llm", "preference"},
     {"tinybase"},
     {"publish"},
     {"profiles", "doctor", "doctor_gpu", "cli_hub", "cli_report", "cli_results", "cli_trace", "cli"},
 ]
 _BELOW = {"errors", "files", "params", "randomness", "tables", "domains", "contracts"}
-BESIDE = {"evaluation": _BELOW, "report": {"errors", "files"}}
+BESIDE = {
+    "evaluation": _BELOW,
+    "report": {"errors", "files"},
+    "chat": {"errors", "files", "params"},
+    "judge": _BELOW | {"prompts", "chat", "evaluation"},
+}
 
 
 def library() -> list[Path]:

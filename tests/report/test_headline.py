@@ -1,6 +1,6 @@
 import json
 
-from kitrec.report.headline import SHOWN, headline_tables, information_table
+from kitrec.report.headline import SHOWN, headline_tables, information_table, naming_table
 
 
 def test_tables_show_each_ranking_with_the_numbers_of_the_metrics_files(tmp_path):
@@ -35,4 +35,18 @@ def test_what_every_methods_prompts_show_stands_side_by_side(tmp_path):
         ["base_direct", "llm4cdr"],
         ["setA", "setA"],
         ["4.0", "4.0"],
+    ]
+
+
+def test_what_every_methods_answers_name_stands_side_by_side(tmp_path):
+    for name, mean in (("kitrec_full", 1.5), ("base_direct", 0.0)):
+        counted = {"sees": {}, "items_named": 0.957, "references": {"mean": mean, "share": 0.5}}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"setA": counted, "setB": counted}))
+    (tmp_path / "idrec-sasrec.json").write_text(json.dumps({"setA": {"n": 7}}))  # it writes nothing
+    columns = [list(column.cells) for column in naming_table(tmp_path).columns]
+    assert columns == [
+        ["base_direct"] * 2 + ["kitrec_full"] * 2,
+        ["setA", "setB"] * 2,
+        ["0.96"] * 4,
+        ["0.00"] * 2 + ["1.50"] * 2,
     ]

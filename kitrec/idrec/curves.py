@@ -1,0 +1,37 @@
+"""TensorBoard's view of a training: every number of every epoch, gates as val_gate/*, all settings under HPARAMS."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from kitrec.idrec.training import JUDGED_BY, Progress
+
+
+def board(folder: Path, settings: Mapping[str, Any]) -> Callable[[Progress], None]:
+    """A listener that writes the newest epoch; the settings stand with the best value so far."""
+    writer = SummaryWriter(str(folder))
+    flat = dict(_leaves(settings))
+
+    def told(progress: Progress) -> None:
+        row = progress.rows[-1]
+        for name, value in row.items():
+            if name != "epoch":
+                writer.add_scalar(name, value, progress.epoch)
+        if JUDGED_BY in row:
+            writer.add_hparams(flat, {f"best/{JUDGED_BY}": progress.best}, run_name=".", global_step=progress.epoch)
+        writer.flush()
+
+    return told
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as flat names; lists as text, since HPARAMS knows numbers, words and truth values only."""
+    found = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            found += _leaves(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value if isinstance(value, bool | int | float | str) else str(value)))
+    return found

@@ -1,0 +1,72 @@
+"""What a batch of users teaches each kind of model: states, and the item each state should name.
+
+    sasrec, gru4rec   after every item of a sequence: the next one
+    caser             after every window of items: each of the next `ahead` ones
+    bert4rec          at every hidden place: the item that stood there
+Shapes: n targets, d the width of the output vectors; targets are 0 ... N-1 (item number less one)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kitrec.idrec.bert4rec import BERT4Rec
+from kitrec.idrec.caser import Caser, windows_before
+from kitrec.idrec.gru4rec import GRU4Rec
+from kitrec.idrec.masking import mask
+from kitrec.idrec.packed import Packed, pack
+from kitrec.idrec.recommender import Recommender
+from kitrec.idrec.sasrec import SASRec
+from kitrec.idrec.sequences import Sequences
+
+
+@dataclass(frozen=True)
+class Lesson:
+    states: torch.Tensor  # [n, d]
+    wanted: torch.Tensor  # [n]
+    users: np.ndarray  # [n] whose target it is, 0 ... B-1
+
+
+def learnable(model: Recommender, sequences: Sequences) -> np.ndarray:
+    """The users that teach a model something: two items, one for a model that hides places."""
+    return np.flatnonzero(sequences.lengths >= (1 if isinstance(model, BERT4Rec) else 2))
+
+
+def lesson(
+    model: Recommender, sequences: Sequences, rng: np.random.Generator, device: torch.device | str = "cpu"
+) -> Lesson:
+    """The targets of a batch; a sequence that is too long teaches its newest part."""
+    if isinstance(model, BERT4Rec):
+        return _restore(model, sequences.newest(model.length), rng, device)
+    if isinstance(model, Caser):
+        return _ahead(model, pack(sequences, device))
+    assert isinstance(model, SASRec | GRU4Rec)
+    return _next(model, sequences.newest(model.length + 1), device)
+
+
+def _next(model: SASRec | GRU4Rec, sequences: Sequences, device: torch.device | str) -> Lesson:
+    states = model(pack(sequences.without_last(), device))
+    first = np.zeros(len(sequences.items), dtype=bool)
+    first[sequences.starts[:-1]] = True
+    return _lesson(states, sequences.items[~first], sequences.users[~first])
+
+
+def _restore(model: BERT4Rec, sequences: Sequences, rng: np.random.Generator, device: torch.device | str) -> Lesson:
+    masked = mask(sequences, model.masking, model.mask_item - 1, rng)
+    hidden = np.flatnonzero(masked.hidden)
+    x = model(pack(masked.shown, device))
+    states = model.restored(x[torch.from_numpy(hidden).to(x.device)])
+    return _lesson(states, sequences.items[hidden], sequences.users[hidden])
+
+
+def _ahead(model: Caser, batch: Packed) -> Lesson:
+    where = torch.nonzero(batch.place > 0)[:, 0]
+    states = model(windows_before(batch, where, model.length))
+    steps = torch.arange(model.ahead, device=where.device)
+    row, step = torch.nonzero(steps <= batch.from_end[where][:, None], as_tuple=True)
+    targets = where[row] + step
+    return Lesson(states[row], batch.items[targets] - 1, batch.user[targets].cpu().numpy())
+
+
+def _lesson(states: torch.Tensor, wanted: np.ndarray, users: np.ndarray) -> Lesson:
+    return Lesson(states, torch.from_numpy(wanted - 1).to(states.device), users)

@@ -1,0 +1,141 @@
+"""The `idrec` section of params.yaml: models that know items by their id, and how they learn."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kitrec.params import rules, section
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+
+
+@section
+class SASRec:
+    kind: Literal["sasrec"]
+    hidden: Count
+    heads: Count
+    layers: Count
+    length: Count
+    dropout: Dropout
+
+    def __post_init__(self) -> None:
+        _heads_divide(self.hidden, self.heads)
+
+
+@section
+class Masking:
+    """What BERT4Rec hides from itself: any place at `random`, then the last one at `last`."""
+
+    random: Annotated[float, Field(gt=0, lt=1)]
+    last: Share
+
+
+@section
+class Metadata:
+    """What BERT4Rec knows of an item beside its number; a feature whose file is missing is switched off."""
+
+    features: list[Literal["genre", "director", "writer", "title"]]
+    fusion: Literal["gate", "concat", "add"]
+    dropout: Dropout
+
+
+@section
+class BERT4Rec:
+    kind: Literal["bert4rec"]
+    hidden: Count
+    heads: Count
+    layers: Count
+    length: Annotated[int, Field(ge=2)]
+    dropout: Dropout
+    masking: Masking
+    share_embeddings: bool
+    metadata: Metadata
+
+    def __post_init__(self) -> None:
+        _heads_divide(self.hidden, self.heads)
+
+
+@section
+class GRU4Rec:
+    kind: Literal["gru4rec"]
+    hidden: Count
+    layers: Count
+    length: Count
+    dropout: Dropout
+
+
+@section
+class Caser:
+    kind: Literal["caser"]
+    hidden: Count
+    length: Annotated[int, Field(ge=2)]
+    ahead: Count
+    horizontal: Count
+    vertical: Count
+    dropout: Dropout
+
+
+Model = Annotated[SASRec | BERT4Rec | GRU4Rec | Caser, Field(discriminator="kind")]
+
+
+@section
+class Loss:
+    """ce: over all items. sampled_ce, gbce: against negatives that a batch shares. bce: one negative a target."""
+
+    kind: Literal["ce", "sampled_ce", "gbce", "bce"]
+    negatives: Annotated[int, Field(ge=0)]
+    calibration: Share
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        sampled = self.kind in ("sampled_ce", "gbce", "bce")
+        require(sampled == (self.negatives > 0), f"negatives: {self.kind} needs {'some' if sampled else '0'}")
+        require(self.kind == "gbce" or self.calibration == 0, "calibration: only gbce has one, others need 0")
+        done()
+
+
+@section
+class Course:
+    """One training: `full_data` learns from everything, has no validation and stops at its last epoch."""
+
+    mode: Literal["standard", "full_data"]
+    epochs: Count
+    batch: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Literal["constant", "linear", "cosine"]
+    warmup: Share
+    patience: Count
+    validate_every: Count
+    precision: Literal["32", "16-mixed"]
+
+
+@section
+class Method:
+    """One ranker: a model, what it reads of a reader, and how it learns."""
+
+    history: Literal["target", "both"]
+    model: Model
+    loss: Loss
+    course: Course
+
+
+@section
+class IdRec:
+    train: list[str]
+    methods: dict[str, Method]
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        for name in self.train:
+            require(name in self.methods, f"train: there is no method {name!r}; there are {', '.join(self.methods)}")
+        require(len(set(self.train)) == len(self.train), "train: a method is named twice")
+        done()
+
+
+def _heads_divide(hidden: int, heads: int) -> None:
+    require, done = rules()
+    require(hidden % heads == 0, f"heads: {heads} does not divide hidden {hidden}; every head needs the same width")
+    done()

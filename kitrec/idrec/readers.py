@@ -1,0 +1,49 @@
+"""What a model may read of each reader: the target domain's items alone, or the Books between them, in time order.
+
+The same interactions as the prompts of the LLM show; what is held out (the truth) comes last where it is to be
+learned, and not at all where it is to be ranked."""
+
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from kitrec.domains import SOURCE
+from kitrec.idrec.sequences import Sequences, of_rows
+from kitrec.idrec.vocabulary import Vocabulary
+
+History = Literal["target", "both"]
+
+
+def readers(seen: pl.DataFrame) -> pl.DataFrame:
+    """Every (user_id, target) that has something held out, in a fixed order."""
+    return seen.filter("held_out").select("user_id", target="domain").unique().sort("user_id", "target")
+
+
+def histories(seen: pl.DataFrame, who: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
+    """What came before the held-out item of each row of `who` (user_id, target); unknown items are left out."""
+    return _sequences(seen.filter(~pl.col("held_out")), who, history, vocabulary)
+
+
+def with_truths(seen: pl.DataFrame, who: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
+    """The same with the held-out item at the end: what a model learns from."""
+    return _sequences(seen, who, history, vocabulary)
+
+
+def truths(seen: pl.DataFrame, who: pl.DataFrame, vocabulary: Vocabulary) -> np.ndarray:
+    """The number of the held-out item of each row; 0 where training does not know it."""
+    held_out = seen.filter("held_out").select("user_id", "item_id", target="domain")
+    return vocabulary.numbers(
+        who.join(held_out, on=["user_id", "target"], how="left", maintain_order="left")["item_id"]
+    )
+
+
+def _sequences(seen: pl.DataFrame, who: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
+    rows = who.with_row_index("row").join(seen, on="user_id")
+    wanted = pl.col("domain") == pl.col("target")
+    if history == "both":
+        wanted |= pl.col("domain") == SOURCE
+    rows = rows.filter(wanted).sort("row", "time", "held_out", "item_id")
+    numbers = vocabulary.numbers(rows["item_id"])
+    known = numbers > 0
+    return of_rows(rows["row"].to_numpy()[known], numbers[known], who.height)

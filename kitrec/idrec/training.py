@@ -1,0 +1,165 @@
+"""The one training loop of all models over item numbers.
+
+An epoch shuffles the users, learns from batches of them, and (in standard mode) judges the validation items among all
+items; the best NDCG@10 is kept, `patience` judgements without a better one end it. Everything that is drawn comes from
+the seed and the epoch, so that a run that broke off goes on with the same numbers."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from kitrec.idrec import losses
+from kitrec.idrec.bert4rec import BERT4Rec
+from kitrec.idrec.lessons import Lesson, learnable, lesson
+from kitrec.idrec.negatives import own_negatives, shared_negatives
+from kitrec.idrec.params import Course, Loss
+from kitrec.idrec.ranking import places, quality
+from kitrec.idrec.recommender import Recommender
+from kitrec.idrec.sequences import Sequences
+from kitrec.randomness import derived_seed, generator
+
+JUDGED_BY = "ndcg@10"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Histories and the item that came next in each."""
+
+    histories: Sequences
+    truths: np.ndarray
+
+
+@dataclass
+class Progress:
+    """How far a training is; the loop owns it, a checkpoint holds it."""
+
+    epoch: int = 0
+    best: float = -math.inf
+    best_epoch: int = 0
+    stale: int = 0
+    rows: list[dict[str, float]] = field(default_factory=list)  # one per epoch
+
+
+Watcher = Callable[["Training"], None]
+
+
+@dataclass
+class Training:
+    """A model under way: all that a checkpoint has to hold."""
+
+    model: Recommender
+    optimizer: torch.optim.Optimizer
+    progress: Progress
+
+    @property
+    def improved(self) -> bool:
+        """Whether the last epoch is the best so far."""
+        return self.progress.best_epoch == self.progress.epoch
+
+
+def begin(model: Recommender, course: Course) -> Training:
+    """A training before its first epoch."""
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=course.learning_rate, weight_decay=course.weight_decay, fused=True
+    )
+    return Training(model, optimizer, Progress())
+
+
+def train(
+    training: Training,
+    sequences: Sequences,
+    validation: Validation | None,
+    course: Course,
+    loss: Loss,
+    seed: int,
+    watch: Watcher,
+) -> None:
+    """Learn until the last epoch or until nothing gets better; `watch` is called after every epoch."""
+    if (validation is None) != (course.mode == "full_data"):
+        raise ValueError("standard mode is judged by a validation, full_data mode has none")
+    useful = sequences.take(learnable(training.model, sequences))
+    with torch.random.fork_rng():
+        while not _finished(training.progress, course):
+            _epoch(training, useful, course, loss, seed)
+            _judge(training, validation, course)
+            watch(training)
+
+
+def _finished(progress: Progress, course: Course) -> bool:
+    return progress.epoch >= course.epochs or progress.stale >= course.patience
+
+
+def _epoch(training: Training, sequences: Sequences, course: Course, loss: Loss, seed: int) -> None:
+    model, epoch = training.model, training.progress.epoch
+    rng = generator(seed, "idrec", epoch)
+    torch.manual_seed(derived_seed(seed, "idrec dropout", epoch))
+    order, lengths = rng.permutation(len(sequences)), sequences.lengths
+    batches = [order[start : start + course.batch] for start in range(0, len(order), course.batch)]
+    device = next(model.parameters()).device
+    model.train()
+    total, targets = 0.0, 0
+    for number, users in enumerate(batches):
+        _set_rate(training.optimizer, course, (epoch + number / len(batches)) / course.epochs)
+        training.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=course.precision == "16-mixed"):
+            own = sequences.take(users[np.argsort(lengths[users], kind="stable")])
+            taught = lesson(model, own, rng, device)
+            value = mean_loss(taught, model, own, loss, rng)
+        value.backward()
+        training.optimizer.step()
+        total, targets = total + value.item() * len(taught.wanted), targets + len(taught.wanted)
+    training.progress.epoch += 1
+    training.progress.rows.append({"epoch": epoch + 1, "loss": total / max(targets, 1), "targets": targets})
+
+
+def mean_loss(
+    taught: Lesson, model: Recommender, sequences: Sequences, loss: Loss, rng: np.random.Generator
+) -> torch.Tensor:
+    """The loss of a batch's targets, its negatives drawn from `rng`."""
+    output = model.output()
+    items, device = len(output[0]), taught.states.device
+    if loss.kind == "ce":
+        return losses.full(taught.states, taught.wanted, output)
+    if loss.kind == "bce":
+        drawn = own_negatives(rng, sequences, taught.users, items, loss.negatives)
+        return losses.bce(taught.states, taught.wanted, output, torch.from_numpy(drawn - 1).to(device))
+    shared = torch.from_numpy(shared_negatives(rng, items, loss.negatives) - 1).to(device)
+    if loss.kind == "gbce":
+        return losses.gbce(taught.states, taught.wanted, output, shared, loss.calibration)
+    return losses.sampled(taught.states, taught.wanted, output, shared)
+
+
+def _judge(training: Training, validation: Validation | None, course: Course) -> None:
+    progress, row = training.progress, training.progress.rows[-1]
+    if validation is None:
+        value = -row["loss"]
+    elif progress.epoch % course.validate_every and progress.epoch != course.epochs:
+        return
+    else:
+        training.model.eval()
+        _gates(training.model)  # forget what other evaluations left
+        row |= quality(*places(training.model, validation.histories, validation.truths))
+        row |= {f"val_gate/{name}": weight for name, weight in _gates(training.model).items()}
+        value = row[JUDGED_BY]
+    if value > progress.best:
+        progress.best, progress.best_epoch, progress.stale = value, progress.epoch, 0
+    elif validation is not None:
+        progress.stale += 1
+
+
+def _gates(model: Recommender) -> dict[str, float]:
+    return model.fusion.mean_gates() if isinstance(model, BERT4Rec) else {}
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, course: Course, done: float) -> None:
+    """The learning rate at a share of all planned epochs: warm-up, then the schedule."""
+    if done < course.warmup:
+        share = done / course.warmup
+    else:
+        left = (1 - done) / (1 - course.warmup) if course.warmup < 1 else 1.0
+        share = {"constant": 1.0, "linear": left, "cosine": 0.5 * (1 + math.cos(math.pi * (1 - left)))}[course.schedule]
+    for group in optimizer.param_groups:
+        group["lr"] = course.learning_rate * share

@@ -1,0 +1,31 @@
+"""Which number an item has: made once from what a model may learn from, kept with the model.
+
+Items are numbered 1 ... N in the order of their ids; 0 is padding. An item that was not there has no number: it is left
+out of histories, and as a candidate it stands behind all others."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+
+
+class Vocabulary:
+    def __init__(self, item_ids: Iterable[str]) -> None:
+        self.item_ids = sorted(set(item_ids))
+        self._numbers = pl.DataFrame(
+            {"item_id": self.item_ids, "number": np.arange(1, len(self.item_ids) + 1)},
+            schema={"item_id": pl.String, "number": pl.Int64},
+        )
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def numbers(self, item_ids: pl.Series) -> np.ndarray:
+        """The number of each id, 0 where it has none."""
+        asked = pl.DataFrame({"item_id": item_ids.cast(pl.String)})
+        found = asked.join(self._numbers, on="item_id", how="left", maintain_order="left")
+        return found["number"].fill_null(0).to_numpy()
+
+    def ids(self, numbers: np.ndarray) -> list[str]:
+        """The ids of numbers from 1."""
+        return [self.item_ids[number - 1] for number in numbers.tolist()]
