@@ -1,5 +1,5 @@
 """Rank the test candidates by a model over item ids.   python -m stages.infer_idrec sasrec
-Reads models/idrec/<method>, the test records and the test readers' interactions; writes data/rankings/<method> and
+Reads data/idrec/<method>, the test records and the test readers' interactions; writes data/rankings/<method> and
 metrics/answers/idrec-<method>.json (what the model did not know)."""
 
 from pathlib import Path
@@ -21,7 +21,7 @@ def main(method: str) -> None:
     """Score every candidate of every test record with METHOD's model."""
     sets = params.value(Data, "data.test_sets")
     history = params.value(Method, f"idrec.methods.{method}.history")
-    folder, seen_path = Path("models/idrec") / method, paths.interactions("test")
+    folder, seen_path = Path("data/idrec") / method, paths.interactions("test")
     tests = {which: paths.set_records(which, "test") for which in sets}
     with entry.running("infer_idrec", method, reads=[folder, seen_path, *tests.values()], params=[sets, history]):
         stored, seen = load_model(folder), tables.read(seen_path, SEEN)

@@ -1,5 +1,5 @@
 """Train a model over item ids on the readers the LLM learns from.   python -m stages.train_idrec sasrec
-Reads data/interactions of the training and development users; writes models/idrec/<method>, its curve in
+Reads data/interactions of the training and development users; writes data/idrec/<method>, its curve in
 plots/training/idrec-<method>.csv and its numbers in metrics/train/idrec-<method>.json."""
 
 from dataclasses import asdict
@@ -42,7 +42,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         chosen = {name: round(value, 6) for name, value in fitted.told().items()}
         popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)
         stored = Stored(fitted.model, vocabulary, popularity, chosen)
-        save_model(stored, p.model, Known(), Path("models/idrec") / method)
+        save_model(stored, p.model, Known(), Path("data/idrec") / method)
         _write_record(method, fitted, {**chosen, "items": len(vocabulary), "sequences": len(learned)})
 
 

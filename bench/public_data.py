@@ -1,0 +1,45 @@
+"""Where the public data sets of the quality tables are, and where each comes from.   python -m bench.public_data
+
+KITREC_PUBLIC_DATA names a folder with one folder a data set, each with interactions.tsv (user, item, time)."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from kitrec.errors import InputError
+
+VARIABLE = "KITREC_PUBLIC_DATA"
+SOURCES = {
+    "beauty_s3rec": "github.com/RUCAIBox/CIKM2020-S3Rec, commit 2a81540, data/Beauty.txt",
+    "toys_s3rec": "github.com/RUCAIBox/CIKM2020-S3Rec, commit 2a81540, data/Toys_and_Games.txt",
+    "lastfm_s3rec": "github.com/RUCAIBox/CIKM2020-S3Rec, commit 2a81540, data/LastFM.txt",
+    "mlsmall_raw": "grouplens.org/datasets/movielens, ml-latest-small: ratings.csv and movies.csv",
+}
+
+
+def folder(name: str) -> Path:
+    """The folder of a data set."""
+    root = os.environ.get(VARIABLE)
+    if root is None:
+        raise InputError(
+            f"set {VARIABLE} to the folder of the public data sets; `python -m bench.public_data` lists them"
+        )
+    found = Path(root) / name
+    if not found.is_dir():
+        raise InputError(f"{found} is missing: {name} comes from {SOURCES[name]}")
+    return found
+
+
+def main() -> None:
+    """List the data sets, their sources, and which are here."""
+    table = Table("data set", "comes from", "here")
+    root = Path(os.environ.get(VARIABLE, "/nowhere"))
+    for name, source in SOURCES.items():
+        table.add_row(name, source, "yes" if (root / name).is_dir() else "no")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

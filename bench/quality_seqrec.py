@@ -1,0 +1,123 @@
+"""How good are the sequential recommenders on public data?   python -m bench.quality_seqrec beauty_s3rec sasrec_ce 3
+
+Leave-one-out: each user's last item is the test, the one before it the validation; ranked among all items, those of the
+user's history left out; the epoch chosen by validation NDCG@10 alone. Every run is kept in bench/results/seqrec_runs;
+a run that is there is not repeated. `python -m bench.quality_seqrec` alone writes the tables from what is there."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.claims import RESULTS, Claim, at_least, publish
+from bench.public_data import folder
+from bench.seqrec_settings import SETTINGS
+from kitrec import files
+from kitrec.errors import InputError
+from kitrec.idrec.epochs import bar
+from kitrec.idrec.fitting import fit
+from kitrec.idrec.interaction_files import read_interactions
+from kitrec.idrec.metadata import Known
+from kitrec.idrec.ranking import places, quality
+from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
+from kitrec.idrec.training import Validation
+
+RUNS = RESULTS / "seqrec_runs"
+BARS = {  # data, method -> NDCG@10 that it is to reach, and whose it is
+    ("beauty_s3rec", "sasrec_bce"): (0.0318, "SASRec of S3-Rec's table"),
+    ("beauty_s3rec", "sasrec_ce"): (0.045, "our aim with cross-entropy; SASRec of LlamaRec's table .0481"),
+    ("beauty_s3rec", "bert4rec_boost"): (0.034, "our aim; BERT4Rec of S3-Rec's table .0170, of LlamaRec's .0372"),
+    ("beauty_s3rec", "gru4rec"): (0.0137, "GRU4Rec of S3-Rec's table"),
+    ("beauty_s3rec", "caser"): (0.0176, "Caser of S3-Rec's table"),
+    ("toys_s3rec", "sasrec_bce"): (0.0374, "SASRec of S3-Rec's table"),
+    ("toys_s3rec", "sasrec_ce"): (0.0376, "S3-Rec, the best of its table"),
+    ("lastfm_s3rec", "sasrec_bce"): (0.0390, "SASRec of S3-Rec's table"),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Run what is asked for, then write the tables."""
+    if arguments:
+        if len(arguments) != 3 or arguments[1] not in SETTINGS:
+            raise InputError(f"give a data set, a setting ({', '.join(SETTINGS)}) and a number of seeds")
+        data, name, seeds = arguments[0], arguments[1], int(arguments[2])
+        split = leave_one_out(read_interactions(folder(data) / "interactions.tsv").sequences)
+        for seed in range(seeds):
+            target = RUNS / data / f"{name}-{seed}.json"
+            if not target.exists():
+                files.write_json(_run(data, name, split, seed), target)
+    _publish()
+
+
+def _run(data: str, name: str, split: LeaveOneOut, seed: int) -> dict[str, Any]:
+    p, items = SETTINGS[name], int(max(split.before_test.items.max(), split.test.max()))
+    validation = Validation(split.before_validation, split.validation)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.course.epochs, quiet=False) as told:
+        fitted = fit(p, Known(), items, split.train, validation, seed, Path(work), told)
+    minutes = (time.perf_counter() - began) / 60
+    better, equal = places(fitted.model, split.before_test, split.test)
+    ranks = better + (equal + 1) / 2
+    gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
+    return {
+        "test": {key: round(value, 5) for key, value in quality(better, equal).items()},
+        "standard_error": round(float(gains.std(ddof=1) / np.sqrt(len(gains))), 5),
+        "validation": round(fitted.progress.best, 5),
+        "epoch": fitted.progress.best_epoch,
+        "epochs": fitted.progress.epoch,
+        "minutes": round(minutes, 1),
+    }
+
+
+def _publish() -> None:
+    claims: list[Claim] = []
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(RUNS.iterdir()):
+        for name in SETTINGS:
+            runs = [files.read_json(own) for own in sorted(path.glob(f"{name}-*.json"))]
+            if runs:
+                row = _row(name, runs)
+                tables.setdefault(path.name, []).append(row)
+                if bar_ := BARS.get((path.name, name)):
+                    spread = f"sd {row['sd']}"
+                    claims.append(
+                        at_least(
+                            f"{path.name}: {name}, NDCG@10",
+                            row["ndcg@10"],
+                            bar_[0],
+                            "",
+                            _command(path.name, name),
+                            peer=bar_[1],
+                            repeats=len(runs),
+                            spread=spread,
+                        )
+                    )
+    publish("quality_seqrec", claims, tables)
+
+
+def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    ndcg = np.array([run["test"]["ndcg@10"] for run in runs])
+    mean = {key: round(float(np.mean([run["test"][key] for run in runs])), 4) for key in ("hit@10", "ndcg@10", "mrr")}
+    return {
+        "setting": name,
+        **mean,
+        "sd": round(float(ndcg.std(ddof=1)), 4) if len(runs) > 1 else None,
+        "standard_error_of_users": runs[0]["standard_error"],
+        "seeds": len(runs),
+        "best_epochs": ", ".join(str(run["epoch"]) for run in runs),
+        "minutes_a_run": round(float(np.mean([run["minutes"] for run in runs])), 1),
+    }
+
+
+def _command(data: str, name: str) -> str:
+    return f"python -m bench.quality_seqrec {data} {name} 3"
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except InputError as problem:
+        sys.exit(f"error: {problem}")

@@ -1,0 +1,67 @@
+"""Settings of the quality table of sequential recommenders: the papers' own, and the ones we recommend."""
+
+from kitrec.idrec.params import BERT4Rec, Caser, Course, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
+
+CE = Loss(kind="ce", negatives=0, calibration=0.0)
+NO_METADATA = Metadata(features=[], fusion="gate", dropout=0.1)
+
+
+def course(epochs: int, patience: int, **changed: object) -> Course:
+    own = {"mode": "standard", "epochs": epochs, "batch": 256, "learning_rate": 1e-3, "weight_decay": 0.0}
+    own |= {"schedule": "constant", "warmup": 0.0, "patience": patience, "validate_every": 1, "precision": "32"}
+    return Course(**(own | changed))  # type: ignore[arg-type]
+
+
+def sasrec(dropout: float, hidden: int = 64) -> SASRec:
+    return SASRec(kind="sasrec", hidden=hidden, heads=2, layers=2, length=50, dropout=dropout)
+
+
+def method(model: Model, loss: Loss, own: Course) -> Method:
+    return Method(history="target", model=model, loss=loss, course=own)
+
+
+SETTINGS: dict[str, Method] = {
+    # the paper's loss and the settings of the published table: one negative, dropout 0.5
+    "sasrec_bce": method(sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), course(300, 20)),
+    "sasrec_ce": method(sasrec(0.5), CE, course(200, 10)),
+    "sasrec_gbce": method(sasrec(0.5), Loss(kind="gbce", negatives=512, calibration=0.75), course(300, 20)),
+    "bert4rec": method(
+        BERT4Rec(
+            kind="bert4rec",
+            hidden=64,
+            heads=2,
+            layers=2,
+            length=50,
+            dropout=0.2,
+            share_embeddings=True,
+            masking=Masking(random=0.2, last=0.05),
+            metadata=NO_METADATA,
+        ),
+        CE,
+        course(400, 20),
+    ),
+    "bert4rec_boost": method(
+        BERT4Rec(
+            kind="bert4rec",
+            hidden=64,
+            heads=2,
+            layers=2,
+            length=50,
+            dropout=0.3,
+            share_embeddings=True,
+            masking=Masking(random=0.4, last=0.3),
+            metadata=NO_METADATA,
+        ),
+        CE,
+        course(300, 20),
+    ),
+    "gru4rec": method(GRU4Rec(kind="gru4rec", hidden=64, layers=1, length=50, dropout=0.5), CE, course(200, 10)),
+    "caser": method(
+        Caser(kind="caser", hidden=64, length=5, ahead=3, horizontal=16, vertical=4, dropout=0.5),
+        Loss(kind="bce", negatives=3, calibration=0.0),
+        course(200, 10),
+    ),
+    "caser_ce": method(
+        Caser(kind="caser", hidden=64, length=5, ahead=1, horizontal=16, vertical=4, dropout=0.5), CE, course(200, 10)
+    ),
+}
