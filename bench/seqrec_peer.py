@@ -4,7 +4,6 @@ FOLDER/data/data.inter holds user_id, item_id, timestamp. Prints one line of JSO
 training, users per second in evaluation over all items."""
 
 import json
-import os
 import sys
 import time
 
@@ -40,7 +39,7 @@ SETTINGS = {
     "use_gpu": False,
     "show_progress": False,
     "state": "ERROR",
-    "checkpoint_dir": os.path.join(FOLDER, "saved"),
+    "checkpoint_dir": f"{FOLDER}/saved",
 }
 
 

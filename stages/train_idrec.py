@@ -1,5 +1,5 @@
 """Train a model over item ids on the readers the LLM learns from.   python -m stages.train_idrec sasrec
-Reads data/interactions of the training and development users; writes data/idrec/<method>, its curve in
+Reads the items and data/interactions of the training and development users; writes data/idrec/<method>, its curve in
 plots/training/idrec-<method>.csv and its numbers in metrics/train/idrec-<method>.json."""
 
 from dataclasses import asdict
@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 
 from kitrec import files, params, tables
+from kitrec.contracts.items import ITEMS
 from kitrec.contracts.seen import SEEN
 from kitrec.idrec.curves import board
 from kitrec.idrec.epochs import bar
 from kitrec.idrec.fitting import Fitted, fit
-from kitrec.idrec.metadata import Known
-from kitrec.idrec.params import Method
+from kitrec.idrec.item_features import known_of
+from kitrec.idrec.params import BERT4Rec, Method
 from kitrec.idrec.readers import histories, readers, truths, with_truths
 from kitrec.idrec.storing import Stored, save_model
 from kitrec.idrec.training import Progress, Validation
@@ -26,9 +27,12 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Train METHOD of idrec.methods; the development users' held-out items choose its epoch."""
     seed, p = params.load(int, "seed"), params.load(Method, f"idrec.methods.{method}")
     sources = {role: paths.interactions(role) for role in ("train", "development")}
-    with entry.running("train_idrec", method, reads=list(sources.values()), params=[seed, p]) as run:
+    features = p.model.metadata.features if isinstance(p.model, BERT4Rec) else []
+    with entry.running("train_idrec", method, reads=[paths.ITEMS, *sources.values()], params=[seed, p]) as run:
         train, development = (tables.read(path, SEEN) for path in sources.values())
         vocabulary = Vocabulary(train["item_id"])
+        known, notices = known_of(tables.read(paths.ITEMS, ITEMS), vocabulary, features, seed)
+        print(*notices, sep="\n", end="\n" if notices else "")
         learned = with_truths(train, readers(train), p.history, vocabulary)
         validation = None if p.course.mode == "full_data" else _validation(development, p, vocabulary)
         tell_board = board(Path("logs/idrec") / method, asdict(p))
@@ -38,11 +42,11 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
                 tell_board(progress)
                 advance(progress)
 
-            fitted = fit(p, Known(), len(vocabulary), learned, validation, seed, run.work, told)
+            fitted = fit(p, known, len(vocabulary), learned, validation, seed, run.work, told)
         chosen = {name: round(value, 6) for name, value in fitted.told().items()}
         popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)
         stored = Stored(fitted.model, vocabulary, popularity, chosen)
-        save_model(stored, p.model, Known(), Path("data/idrec") / method)
+        save_model(stored, p.model, known, Path("data/idrec") / method)
         _write_record(method, fitted, {**chosen, "items": len(vocabulary), "sequences": len(learned)})
 
 

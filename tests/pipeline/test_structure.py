@@ -16,7 +16,7 @@ LAYERS = [
     {"audit", "answers", "llm", "preference"},
     {"tinybase"},
     {"publish"},
-    {"profiles", "doctor", "doctor_gpu", "cli_hub", "cli_report", "cli_results", "cli_trace", "cli"},
+    {"profiles", "doctor", "doctor_gpu", "cli_hub", "cli_items", "cli_report", "cli_results", "cli_trace", "cli"},
 ]
 _BELOW = {"errors", "files", "params", "randomness", "tables", "domains", "contracts"}
 BESIDE = {

@@ -1,0 +1,100 @@
+"""`kitrec title-embeddings` and `kitrec predict`: what models over item numbers need and give outside the pipeline."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import polars as pl
+import typer
+
+from kitrec import files
+from kitrec.errors import InputError
+from kitrec.idrec import titles
+from kitrec.idrec.interaction_files import read_interactions
+from kitrec.idrec.metadata_files import YEARS, is_embeddings, read_years
+from kitrec.idrec.sequences import of_rows
+from kitrec.idrec.vocabulary import Vocabulary
+
+SECONDS_A_YEAR = 365.2425 * 24 * 3600
+Metadata = Annotated[Path, typer.Argument(help="folder with titles.tsv (item, title) and perhaps genres.tsv")]
+
+
+def title_embeddings(
+    metadata: Metadata,
+    to: Annotated[Path, typer.Option(help="the embeddings file to write; one that is there becomes <name>.backup")],
+    method: Annotated[Literal["tfidf", "sentence", "bert"], typer.Option(help="tfidf needs no model")] = "tfidf",
+    model: Annotated[
+        str, typer.Option(help="a folder or a hub name: all-MiniLM-L6-v2, mxbai-embed-large-v1, klue/bert-base, ...")
+    ] = "sentence-transformers/all-MiniLM-L6-v2",
+    batch: Annotated[int, typer.Option(min=1)] = 64,
+    seed: int = 42,
+) -> None:
+    """Make the vectors of titles (with their genres) that BERT4Rec can fuse into its items."""
+    source, genres = metadata / "titles.tsv", metadata / "genres.tsv"
+    if source.exists() and is_embeddings(source):
+        raise InputError(f"{source} holds vectors already: name the folder of the raw titles")
+    listed = titles.texts(_pairs(source), _pairs(genres) if genres.exists() else None)
+    lines = listed["text"].to_list()
+    match method:
+        case "tfidf":
+            vectors = titles.by_tfidf(lines, seed)
+        case "sentence":
+            vectors = titles.by_sentences(lines, model, batch)
+        case "bert":
+            vectors = titles.by_bert(lines, model, batch)
+    titles.write_vectors(listed["item"].to_list(), vectors, to)
+    print(f"{to}: {len(lines)} titles, {vectors.shape[1]} wide")
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="folder of a trained model, e.g. data/idrec/sasrec")],
+    interactions: Annotated[Path, typer.Argument(help="CSV or TSV with user, item, time (seconds since 1970)")],
+    to: Annotated[Path, typer.Option(help="TSV to write: user, rank, item, score")],
+    topk: Annotated[int, typer.Option(min=1)] = 10,
+    exclude: Annotated[
+        Path | None, typer.Option(help="a text file of items that nobody is offered, one a line")
+    ] = None,
+    metadata: Annotated[Path | None, typer.Option(help="folder with years.tsv: nothing from a reader's future")] = None,
+) -> None:
+    """Write the best items of each reader; what they have seen, and what came out later, is left out."""
+    from kitrec.idrec.predicting import predict as best_items  # torch is only needed here
+    from kitrec.idrec.storing import load_model
+
+    stored, read = load_model(model), read_interactions(interactions)
+    numbers = stored.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
+    known = numbers > 0
+    histories = of_rows(read.sequences.users[known], numbers[known], len(read.users))
+    years = None
+    if metadata is not None:
+        if not (metadata / YEARS).exists():
+            raise InputError(f"{metadata / YEARS} is missing: without years leave --metadata away")
+        years = read_years(metadata / YEARS, stored.vocabulary)
+    visited = np.floor(1970 + np.array(read.newest) / SECONDS_A_YEAR)
+    found = best_items(stored, histories, topk, _numbers_of(exclude, stored.vocabulary), years, visited)
+    with files.whole(to) as draft, draft.open("w", encoding="utf-8") as stream:
+        stream.write("user\trank\titem\tscore\n")
+        for user, items, scores in zip(read.users, found.items, found.scores, strict=True):
+            for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
+                stream.write(f"{user}\t{rank}\t{item}\t{score:.6g}\n")
+    unknown, cold = int((~known).sum()), int((histories.lengths == 0).sum())
+    print(f"{to}: {len(read.users)} readers; {unknown} interactions with unknown items, {cold} readers by popularity")
+    if years is not None:
+        print(f"{found.from_the_future} items from the future left out, of {found.readers_with_future} readers")
+
+
+def _numbers_of(path: Path | None, vocabulary: Vocabulary) -> np.ndarray | None:
+    if path is None:
+        return None
+    numbers = vocabulary.numbers(pl.Series(path.read_text(encoding="utf-8").split("\n"), dtype=pl.String))
+    return numbers[numbers > 0]
+
+
+def _pairs(path: Path) -> pl.DataFrame:
+    """item and value of a TSV of two columns."""
+    if not path.exists():
+        raise InputError(f"{path} is missing: it holds item and title, with a tab between")
+    rows = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
+    if rows.width != 2:
+        raise InputError(f"{path} has {rows.width} columns: it needs item and a value, with a tab between")
+    rows.columns = ["item", "value"]
+    return rows.drop_nulls().unique(maintain_order=True)

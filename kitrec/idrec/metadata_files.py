@@ -1,0 +1,115 @@
+"""Item metadata as people keep it: TSV files keyed by item, each read if it is there.
+
+    genres.tsv, directors.tsv, writers.tsv   item, value; an item with several values has several rows
+    years.tsv                                item, year of release
+    titles.tsv                               item, title (text), or in the form of an embeddings file:
+                                             item, then the numbers of its vector with spaces between
+The two kinds of titles.tsv are told apart by what is in them. Rows of items that no reader touched are left out and
+counted, a row that comes twice counts once; an item without a row has no value, or a zero vector."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kitrec.errors import InputError
+from kitrec.idrec.metadata import Known
+from kitrec.idrec.sequences import Sequences, of_rows
+from kitrec.idrec.vocabulary import Vocabulary
+
+FILES = {"genre": "genres.tsv", "director": "directors.tsv", "writer": "writers.tsv"}
+TITLES, YEARS = "titles.tsv", "years.tsv"
+
+
+@dataclass(frozen=True)
+class Read:
+    known: Known
+    notices: list[str]  # what was switched off, left out or missing, for a person to read
+
+
+def read_metadata(folder: Path, vocabulary: Vocabulary, features: list[str], embeddings: Path | None = None) -> Read:
+    """What the asked features know of the items; `embeddings` names the file of title vectors where it is elsewhere."""
+    values, counts, notices, titles = {}, {}, [], None
+    for name in features:
+        path = (embeddings or folder / TITLES) if name == "title" else folder / FILES[name]
+        if not path.exists():
+            notices.append(f"{name} is off: there is no {path}")
+        elif name == "title":
+            titles, notice = _vectors(path, vocabulary)
+            notices.append(notice)
+        else:
+            values[name], counts[name], notice = _values(path, vocabulary)
+            notices.append(notice)
+    return Read(Known(values, counts, titles), notices)
+
+
+def read_years(path: Path, vocabulary: Vocabulary) -> np.ndarray:
+    """[N + 1] year of release of each item number, NaN where it is not told."""
+    rows, _ = _of_items(path, vocabulary)
+    years = np.full(len(vocabulary) + 1, np.nan)
+    told = rows["value"].cast(pl.Float64, strict=False)
+    years[rows["number"].to_numpy()] = told.to_numpy()
+    return years
+
+
+def is_embeddings(path: Path) -> bool:
+    """Whether the second column holds vectors, not text: two or more numbers with spaces between in the first row."""
+    with path.open(encoding="utf-8") as stream:
+        next(stream, "")
+        words = next(stream, "").rstrip("\n").partition("\t")[2].split()
+    try:
+        [float(word) for word in words]
+    except ValueError:
+        return False
+    return len(words) > 1
+
+
+def _values(path: Path, vocabulary: Vocabulary) -> tuple[Sequences, int, str]:
+    rows, notice = _of_items(path, vocabulary)
+    names = rows["value"].unique().sort()
+    numbered = rows.join(pl.DataFrame({"value": names, "code": np.arange(len(names))}), on="value").sort(
+        "number", "code"
+    )
+    lists = of_rows(numbered["number"].to_numpy(), numbered["code"].to_numpy(), len(vocabulary) + 2)
+    return lists, len(names), f"{notice}, {len(names)} values"
+
+
+def _vectors(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, str]:
+    if not is_embeddings(path):
+        raise InputError(f"{path} holds titles, not their vectors: make them by `kitrec title-embeddings`")
+    rows, notice = _of_items(path, vocabulary)
+    parsed = rows.with_columns(pl.col("value").str.split(" ").cast(pl.List(pl.Float32), strict=False).alias("vector"))
+    widths = parsed["vector"].list.len()
+    broken = parsed.filter(
+        (widths != widths.mode()[0]) | parsed["vector"].list.eval(pl.element().is_null().any()).list.first()
+    )
+    if broken.height:
+        listed = ", ".join(broken["item"].head(5))
+        raise InputError(
+            f"{path}: vectors of {broken.height} items are broken or not {widths.mode()[0]} wide: {listed}"
+        )
+    vectors = np.zeros((len(vocabulary) + 2, int(widths.mode()[0])), dtype=np.float32)
+    vectors[parsed["number"].to_numpy()] = np.array(parsed["vector"].to_list(), dtype=np.float32)
+    return vectors, f"{notice}, {vectors.shape[1]} wide"
+
+
+def _of_items(path: Path, vocabulary: Vocabulary) -> tuple[pl.DataFrame, str]:
+    """item, value, number of the known items' rows; and what was left out in words."""
+    try:
+        rows = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise InputError(
+            f"{path} is no table ({problem}): its columns are item and a value, with a tab between"
+        ) from None
+    if rows.width != 2:
+        raise InputError(f"{path} has {rows.width} columns: it needs item and a value, with a tab between")
+    rows.columns = ["item", "value"]
+    rows = rows.drop_nulls().unique(maintain_order=True)
+    rows = rows.with_columns(pl.Series("number", vocabulary.numbers(rows["item"])))
+    kept = rows.filter(pl.col("number") > 0)
+    missing = len(vocabulary) - kept["number"].n_unique()
+    return (
+        kept,
+        f"{path.name}: {rows.height - kept.height} rows of unknown items left out, {missing} items without a row",
+    )

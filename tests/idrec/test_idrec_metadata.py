@@ -1,0 +1,231 @@
+"""Metadata files, their fusion into items, vectors of titles, and the best items of a reader."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from kitrec.errors import InputError
+from kitrec.idrec import titles
+from kitrec.idrec.interaction_files import read_interactions
+from kitrec.idrec.item_features import known_of
+from kitrec.idrec.metadata import Fusion, Known
+from kitrec.idrec.metadata_files import read_metadata, read_years
+from kitrec.idrec.params import Metadata
+from kitrec.idrec.predicting import predict
+from kitrec.idrec.sequences import of_lists
+from kitrec.idrec.storing import Stored, load_model, save_model
+from kitrec.idrec.vocabulary import Vocabulary
+from tests.idrec.made_models import ITEMS, a_model, model_params, some_sequences
+
+VOCABULARY = Vocabulary(["a", "b", "c"])
+
+
+def known() -> Known:
+    """Items 0 ... 4 (padding, a, b, c, mask): a has genres 0 and 2, b has 1, c none."""
+    return Known({"genre": of_lists([[], [0, 2], [1], [], []])}, {"genre": 3}, None)
+
+
+def fusion(kind: str, own: Known, *features: str) -> Fusion:
+    torch.manual_seed(1)
+    return Fusion(4, own, Metadata(features=list(features), fusion=kind, dropout=0.0)).eval()
+
+
+def test_added_genres_are_the_mean_of_their_embeddings():
+    layer, own = fusion("add", known(), "genre"), torch.randn(3, 4)
+    table = layer.bags["genre"].weight
+    expected = own + torch.stack([(table[0] + table[2]) / 2, table[1], torch.zeros(4)])
+    assert torch.allclose(layer(own, torch.tensor([1, 2, 3])), expected, atol=1e-6)
+
+
+def test_a_gate_weighs_item_and_features_and_its_mean_is_told_once():
+    both = Known(known().values, known().counts, np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32))
+    layer, own, items = fusion("gate", both, "genre", "title"), torch.randn(2, 4), torch.tensor([1, 2])
+    table = layer.bags["genre"].weight
+    genre = torch.stack([(table[0] + table[2]) / 2, table[1]])
+    title = torch.from_numpy(both.titles[1:3]) @ layer.project.weight.T + layer.project.bias
+    gates = (torch.cat([own, genre, title], 1) @ layer.mix.weight.T + layer.mix.bias).softmax(1)
+    expected = gates[:, :1] * own + gates[:, 1:2] * genre + gates[:, 2:] * title
+    assert torch.allclose(layer(own, items), expected, atol=1e-6)
+    told = layer.mean_gates()
+    assert list(told) == ["item", "genre", "title"] and sum(told.values()) == pytest.approx(1, abs=1e-6)
+    assert told["genre"] == pytest.approx(gates[:, 1].mean().item(), abs=1e-6)
+    assert layer.mean_gates() == {}
+
+
+def test_concatenation_is_one_linear_map():
+    layer, own = fusion("concat", known(), "genre"), torch.randn(1, 4)
+    together = torch.cat([own, layer.bags["genre"].weight[1:2]], 1)
+    assert torch.allclose(layer(own, torch.tensor([2])), layer.mix(together), atol=1e-6)
+
+
+def test_a_feature_that_is_not_known_is_switched_off():
+    layer = fusion("gate", known(), "genre", "director", "title")
+    assert layer.names == ["item", "genre"]
+    assert fusion("gate", Known(), "genre").names == ["item"]
+
+
+@pytest.mark.parametrize("kind", ["add", "concat", "gate"])
+def test_a_model_with_metadata_comes_back_as_it_was(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    lists = of_lists([[], *(rng.integers(0, 5, size=2) for _ in range(ITEMS)), []])
+    own = Known({"genre": lists}, {"genre": 5}, rng.normal(size=(ITEMS + 2, 6)).astype(np.float32))
+    p = model_params("bert4rec", metadata=Metadata(features=["genre", "title"], fusion=kind, dropout=0.0))
+    model = a_model("bert4rec", known=own, metadata=p.metadata)
+    vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
+    stored = Stored(model, vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, p, own, tmp_path / "model")
+    back = load_model(tmp_path / "model").model
+    histories = some_sequences(5).extended(ITEMS + 1)
+    from kitrec.idrec.packed import pack
+
+    assert torch.equal(model.represent(pack(histories)), back.represent(pack(histories)))
+
+
+def write(folder: Path, name: str, *rows: str) -> Path:
+    path = folder / name
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_files_are_read_with_unknown_missing_and_double_rows_told(tmp_path):
+    write(tmp_path, "genres.tsv", "item\tgenre", "a\tDrama", "a\tComedy", "a\tDrama", "x\tWestern", "b\tDrama")
+    read = read_metadata(tmp_path, VOCABULARY, ["genre", "director"])
+    lists = read.known.values["genre"]
+    assert [lists[k].tolist() for k in range(5)] == [[], [0, 1], [1], [], []] and read.known.counts == {"genre": 2}
+    assert read.notices == [
+        "genres.tsv: 1 rows of unknown items left out, 1 items without a row, 2 values",
+        f"director is off: there is no {tmp_path / 'directors.tsv'}",
+    ]
+
+
+def test_vectors_are_told_from_titles_by_what_is_in_them(tmp_path):
+    write(tmp_path, "titles.tsv", "item\ttitle", "a\t0.5 1 2", "c\t1 2 3")
+    vectors = read_metadata(tmp_path, VOCABULARY, ["title"]).known.titles
+    assert vectors.tolist() == [[0] * 3, [0.5, 1, 2], [0] * 3, [1, 2, 3], [0] * 3]
+    write(tmp_path, "titles.tsv", "item\ttitle", "a\t2001", "c\tSolaris")
+    with pytest.raises(InputError, match="kitrec title-embeddings"):
+        read_metadata(tmp_path, VOCABULARY, ["title"])
+
+
+@pytest.mark.parametrize("row", ["b\t1 2", "b\t1 x 3"])
+def test_a_broken_vector_is_named(tmp_path, row):
+    write(tmp_path, "titles.tsv", "item\ttitle", "a\t0.5 1 2", row, "c\t1 2 3")
+    with pytest.raises(InputError, match="vectors of 1 items are broken or not 3 wide: b"):
+        read_metadata(tmp_path, VOCABULARY, ["title"])
+
+
+def test_years_are_by_item_number(tmp_path):
+    years = read_years(write(tmp_path, "years.tsv", "item\tyear", "c\t1999", "a\tunknown"), VOCABULARY)
+    assert np.isnan(years[[0, 1, 2]]).all() and years[3] == 1999
+
+
+def test_interactions_are_sorted_by_time_and_bad_rows_counted(tmp_path):
+    path = write(tmp_path, "i.csv", "user,item,time,rating", "u,b,2,5", "u,a,1,5", "v,c,x,1", "v,a,3,", "u,c,2,1")
+    read = read_interactions(path)
+    assert read.users == ["u", "v"] and read.left_out == 1 and read.newest == [2.0, 3.0]
+    assert [read.vocabulary.ids(read.sequences[k]) for k in range(2)] == [["a", "b", "c"], ["a"]]
+    assert read_interactions(path, fewest=2).users == ["u"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"), [(["user,thing,time", "u,a,1"], "lacks the column item"), (["user,item,time"], "no user has")]
+)
+def test_what_is_no_table_of_interactions_is_one_message(tmp_path, rows, said):
+    with pytest.raises(InputError, match=said):
+        read_interactions(write(tmp_path, "i.csv", *rows))
+
+
+def test_the_items_table_gives_categories_and_titles():
+    items = pl.DataFrame(
+        {
+            "item_id": ["b", "a", "x", "c"],
+            "title": ["red planet", "red planet", "red planet", None],
+            "categories": [["Drama"], ["Drama", "Action"], ["War"], []],
+        }
+    )
+    known_, off = known_of(items, VOCABULARY, ["genre", "title", "writer"], seed=1)
+    assert [known_.values["genre"][k].tolist() for k in range(5)] == [[], [0, 1], [1], [], []]
+    assert known_.counts == {"genre": 2}
+    assert np.allclose(np.abs(known_.titles[1]), np.abs(known_.titles[2])) and not known_.titles[3].any()
+    assert off == ["writer is off: the items table does not tell it"]
+
+
+def test_texts_carry_their_genres():
+    names = pl.DataFrame({"item": ["a", "b"], "value": ["Alien", "Brazil"]})
+    genres = pl.DataFrame({"item": ["a", "a"], "value": ["Horror", "Science"]})
+    assert titles.texts(names, genres)["text"].to_list() == ["Alien. Genres: Horror, Science", "Brazil"]
+
+
+def test_tfidf_puts_titles_of_shared_words_together():
+    lines = ["red planet mission", "red planet landing", "summer kitchen stories", "summer kitchen recipes"]
+    vectors = titles.by_tfidf(lines, seed=1)
+    near = vectors @ vectors.T
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert near[0, 1] > 0.99 and abs(near[0, 2]) < 0.01
+    with pytest.raises(InputError, match="nothing to say"):
+        titles.by_tfidf(["one", "two"], seed=1)
+
+
+def test_an_embeddings_file_reads_back_and_the_old_one_is_kept(tmp_path):
+    to = write(tmp_path, "titles.tsv", "old")
+    vectors = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    titles.write_vectors(["a", "c"], vectors, to)
+    assert (tmp_path / "titles.tsv.backup").read_text() == "old\n"
+    read = read_metadata(tmp_path, VOCABULARY, ["title"]).known.titles
+    assert np.allclose(read[[1, 3]], vectors, rtol=1e-5)
+
+
+def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
+    vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
+    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    histories = of_lists([[1, 2, 3], [], [4]])
+    years = np.full(ITEMS + 1, np.nan)
+    years[20:] = 2010
+    found = predict(stored, histories, ITEMS, np.array([5, 6]), years, np.array([2009, 2009, 2010]))
+    numbers = [set(vocabulary.numbers(pl.Series(own)).tolist()) for own in found.items]
+    allowed = set(range(1, ITEMS + 1)) - {5, 6}
+    assert numbers == [allowed - {1, 2, 3} - set(range(20, 31)), allowed - set(range(20, 31)), allowed - {4}]
+    assert (found.from_the_future, found.readers_with_future) == (22, 2)
+    assert all(scores == sorted(scores, reverse=True) for scores in found.scores)
+    assert found.items[1][:2] == ["i18", "i17"]  # nothing known of the reader: popularity
+    top = predict(stored, histories, 3)
+    weight = stored.model.items.weight[1:]
+    from kitrec.idrec.ranking import represent
+
+    logits = (represent(stored.model, of_lists([[4]])) @ weight.T)[0].detach().numpy()
+    logits[3] = -np.inf
+    assert top.items[2] == vocabulary.ids(np.argsort(-logits)[:3] + 1)
+
+
+def test_the_commands_work_on_files(tmp_path):
+    vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
+    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, model_params("sasrec"), Known(), tmp_path / "model")
+    write(tmp_path, "i.tsv", "user\titem\ttime", "u\ti01\t0", "u\tnew\t5", "v\ti02\t86400")
+    write(tmp_path, "years.tsv", "item\tyear", *(f"i{k:02}\t{1960 + k}" for k in range(ITEMS)))
+    write(tmp_path, "not.txt", "i05")
+
+    def kitrec(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "kitrec.cli", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = kitrec("predict", "model", "i.tsv", "--to", "out.tsv", "--exclude", "not.txt", "--metadata", ".")
+    assert done.returncode == 0, done.stderr
+    assert "1 interactions with unknown items" in done.stdout
+    assert f"{2 * 19} items from the future left out, of 2 readers" in done.stdout
+    rows = pl.read_csv(tmp_path / "out.tsv", separator="\t")
+    offered = set(rows.filter(pl.col("user") == "u")["item"])
+    assert offered == {f"i{k:02}" for k in range(11)} - {"i01", "i05"}
+    write(
+        tmp_path, "titles.tsv", "item\ttitle", *(f"i{k:02}\tred planet {'one' if k % 2 else 'two'}" for k in range(9))
+    )
+    (tmp_path / "years.tsv").unlink()
+    done = kitrec("title-embeddings", ".", "--to", "vectors.tsv")
+    assert done.returncode == 0 and "9 titles" in done.stdout, done.stderr
+    done = kitrec("predict", "model", "i.tsv", "--to", "out.tsv", "--metadata", ".")
+    assert done.returncode == 1 and "years.tsv is missing" in done.stderr and "Traceback" not in done.stderr
