@@ -1,7 +1,7 @@
 """RecBole's side of bench/seqrec.py, run by an environment of its own:   python seqrec_peer.py FOLDER MODEL SECONDS
 
 FOLDER/data/data.inter holds user_id, item_id, timestamp. Prints one line of JSON: supervised targets per second in
-training, users per second in evaluation over all items."""
+training, users per second in evaluation over all items, validation NDCG@10. SECONDS 0: one whole epoch."""
 
 import json
 import sys
@@ -51,27 +51,25 @@ def main() -> None:
     train, valid, _ = data_preparation(config, dataset)
     model = get_model(config["model"])(config, train.dataset)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    targets, batches, began = 0, 0, None
+    targets, began, warm = 0, time.perf_counter(), SECONDS == 0
     model.train()
-    while began is None or time.perf_counter() - began < SECONDS:
-        for batch in train:
-            if batches == 2:  # the first ones also warm up
-                targets, began = 0, time.perf_counter()
-            trainer.optimizer.zero_grad()
-            loss = model.calculate_loss(batch)
-            loss.backward()
-            trainer.optimizer.step()
-            batches += 1
-            targets += int((batch["MASK_INDEX"] > 0).sum()) if MODEL == "BERT4Rec" else len(batch)
-            if began is not None and time.perf_counter() - began >= SECONDS:
-                break
+    for number, batch in enumerate(train):
+        if not warm and number == 2:  # the first batches also warm up
+            targets, began, warm = 0, time.perf_counter(), True
+        trainer.optimizer.zero_grad()
+        loss = model.calculate_loss(batch)
+        loss.backward()
+        trainer.optimizer.step()
+        targets += int((batch["MASK_INDEX"] > 0).sum()) if MODEL == "BERT4Rec" else len(batch)
+        if SECONDS and time.perf_counter() - began >= SECONDS:
+            break
     trained = time.perf_counter() - began
-    rows = len(train.dataset)
     began = time.perf_counter()
-    trainer.evaluate(valid, load_best_model=False, show_progress=False)
+    found = trainer.evaluate(valid, load_best_model=False, show_progress=False)
     users = len(valid.dataset)
     told = {"targets_per_second": targets / trained, "users_per_second": users / (time.perf_counter() - began)}
-    print(json.dumps({**told, "rows": rows, "users": users, "threads": torch.get_num_threads()}))
+    told |= {"trained_seconds": trained, "ndcg@10": float(found["ndcg@10"])}
+    print(json.dumps({**told, "users": users, "threads": torch.get_num_threads()}))
 
 
 if __name__ == "__main__":

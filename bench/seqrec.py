@@ -1,0 +1,153 @@
+"""How fast are the sequential recommenders beside RecBole 1.2.1?   make bench-seqrec   (KITREC_PUBLIC_DATA, see README)
+
+beauty_s3rec, length 50, hidden 64, 2 layers, 2 heads, batch 256, cross-entropy over all items, the same cores, in turns.
+A training row of RecBole's holds one target, ours one for every place of a reader: targets are counted, not rows.
+RecBole runs in an environment of its own (numpy < 2), which the first run makes in .work/recbole."""
+
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from bench.claims import at_least, publish
+from bench.command import start
+from bench.public_data import folder
+from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
+from kitrec.idrec.building import build
+from kitrec.idrec.interaction_files import read_interactions
+from kitrec.idrec.params import Method
+from kitrec.idrec.ranking import places
+from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
+from kitrec.idrec.training import JUDGED_BY, Training, Validation, begin, train
+
+COMMAND, PEER = "make bench-seqrec", "RecBole 1.2.1"
+HOME = Path(".work/recbole")
+NEEDS = ["recbole==1.2.1", "numpy<2", "pandas<2.3", "scipy<1.14", f"torch=={torch.__version__}"]
+SECONDS, REPEATS = 30, 2
+OURS: dict[str, Method] = {"SASRec": method(sasrec(0.5), CE, course(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
+
+
+def main() -> None:
+    """Both sides, both models, in turns; then how long each takes to the same quality."""
+    python = _environment()
+    source = folder("beauty_s3rec") / "interactions.tsv"
+    split = leave_one_out(read_interactions(source).sequences)
+    _atomic_file(source)
+    rows: list[dict[str, Any]] = []
+    for repeat, model in itertools.product(range(REPEATS), OURS):
+        rows.append({"model": model, "side": "kitrec", "repeat": repeat, **_ours(OURS[model], split)})
+        rows.append({"model": model, "side": PEER, "repeat": repeat, **_theirs(python, model, SECONDS)})
+    claims = []
+    for model, what in itertools.product(OURS, ("targets_per_second", "users_per_second")):
+        mine, other = ([r[what] for r in rows if (r["model"], r["side"]) == (model, s)] for s in ("kitrec", PEER))
+        ratios = [one / two for one, two in zip(mine, other, strict=True)]
+        limit = 4 if what == "targets_per_second" else 5
+        spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
+        text = f"{model}: {what.replace('_', ' ')}"
+        claims.append(
+            at_least(text, float(np.mean(ratios)), limit, "x", COMMAND, peer=PEER, repeats=REPEATS, spread=spread)
+        )
+    epoch = _theirs(python, "SASRec", 0)
+    seconds = _seconds_to(epoch["ndcg@10"], split)
+    text = f"SASRec: time to validation NDCG@10 {epoch['ndcg@10']:.4f}, that of one epoch of the peer"
+    claims.append(at_least(text, epoch["trained_seconds"] / seconds, 4, "x", COMMAND, peer=PEER))
+    publish(
+        "seqrec",
+        claims,
+        {"Runs": [{k: round(v, 1) if isinstance(v, float) else v for k, v in r.items()} for r in rows]},
+    )
+
+
+def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
+    """Targets per second over one epoch or more than SECONDS, and users per second of one evaluation."""
+    torch.manual_seed(0)
+    training = begin(build(p.model, _items(split)), p.course)
+    spent: list[tuple[float, float]] = []
+    began = time.perf_counter()
+
+    def watch(training: Training) -> None:
+        spent.append((training.progress.rows[-1]["targets"], time.perf_counter() - began))
+
+    endless = course(50, 50, mode="full_data")
+    full = Training(training.model, training.optimizer, training.progress)
+
+    def until(training: Training) -> None:
+        watch(training)
+        if spent[-1][1] > SECONDS:
+            raise StopIteration
+
+    with contextlib.suppress(StopIteration):
+        train(full, split.train, None, endless, p.loss, 0, until)
+    began_judging = time.perf_counter()
+    training.model.eval()
+    places(training.model, split.before_validation, split.validation)
+    judged = time.perf_counter() - began_judging
+    targets = sum(own for own, _ in spent)
+    return {"targets_per_second": targets / spent[-1][1], "users_per_second": len(split.validation) / judged}
+
+
+def _seconds_to(value: float, split: LeaveOneOut) -> float:
+    """How long we train, judging after every epoch, until the validation is as good."""
+    torch.manual_seed(0)
+    p = OURS["SASRec"]
+    training = begin(build(p.model, _items(split)), p.course)
+    began, reached = time.perf_counter(), float("nan")
+
+    def watch(training: Training) -> None:
+        nonlocal reached
+        if training.progress.rows[-1][JUDGED_BY] >= value:
+            reached = time.perf_counter() - began
+            raise StopIteration
+
+    try:
+        validation = Validation(split.before_validation, split.validation)
+        train(training, split.train, validation, course(50, 50), p.loss, 0, watch)
+    except StopIteration:
+        pass
+    return reached
+
+
+def _theirs(python: Path, model: str, seconds: float) -> dict[str, float]:
+    script = Path(__file__).with_name("seqrec_peer.py")
+    command = [str(python), str(script.resolve()), str(HOME.resolve()), model, str(seconds)]
+    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"RecBole failed:\n{done.stderr[-2000:]}")
+    told: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return told
+
+
+def _items(split: LeaveOneOut) -> int:
+    return int(max(split.before_test.items.max(), split.test.max()))
+
+
+def _atomic_file(source: Path) -> None:
+    """The same rows in RecBole's own form."""
+    columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
+    (HOME / "data").mkdir(parents=True, exist_ok=True)
+    table = pl.read_csv(source, separator="\t").select(columns).rename(columns)
+    table.write_csv(HOME / "data/data.inter", separator="\t")
+
+
+def _environment() -> Path:
+    """RecBole's own environment; wheels of torch come from where ours came from."""
+    python = HOME / "env/bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", HOME / "env"], check=True)
+        links = os.environ.get("PIP_FIND_LINKS")
+        index = ["--find-links", links] if links else ["--torch-backend", "cpu"]
+        subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *index, *NEEDS], check=True)
+    return python.absolute()
+
+
+if __name__ == "__main__":
+    start(main, __doc__)
