@@ -1,6 +1,6 @@
 """How fast are the sequential recommenders beside RecBole 1.2.1?   make bench-seqrec   (KITREC_PUBLIC_DATA, see README)
 
-beauty_s3rec, length 50, hidden 64, 2 layers, 2 heads, batch 256, cross-entropy over all items, the same cores, in turns.
+beauty_s3rec, length 50, hidden 64, 2 layers, 2 heads, batch 256, cross-entropy over all items, same cores, in turns.
 A training row of RecBole's holds one target, ours one for every place of a reader: targets are counted, not rows.
 RecBole runs in an environment of its own (numpy < 2), which the first run makes in .work/recbole."""
 
