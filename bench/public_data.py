@@ -5,6 +5,7 @@ KITREC_PUBLIC_DATA names a folder with one folder a data set, each with interact
 import os
 from pathlib import Path
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +31,13 @@ def folder(name: str) -> Path:
     if not found.is_dir():
         raise InputError(f"{found} is missing: {name} comes from {SOURCES[name]}")
     return found
+
+
+def items(name: str) -> pl.DataFrame:
+    """item_id, title, categories of a data set, as the project's own items table has them."""
+    table = pl.read_csv(folder(name) / "items.tsv", separator="\t", infer_schema=False, quote_char=None)
+    listed = pl.col("categories").str.split("|").fill_null([])
+    return table.select(item_id="item", title="title", categories=listed)
 
 
 def main() -> None:

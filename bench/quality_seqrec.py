@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 
 from bench.claims import RESULTS, Claim, at_least, publish
-from bench.public_data import folder
+from bench.public_data import folder, items
 from bench.seqrec_settings import SETTINGS
 from kitrec import files
 from kitrec.errors import InputError
 from kitrec.idrec.epochs import bar
 from kitrec.idrec.fitting import fit
-from kitrec.idrec.interaction_files import read_interactions
+from kitrec.idrec.interaction_files import Interactions, read_interactions
+from kitrec.idrec.item_features import known_of
 from kitrec.idrec.metadata import Known
+from kitrec.idrec.params import BERT4Rec
 from kitrec.idrec.ranking import places, quality
-from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
+from kitrec.idrec.sequences import leave_one_out
 from kitrec.idrec.training import Validation
 
 RUNS = RESULTS / "seqrec_runs"
@@ -44,20 +46,23 @@ def main(arguments: list[str]) -> None:
         if len(arguments) != 3 or arguments[1] not in SETTINGS:
             raise InputError(f"give a data set, a setting ({', '.join(SETTINGS)}) and a number of seeds")
         data, name, seeds = arguments[0], arguments[1], int(arguments[2])
-        split = leave_one_out(read_interactions(folder(data) / "interactions.tsv").sequences)
+        read = read_interactions(folder(data) / "interactions.tsv")
         for seed in range(seeds):
             target = RUNS / data / f"{name}-{seed}.json"
             if not target.exists():
-                files.write_json(_run(data, name, split, seed), target)
+                files.write_json(_run(data, name, read, seed), target)
     _publish()
 
 
-def _run(data: str, name: str, split: LeaveOneOut, seed: int) -> dict[str, Any]:
-    p, items = SETTINGS[name], int(max(split.before_test.items.max(), split.test.max()))
+def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
+    p, split = SETTINGS[name], leave_one_out(read.sequences)
+    known = Known()
+    if isinstance(p.model, BERT4Rec) and p.model.metadata.features:
+        known, _ = known_of(items(data), read.vocabulary, p.model.metadata.features, seed)
     validation = Validation(split.before_validation, split.validation)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.course.epochs, quiet=False) as told:
-        fitted = fit(p, Known(), items, split.train, validation, seed, Path(work), told)
+        fitted = fit(p, known, len(read.vocabulary), split.train, validation, seed, Path(work), told)
     minutes = (time.perf_counter() - began) / 60
     better, equal = places(fitted.model, split.before_test, split.test)
     ranks = better + (equal + 1) / 2
@@ -69,6 +74,7 @@ def _run(data: str, name: str, split: LeaveOneOut, seed: int) -> dict[str, Any]:
         "epoch": fitted.progress.best_epoch,
         "epochs": fitted.progress.epoch,
         "minutes": round(minutes, 1),
+        "gates": {key: round(value, 3) for key, value in fitted.told().items() if key.startswith("val_gate/")},
     }
 
 
@@ -107,6 +113,8 @@ def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "sd": round(float(ndcg.std(ddof=1)), 4) if len(runs) > 1 else None,
         "standard_error_of_users": runs[0]["standard_error"],
         "seeds": len(runs),
+        "gates": ", ".join(f"{key.removeprefix('val_gate/')} {value}" for key, value in runs[0]["gates"].items())
+        or None,
         "best_epochs": ", ".join(str(run["epoch"]) for run in runs),
         "minutes_a_run": round(float(np.mean([run["minutes"] for run in runs])), 1),
     }
