@@ -17,6 +17,10 @@ SOURCES = {
     "toys_s3rec": "github.com/RUCAIBox/CIKM2020-S3Rec, commit 2a81540, data/Toys_and_Games.txt",
     "lastfm_s3rec": "github.com/RUCAIBox/CIKM2020-S3Rec, commit 2a81540, data/LastFM.txt",
     "mlsmall_raw": "grouplens.org/datasets/movielens, ml-latest-small: ratings.csv and movies.csv",
+    "amazon_sport_cloth": "github.com/cjx96/DisenCDR, commit 4e6d60b, dataset/sport_cloth and dataset/cloth_sport",
+    "douban_book": "github.com/fengzhu1/GA-DTCDR, commit 11a1dc6, Data/douban_book/ratings.dat",
+    "douban_music": "github.com/fengzhu1/GA-DTCDR, commit 11a1dc6, Data/douban_music/ratings.dat",
+    "amazon_art_office_urllm": "github.com/TingJShen/URLLM, commit 053d739, DG_Final/AO",
 }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.claims import RESULTS, Claim, at_least, publish
 from bench.public_data import folder, items
-from bench.seqrec_settings import SETTINGS
+from bench.seqrec_settings import SETTINGS, setting
 from kitrec import files
 from kitrec.errors import InputError
 from kitrec.idrec.epochs import bar
@@ -24,8 +24,11 @@ from kitrec.idrec.item_features import known_of
 from kitrec.idrec.metadata import Known
 from kitrec.idrec.params import BERT4Rec
 from kitrec.idrec.ranking import places, quality
-from kitrec.idrec.sequences import leave_one_out
+from kitrec.idrec.recommender import Recommender
+from kitrec.idrec.sampled import sampled_quality, untouched
+from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
 from kitrec.idrec.training import Validation
+from kitrec.randomness import generator
 
 RUNS = RESULTS / "seqrec_runs"
 BARS = {  # data, method -> NDCG@10 that it is to reach, and whose it is
@@ -55,7 +58,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
-    p, split = SETTINGS[name], leave_one_out(read.sequences)
+    p, split = setting(name, len(read.users)), leave_one_out(read.sequences)
     known = Known()
     if isinstance(p.model, BERT4Rec) and p.model.metadata.features:
         known, _ = known_of(items(data), read.vocabulary, p.model.metadata.features, seed)
@@ -69,6 +72,7 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
     gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
     return {
         "test": {key: round(value, 5) for key, value in quality(better, equal).items()},
+        "sampled": _sampled(fitted.model, split, len(read.vocabulary)),
         "standard_error": round(float(gains.std(ddof=1) / np.sqrt(len(gains))), 5),
         "validation": round(fitted.progress.best, 5),
         "epoch": fitted.progress.best_epoch,
@@ -76,6 +80,17 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
         "minutes": round(minutes, 1),
         "gates": {key: round(value, 3) for key, value in fitted.told().items() if key.startswith("val_gate/")},
     }
+
+
+def _sampled(model: Recommender, split: LeaveOneOut, count: int) -> dict[str, dict[str, float]]:
+    """Among 100 items that the user did not touch; every method and seed sees the same ones."""
+    popularity = np.bincount(split.train.items - 1, minlength=count)
+    found = {}
+    for name, weights in {"uniform": np.ones(count), "popularity": popularity}.items():
+        negatives = untouched(generator(0, "sampled evaluation", name), split.judged, weights)
+        own = sampled_quality(model, split.before_test, split.test, negatives)
+        found[name] = {key: round(value, 5) for key, value in own.items()}
+    return found
 
 
 def _publish() -> None:
@@ -110,6 +125,7 @@ def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "setting": name,
         **mean,
+        **{f"ndcg@10_{how}": _sampled_mean(runs, how) for how in ("uniform", "popularity")},
         "sd": round(float(ndcg.std(ddof=1)), 4) if len(runs) > 1 else None,
         "standard_error_of_users": runs[0]["standard_error"],
         "seeds": len(runs),
@@ -118,6 +134,12 @@ def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "best_epochs": ", ".join(str(run["epoch"]) for run in runs),
         "minutes_a_run": round(float(np.mean([run["minutes"] for run in runs])), 1),
     }
+
+
+def _sampled_mean(runs: list[dict[str, Any]], how: str) -> float | None:
+    """Of the runs that were ranked among sampled items too."""
+    known = [run["sampled"][how]["ndcg@10"] for run in runs if "sampled" in run]
+    return round(float(np.mean(known)), 4) if known else None
 
 
 def _command(data: str, name: str) -> str:

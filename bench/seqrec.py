@@ -26,6 +26,7 @@ from kitrec.idrec.building import build
 from kitrec.idrec.interaction_files import read_interactions
 from kitrec.idrec.params import Method
 from kitrec.idrec.ranking import places
+from kitrec.idrec.recommender import Recommender
 from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
 from kitrec.idrec.training import JUDGED_BY, Training, Validation, begin, train
 
@@ -74,13 +75,13 @@ def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
     spent: list[tuple[float, float]] = []
     began = time.perf_counter()
 
-    def watch(training: Training) -> None:
+    def watch(training: Training[Recommender]) -> None:
         spent.append((training.progress.rows[-1]["targets"], time.perf_counter() - began))
 
     endless = course(50, 50, mode="full_data")
     full = Training(training.model, training.optimizer, training.progress)
 
-    def until(training: Training) -> None:
+    def until(training: Training[Recommender]) -> None:
         watch(training)
         if spent[-1][1] > SECONDS:
             raise StopIteration
@@ -102,7 +103,7 @@ def _seconds_to(value: float, split: LeaveOneOut) -> float:
     training = begin(build(p.model, _items(split)), p.course)
     began, reached = time.perf_counter(), float("nan")
 
-    def watch(training: Training) -> None:
+    def watch(training: Training[Recommender]) -> None:
         nonlocal reached
         if training.progress.rows[-1][JUDGED_BY] >= value:
             reached = time.perf_counter() - began
@@ -134,7 +135,7 @@ def _atomic_file(source: Path) -> None:
     """The same rows in RecBole's own form."""
     columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
     (HOME / "data").mkdir(parents=True, exist_ok=True)
-    table = pl.read_csv(source, separator="\t").select(columns).rename(columns)
+    table = pl.read_csv(source, separator="\t").select(list(columns)).rename(columns)
     table.write_csv(HOME / "data/data.inter", separator="\t")
 
 

@@ -1,6 +1,9 @@
 """Settings of the quality table of sequential recommenders: the papers' own, and the ones we recommend."""
 
+from dataclasses import replace
+
 from kitrec.idrec.params import BERT4Rec, Caser, Course, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
+from kitrec.idrec.presets import sized
 
 CE = Loss(kind="ce", negatives=0, calibration=0.0)
 
@@ -40,6 +43,7 @@ SETTINGS: dict[str, Method] = {
     "sasrec_gbce": method(sasrec(0.5), Loss(kind="gbce", negatives=512, calibration=0.75), course(300, 20)),
     "bert4rec": method(bert4rec(0.2, 0.2, 0.05, []), CE, course(400, 20)),
     "bert4rec_boost": method(bert4rec(0.3, 0.4, 0.3, []), CE, course(300, 20)),
+    "bert4rec_preset": method(bert4rec(0.2, 0.2, 0.05, []), CE, course(400, 20)),  # the size follows the users
     # does it help to know genres and titles? one setting, three ways to fuse
     **{
         f"bert4rec_{fusion}": method(bert4rec(0.3, 0.4, 0.3, ["genre", "title"], fusion), CE, course(300, 20))
@@ -55,3 +59,12 @@ SETTINGS: dict[str, Method] = {
         Caser(kind="caser", hidden=64, length=5, ahead=1, horizontal=16, vertical=4, dropout=0.5), CE, course(200, 10)
     ),
 }
+
+
+def setting(name: str, users: int) -> Method:
+    """A setting for data of so many users."""
+    own = SETTINGS[name]
+    if name != "bert4rec_preset":
+        return own
+    assert isinstance(own.model, BERT4Rec)
+    return replace(own, model=sized(own.model, users))

@@ -11,11 +11,10 @@ from kitrec import files
 from kitrec.errors import InputError
 from kitrec.idrec import titles
 from kitrec.idrec.interaction_files import read_interactions
-from kitrec.idrec.metadata_files import YEARS, is_embeddings, read_years
+from kitrec.idrec.metadata_files import YEARS, is_embeddings, pairs, read_years
 from kitrec.idrec.sequences import of_rows
 from kitrec.idrec.vocabulary import Vocabulary
 
-SECONDS_A_YEAR = 365.2425 * 24 * 3600
 Metadata = Annotated[Path, typer.Argument(help="folder with titles.tsv (item, title) and perhaps genres.tsv")]
 
 
@@ -33,7 +32,7 @@ def title_embeddings(
     source, genres = metadata / "titles.tsv", metadata / "genres.tsv"
     if source.exists() and is_embeddings(source):
         raise InputError(f"{source} holds vectors already: name the folder of the raw titles")
-    listed = titles.texts(_pairs(source), _pairs(genres) if genres.exists() else None)
+    listed = titles.texts(pairs(source), pairs(genres) if genres.exists() else None)
     lines = listed["text"].to_list()
     match method:
         case "tfidf":
@@ -64,12 +63,11 @@ def predict(
     numbers = stored.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
     known = numbers > 0
     histories = of_rows(read.sequences.users[known], numbers[known], len(read.users))
-    years = None
+    years, visited = None, None
     if metadata is not None:
         if not (metadata / YEARS).exists():
             raise InputError(f"{metadata / YEARS} is missing: without years leave --metadata away")
-        years = read_years(metadata / YEARS, stored.vocabulary)
-    visited = np.floor(1970 + np.array(read.newest) / SECONDS_A_YEAR)
+        years, visited = read_years(metadata / YEARS, stored.vocabulary), read.last_years()
     found = best_items(stored, histories, topk, _numbers_of(exclude, stored.vocabulary), years, visited)
     with files.whole(to) as draft, draft.open("w", encoding="utf-8") as stream:
         stream.write("user\trank\titem\tscore\n")
@@ -87,14 +85,3 @@ def _numbers_of(path: Path | None, vocabulary: Vocabulary) -> np.ndarray | None:
         return None
     numbers = vocabulary.numbers(pl.Series(path.read_text(encoding="utf-8").split("\n"), dtype=pl.String))
     return numbers[numbers > 0]
-
-
-def _pairs(path: Path) -> pl.DataFrame:
-    """item and value of a TSV of two columns."""
-    if not path.exists():
-        raise InputError(f"{path} is missing: it holds item and title, with a tab between")
-    rows = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
-    if rows.width != 2:
-        raise InputError(f"{path} has {rows.width} columns: it needs item and a value, with a tab between")
-    rows.columns = ["item", "value"]
-    return rows.drop_nulls().unique(maintain_order=True)

@@ -85,7 +85,7 @@ def _seconds_per_user(ledger: Mapping[str, Mapping[str, Any]], which: str, users
     found: dict[str, float] = {}
     for stage, own in ledger.items():
         name, _, method = stage.partition("-")
-        if name in ("infer_vllm", "score_candidates") and which in own and not own["resumed"]:
+        if name in ("infer_vllm", "score_candidates", "infer_idrec") and which in own and not own["resumed"]:
             found[method] = found.get(method, 0.0) + own[which]["seconds"] / users
     return found
 

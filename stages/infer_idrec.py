@@ -2,6 +2,7 @@
 Reads data/idrec/<method>, the test records and the test readers' interactions; writes data/rankings/<method> and
 metrics/answers/idrec-<method>.json (what the model did not know)."""
 
+import time
 from pathlib import Path
 
 import polars as pl
@@ -10,9 +11,10 @@ from kitrec import files, params, tables
 from kitrec.contracts.rankings import RANKINGS, from_scores
 from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
+from kitrec.crossdomain import storing as crossdomain
+from kitrec.idrec import storing
 from kitrec.idrec.candidates import score_records
-from kitrec.idrec.params import Method
-from kitrec.idrec.storing import load_model
+from kitrec.idrec.params import AnyMethod
 from kitrec.prep.params import Data
 from stages import entry, paths
 
@@ -20,18 +22,22 @@ from stages import entry, paths
 def main(method: str) -> None:
     """Score every candidate of every test record with METHOD's model."""
     sets = params.value(Data, "data.test_sets")
-    history = params.value(Method, f"idrec.methods.{method}.history")
+    history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     folder, seen_path = Path("data/idrec") / method, paths.interactions("test")
     tests = {which: paths.set_records(which, "test") for which in sets}
-    with entry.running("infer_idrec", method, reads=[folder, seen_path, *tests.values()], params=[sets, history]):
-        stored, seen = load_model(folder), tables.read(seen_path, SEEN)
+    with entry.running(
+        "infer_idrec", method, reads=[folder, seen_path, *tests.values()], params=[sets, history]
+    ) as run:
+        load = crossdomain.load_model if crossdomain.is_crossdomain(folder) else storing.load_model
+        stored, seen = load(folder), tables.read(seen_path, SEEN)
         ranked: dict[str, pl.DataFrame] = {}
         counted = {}
         for which, path in tests.items():
-            records = tables.read(path, RECORDS)
+            records, began = tables.read(path, RECORDS), time.perf_counter()
             scored = score_records(stored, records, seen, history)
             ranked[f"set{which}"] = from_scores(method, records, scored.scores)
             counted[f"set{which}"] = scored.counts()
+            run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - began, 2)}
         tables.write_all(ranked, paths.rankings(method), RANKINGS)
         files.write_json(counted, Path(f"metrics/answers/idrec-{method}.json"))
 

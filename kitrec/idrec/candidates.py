@@ -5,13 +5,26 @@ candidates are ranked by how often training saw them, and such readers are count
 stands behind all others, level with its like."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 
-from kitrec.idrec.ranking import candidate_scores
 from kitrec.idrec.readers import History, histories
-from kitrec.idrec.storing import Stored
+from kitrec.idrec.sequences import Sequences
+from kitrec.idrec.vocabulary import Vocabulary
+
+
+class Stored(Protocol):
+    """A stored model of any kind."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def popularity(self) -> np.ndarray: ...
+
+    def candidate_scores(self, histories: Sequences, candidates: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ def score_records(stored: Stored, records: pl.DataFrame, seen: pl.DataFrame, his
     numbers[rows, columns] = listed
     values = stored.popularity[numbers]
     read = np.flatnonzero(own.lengths > 0)
-    values[read] = candidate_scores(stored.model, own.take(read), np.maximum(numbers[read], 1))
+    values[read] = stored.candidate_scores(own.take(read), np.maximum(numbers[read], 1))
     lowest = np.where(numbers > 0, values, np.inf).min(axis=1, initial=np.inf)
     values = np.where(numbers > 0, values, np.where(np.isfinite(lowest), lowest - 1, 0.0)[:, None])
     scores = [row[:length].tolist() for row, length in zip(values, lengths.tolist(), strict=True)]

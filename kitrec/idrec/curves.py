@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from kitrec.idrec.training import JUDGED_BY, Progress
+
+BEST = f"best/{JUDGED_BY}"
 
 
 def board(folder: Path, settings: Mapping[str, Any]) -> Callable[[Progress], None]:
     """A listener that writes the newest epoch; the settings stand with the best value so far."""
-    writer = SummaryWriter(str(folder))
-    flat = dict(_leaves(settings))
+    writer: Any = SummaryWriter(str(folder))  # its own types say that it never has a file
+    for part in hparams(dict(_leaves(settings)), {BEST: 0.0}):  # add_hparams would open a file every time
+        writer.file_writer.add_summary(part)
 
     def told(progress: Progress) -> None:
         row = progress.rows[-1]
@@ -20,7 +24,7 @@ def board(folder: Path, settings: Mapping[str, Any]) -> Callable[[Progress], Non
             if name != "epoch":
                 writer.add_scalar(name, value, progress.epoch)
         if JUDGED_BY in row:
-            writer.add_hparams(flat, {f"best/{JUDGED_BY}": progress.best}, run_name=".", global_step=progress.epoch)
+            writer.add_scalar(BEST, progress.best, progress.epoch)
         writer.flush()
 
     return told

@@ -3,10 +3,11 @@
     z_t = s(Wz x_t + Uz h_(t-1)),  r_t = s(Wr x_t + Ur h_(t-1))                              (eqs. 2, 4)
     c_t = tanh(W x_t + U (r_t * h_(t-1))),  h_t = (1 - z_t) h_(t-1) + z_t c_t                (eqs. 1, 3)
     r_i = h_t · E[i] + b[i]
-torch's GRU applies r_t after U h and swaps the names of z and 1 - z; the family of functions is the same.
 
-Deviations: items enter as embeddings that the output shares (Hidasi and Karatzoglou, CIKM 2018, section 4.2) instead
-of one-hot vectors; a batch holds whole users instead of parallel sessions, so the gradient reaches every step.
+Deviations: torch's GRU applies r_t after U h (the variant of cuDNN: near, not the same functions) and swaps the names
+of z and 1 - z; items enter as embeddings that the output shares (Hidasi and Karatzoglou, CIKM 2018, section 4.2), not
+as one-hot vectors; a batch holds whole users instead of parallel sessions, so the gradient reaches every step; the loss
+is one of losses.py, not TOP1 or BPR against the other items of a mini-batch.
 Shapes: T packed items, B users, L the longest, d hidden, N items."""
 
 import torch

@@ -6,6 +6,7 @@ file. A row without a user, an item or a number as its time is left out and coun
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from kitrec.errors import InputError
@@ -13,6 +14,7 @@ from kitrec.idrec.sequences import Sequences, of_rows
 from kitrec.idrec.vocabulary import Vocabulary
 
 NEEDED = ("user", "item", "time")
+LAST_YEAR = 2200  # later times are not seconds
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,20 @@ class Interactions:
     newest: list[float]  # time of each user's last interaction
     left_out: int  # rows
 
+    def last_years(self) -> np.ndarray:
+        """[users] the calendar year (UTC) of each user's last interaction; times are seconds since 1970."""
+        years = np.array(self.newest).astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
+        if years.max() > LAST_YEAR:
+            raise InputError(f"the newest time is in the year {years.max()}: times are to be seconds since 1970")
+        return years
+
 
 def read_interactions(path: Path, fewest: int = 1) -> Interactions:
     """Every user with at least `fewest` interactions."""
     table = _table(path)
     times = pl.col("time").cast(pl.Float64, strict=False)
-    rows = table.with_columns(times).drop_nulls(NEEDED)
-    rows = rows.filter(pl.len().over("user") >= fewest).sort("user", "time", maintain_order=True)
+    whole = table.with_columns(times).drop_nulls(NEEDED).filter(pl.col("time").is_finite())
+    rows = whole.filter(pl.len().over("user") >= fewest).sort("user", "time", maintain_order=True)
     if rows.is_empty():
         raise InputError(
             f"{path}: no user has {fewest} or more interactions; lower the least number, or check the file"
@@ -39,13 +48,7 @@ def read_interactions(path: Path, fewest: int = 1) -> Interactions:
     numbers = rows["user"].rle_id().to_numpy()
     newest = rows.group_by("user", maintain_order=True).agg(pl.col("time").last())["time"].to_list()
     sequences = of_rows(numbers, vocabulary.numbers(rows["item"]), len(users))
-    return Interactions(
-        users.to_list(),
-        vocabulary,
-        sequences,
-        newest,
-        table.height - table.with_columns(times).drop_nulls(NEEDED).height,
-    )
+    return Interactions(users.to_list(), vocabulary, sequences, newest, table.height - whole.height)
 
 
 def _table(path: Path) -> pl.DataFrame:

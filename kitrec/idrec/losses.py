@@ -24,7 +24,8 @@ Output = tuple[torch.Tensor, torch.Tensor | None]
 def full(states: torch.Tensor, wanted: torch.Tensor, output: Output) -> torch.Tensor:
     """ce: never holds more than CHUNK rows of logits; they become their own gradient in place."""
     weight, bias = output
-    return _CrossEntropy.apply(states, wanted, weight, bias) / max(len(wanted), 1)
+    with torch.autocast(states.device.type, enabled=False):  # gradients written in place need one type: 32 bits
+        return _CrossEntropy.apply(states.float(), wanted, weight, bias) / max(len(wanted), 1)
 
 
 def sampled(states: torch.Tensor, wanted: torch.Tensor, output: Output, negatives: torch.Tensor) -> torch.Tensor:
@@ -81,10 +82,10 @@ class _CrossEntropy(torch.autograd.Function):
             part = slice(start, start + CHUNK)
             logits = F.linear(states[part], weight, bias)
             label = wanted[part, None]
-            highest, where = logits.max(1, keepdim=True)
+            highest = logits.amax(1, keepdim=True)
             chosen = logits.gather(1, label)
             slope = torch.softmax(logits, 1, out=logits)
-            total += (highest - slope.gather(1, where).log() - chosen).sum()
+            total += (highest - slope.amax(1, keepdim=True).log() - chosen).sum()
             slope.scatter_add_(1, label, -torch.ones_like(chosen))
             torch.mm(slope, weight, out=own[part])
             outer.addmm_(slope.T, states[part])

@@ -51,7 +51,7 @@ class Fusion(nn.Module):
         width = hidden * len(self.names)
         if self.kind != "add" and len(self.names) > 1:
             self.mix = nn.Linear(width, hidden if self.kind == "concat" else len(self.names))
-        self._gates: list[torch.Tensor] = []  # [T, F + 1] of every call since they were last asked for, in evaluation
+        self._gates, self._weighed = torch.zeros(len(self.names), dtype=torch.float64), 0  # sum and number of places
 
     def forward(self, own: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """[T, d] embeddings of the places and their item numbers [T] -> [T, d] fused."""
@@ -66,14 +66,17 @@ class Fusion(nn.Module):
             case _:
                 gates = self.mix(torch.cat(parts, dim=1)).softmax(1)
                 if not self.training:
-                    self._gates.append(gates.detach())
+                    self._gates += gates.detach().double().sum(0).cpu()
+                    self._weighed += len(gates)
                 return torch.einsum("tf,ftd->td", gates, torch.stack(parts))
 
     def mean_gates(self) -> dict[str, float]:
         """How much each part weighed on average since this was last asked; nothing without a gate."""
-        weights = torch.cat(self._gates).mean(0).tolist() if self._gates else []
-        self._gates.clear()
-        return dict(zip(self.names, weights, strict=False))
+        weights = dict(zip(self.names, self._gates.tolist(), strict=True)) if self._weighed else {}
+        means = {name: weight / self._weighed for name, weight in weights.items()}
+        self._gates.zero_()
+        self._weighed = 0
+        return means
 
     def _feature(self, name: str, items: torch.Tensor) -> torch.Tensor:
         if name == "title":

@@ -53,6 +53,20 @@ def read_years(path: Path, vocabulary: Vocabulary) -> np.ndarray:
     return years
 
 
+def pairs(path: Path) -> pl.DataFrame:
+    """item and value, each row once."""
+    try:
+        rows = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise InputError(
+            f"{path} is no table ({problem}): its columns are item and a value, with a tab between"
+        ) from None
+    if rows.width != 2:
+        raise InputError(f"{path} has {rows.width} columns: it needs item and a value, with a tab between")
+    rows.columns = ["item", "value"]
+    return rows.drop_nulls().unique(maintain_order=True)
+
+
 def is_embeddings(path: Path) -> bool:
     """Whether the second column holds vectors, not text: two or more numbers with spaces between in the first row."""
     with path.open(encoding="utf-8") as stream:
@@ -79,11 +93,12 @@ def _vectors(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, str]:
     if not is_embeddings(path):
         raise InputError(f"{path} holds titles, not their vectors: make them by `kitrec title-embeddings`")
     rows, notice = _of_items(path, vocabulary)
-    parsed = rows.with_columns(pl.col("value").str.split(" ").cast(pl.List(pl.Float32), strict=False).alias("vector"))
-    widths = parsed["vector"].list.len()
-    broken = parsed.filter(
-        (widths != widths.mode()[0]) | parsed["vector"].list.eval(pl.element().is_null().any()).list.first()
+    parsed = rows.with_columns(
+        pl.col("value").str.extract_all(r"\S+").cast(pl.List(pl.Float32), strict=False).alias("vector")
     )
+    widths = parsed["vector"].list.len()
+    numbers = pl.element().is_not_null() & pl.element().is_finite()
+    broken = parsed.filter((widths != widths.mode()[0]) | ~parsed["vector"].list.eval(numbers).list.all())
     if broken.height:
         listed = ", ".join(broken["item"].head(5))
         raise InputError(
@@ -96,18 +111,11 @@ def _vectors(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, str]:
 
 def _of_items(path: Path, vocabulary: Vocabulary) -> tuple[pl.DataFrame, str]:
     """item, value, number of the known items' rows; and what was left out in words."""
-    try:
-        rows = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
-    except (pl.exceptions.PolarsError, OSError) as problem:
-        raise InputError(
-            f"{path} is no table ({problem}): its columns are item and a value, with a tab between"
-        ) from None
-    if rows.width != 2:
-        raise InputError(f"{path} has {rows.width} columns: it needs item and a value, with a tab between")
-    rows.columns = ["item", "value"]
-    rows = rows.drop_nulls().unique(maintain_order=True)
+    rows = pairs(path)
     rows = rows.with_columns(pl.Series("number", vocabulary.numbers(rows["item"])))
     kept = rows.filter(pl.col("number") > 0)
+    if kept.is_empty():
+        raise InputError(f"{path} knows none of the {len(vocabulary)} items: is it the file of other data?")
     missing = len(vocabulary) - kept["number"].n_unique()
     return (
         kept,

@@ -1,4 +1,4 @@
-"""Items a reader did not touch, drawn uniformly: the other side of a sampled loss."""
+"""Items drawn uniformly, the other side of a sampled loss: any for a batch, or untouched ones for each target."""
 
 import numpy as np
 

@@ -1,9 +1,10 @@
 """The `idrec` section of params.yaml: models that know items by their id, and how they learn."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from kitrec.crossdomain import params as crossdomain
 from kitrec.params import rules, section
 
 Count = Annotated[int, Field(ge=1)]
@@ -123,9 +124,40 @@ class Method:
 
 
 @section
+class CrossDomain:
+    """One ranker over two domains: each model has its own loss."""
+
+    history: Literal["target", "both"]
+    model: Annotated[crossdomain.Learned, Field(discriminator="kind")]
+    course: Course
+
+
+@section
+class Counted:
+    """One ranker that is computed from what training saw, without a course."""
+
+    history: Literal["target", "both"]
+    model: Annotated[crossdomain.Counted, Field(discriminator="kind")]
+
+
+def _family(method: Any) -> str | None:
+    """Which of the three a method is, by its model's kind; what has none is told as a sequence model's fault."""
+    model = method.get("model") if isinstance(method, dict) else getattr(method, "model", None)
+    kind = model.get("kind") if isinstance(model, dict) else getattr(model, "kind", None)
+    return "learned" if kind in crossdomain.LEARNED else "counted" if kind in crossdomain.COUNTED else "sequence"
+
+
+Ranker = Method | CrossDomain | Counted
+AnyMethod = Annotated[
+    Annotated[Method, Tag("sequence")] | Annotated[CrossDomain, Tag("learned")] | Annotated[Counted, Tag("counted")],
+    Discriminator(_family),
+]
+
+
+@section
 class IdRec:
     train: list[str]
-    methods: dict[str, Method]
+    methods: dict[str, AnyMethod]
 
     def __post_init__(self) -> None:
         require, done = rules()

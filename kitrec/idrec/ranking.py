@@ -18,8 +18,11 @@ DEPTH = 10
 
 
 def represent(model: Recommender, histories: Sequences) -> torch.Tensor:
-    """[U, d] for histories of at least one item each."""
-    return model.represent(pack(model.shown(histories), next(model.parameters()).device))
+    """[U, d] for histories of at least one item each; BERT4Rec needs none, it is shown the mask."""
+    shown = model.shown(histories)
+    if not shown.lengths.all():
+        raise ValueError("a history without items has no state: rank such users in another way")
+    return model.represent(pack(shown, next(model.parameters()).device))
 
 
 def places(model: Recommender, histories: Sequences, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +71,8 @@ def _among_all(model: Recommender, histories: Sequences, truths: np.ndarray) -> 
         seen = histories.users * scores.shape[1] + histories.items - 1
         scores.view(-1).index_fill_(0, torch.from_numpy(seen).to(scores.device), -torch.inf)
         scores.scatter_(1, truth, reached)  # a truth that was seen before still takes part
-        return torch.stack([(scores > reached).sum(1), (scores == reached).sum(1)]).cpu().numpy()
+        counts = [found.sum(1, dtype=torch.int32) for found in (scores > reached, scores == reached)]  # fast on CPU
+        return torch.stack(counts).cpu().numpy()
 
 
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:

@@ -6,8 +6,8 @@
     r_i   = LayerNorm(x_t) · E[i]                                        (eq. 7, shared item embedding)
 Loss as published: binary cross-entropy with one negative per place (eq. 8); others in losses.py.
 
-Deviations: embeddings are not multiplied by sqrt(d) (the authors' code does, the paper does not; measured in
-docs/log.md); a last LayerNorm before the scores, as in the authors' code; weights start at N(0, 0.02).
+Deviations: a last LayerNorm before the scores, as in the authors' code (which also multiplies embeddings by sqrt(d);
+the paper does not, nor do we); weights start at N(0, 0.02).
 Shapes: T packed items, d hidden, N items."""
 
 import torch

@@ -69,6 +69,7 @@ class LeaveOneOut:
     validation: np.ndarray
     before_test: Sequences
     test: np.ndarray
+    judged: Sequences  # the same users with all their items
 
 
 def of_lists(lists: Iterable[Iterable[int]]) -> Sequences:
@@ -91,7 +92,7 @@ def leave_one_out(sequences: Sequences, fewest: int = 3) -> LeaveOneOut:
     own = sequences.take(judged)
     shorter, shortest = own.without_last(1), own.without_last(2)
     train = joined(shortest, sequences.take(unjudged))
-    return LeaveOneOut(train, shortest, shorter.last(), shorter, own.last())
+    return LeaveOneOut(train, shortest, shorter.last(), shorter, own.last(), own)
 
 
 def joined(one: Sequences, other: Sequences) -> Sequences:

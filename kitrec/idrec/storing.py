@@ -21,6 +21,7 @@ from kitrec.errors import InputError
 from kitrec.idrec.building import build
 from kitrec.idrec.metadata import Known
 from kitrec.idrec.params import Model
+from kitrec.idrec.ranking import candidate_scores
 from kitrec.idrec.recommender import Recommender
 from kitrec.idrec.sequences import Sequences
 from kitrec.idrec.training import Progress, Training
@@ -33,6 +34,10 @@ class Stored:
     vocabulary: Vocabulary
     popularity: np.ndarray  # [N + 1] how often each item stands in what was learned from
     told: dict[str, Any]
+
+    def candidate_scores(self, histories: Sequences, candidates: np.ndarray) -> np.ndarray:
+        """[readers, C] scores of each reader's own candidates."""
+        return candidate_scores(self.model, histories, candidates)
 
 
 def save_model(stored: Stored, p: Model, known: Known, to: Path) -> None:
@@ -63,7 +68,7 @@ def load_model(folder: Path) -> Stored:
     return Stored(model.eval(), vocabulary, popularity, told["told"])
 
 
-def save_training(training: Training, best: Mapping[str, torch.Tensor], to: Path) -> None:
+def save_training(training: Training[Any], best: Mapping[str, torch.Tensor], to: Path) -> None:
     """Everything a broken-off training needs, in one file."""
     tensors = {f"model.{name}": own for name, own in training.model.state_dict().items()}
     tensors |= {f"best.{name}": own for name, own in best.items()}
@@ -74,7 +79,7 @@ def save_training(training: Training, best: Mapping[str, torch.Tensor], to: Path
         tensor_file.save_file({name: own.contiguous() for name, own in tensors.items()}, draft, told)
 
 
-def resume(training: Training, source: Path) -> dict[str, torch.Tensor]:
+def resume(training: Training[Any], source: Path) -> dict[str, torch.Tensor]:
     """Put a training back where `save_training` left it; the best weights so far."""
     with safe_open(source, "pt") as file:
         told = json.loads(file.metadata()["progress"])

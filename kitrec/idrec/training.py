@@ -7,10 +7,13 @@ the seed and the epoch, so that a run that broke off goes on with the same numbe
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
+from kitrec.errors import InputError
 from kitrec.idrec import losses
 from kitrec.idrec.bert4rec import BERT4Rec
 from kitrec.idrec.lessons import Lesson, learnable, lesson
@@ -43,14 +46,15 @@ class Progress:
     rows: list[dict[str, float]] = field(default_factory=list)  # one per epoch
 
 
-Watcher = Callable[["Training"], None]
+M = TypeVar("M", bound=nn.Module)
+Watcher = Callable[["Training[Any]"], None]
 
 
 @dataclass
-class Training:
+class Training(Generic[M]):
     """A model under way: all that a checkpoint has to hold."""
 
-    model: Recommender
+    model: M
     optimizer: torch.optim.Optimizer
     progress: Progress
 
@@ -60,7 +64,7 @@ class Training:
         return self.progress.best_epoch == self.progress.epoch
 
 
-def begin(model: Recommender, course: Course) -> Training:
+def begin(model: Recommender, course: Course) -> Training[Recommender]:
     """A training before its first epoch."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=course.learning_rate, weight_decay=course.weight_decay, fused=True
@@ -69,7 +73,7 @@ def begin(model: Recommender, course: Course) -> Training:
 
 
 def train(
-    training: Training,
+    training: Training[Recommender],
     sequences: Sequences,
     validation: Validation | None,
     course: Course,
@@ -81,18 +85,31 @@ def train(
     if (validation is None) != (course.mode == "full_data"):
         raise ValueError("standard mode is judged by a validation, full_data mode has none")
     useful = sequences.take(learnable(training.model, sequences))
+    _enough(training.model, useful, validation, loss)
     with torch.random.fork_rng():
-        while not _finished(training.progress, course):
+        while not finished(training.progress, course):
             _epoch(training, useful, course, loss, seed)
             _judge(training, validation, course)
             watch(training)
 
 
-def _finished(progress: Progress, course: Course) -> bool:
+def _enough(model: Recommender, useful: Sequences, validation: Validation | None, loss: Loss) -> None:
+    """Refuse what could only end in a model that learned nothing, or in one that nobody can choose."""
+    items = len(model.output()[0])
+    if not len(useful):
+        raise InputError("no user has enough known items to learn from: check the interactions")
+    if validation is not None and not len(validation.histories):
+        raise InputError("the validation is empty, no epoch can be chosen: give it users, or set mode: full_data")
+    if loss.kind == "gbce" and loss.negatives >= items:
+        raise InputError(f"loss.negatives: gbce needs fewer negatives ({loss.negatives}) than items ({items})")
+
+
+def finished(progress: Progress, course: Course) -> bool:
+    """Whether there is nothing left to do."""
     return progress.epoch >= course.epochs or progress.stale >= course.patience
 
 
-def _epoch(training: Training, sequences: Sequences, course: Course, loss: Loss, seed: int) -> None:
+def _epoch(training: Training[Recommender], sequences: Sequences, course: Course, loss: Loss, seed: int) -> None:
     model, epoch = training.model, training.progress.epoch
     rng = generator(seed, "idrec", epoch)
     torch.manual_seed(derived_seed(seed, "idrec dropout", epoch))
@@ -102,11 +119,13 @@ def _epoch(training: Training, sequences: Sequences, course: Course, loss: Loss,
     model.train()
     total, targets = 0.0, 0
     for number, users in enumerate(batches):
-        _set_rate(training.optimizer, course, (epoch + number / len(batches)) / course.epochs)
+        set_rate(training.optimizer, course, (epoch + number / len(batches)) / course.epochs)
         training.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=course.precision == "16-mixed"):
             own = sequences.take(users[np.argsort(lengths[users], kind="stable")])
             taught = lesson(model, own, rng, device)
+            if not len(taught.wanted):  # nothing was hidden in a batch of few items
+                continue
             value = mean_loss(taught, model, own, loss, rng)
         value.backward()
         training.optimizer.step()
@@ -132,21 +151,33 @@ def mean_loss(
     return losses.sampled(taught.states, taught.wanted, output, shared)
 
 
-def _judge(training: Training, validation: Validation | None, course: Course) -> None:
-    progress, row = training.progress, training.progress.rows[-1]
+def _judge(training: Training[Recommender], validation: Validation | None, course: Course) -> None:
     if validation is None:
-        value = -row["loss"]
-    elif progress.epoch % course.validate_every and progress.epoch != course.epochs:
-        return
-    else:
-        training.model.eval()
-        _gates(training.model)  # forget what other evaluations left
-        row |= quality(*places(training.model, validation.histories, validation.truths))
-        row |= {f"val_gate/{name}": weight for name, weight in _gates(training.model).items()}
-        value = row[JUDGED_BY]
+        return settle(training.progress, None)
+    if not due(training.progress, course):
+        return None
+    training.model.eval()
+    _gates(training.model)  # forget what other evaluations left
+    judged = quality(*places(training.model, validation.histories, validation.truths))
+    gates = {f"val_gate/{name}": weight for name, weight in _gates(training.model).items()}
+    return settle(training.progress, judged | gates)
+
+
+def due(progress: Progress, course: Course) -> bool:
+    """Whether the epoch that ended is one to judge."""
+    return progress.epoch % course.validate_every == 0 or progress.epoch == course.epochs
+
+
+def settle(progress: Progress, judged: dict[str, float] | None) -> None:
+    """Enter what the validation said of the last epoch; without one (None) the least loss is the best."""
+    row = progress.rows[-1]
+    row |= judged or {}
+    value = -row["loss"] if judged is None else row[JUDGED_BY]
+    if not math.isfinite(row["loss"] + value):
+        raise InputError(f"epoch {progress.epoch} left no numbers: take a smaller learning_rate, or a warmup")
     if value > progress.best:
         progress.best, progress.best_epoch, progress.stale = value, progress.epoch, 0
-    elif validation is not None:
+    elif judged is not None:
         progress.stale += 1
 
 
@@ -154,7 +185,7 @@ def _gates(model: Recommender) -> dict[str, float]:
     return model.fusion.mean_gates() if isinstance(model, BERT4Rec) else {}
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, course: Course, done: float) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, course: Course, done: float) -> None:
     """The learning rate at a share of all planned epochs: warm-up, then the schedule."""
     if done < course.warmup:
         share = done / course.warmup

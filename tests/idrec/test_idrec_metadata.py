@@ -1,5 +1,6 @@
 """Metadata files, their fusion into items, vectors of titles, and the best items of a reader."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -229,3 +230,48 @@ def test_the_commands_work_on_files(tmp_path):
     assert done.returncode == 0 and "9 titles" in done.stdout, done.stderr
     done = kitrec("predict", "model", "i.tsv", "--to", "out.tsv", "--metadata", ".")
     assert done.returncode == 1 and "years.tsv is missing" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_gate_keeps_a_sum_not_every_place_it_weighed():
+    layer = fusion("gate", known(), "genre")
+    calls = [(torch.randn(n, 4), torch.randint(1, 4, (n,))) for n in (300, 7)]
+    parts = [(own, layer._feature("genre", items)) for own, items in calls]
+    gates = torch.cat([layer.mix(torch.cat(both, dim=1)).softmax(1) for both in parts])
+    for own, items in calls:
+        layer(own, items)
+    alive = [own.shape for own in gc.get_objects() if type(own) is torch.Tensor and own.shape == (300, 2)]
+    assert layer.mean_gates()["genre"] == pytest.approx(gates[:, 1].mean().item(), abs=1e-6)
+    assert alive == []
+
+
+def test_a_file_of_other_items_is_told(tmp_path):
+    write(tmp_path, "titles.tsv", "item\ttitle", "x\t1 2")
+    with pytest.raises(InputError, match=r"titles\.tsv knows none of the 3 items"):
+        read_metadata(tmp_path, VOCABULARY, ["title"])
+
+
+def test_vectors_may_stand_apart_by_any_space_but_hold_numbers_alone(tmp_path):
+    write(tmp_path, "titles.tsv", "item\ttitle", "a\t1  2 ", "b\t3 4")
+    assert read_metadata(tmp_path, VOCABULARY, ["title"]).known.titles[1:3].tolist() == [[1, 2], [3, 4]]
+    write(tmp_path, "titles.tsv", "item\ttitle", "a\t1 2", "b\t3 nan", "c\t5 6")
+    with pytest.raises(InputError, match="vectors of 1 items are broken"):
+        read_metadata(tmp_path, VOCABULARY, ["title"])
+
+
+def test_a_last_visit_has_its_calendar_year(tmp_path):
+    moments = {"u": "2004-12-31T23:59:59", "v": "2005-01-01T00:00:00", "w": "1971-01-01T00:00:01"}
+    rows = [f"{user},a,{int(np.datetime64(moment, 's').astype(int))}" for user, moment in moments.items()]
+    assert read_interactions(write(tmp_path, "i.csv", "user,item,time", *rows)).last_years().tolist() == [
+        2004,
+        2005,
+        1971,
+    ]
+    milliseconds = read_interactions(write(tmp_path, "m.csv", "user,item,time", "u,a,1104537599000"))
+    with pytest.raises(InputError, match="times are to be seconds since 1970"):
+        milliseconds.last_years()
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "-inf"])
+def test_a_time_that_is_no_number_is_left_out(time, tmp_path):
+    read = read_interactions(write(tmp_path, "i.csv", "user,item,time", f"u,a,{time}", "u,b,1"))
+    assert (read.left_out, read.newest) == (1, [1.0])

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 LAYERS = [
     {"errors", "files", "params", "randomness", "tables", "domains", "contracts"},
     {"world", "prep", "sources"},
-    {"prompts", "idrec"},
+    {"prompts", "idrec", "crossdomain"},
     {"audit", "answers", "llm", "preference"},
     {"tinybase"},
     {"publish"},

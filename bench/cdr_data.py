@@ -1,0 +1,142 @@
+"""The public data sets of the cross-domain table: two domains with common users, one held-out item a domain.
+
+Items of both domains get numbers of one catalogue, the first domain's first; users are rows. The last training item of
+a tenth of the users is the validation in each domain (where they have more than one there), the held-out one the
+test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from bench.public_data import folder
+from kitrec.crossdomain.asked import Readers
+from kitrec.crossdomain.catalogue import Catalogue, Unknown
+from kitrec.crossdomain.judging import Validation
+from kitrec.errors import InputError
+from kitrec.idrec.sequences import Sequences, of_rows
+from kitrec.randomness import generator
+
+NEGATIVES, VALIDATED = 99, 0.1
+SCHEMA = {"user": pl.String, "item": pl.String, "time": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """train: what models learn from; before_test: the same with the validation items; truths [users, 2], 0: none."""
+
+    names: tuple[str, str]
+    ids: list[str]  # of items 1 ... N
+    catalogue: Catalogue
+    train: Sequences
+    validation: np.ndarray
+    before_test: Sequences
+    test: np.ndarray
+    warm: np.ndarray  # [users, 2] whether training knows the held-out item
+
+
+def sport_cloth() -> Pair:
+    """amazon_sport_cloth with its own held-out items; they stand in test.tsv."""
+    root = folder("amazon_sport_cloth")
+    parts = []
+    for side, name in enumerate(("sport", "cloth")):
+        for kind in ("train", "test"):
+            table = _read(root / name / f"{kind}.tsv")
+            parts.append(table.with_columns(side=pl.lit(side), held_out=pl.lit(kind == "test")))
+    return _pair(("sport", "cloth"), pl.concat(parts))
+
+
+def douban() -> Pair:
+    """Common users of douban_book and douban_music; the last line of the file is held out in each."""
+    parts = []
+    for side, name in enumerate(("douban_book", "douban_music")):
+        table = _read(folder(name) / "interactions.tsv").sort("user", "time", maintain_order=True)
+        last = pl.int_range(pl.len()).over("user") == pl.len().over("user") - 1
+        parts.append(table.with_columns(side=pl.lit(side), held_out=last))
+    rows = pl.concat(parts)
+    both = rows.group_by("user").agg(pl.col("side").n_unique()).filter(pl.col("side") == 2)
+    return _pair(("book", "music"), rows.join(both.select("user"), on="user", how="semi"))
+
+
+def art_office() -> Pair:
+    """amazon_art_office_urllm: a user's target items are held out, one a domain; an item's number tells its domain."""
+    root, first_office = folder("amazon_art_office_urllm"), 18639  # Art has the item numbers below
+    history = _read(root / "interactions.tsv").with_columns(held_out=pl.lit(value=False))
+    targets = pl.read_csv(root / "targets.tsv", separator="\t", infer_schema=False).unpivot(
+        ["target_1", "target_2"], index="user", value_name="item"
+    )
+    held = targets.select("user", "item", time=pl.lit(10**9, dtype=pl.Int64), held_out=pl.lit(value=True))
+    rows = pl.concat([history, held]).with_columns(side=(pl.col("item").cast(pl.Int64) >= first_office).cast(pl.Int32))
+    return _pair(("art", "office"), rows.unique(["user", "side", "held_out", "item"], maintain_order=True))
+
+
+PAIRS = {"amazon_sport_cloth": sport_cloth, "douban": douban, "amazon_art_office_urllm": art_office}
+
+
+def asked(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.ndarray, Validation]:
+    """Which users have a truth on a side, and each truth against 99 items that its user never touched."""
+    truths = (pair.test if test else pair.validation)[:, side]
+    rows = np.flatnonzero(truths > 0)
+    histories = pair.before_test if test else pair.train
+    everything = Unknown(_with_truths(pair), pair.catalogue)  # also the held-out ones are nobody's negatives
+    drawn = everything.drawn(generator(seed, "1+99", side, int(test)), rows, truths[rows], NEGATIVES)
+    return rows, Validation(Readers(histories, np.arange(len(histories))).take(rows), truths[rows], drawn)
+
+
+def cut(pair: Pair, side: int, most: int, share: float, seed: int) -> tuple[Pair, np.ndarray]:
+    """A share of the users keep only `most` items of a side (0: none) everywhere; who they are."""
+    users = generator(seed, "cold", side).permutation(len(pair.train))[: int(share * len(pair.train))]
+    chosen = np.zeros(len(pair.train), dtype=bool)
+    chosen[users] = True
+    train, before = (_shortened(own, pair.catalogue, side, most, chosen) for own in (pair.train, pair.before_test))
+    validation = pair.validation.copy()
+    validation[chosen, side] = 0
+    kept = Pair(pair.names, pair.ids, pair.catalogue, train, validation, before, pair.test, pair.warm)
+    return kept, np.sort(users)
+
+
+def _shortened(own: Sequences, catalogue: Catalogue, side: int, most: int, chosen: np.ndarray) -> Sequences:
+    """The chosen users keep their first `most` items of a side."""
+    where = np.flatnonzero((catalogue.sides[own.items] == side) & chosen[own.users])
+    users = own.users[where]
+    place = np.arange(len(where)) - np.searchsorted(users, users)
+    kept = np.delete(np.arange(len(own.items)), where[place >= most])
+    return of_rows(own.users[kept], own.items[kept], len(own))
+
+
+def _read(path: object) -> pl.DataFrame:
+    table = pl.read_csv(str(path), separator="\t", infer_schema=False)
+    return table.select("user", "item", time=pl.col("time").cast(pl.Int64))
+
+
+def _pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
+    items = rows.select("side", "item").unique().sort("side", "item").with_row_index("number", offset=1)
+    users = rows.select("user").unique().sort("user").with_row_index("row")
+    rows = rows.join(items, on=["side", "item"]).join(users, on="user").sort("row", "held_out", "time", "number")
+    count = users.height
+    test = np.zeros((count, 2), dtype=np.int64)
+    held = rows.filter("held_out").unique(["row", "side"], keep="first", maintain_order=True)
+    test[held["row"], held["side"]] = held["number"]
+    known = rows.filter(~pl.col("held_out"))
+    before = of_rows(known["row"].to_numpy(), known["number"].to_numpy(), count)
+    place = pl.int_range(pl.len()).over("row", "side")
+    judges = np.flatnonzero(generator(0, "validation users").random(count) < VALIDATED)
+    last = (place == pl.len().over("row", "side") - 1) & (place > 0) & pl.col("row").is_in(judges.tolist())
+    known = known.with_columns(last=last)
+    validation = np.zeros((count, 2), dtype=np.int64)
+    judged = known.filter("last")
+    validation[judged["row"], judged["side"]] = judged["number"]
+    learned = known.filter(~pl.col("last"))
+    train = of_rows(learned["row"].to_numpy(), learned["number"].to_numpy(), count)
+    catalogue = Catalogue(np.concatenate([[0], items["side"].to_numpy() + 1]).astype(np.int64))
+    if not test.any():
+        raise InputError(f"{names[0]} and {names[1]} have no user with a held-out item")
+    warm = np.isin(test, before.items) & (test > 0)
+    return Pair(names, items["item"].to_list(), catalogue, train, validation, before, test, warm)
+
+
+def _with_truths(pair: Pair) -> Sequences:
+    users = np.concatenate([pair.before_test.users, *[np.arange(len(pair.test))] * 2])
+    items = np.concatenate([pair.before_test.items, pair.test[:, 0], pair.test[:, 1]])
+    order = np.argsort(users, kind="stable")
+    return of_rows(users[order], items[order], len(pair.test))

@@ -1,0 +1,71 @@
+"""Settings of the quality table of cross-domain baselines: equal courses, the papers' shapes or the reference ones."""
+
+from kitrec.crossdomain.params import (
+    BPRMF,
+    DTCDR,
+    EASE,
+    SSCDR,
+    CoNet,
+    Counted,
+    ItemKNN,
+    Learned,
+    Popularity,
+)
+from kitrec.idrec.params import Course
+
+
+def course(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:
+    """The budget every learned method gets."""
+    return Course(
+        mode="standard",
+        epochs=epochs,
+        batch=256,
+        learning_rate=rate,
+        weight_decay=1e-4,
+        schedule="constant",
+        warmup=0.0,
+        patience=patience,
+        validate_every=1,
+        precision="32",
+    )
+
+
+def conet(sparsity: float = 0.0, hidden: int = 32) -> CoNet:
+    """The paper's width and its tower of halves."""
+    return CoNet(kind="conet", hidden=hidden, layers=[hidden, hidden // 2, hidden // 4], sparsity=sparsity, negatives=4)
+
+
+def dtcdr(*, titles: bool) -> DTCDR:
+    return DTCDR(
+        kind="dtcdr",
+        hidden=64,
+        layers=[128, 64],
+        rating="neumf",
+        combination="max",
+        titles=titles,
+        weight=0.5,
+        negatives=4,
+    )
+
+
+LEARNED: dict[str, Learned] = {
+    "conet": conet(),
+    "sconet": conet(sparsity=1e-4),
+    "dtcdr": dtcdr(titles=False),
+    "dtcdr_titles": dtcdr(titles=True),
+    "sscdr": SSCDR(kind="sscdr", hidden=64, margin=0.5, supervised=1.0, unsupervised=1.0, negatives=4),
+    "bpr_mf": BPRMF(kind="bpr_mf", hidden=64, negatives=4),
+}
+COUNTED: dict[str, Counted] = {
+    "popularity": Popularity(kind="popularity"),
+    "item_knn": ItemKNN(kind="item_knn", neighbours=200, shrink=10.0),
+    "ease": EASE(kind="ease", rank=1024, penalty=100.0),
+}
+FORMS = ("paper", "history")
+SETTINGS = [*(f"{name}_{form}" for name in LEARNED for form in FORMS), *COUNTED]
+
+
+def of(setting: str) -> tuple[Learned | Counted, bool]:
+    """The model of a setting, and whether it knows users by number (the paper's form)."""
+    name, _, form = setting.rpartition("_")
+    return (LEARNED[name], form == "paper") if name in LEARNED else (COUNTED[setting], False)

@@ -1,0 +1,71 @@
+"""One model over two domains of the `idrec` section: from the readers' tables to a stored model and what is told of it.
+
+The same training readers, vocabulary and validation readers as the sequence models have."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kitrec.crossdomain import params
+from kitrec.crossdomain.asked import Readers
+from kitrec.crossdomain.building import tally
+from kitrec.crossdomain.catalogue import Catalogue, of_seen
+from kitrec.crossdomain.fitting import fit
+from kitrec.crossdomain.judging import Validation, against, judged
+from kitrec.crossdomain.recommender import Ranker
+from kitrec.crossdomain.storing import Stored, save_model
+from kitrec.idrec import learning
+from kitrec.idrec.item_features import known_of
+from kitrec.idrec.learning import Given, Outcome
+from kitrec.idrec.params import Counted, CrossDomain
+from kitrec.idrec.readers import readers, with_truths
+from kitrec.idrec.sequences import Sequences
+from kitrec.idrec.training import Progress
+from kitrec.idrec.vocabulary import Vocabulary
+
+
+def learn(p: CrossDomain | Counted, given: Given, told: Callable[[Progress], None], to: Path) -> Outcome:
+    """Train (or count) a method and store it; the development users' held-out items choose the epoch."""
+    vocabulary = Vocabulary(given.train["item_id"])
+    catalogue = of_seen(given.train, vocabulary)
+    learned = with_truths(given.train, readers(given.train), p.history, vocabulary)
+    asked = learning.validation(given.development, p.history, vocabulary)
+    validation = against(Readers(asked.histories), asked.truths, catalogue, given.seed)
+    if isinstance(p, Counted):
+        model, rows, chosen = _counted(p, given, learned, validation, catalogue)
+    else:
+        model, rows, chosen = _trained(p, given, learned, validation, catalogue, vocabulary, told)
+    chosen = {name: round(value, 6) for name, value in chosen.items()}
+    popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)
+    save_model(Stored(model, vocabulary, popularity, chosen), p.model, to)
+    return Outcome(rows, {**chosen, "items": len(vocabulary), "sequences": len(learned)})
+
+
+Found = tuple[Ranker, list[dict[str, float]], dict[str, float]]
+
+
+def _counted(p: Counted, given: Given, learned: Sequences, validation: Validation, catalogue: Catalogue) -> Found:
+    model = tally(p.model, learned, catalogue.items, given.seed)
+    row = {"epoch": 1.0, **judged(model, validation)}  # of one look
+    return model, [row], row
+
+
+def _trained(
+    p: CrossDomain,
+    given: Given,
+    learned: Sequences,
+    validation: Validation,
+    catalogue: Catalogue,
+    vocabulary: Vocabulary,
+    told: Callable[[Progress], None],
+) -> Found:
+    titles = None
+    if isinstance(p.model, params.DTCDR) and p.model.titles:
+        known, _ = known_of(given.items, vocabulary, ["title"], given.seed)
+        assert known.titles is not None
+        titles = known.titles[: catalogue.items + 1]
+    asked = None if p.course.mode == "full_data" else validation
+    readers_ = Readers(learned)
+    fitted = fit(p.model, p.course, catalogue, readers_, asked, given.seed, given.work, told, titles=titles)
+    return fitted.model, fitted.progress.rows, fitted.told()

@@ -1,0 +1,58 @@
+"""One sequence model of the `idrec` section: from the readers' tables to a stored model and what is told of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kitrec.idrec.fitting import fit
+from kitrec.idrec.item_features import known_of
+from kitrec.idrec.params import BERT4Rec, Method
+from kitrec.idrec.readers import History, histories, readers, truths, with_truths
+from kitrec.idrec.storing import Stored, save_model
+from kitrec.idrec.training import Progress, Validation
+from kitrec.idrec.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Given:
+    """All that a training may read: nothing of the test."""
+
+    seed: int
+    items: pl.DataFrame
+    train: pl.DataFrame
+    development: pl.DataFrame
+    work: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is told of a training."""
+
+    rows: list[dict[str, float]]  # one per epoch
+    numbers: dict[str, float]
+
+
+def learn(p: Method, given: Given, told: Callable[[Progress], None], to: Path) -> Outcome:
+    """Train a method and store its best weights; the development users' held-out items choose the epoch."""
+    vocabulary = Vocabulary(given.train["item_id"])
+    features = p.model.metadata.features if isinstance(p.model, BERT4Rec) else []
+    known, notices = known_of(given.items, vocabulary, features, given.seed)
+    print(*notices, sep="\n", end="\n" if notices else "")
+    learned = with_truths(given.train, readers(given.train), p.history, vocabulary)
+    judged = None if p.course.mode == "full_data" else validation(given.development, p.history, vocabulary)
+    fitted = fit(p, known, len(vocabulary), learned, judged, given.seed, given.work, told)
+    chosen = {name: round(value, 6) for name, value in fitted.told().items()}
+    popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)
+    save_model(Stored(fitted.model, vocabulary, popularity, chosen), p.model, known, to)
+    return Outcome(fitted.progress.rows, {**chosen, "items": len(vocabulary), "sequences": len(learned)})
+
+
+def validation(development: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Validation:
+    """Development readers with a known history and a known truth."""
+    who = readers(development)
+    own, wanted = histories(development, who, history, vocabulary), truths(development, who, vocabulary)
+    judged = np.flatnonzero((own.lengths > 0) & (wanted > 0))
+    return Validation(own.take(judged), wanted[judged])

@@ -1,0 +1,29 @@
+"""Sizes by the number of users, and the profiles that hold them."""
+
+import pytest
+
+from kitrec import profiles
+from kitrec.idrec.presets import SIZES, preset, sized
+from tests.idrec.made_models import model_params
+
+
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [(1, "small"), (9_999, "small"), (10_000, "medium"), (100_000, "medium"), (100_001, "large")],
+)
+def test_a_size_for_so_many_users(users, expected):
+    assert preset(users) == expected
+
+
+def test_only_the_size_changes():
+    before = model_params("bert4rec", dropout=0.3)
+    after = sized(before, 50_000)
+    assert (after.hidden, after.heads, after.layers, after.length) == (64, 4, 3, 50)
+    assert (after.dropout, after.masking, after.metadata) == (0.3, before.masking, before.metadata)
+
+
+@pytest.mark.usefixtures("in_project")
+@pytest.mark.parametrize("size", SIZES)
+def test_the_profile_of_a_size_holds_it(size):
+    values = profiles.leaves(profiles.overlay(f"idrec={size}"))
+    assert values == {f"idrec.methods.bert4rec.model.{key}": value for key, value in SIZES[size].items()}
