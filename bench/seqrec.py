@@ -77,17 +77,11 @@ def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
 
     def watch(training: Training[Recommender]) -> None:
         spent.append((training.progress.rows[-1]["targets"], time.perf_counter() - began))
-
-    endless = course(50, 50, mode="full_data")
-    full = Training(training.model, training.optimizer, training.progress)
-
-    def until(training: Training[Recommender]) -> None:
-        watch(training)
         if spent[-1][1] > SECONDS:
             raise StopIteration
 
     with contextlib.suppress(StopIteration):
-        train(full, split.train, None, endless, p.loss, 0, until)
+        train(training, split.train, None, course(50, 50, mode="full_data"), p.loss, 0, watch)
     began_judging = time.perf_counter()
     training.model.eval()
     places(training.model, split.before_validation, split.validation)

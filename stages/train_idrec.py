@@ -55,7 +55,9 @@ def _listener(method: str, p: Ranker, *, quiet: bool) -> Iterator[Callable[[Prog
 
 def _write_record(method: str, outcome: Outcome) -> None:
     with files.whole(Path(f"plots/training/idrec-{method}.csv")) as draft:
-        pl.DataFrame(outcome.rows).with_columns(pl.selectors.float().round(6)).write_csv(draft)
+        pl.DataFrame(outcome.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6)).write_csv(
+            draft
+        )
     files.write_json(outcome.numbers, Path(f"metrics/train/idrec-{method}.json"))
 
 

@@ -27,9 +27,10 @@ from kitrec.idrec.vocabulary import Vocabulary
 
 def learn(p: CrossDomain | Counted, given: Given, told: Callable[[Progress], None], to: Path) -> Outcome:
     """Train (or count) a method and store it; the development users' held-out items choose the epoch."""
-    vocabulary = Vocabulary(given.train["item_id"])
-    catalogue = of_seen(given.train, vocabulary)
-    learned = with_truths(given.train, readers(given.train), p.history, vocabulary)
+    seen = given.train if isinstance(p, Counted) else given.learned_from(p.course)
+    vocabulary = Vocabulary(seen["item_id"])
+    catalogue = of_seen(seen, vocabulary)
+    learned = with_truths(seen, readers(seen), p.history, vocabulary)
     asked = learning.validation(given.development, p.history, vocabulary)
     validation = against(Readers(asked.histories), asked.truths, catalogue, given.seed)
     if isinstance(p, Counted):

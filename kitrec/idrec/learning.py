@@ -9,7 +9,7 @@ import polars as pl
 
 from kitrec.idrec.fitting import fit
 from kitrec.idrec.item_features import known_of
-from kitrec.idrec.params import BERT4Rec, Method
+from kitrec.idrec.params import BERT4Rec, Course, Method
 from kitrec.idrec.readers import History, histories, readers, truths, with_truths
 from kitrec.idrec.storing import Stored, save_model
 from kitrec.idrec.training import Progress, Validation
@@ -26,6 +26,10 @@ class Given:
     development: pl.DataFrame
     work: Path
 
+    def learned_from(self, course: Course) -> pl.DataFrame:
+        """The training readers' interactions; with full_data, where nobody judges, the development readers' too."""
+        return pl.concat([self.train, self.development]) if course.mode == "full_data" else self.train
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -37,11 +41,12 @@ class Outcome:
 
 def learn(p: Method, given: Given, told: Callable[[Progress], None], to: Path) -> Outcome:
     """Train a method and store its best weights; the development users' held-out items choose the epoch."""
-    vocabulary = Vocabulary(given.train["item_id"])
+    seen = given.learned_from(p.course)
+    vocabulary = Vocabulary(seen["item_id"])
     features = p.model.metadata.features if isinstance(p.model, BERT4Rec) else []
     known, notices = known_of(given.items, vocabulary, features, given.seed)
     print(*notices, sep="\n", end="\n" if notices else "")
-    learned = with_truths(given.train, readers(given.train), p.history, vocabulary)
+    learned = with_truths(seen, readers(seen), p.history, vocabulary)
     judged = None if p.course.mode == "full_data" else validation(given.development, p.history, vocabulary)
     fitted = fit(p, known, len(vocabulary), learned, judged, given.seed, given.work, told)
     chosen = {name: round(value, 6) for name, value in fitted.told().items()}

@@ -12,6 +12,7 @@ from kitrec.contracts.rankings import from_scores
 from kitrec.errors import InputError
 from kitrec.idrec.candidates import score_records
 from kitrec.idrec.fitting import fit
+from kitrec.idrec.learning import Given, learn
 from kitrec.idrec.metadata import Known
 from kitrec.idrec.params import Method
 from kitrec.idrec.ranking import places, quality, represent
@@ -206,3 +207,15 @@ def test_full_data_learns_from_everything_and_keeps_the_least_loss(tmp_path):
     fitted = fit(method, Known(), ITEMS, some_sequences(40), None, 1, tmp_path, lambda _: None)
     losses = [row["loss"] for row in fitted.progress.rows]
     assert len(losses) == 4 and fitted.progress.best_epoch == losses.index(min(losses)) + 1
+
+
+def test_full_data_also_learns_from_the_development_readers(tmp_path):
+    development = SEEN.with_columns(user_id=pl.col("user_id") + "d", item_id=pl.col("item_id") + "d")
+    items = pl.DataFrame(schema={"item_id": pl.String, "title": pl.String, "categories": pl.List(pl.String)})
+    told = {}
+    for mode in ("standard", "full_data"):
+        given = Given(1, items, SEEN, pl.concat([development, SEEN]), tmp_path / f"work-{mode}")
+        given.work.mkdir()
+        told[mode] = learn(a_method("sasrec", mode=mode, epochs=1), given, lambda _: None, tmp_path / mode).numbers
+    assert (told["standard"]["sequences"], told["standard"]["items"]) == (3, 7)
+    assert (told["full_data"]["sequences"], told["full_data"]["items"]) == (6, 14)
