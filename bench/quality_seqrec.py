@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bench.claims import RESULTS, Claim, at_least, publish
 from bench.public_data import folder, items
@@ -27,7 +28,7 @@ from kitrec.idrec.ranking import places, quality
 from kitrec.idrec.recommender import Recommender
 from kitrec.idrec.sampled import sampled_quality, untouched
 from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
-from kitrec.idrec.training import Validation
+from kitrec.idrec.training import Progress, Validation
 from kitrec.randomness import generator
 
 RUNS = RESULTS / "seqrec_runs"
@@ -63,10 +64,14 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
     if isinstance(p.model, BERT4Rec) and p.model.metadata.features:
         known, _ = known_of(items(data), read.vocabulary, p.model.metadata.features, seed)
     validation = Validation(split.before_validation, split.validation)
-    began = time.perf_counter()
+    began, minutes = time.perf_counter(), []
     with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.course.epochs, quiet=False) as told:
-        fitted = fit(p, known, len(read.vocabulary), split.train, validation, seed, Path(work), told)
-    minutes = (time.perf_counter() - began) / 60
+
+        def clocked(progress: Progress) -> None:
+            minutes.append((time.perf_counter() - began) / 60)
+            told(progress)
+
+        fitted = fit(p, known, len(read.vocabulary), split.train, validation, seed, Path(work), clocked)
     better, equal = places(fitted.model, split.before_test, split.test)
     ranks = better + (equal + 1) / 2
     gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
@@ -77,7 +82,9 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
         "validation": round(fitted.progress.best, 5),
         "epoch": fitted.progress.best_epoch,
         "epochs": fitted.progress.epoch,
-        "minutes": round(minutes, 1),
+        "minutes": round(minutes[-1], 1),
+        "minutes_to_best": round(minutes[fitted.progress.best_epoch - 1], 1),
+        "threads": torch.get_num_threads(),
         "gates": {key: round(value, 3) for key, value in fitted.told().items() if key.startswith("val_gate/")},
     }
 
@@ -132,6 +139,7 @@ def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "gates": ", ".join(f"{key.removeprefix('val_gate/')} {value}" for key, value in runs[0]["gates"].items())
         or None,
         "best_epochs": ", ".join(str(run["epoch"]) for run in runs),
+        "minutes_to_best": round(float(np.mean([run["minutes_to_best"] for run in runs])), 1),
         "minutes_a_run": round(float(np.mean([run["minutes"] for run in runs])), 1),
     }
 

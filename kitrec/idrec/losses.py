@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-CHUNK = 256
+CHUNK = 128  # rows of logits at a time: they stay near the processor
 
 Output = tuple[torch.Tensor, torch.Tensor | None]
 
@@ -24,8 +24,10 @@ Output = tuple[torch.Tensor, torch.Tensor | None]
 def full(states: torch.Tensor, wanted: torch.Tensor, output: Output) -> torch.Tensor:
     """ce: never holds more than CHUNK rows of logits; they become their own gradient in place."""
     weight, bias = output
-    with torch.autocast(states.device.type, enabled=False):  # gradients written in place need one type: 32 bits
-        return _CrossEntropy.apply(states.float(), wanted, weight, bias) / max(len(wanted), 1)
+    device = states.device.type
+    type_ = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+    with torch.autocast(device, enabled=False):  # what is computed in few bits is said here
+        return _CrossEntropy.apply(states.float(), wanted, weight, bias, type_) / max(len(wanted), 1)
 
 
 def sampled(states: torch.Tensor, wanted: torch.Tensor, output: Output, negatives: torch.Tensor) -> torch.Tensor:
@@ -69,28 +71,40 @@ def _logits(
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The sum of ce; dL/dz = softmax(z) - onehot(y) is made while the logits are there."""
+    """The sum of ce; dL/dz = softmax(z) - onehot(y) is made while the logits are there.
+
+    Products are taken in `type_`, sums over items in 32 bits."""
 
     @staticmethod
     def forward(
-        ctx: Any, states: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+        ctx: Any,
+        states: torch.Tensor,
+        wanted: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        type_: torch.dtype,
     ) -> torch.Tensor:
         own, outer = torch.empty_like(states), torch.zeros_like(weight)
         shift = None if bias is None else torch.zeros_like(bias)
-        total = states.new_zeros(())
+        vectors, total = weight.to(type_), states.new_zeros(())
+        room = states.new_empty(min(CHUNK, len(states)), len(weight), dtype=type_)
+        wide = room if type_ == torch.float32 else torch.empty_like(room, dtype=torch.float32)
         for start in range(0, len(wanted), CHUNK):
             part = slice(start, start + CHUNK)
-            logits = F.linear(states[part], weight, bias)
-            label = wanted[part, None]
-            highest = logits.amax(1, keepdim=True)
-            chosen = logits.gather(1, label)
-            slope = torch.softmax(logits, 1, out=logits)
+            label, query = wanted[part, None], states[part].to(type_)
+            logits = torch.mm(query, vectors.T, out=room[: len(label)])
+            scores = logits if wide is room else wide[: len(label)].copy_(logits)
+            if bias is not None:
+                scores += bias
+            highest, chosen = scores.amax(1, keepdim=True), scores.gather(1, label)
+            slope = torch.softmax(scores, 1, out=scores)
             total += (highest - slope.amax(1, keepdim=True).log() - chosen).sum()
             slope.scatter_add_(1, label, -torch.ones_like(chosen))
-            torch.mm(slope, weight, out=own[part])
-            outer.addmm_(slope.T, states[part])
             if shift is not None:
                 shift += slope.sum(0)
+            slope = slope if wide is room else logits.copy_(slope)
+            own[part] = slope @ vectors
+            outer += slope.T @ query
         ctx.save_for_backward(own, outer, shift)
         return total
 
@@ -98,4 +112,4 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         own, outer, shift = ctx.saved_tensors
         slope = upstream[0]
-        return own * slope, None, outer * slope, None if shift is None else shift * slope
+        return own * slope, None, outer * slope, None if shift is None else shift * slope, None

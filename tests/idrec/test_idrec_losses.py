@@ -31,6 +31,16 @@ def test_full_cross_entropy_and_its_gradients_are_torchs(numbers, biased):
         assert torch.allclose(own, other, atol=1e-6)
 
 
+def test_mixed_precision_stays_near_the_full_one(numbers):
+    states, weight, bias, wanted = numbers
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mine = losses.full(states, wanted, (weight, bias))
+    theirs = F.cross_entropy(F.linear(states, weight, bias), wanted)
+    assert mine.item() == pytest.approx(theirs.item(), rel=2**-8)  # bfloat16 has 8 bits
+    for own, other in zip(*(torch.autograd.grad(loss, numbers[:3]) for loss in (mine, theirs)), strict=True):
+        assert own.dtype == torch.float32 and (own - other).norm() < 2**-6 * other.norm()
+
+
 def test_a_hopeless_target_still_has_a_finite_loss():
     states, weight = torch.tensor([[200.0]], requires_grad=True), torch.tensor([[1.0], [-1.0]])
     assert losses.full(states, torch.tensor([1]), (weight, None)).item() == pytest.approx(400.0)
