@@ -22,7 +22,7 @@ from kitrec.idrec.epochs import bar
 from kitrec.idrec.fitting import fit
 from kitrec.idrec.interaction_files import Interactions, read_interactions
 from kitrec.idrec.item_features import known_of
-from kitrec.idrec.metadata import Known
+from kitrec.idrec.known import Known
 from kitrec.idrec.params import BERT4Rec
 from kitrec.idrec.ranking import places, quality
 from kitrec.idrec.recommender import Recommender

@@ -3,7 +3,7 @@
 kitrec profile list | use dataset=smoke llm=smoke | overrides llm=qwen3_14b
 kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
 kitrec doctor [--pin] [--gpu]
-kitrec title-embeddings | predict
+kitrec fit | predict | title-embeddings
 kitrec plots-page
 kitrec hub push-data | push-model"""
 
@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec import cli_hub, cli_items, cli_report, cli_results, cli_trace, doctor, params, profiles
+from kitrec import cli_fit, cli_hub, cli_items, cli_report, cli_results, cli_trace, doctor, params, profiles
 from kitrec.errors import InputError
 from kitrec.report.plots_page import write_plots_page
 
@@ -28,6 +28,7 @@ app.command("tables")(cli_results.paper_tables)
 app.command("report")(cli_report.report)
 app.command("trace")(cli_trace.trace)
 app.command("title-embeddings")(cli_items.title_embeddings)
+app.command("fit")(cli_fit.fit)
 app.command("predict")(cli_items.predict)
 app.command("compare")(cli_results.compare)
 Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smoke llm=smoke")]

@@ -46,7 +46,9 @@ def title_embeddings(
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="folder of a trained model, e.g. data/idrec/sasrec")],
+    model: Annotated[
+        Path, typer.Argument(help="folder of a trained model, e.g. data/idrec/sasrec, or of `kitrec fit` (its best)")
+    ],
     interactions: Annotated[Path, typer.Argument(help="CSV or TSV with user, item, time (seconds since 1970)")],
     to: Annotated[Path, typer.Option(help="TSV to write: user, rank, item, score")],
     topk: Annotated[int, typer.Option(min=1)] = 10,
@@ -56,10 +58,14 @@ def predict(
     metadata: Annotated[Path | None, typer.Option(help="folder with years.tsv: nothing from a reader's future")] = None,
 ) -> None:
     """Write the best items of each reader; what they have seen, and what came out later, is left out."""
-    from kitrec.idrec.predicting import predict as best_items  # torch is only needed here
+    from kitrec.crossdomain.storing import is_crossdomain  # torch is only needed here
+    from kitrec.idrec.predicting import predict as best_items
     from kitrec.idrec.storing import load_model
 
-    stored, read = load_model(model), read_interactions(interactions)
+    folder = next(iter(sorted(model.glob("best-*"))), model)
+    if is_crossdomain(folder):
+        raise InputError(f"{model} ranks the candidates of records only: take a sequence model (sasrec, bert4rec, ...)")
+    stored, read = load_model(folder), read_interactions(interactions)
     numbers = stored.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
     known = numbers > 0
     histories = of_rows(read.sequences.users[known], numbers[known], len(read.users))

@@ -1,6 +1,7 @@
 """Train a model over item ids on the readers the LLM learns from.   python -m stages.train_idrec sasrec
 Reads the items and data/interactions of the training and development users; writes data/idrec/<method>, its curve in
-plots/training/idrec-<method>.csv and its numbers in metrics/train/idrec-<method>.json."""
+plots/training/idrec-<method>.csv, what validations said (gates too) in plots/idrec/<method>.csv, and its numbers in
+metrics/train/idrec-<method>.json."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from kitrec.idrec.epochs import bar
 from kitrec.idrec.learning import Given, Outcome
 from kitrec.idrec.params import AnyMethod, Counted, Method, Ranker
 from kitrec.idrec.training import Progress
+from kitrec.idrec.validations import validations
 from stages import entry, paths
 
 
@@ -54,10 +56,10 @@ def _listener(method: str, p: Ranker, *, quiet: bool) -> Iterator[Callable[[Prog
 
 
 def _write_record(method: str, outcome: Outcome) -> None:
-    with files.whole(Path(f"plots/training/idrec-{method}.csv")) as draft:
-        pl.DataFrame(outcome.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6)).write_csv(
-            draft
-        )
+    curve = pl.DataFrame(outcome.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6))
+    for rows, folder in ((curve, "plots/training/idrec-"), (validations(outcome.rows), "plots/idrec/")):
+        with files.whole(Path(f"{folder}{method}.csv")) as draft:
+            rows.write_csv(draft)
     files.write_json(outcome.numbers, Path(f"metrics/train/idrec-{method}.json"))
 
 

@@ -9,14 +9,16 @@ Learning: restore hidden places (masking.py) by cross-entropy over all items (eq
 last item and restored. `share_embeddings: false` gives the output vectors of their own.
 
 Deviations: a LayerNorm after the embedding sum (the authors' code has it, the paper does not); item metadata may be
-fused into E[item_t] (metadata.py). Shapes: T packed places, B users, d hidden, N items; 0 is padding, N+1 the mask."""
+fused into E[item_t] (metadata.py); as with all models here, gradients are not clipped and 16-mixed is bfloat16, which
+needs no scaling of the loss. Shapes: T packed places, B users, d hidden, N items; 0 is padding, N+1 the mask."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from kitrec.idrec.blocks import Attention
-from kitrec.idrec.metadata import Fusion, Known
+from kitrec.idrec.known import Known
+from kitrec.idrec.metadata import Fusion
 from kitrec.idrec.packed import Packed
 from kitrec.idrec.params import BERT4Rec as Params
 from kitrec.idrec.recommender import Recommender
@@ -28,7 +30,7 @@ class BERT4Rec(Recommender):
         super().__init__()
         self.items = nn.Embedding(items + 2, p.hidden, padding_idx=0)
         self.places = nn.Embedding(p.length, p.hidden)
-        self.fusion = Fusion(p.hidden, known or Known(), p.metadata)
+        self.fusion = Fusion(p.hidden, known or Known(), p.metadata, mask=items + 1)
         self.norm = nn.LayerNorm(p.hidden, eps=1e-12)
         self.blocks = nn.ModuleList(_Block(p) for _ in range(p.layers))
         self.head = nn.Linear(p.hidden, p.hidden)

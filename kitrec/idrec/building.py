@@ -4,7 +4,7 @@ from kitrec.idrec import params
 from kitrec.idrec.bert4rec import BERT4Rec
 from kitrec.idrec.caser import Caser
 from kitrec.idrec.gru4rec import GRU4Rec
-from kitrec.idrec.metadata import Known
+from kitrec.idrec.known import Known
 from kitrec.idrec.recommender import Recommender
 from kitrec.idrec.sasrec import SASRec
 

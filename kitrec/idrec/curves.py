@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from kitrec.idrec.training import JUDGED_BY, Progress
+from kitrec.idrec.training import JUDGED_BY, Progress, judged_by
 
 BEST = f"best/{JUDGED_BY}"
 
@@ -23,8 +23,8 @@ def board(folder: Path, settings: Mapping[str, Any]) -> Callable[[Progress], Non
         for name, value in row.items():
             if name != "epoch":
                 writer.add_scalar(name, value, progress.epoch)
-        if JUDGED_BY in row:
-            writer.add_scalar(BEST, progress.best, progress.epoch)
+        if judged_by(row):
+            writer.add_scalar(f"best/{judged_by(row)}", progress.best, progress.epoch)
         writer.flush()
 
     return told

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from kitrec.idrec.training import JUDGED_BY, Progress
+from kitrec.idrec.training import JUDGED_BY, Progress, judged_by
 
 
 @contextmanager
@@ -18,7 +18,8 @@ def bar(name: str, epochs: int, *, quiet: bool) -> Iterator[Callable[[Progress],
         task = shown.add_task(name, total=epochs, told="")
 
         def advance(progress: Progress) -> None:
-            best = f", best {JUDGED_BY} {progress.best:.4f}" if math.isfinite(progress.best) else ""
+            name = next(filter(None, map(judged_by, progress.rows)), JUDGED_BY)
+            best = f", best {name} {progress.best:.4f}" if math.isfinite(progress.best) else ""
             told = f"epoch {progress.epoch}: loss {progress.rows[-1]['loss']:.4f}{best}"
             shown.update(task, completed=progress.epoch, told=told)
 

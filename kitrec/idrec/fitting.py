@@ -11,12 +11,13 @@ from typing import Any, Generic
 import torch
 
 from kitrec.idrec.building import build
-from kitrec.idrec.metadata import Known
+from kitrec.idrec.known import Known
 from kitrec.idrec.params import Method
 from kitrec.idrec.recommender import Recommender
 from kitrec.idrec.sequences import Sequences
 from kitrec.idrec.storing import resume, save_training
-from kitrec.idrec.training import JUDGED_BY, M, Progress, Training, Validation, Watcher, begin, train
+from kitrec.idrec.team import team
+from kitrec.idrec.training import M, Progress, Training, Validation, Watcher, begin, judged_by, train
 from kitrec.randomness import derived_seed
 
 
@@ -24,6 +25,7 @@ from kitrec.randomness import derived_seed
 class Fitted(Generic[M]):
     model: M  # with its best weights
     progress: Progress
+    last: dict[str, torch.Tensor]  # the weights after the last epoch
 
     def told(self) -> dict[str, float]:
         """How it was chosen: the best epoch and its numbers."""
@@ -45,7 +47,7 @@ def fit(
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "idrec weights"))
         model = build(p.model, items, known)
-    training = begin(model, p.course)
+    training = begin(model, p.course, team())
 
     def learn(keep: Watcher) -> None:
         train(training, sequences, validation, p.course, p.loss, seed, keep)
@@ -59,19 +61,34 @@ def carry_on(
     """Learn from where the work folder left it; every epoch is kept there, the best weights come back."""
     newest = sorted(work.glob("last-*.safetensors"))
     best = resume(training, newest[-1]) if newest else {}
+    training.team.wait()
 
     def keep(training: Training[Any]) -> None:
         if training.improved:
-            best.update({name: own.detach().clone() for name, own in training.model.state_dict().items()})
-        older = list(work.glob("last-*.safetensors"))
-        row = training.progress.rows[-1]
-        watched = JUDGED_BY if JUDGED_BY in row else "loss"
-        name = f"last-{training.progress.epoch:06d}-{watched}-{row[watched]:.4f}.safetensors"
-        save_training(training, best, work / name)
-        for stale in older:
-            stale.unlink()
+            best.update(_copied(training.model))
+        if training.team.first:
+            _keep(training, best, work)
         told(training.progress)
 
     learn(keep)
+    last = _copied(training.model)
     training.model.load_state_dict(best)
-    return Fitted(training.model.eval(), training.progress)
+    return Fitted(training.model.eval(), training.progress, last)
+
+
+def name_of(progress: Progress, epoch: int) -> str:
+    """Epoch and metric for a name, as 000012-ndcg@10-0.0345."""
+    row = progress.rows[epoch - 1]
+    watched = judged_by(row) or "loss"
+    return f"{epoch:06d}-{watched}-{row[watched]:.4f}"
+
+
+def _keep(training: Training[Any], best: dict[str, torch.Tensor], work: Path) -> None:
+    older = list(work.glob("last-*.safetensors"))
+    save_training(training, best, work / f"last-{name_of(training.progress, training.progress.epoch)}.safetensors")
+    for stale in older:
+        stale.unlink()
+
+
+def _copied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: own.detach().clone() for name, own in model.state_dict().items()}

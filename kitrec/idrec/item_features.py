@@ -1,4 +1,4 @@
-"""Metadata out of the project's own items table: categories are genres, titles become TF-IDF vectors.
+"""Metadata out of the project's own items table: categories are genres, titles with their genres become TF-IDF vectors.
 
 The world and the catalogues name no directors or writers; asked for, they are off, with a notice."""
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from kitrec.idrec.metadata import Known
+from kitrec.idrec.known import Known
 from kitrec.idrec.sequences import of_rows
-from kitrec.idrec.titles import by_tfidf
+from kitrec.idrec.titles import by_tfidf, texts
 from kitrec.idrec.vocabulary import Vocabulary
 
 
@@ -30,8 +30,9 @@ def known_of(
         values["genre"] = of_rows(coded["number"].to_numpy(), coded["code"].to_numpy(), len(vocabulary) + 2)
         counts["genre"] = len(names)
     if "title" in features:
-        named = rows.drop_nulls("title")
-        vectors = by_tfidf(named["title"].to_list(), seed)
+        named = rows.drop_nulls("title").select("number", item="item_id", value="title")
+        genres = rows.select(item="item_id", value="categories").explode("value").drop_nulls()
+        vectors = by_tfidf(texts(named, genres)["text"].to_list(), seed)
         titles = np.zeros((len(vocabulary) + 2, vectors.shape[1]), dtype=np.float32)
         titles[named["number"].to_numpy()] = vectors
     off = [name for name in features if name in ("director", "writer")]

@@ -25,6 +25,7 @@ class Lesson:
     states: torch.Tensor  # [n, d]
     wanted: torch.Tensor  # [n]
     users: np.ndarray  # [n] whose target it is, 0 ... B-1
+    places: np.ndarray  # [n] how many items of the user come before it; -1 where it is not the very next one (Caser)
 
 
 def learnable(model: Recommender, sequences: Sequences) -> np.ndarray:
@@ -37,26 +38,28 @@ def lesson(
 ) -> Lesson:
     """The targets of a batch; a sequence that is too long teaches its newest part."""
     if isinstance(model, BERT4Rec):
-        return _restore(model, sequences.newest(model.length), rng, device)
+        return _restore(model, sequences, rng, device)
     if isinstance(model, Caser):
         return _ahead(model, pack(sequences, device))
     assert isinstance(model, SASRec | GRU4Rec)
-    return _next(model, sequences.newest(model.length + 1), device)
+    return _next(model, sequences, device)
 
 
-def _next(model: SASRec | GRU4Rec, sequences: Sequences, device: torch.device | str) -> Lesson:
+def _next(model: SASRec | GRU4Rec, whole: Sequences, device: torch.device | str) -> Lesson:
+    sequences = whole.newest(model.length + 1)
     states = model(pack(sequences.without_last(), device))
     first = np.zeros(len(sequences.items), dtype=bool)
     first[sequences.starts[:-1]] = True
-    return _lesson(states, sequences.items[~first], sequences.users[~first])
+    return _lesson(states, sequences, np.flatnonzero(~first), whole)
 
 
-def _restore(model: BERT4Rec, sequences: Sequences, rng: np.random.Generator, device: torch.device | str) -> Lesson:
+def _restore(model: BERT4Rec, whole: Sequences, rng: np.random.Generator, device: torch.device | str) -> Lesson:
+    sequences = whole.newest(model.length)
     masked = mask(sequences, model.masking, model.mask_item - 1, rng)
     hidden = np.flatnonzero(masked.hidden)
     x = model(pack(masked.shown, device))
     states = model.restored(x[torch.from_numpy(hidden).to(x.device)])
-    return _lesson(states, sequences.items[hidden], sequences.users[hidden])
+    return _lesson(states, sequences, hidden, whole)
 
 
 def _ahead(model: Caser, batch: Packed) -> Lesson:
@@ -65,8 +68,12 @@ def _ahead(model: Caser, batch: Packed) -> Lesson:
     steps = torch.arange(model.ahead, device=where.device)
     row, step = torch.nonzero(steps <= batch.from_end[where][:, None], as_tuple=True)
     targets = where[row] + step
-    return Lesson(states[row], batch.items[targets] - 1, batch.user[targets].cpu().numpy())
+    places = torch.where(step == 0, batch.place[targets], -1).cpu().numpy()
+    return Lesson(states[row], batch.items[targets] - 1, batch.user[targets].cpu().numpy(), places)
 
 
-def _lesson(states: torch.Tensor, wanted: np.ndarray, users: np.ndarray) -> Lesson:
-    return Lesson(states, torch.from_numpy(wanted - 1).to(states.device), users)
+def _lesson(states: torch.Tensor, sequences: Sequences, targets: np.ndarray, whole: Sequences) -> Lesson:
+    """Of the places `targets` among the items of `sequences`, the newest parts of `whole`."""
+    wanted, users = torch.from_numpy(sequences.items[targets] - 1), sequences.users[targets]
+    places = targets - (sequences.starts[1:] - whole.lengths)[users]
+    return Lesson(states, wanted.to(states.device), users, places)

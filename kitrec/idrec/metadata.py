@@ -8,34 +8,21 @@
     gate            w = softmax(G [item; feature_1; ...] + c),  e = w_0 item + sum_f w_f feature_f
 Dropout falls on the features, never on the item. Shapes: T places, d hidden, F features, N items."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 from torch import nn
 
+from kitrec.idrec.known import Known
 from kitrec.idrec.params import Metadata
 from kitrec.idrec.sequences import Sequences
-
-
-@dataclass(frozen=True)
-class Known:
-    """Metadata of items 0 ... N+1 (padding and mask have none): lists of value numbers from 0, and title vectors."""
-
-    values: dict[str, Sequences] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    titles: np.ndarray | None = None
-
-    @property
-    def features(self) -> list[str]:
-        return [*self.values, *([] if self.titles is None else ["title"])]
 
 
 class Fusion(nn.Module):
     titles: torch.Tensor
 
-    def __init__(self, hidden: int, known: Known, p: Metadata) -> None:
+    def __init__(self, hidden: int, known: Known, p: Metadata, mask: int) -> None:
         super().__init__()
+        self.mask = mask
         self.names = ["item", *(name for name in p.features if name in known.features)]
         self.kind = p.fusion
         self.bags = nn.ModuleDict()
@@ -66,12 +53,13 @@ class Fusion(nn.Module):
             case _:
                 gates = self.mix(torch.cat(parts, dim=1)).softmax(1)
                 if not self.training:
-                    self._gates += gates.detach().double().sum(0).cpu()
-                    self._weighed += len(gates)
+                    real = gates.detach()[items != self.mask]
+                    self._gates += real.double().sum(0).cpu()
+                    self._weighed += len(real)
                 return torch.einsum("tf,ftd->td", gates, torch.stack(parts))
 
     def mean_gates(self) -> dict[str, float]:
-        """How much each part weighed on average since this was last asked; nothing without a gate."""
+        """How much each part of an item (a mask is none) weighed on average since this was last asked."""
         weights = dict(zip(self.names, self._gates.tolist(), strict=True)) if self._weighed else {}
         means = {name: weight / self._weighed for name, weight in weights.items()}
         self._gates.zero_()

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from kitrec.errors import InputError
-from kitrec.idrec.metadata import Known
+from kitrec.idrec.known import Known
 from kitrec.idrec.sequences import Sequences, of_rows
 from kitrec.idrec.vocabulary import Vocabulary
 

@@ -4,28 +4,39 @@ A reader whose last interaction was in 2005 is not offered a film of 2007: years
 times (seconds since 1970) the reader's. An item without a known year stays. What was left out is counted."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import torch
 
 from kitrec.idrec.packed import by_length
-from kitrec.idrec.ranking import represent
 from kitrec.idrec.sequences import Sequences
-from kitrec.idrec.storing import Stored
+from kitrec.idrec.vocabulary import Vocabulary
 
 CHUNK = 512
+
+
+class Scorer(Protocol):
+    """A model that scores all its items, in torch or exported."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def popularity(self) -> np.ndarray: ...
+
+    def all_scores(self, histories: Sequences) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
 class Predicted:
     items: list[list[str]]  # best first, of each reader; fewer than k where fewer were left
     scores: list[list[float]]
-    from_the_future: int  # pairs of reader and item that were left out for their year
+    from_the_future: int  # pairs of reader and item that were left out for their year alone
     readers_with_future: int
 
 
 def predict(
-    stored: Stored,
+    stored: Scorer,
     histories: Sequences,
     topk: int,
     excluded: np.ndarray | None = None,
@@ -45,7 +56,7 @@ def predict(
         if excluded is not None:
             table[:, excluded - 1] = -np.inf
         if years is not None and visited is not None:
-            late = years[None, 1:] > visited[part, None]
+            late = (years[None, 1:] > visited[part, None]) & np.isfinite(table)
             future, affected = future + int(late.sum()), affected + int(late.any(1).sum())
             table[late] = -np.inf
         for reader, best, values in zip(part, *_best(table, topk), strict=True):
@@ -55,15 +66,12 @@ def predict(
     return Predicted(items, scores, future, affected)
 
 
-def _scores(stored: Stored, histories: Sequences) -> np.ndarray:
+def _scores(stored: Scorer, histories: Sequences) -> np.ndarray:
     """[readers, N]; a reader without a known item gets the popularity."""
     table = np.tile(stored.popularity[1:], (len(histories), 1)).astype(np.float32)
     read = np.flatnonzero(histories.lengths > 0)
     if len(read):
-        weight, bias = stored.model.output()
-        with torch.inference_mode():
-            values = represent(stored.model, histories.take(read)) @ weight.T
-            table[read] = (values if bias is None else values + bias).cpu().numpy()
+        table[read] = stored.all_scores(histories.take(read))
     return table
 
 

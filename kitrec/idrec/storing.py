@@ -19,9 +19,9 @@ from safetensors import torch as tensor_file
 from kitrec import files
 from kitrec.errors import InputError
 from kitrec.idrec.building import build
-from kitrec.idrec.metadata import Known
+from kitrec.idrec.known import Known
 from kitrec.idrec.params import Model
-from kitrec.idrec.ranking import candidate_scores
+from kitrec.idrec.ranking import candidate_scores, represent
 from kitrec.idrec.recommender import Recommender
 from kitrec.idrec.sequences import Sequences
 from kitrec.idrec.training import Progress, Training
@@ -38,6 +38,13 @@ class Stored:
     def candidate_scores(self, histories: Sequences, candidates: np.ndarray) -> np.ndarray:
         """[readers, C] scores of each reader's own candidates."""
         return candidate_scores(self.model, histories, candidates)
+
+    def all_scores(self, histories: Sequences) -> np.ndarray:
+        """[readers, N] of histories of at least one item each."""
+        weight, bias = self.model.output()
+        with torch.inference_mode():
+            values = represent(self.model, histories) @ weight.T
+            return (values if bias is None else values + bias).cpu().numpy()
 
 
 def save_model(stored: Stored, p: Model, known: Known, to: Path) -> None:

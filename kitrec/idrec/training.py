@@ -1,8 +1,8 @@
 """The one training loop of all models over item numbers.
 
 An epoch shuffles the users, learns from batches of them, and (in standard mode) judges the validation items among all
-items; the best NDCG@10 is kept, `patience` judgements without a better one end it. Everything that is drawn comes from
-the seed and the epoch, so that a run that broke off goes on with the same numbers."""
+items; the best NDCG@10 (or at the validation's own depth) is kept, `patience` judgements without a better one end it.
+Everything that is drawn comes from the seed and the epoch, so a run that broke off goes on with the same numbers."""
 
 import math
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from kitrec.errors import InputError
 from kitrec.idrec import losses
@@ -19,9 +20,10 @@ from kitrec.idrec.bert4rec import BERT4Rec
 from kitrec.idrec.lessons import Lesson, learnable, lesson
 from kitrec.idrec.negatives import own_negatives, shared_negatives
 from kitrec.idrec.params import Course, Loss
-from kitrec.idrec.ranking import places, quality
+from kitrec.idrec.ranking import DEPTH, places, quality
 from kitrec.idrec.recommender import Recommender
 from kitrec.idrec.sequences import Sequences
+from kitrec.idrec.team import Team
 from kitrec.randomness import derived_seed, generator
 
 JUDGED_BY = "ndcg@10"
@@ -33,6 +35,20 @@ class Validation:
 
     histories: Sequences
     truths: np.ndarray
+    depth: int = DEPTH  # the NDCG that chooses looks so far down
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A batch that was just taught: what one more term of the loss may look at."""
+
+    epoch: int
+    batch: int
+    sequences: np.ndarray  # which of those that teach the lesson's users are
+    lesson: Lesson
+
+
+Extra = Callable[[Taught], torch.Tensor]  # one more term of the loss, a mean over the lesson's targets
 
 
 @dataclass
@@ -57,6 +73,8 @@ class Training(Generic[M]):
     model: M
     optimizer: torch.optim.Optimizer
     progress: Progress
+    team: Team = field(default_factory=lambda: Team(torch.device("cpu")))
+    extra: Extra | None = None
 
     @property
     def improved(self) -> bool:
@@ -64,12 +82,14 @@ class Training(Generic[M]):
         return self.progress.best_epoch == self.progress.epoch
 
 
-def begin(model: Recommender, course: Course) -> Training[Recommender]:
-    """A training before its first epoch."""
+def begin(model: Recommender, course: Course, own: Team | None = None) -> Training[Recommender]:
+    """A training before its first epoch, on the device of its team."""
+    own = own or Team(torch.device("cpu"))
+    model.to(own.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=course.learning_rate, weight_decay=course.weight_decay, fused=True
     )
-    return Training(model, optimizer, Progress())
+    return Training(model, optimizer, Progress(), own)
 
 
 def train(
@@ -110,28 +130,44 @@ def finished(progress: Progress, course: Course) -> bool:
 
 
 def _epoch(training: Training[Recommender], sequences: Sequences, course: Course, loss: Loss, seed: int) -> None:
-    model, epoch = training.model, training.progress.epoch
+    model, epoch, team = training.model, training.progress.epoch, training.team
     rng = generator(seed, "idrec", epoch)
-    torch.manual_seed(derived_seed(seed, "idrec dropout", epoch))
     order, lengths = rng.permutation(len(sequences)), sequences.lengths
     batches = [order[start : start + course.batch] for start in range(0, len(order), course.batch)]
-    device = next(model.parameters()).device
+    torch.manual_seed(derived_seed(seed, "idrec dropout", epoch) + team.rank)
+    drawn = rng if team.size == 1 else generator(seed, "idrec", epoch, team.rank)
     model.train()
-    total, targets = 0.0, 0
+    total, targets = torch.zeros((), dtype=torch.float64, device=team.device), 0
     for number, users in enumerate(batches):
-        set_rate(training.optimizer, course, (epoch + number / len(batches)) / course.epochs)
+        set_rate(training.optimizer, course, (epoch + (number + 0.5) / len(batches)) / course.epochs)
         training.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=course.precision == "16-mixed"):
-            own = sequences.take(users[np.argsort(lengths[users], kind="stable")])
-            taught = lesson(model, own, rng, device)
-            if not len(taught.wanted):  # nothing was hidden in a batch of few items
+        own_users = _by_length(team.share(users), lengths)
+        own = sequences.take(own_users)
+        autocast = torch.autocast(team.device.type, torch.bfloat16, enabled=course.precision == "16-mixed")
+        with autocast, parametrize.cached():  # a weight that is computed is computed once
+            taught = lesson(model, own, drawn, team.device) if len(own) else None
+            count = 0 if taught is None else len(taught.wanted)
+            together = int(team.total(count))
+            if not together:  # nothing was hidden in a batch of few items
                 continue
-            value = mean_loss(taught, model, own, loss, rng)
-        value.backward()
+            if taught is not None and count:
+                value = mean_loss(taught, model, own, loss, drawn)
+                if training.extra is not None:
+                    value = value + training.extra(Taught(epoch, number, own_users, taught))
+        if count:
+            (value * (count / together)).backward()
+            total += value.detach().double() * count
+        team.sum_gradients(model)
         training.optimizer.step()
-        total, targets = total + value.item() * len(taught.wanted), targets + len(taught.wanted)
+        targets += together
     training.progress.epoch += 1
-    training.progress.rows.append({"epoch": epoch + 1, "loss": total / max(targets, 1), "targets": targets})
+    row = {"epoch": epoch + 1, "loss": team.total(total.item()) / max(targets, 1), "targets": targets}
+    training.progress.rows.append(row)
+
+
+def _by_length(users: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Shortest sequence first: so they pack best."""
+    return users[np.argsort(lengths[users], kind="stable")]
 
 
 def mean_loss(
@@ -156,11 +192,14 @@ def _judge(training: Training[Recommender], validation: Validation | None, cours
         return settle(training.progress, None)
     if not due(training.progress, course):
         return None
-    training.model.eval()
-    _gates(training.model)  # forget what other evaluations left
-    judged = quality(*places(training.model, validation.histories, validation.truths))
-    gates = {f"val_gate/{name}": weight for name, weight in _gates(training.model).items()}
-    return settle(training.progress, judged | gates)
+    told = training.team.told(_judged(training.model.eval(), validation) if training.team.first else {})
+    return settle(training.progress, told)
+
+
+def _judged(model: Recommender, validation: Validation) -> dict[str, float]:
+    _gates(model)  # forget what other evaluations left
+    found = quality(*places(model, validation.histories, validation.truths), validation.depth)
+    return found | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 
 def due(progress: Progress, course: Course) -> bool:
@@ -172,13 +211,18 @@ def settle(progress: Progress, judged: dict[str, float] | None) -> None:
     """Enter what the validation said of the last epoch; without one (None) the least loss is the best."""
     row = progress.rows[-1]
     row |= judged or {}
-    value = -row["loss"] if judged is None else row[JUDGED_BY]
+    value = -row["loss"] if judged is None else row[judged_by(row) or JUDGED_BY]
     if not math.isfinite(row["loss"] + value):
         raise InputError(f"epoch {progress.epoch} left no numbers: take a smaller learning_rate, or a warmup")
     if value > progress.best:
         progress.best, progress.best_epoch, progress.stale = value, progress.epoch, 0
     elif judged is not None:
         progress.stale += 1
+
+
+def judged_by(row: dict[str, float]) -> str | None:
+    """The name of what judged an epoch, ndcg@ and a depth; None where nothing did."""
+    return next((name for name in row if name.startswith("ndcg@")), None)
 
 
 def _gates(model: Recommender) -> dict[str, float]:

@@ -6,7 +6,7 @@ from torch import nn
 
 from kitrec.idrec import params
 from kitrec.idrec.building import build
-from kitrec.idrec.metadata import Known
+from kitrec.idrec.known import Known
 from kitrec.idrec.sequences import Sequences, of_lists
 
 ITEMS = 30

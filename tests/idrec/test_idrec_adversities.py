@@ -5,7 +5,7 @@ import pytest
 
 from kitrec.errors import InputError
 from kitrec.idrec.fitting import fit
-from kitrec.idrec.metadata import Known
+from kitrec.idrec.known import Known
 from kitrec.idrec.params import Loss, Masking, Method
 from kitrec.idrec.ranking import represent
 from kitrec.idrec.sequences import Sequences, of_lists

@@ -12,8 +12,8 @@ from kitrec.contracts.rankings import from_scores
 from kitrec.errors import InputError
 from kitrec.idrec.candidates import score_records
 from kitrec.idrec.fitting import fit
+from kitrec.idrec.known import Known
 from kitrec.idrec.learning import Given, learn
-from kitrec.idrec.metadata import Known
 from kitrec.idrec.params import Method
 from kitrec.idrec.ranking import places, quality, represent
 from kitrec.idrec.readers import histories, readers, truths, with_truths

@@ -14,7 +14,8 @@ from kitrec.errors import InputError
 from kitrec.idrec import titles
 from kitrec.idrec.interaction_files import read_interactions
 from kitrec.idrec.item_features import known_of
-from kitrec.idrec.metadata import Fusion, Known
+from kitrec.idrec.known import Known
+from kitrec.idrec.metadata import Fusion
 from kitrec.idrec.metadata_files import read_metadata, read_years
 from kitrec.idrec.params import Metadata
 from kitrec.idrec.predicting import predict
@@ -33,7 +34,7 @@ def known() -> Known:
 
 def fusion(kind: str, own: Known, *features: str) -> Fusion:
     torch.manual_seed(1)
-    return Fusion(4, own, Metadata(features=list(features), fusion=kind, dropout=0.0)).eval()
+    return Fusion(4, own, Metadata(features=list(features), fusion=kind, dropout=0.0), mask=4).eval()
 
 
 def test_added_genres_are_the_mean_of_their_embeddings():

@@ -1,8 +1,12 @@
 """Sizes by the number of users, and the profiles that hold them."""
 
+import shutil
+
 import pytest
 
-from kitrec import profiles
+from bench.seqrec_settings import SETTINGS
+from kitrec import params, profiles
+from kitrec.idrec.params import AnyMethod
 from kitrec.idrec.presets import SIZES, preset, sized
 from tests.idrec.made_models import model_params
 
@@ -27,3 +31,11 @@ def test_only_the_size_changes():
 def test_the_profile_of_a_size_holds_it(size):
     values = profiles.leaves(profiles.overlay(f"idrec={size}"))
     assert values == {f"idrec.methods.bert4rec.model.{key}": value for key, value in SIZES[size].items()}
+
+
+def test_the_profile_for_reviews_is_the_setting_of_the_quality_table(tmp_path):
+    params_file = tmp_path / "params.yaml"
+    shutil.copy(params.FILE, params_file)
+    profiles.use(params_file, ["idrec=reviews"])
+    mine, theirs = params.load(AnyMethod, "idrec.methods.sasrec", params_file), SETTINGS["sasrec_ce"]
+    assert (mine.model, mine.loss, mine.course) == (theirs.model, theirs.loss, theirs.course)

@@ -13,10 +13,24 @@ LAYERS = [
     {"errors", "files", "params", "randomness", "tables", "domains", "contracts"},
     {"world", "prep", "sources"},
     {"prompts", "idrec", "crossdomain"},
+    {"distill"},
+    {"serving"},
     {"audit", "answers", "llm", "preference"},
+    {"ilora"},
     {"tinybase"},
     {"publish"},
-    {"profiles", "doctor", "doctor_gpu", "cli_hub", "cli_items", "cli_report", "cli_results", "cli_trace", "cli"},
+    {
+        "profiles",
+        "doctor",
+        "doctor_gpu",
+        "cli_fit",
+        "cli_hub",
+        "cli_items",
+        "cli_report",
+        "cli_results",
+        "cli_trace",
+        "cli",
+    },
 ]
 _BELOW = {"errors", "files", "params", "randomness", "tables", "domains", "contracts"}
 BESIDE = {
@@ -24,6 +38,7 @@ BESIDE = {
     "report": {"errors", "files"},
     "chat": {"errors", "files", "params"},
     "judge": _BELOW | {"prompts", "chat", "evaluation"},
+    "thinkrec": _BELOW | {"prompts", "idrec", "crossdomain", "llm", "chat", "judge", "evaluation"},
 }
 
 
