@@ -16,11 +16,13 @@ SOURCES = {
     "beauty_s3rec": "github.com/RUCAIBox/CIKM2020-S3Rec, commit 2a81540, data/Beauty.txt",
     "toys_s3rec": "github.com/RUCAIBox/CIKM2020-S3Rec, commit 2a81540, data/Toys_and_Games.txt",
     "lastfm_s3rec": "github.com/RUCAIBox/CIKM2020-S3Rec, commit 2a81540, data/LastFM.txt",
+    "lastfm_ilora": "github.com/AkaliKong/iLoRA, commit 28e4737, data/ref/lastfm and id2name.txt",
     "mlsmall_raw": "grouplens.org/datasets/movielens, ml-latest-small: ratings.csv and movies.csv",
     "amazon_sport_cloth": "github.com/cjx96/DisenCDR, commit 4e6d60b, dataset/sport_cloth and dataset/cloth_sport",
     "douban_book": "github.com/fengzhu1/GA-DTCDR, commit 11a1dc6, Data/douban_book/ratings.dat",
     "douban_music": "github.com/fengzhu1/GA-DTCDR, commit 11a1dc6, Data/douban_music/ratings.dat",
     "amazon_art_office_urllm": "github.com/TingJShen/URLLM, commit 053d739, DG_Final/AO",
+    "ml1m_collm": "github.com/zyang1580/CoLLM, commit 48042b1, collm-datasets/ml-1m.zip, with histories and titles",
 }
 
 

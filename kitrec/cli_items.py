@@ -47,7 +47,10 @@ def title_embeddings(
 
 def predict(
     model: Annotated[
-        Path, typer.Argument(help="folder of a trained model, e.g. data/idrec/sasrec, or of `kitrec fit` (its best)")
+        Path,
+        typer.Argument(
+            help="folder of a trained model, as data/idrec/sasrec, of `kitrec fit` (its best), or of an ONNX file"
+        ),
     ],
     interactions: Annotated[Path, typer.Argument(help="CSV or TSV with user, item, time (seconds since 1970)")],
     to: Annotated[Path, typer.Option(help="TSV to write: user, rank, item, score")],
@@ -59,13 +62,16 @@ def predict(
 ) -> None:
     """Write the best items of each reader; what they have seen, and what came out later, is left out."""
     from kitrec.crossdomain.storing import is_crossdomain  # torch is only needed here
+    from kitrec.idrec.predicting import Scorer
     from kitrec.idrec.predicting import predict as best_items
     from kitrec.idrec.storing import load_model
+    from kitrec.serving.served import is_served, load_served
 
     folder = next(iter(sorted(model.glob("best-*"))), model)
     if is_crossdomain(folder):
         raise InputError(f"{model} ranks the candidates of records only: take a sequence model (sasrec, bert4rec, ...)")
-    stored, read = load_model(folder), read_interactions(interactions)
+    stored: Scorer = load_served(folder) if is_served(folder) else load_model(folder)
+    read = read_interactions(interactions)
     numbers = stored.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
     known = numbers > 0
     histories = of_rows(read.sequences.users[known], numbers[known], len(read.users))

@@ -8,10 +8,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from kitrec import files, params
+from kitrec.distill.params import Distillation
 from kitrec.domains import MODELS
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
-from kitrec.idrec.params import IdRec
+from kitrec.idrec.params import IdRec, Method
+from kitrec.ilora.params import IloraTeacher
 from kitrec.judge.params import Judge
 from kitrec.llm.method_params import Engine, Infer, Probes, Rationales
 from kitrec.llm.params import Base, FineTune, Launch, Train
@@ -42,6 +44,8 @@ SECTIONS: dict[str, type] = {
     "rationales": Rationales,
     "probes": Probes,
     "idrec": IdRec,
+    "ilora": IloraTeacher,
+    "distillation": Distillation,
     "evaluation": Evaluation,
     "judge": Judge,
     "tiny_base": TinyBase,
@@ -98,6 +102,7 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
         elif where == "probes.orders" and s["infer"].methods[name].steps != "single":
             found.append(f"probes.orders: {name} is asked in several steps; only methods in one step can be reordered")
     found += _unranked(s)
+    found += _untaught(s)
     for method in s["evaluation"].ablation.methods:
         if method not in s["evaluation"].methods:
             found.append(f"evaluation.ablation.methods: {method} is not evaluated; add it to evaluation.methods")
@@ -106,7 +111,9 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
 
 def _unranked(s: Mapping[str, Any]) -> list[str]:
     """Methods that are evaluated and that nothing ranks; two rankers of one name."""
-    ranked = ["references", *s["infer"].methods, *s["idrec"].train]
+    distilled = [f"{own}-{other}" for own in s["distillation"].students for other in s["distillation"].teachers]
+    teachers = [f"ilora-{own}" for own in s["ilora"].eyes]
+    ranked = ["references", *s["infer"].methods, *s["idrec"].train, *teachers, *distilled]
     found = [
         f"idrec.train: {name} is also one of infer.methods; rename one" for name in ranked if ranked.count(name) > 1
     ]
@@ -115,6 +122,22 @@ def _unranked(s: Mapping[str, Any]) -> list[str]:
             known = "; add it to idrec.train" if name in s["idrec"].methods else f"; there are {', '.join(ranked)}"
             found.append(f"evaluation.methods: {name!r} has no rankings{known}")
     return sorted(set(found))
+
+
+def _untaught(s: Mapping[str, Any]) -> list[str]:
+    """Teachers without eyes, and students of teachers that nobody makes."""
+    found = [
+        f"ilora.eyes: {name} is no sequence model that is trained; add it to idrec.train"
+        for name in s["ilora"].eyes
+        if name not in s["idrec"].train or not isinstance(s["idrec"].methods[name], Method)
+    ]
+    made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
+    for name in s["distillation"].teachers:
+        if name not in made:
+            found.append(f"distillation.teachers: nobody makes {name!r}; add it to distillation.made, or to ilora.eyes")
+    if "oracle" in s["distillation"].made and s["source"].kind != "synthetic":
+        found.append("distillation.made: only a synthetic world has an oracle; take ensemble")
+    return found
 
 
 def _untrained(method: str, model: str, s: Mapping[str, Any]) -> list[str]:

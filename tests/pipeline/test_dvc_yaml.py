@@ -35,6 +35,7 @@ RESULTS = (
     "data/rationales",
     "data/analysis",
     "data/judge",
+    "data/serving",
 )  # for people, and for what they do next
 
 
@@ -46,7 +47,9 @@ def params_read(script: str) -> set[str]:
             continue
         for node in ast.walk(ast.parse((ROOT / path).read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"params.load", "params.value"}:
-                names.add(ast.unparse(node.args[1]).strip("f'\"").replace("{method}", "${key}"))
+                names.add(
+                    ast.unparse(node.args[1]).strip("f'\"").replace("{method}", "${key}").replace("{student}", "${key}")
+                )
     return names
 
 
@@ -56,7 +59,7 @@ def test_declared_params_are_exactly_those_read(stage):
     if declared == [{"params.yaml": None}]:
         assert "profiles.check()" in (ROOT / SCRIPTS[stage]).read_text()
         return
-    each = [name.replace("${item}", "${key}") for name in declared]  # `foreach` over a list, or over a map
+    each = [re.sub(r"\$\{item(\.student)?\}", "${key}", name) for name in declared]  # over a list, a map, a matrix
     assert sorted(each) == sorted(params_read(SCRIPTS[stage]))
 
 

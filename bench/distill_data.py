@@ -1,0 +1,53 @@
+"""toys_s3rec cut as DLLM2Rec cuts its data: rows (up to 10 items, the next one), 8 : 1 : 1 in the order of time.
+
+The file has no times, only each reader's order, so the published cut cannot be made again. Here a row's time is its
+place in its reader's sequence, as a share; rows of one share, such as all last ones, come in an order drawn once. Each
+reader's training rows come before the validation's and these before the test's, as in the original."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from bench.public_data import folder
+from kitrec.distill.alignment import Rows, whole
+from kitrec.distill.prefixes import Places, before, came, places_of
+from kitrec.idrec.interaction_files import read_interactions
+from kitrec.idrec.sequences import Sequences
+from kitrec.idrec.training import Validation
+from kitrec.idrec.vocabulary import Vocabulary
+from kitrec.randomness import generator
+
+WINDOW, DEPTH = 10, 20
+
+
+@dataclass(frozen=True)
+class Split:
+    rows: Rows  # training sequences; every place after the first is a row
+    validation: Validation
+    test: Validation
+    vocabulary: Vocabulary
+
+
+def toys(readers: int | None = None) -> Split:
+    """The whole data set, or its first readers."""
+    read = read_interactions(folder("toys_s3rec") / "interactions.tsv")
+    sequences = read.sequences if readers is None else read.sequences.take(np.arange(readers))
+    places = places_of(sequences)
+    time = places.seen / (sequences.lengths[places.users] - 1)
+    order = np.lexsort((generator(0, "8:1:1").random(len(places)), time))
+    first, second = int(0.8 * len(order)), int(0.9 * len(order))
+    learned = np.bincount(places.users[order[:first]], minlength=len(sequences))
+    shown = np.where(learned > 0, learned + 1, 0)
+    train = before(sequences, Places(np.arange(len(sequences)), shown))
+    kept = np.flatnonzero(shown)
+    who = pl.DataFrame({"user_id": np.array(read.users[: len(sequences)])[kept]}).with_columns(target=pl.lit(""))
+    validation, test = (
+        _judged(sequences, places.take(np.sort(part))) for part in (order[first:second], order[second:])
+    )
+    return Split(whole(train.take(kept), who), validation, test, read.vocabulary)
+
+
+def _judged(sequences: Sequences, places: Places) -> Validation:
+    """Rows to judge: their windows and what came."""
+    return Validation(before(sequences, places).newest(WINDOW), came(sequences, places), DEPTH)

@@ -1,0 +1,67 @@
+"""Students and teacher of the distillation's quality table, in the sizes of DLLM2Rec: window 10, width 64."""
+
+from dataclasses import replace
+
+from bench.distill_data import DEPTH, WINDOW
+from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
+from kitrec.crossdomain.params import EASE, ItemKNN
+from kitrec.distill.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
+from kitrec.idrec.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Model, SASRec
+
+BCE = Loss(kind="bce", negatives=1, calibration=0.0)
+# 64 sequences a batch hold about as many rows as the paper's 256 windows
+LEARNING = replace(course(200, 10), batch=64)
+
+
+def distill(model: Model, loss: Loss = BCE, alpha: float = 0.0) -> Distill:
+    return Distill(
+        student=method(model, loss, LEARNING),
+        ranking=Ranking(
+            weight=0.8, topk=10, importance=Importance(position=0.3, confidence=0.5, consistency=0.1, decay=1.0)
+        ),
+        embedding=Embedding(form="injection", weight=0.3),
+        robust=Robust(alpha=alpha, beta=1.0, power=0.05),
+        selection=Selection(policy="all", fraction=1.0),
+        gaps="refuse",
+        depth=DEPTH,
+    )
+
+
+SASREC = SASRec(kind="sasrec", hidden=64, heads=1, layers=1, length=WINDOW, dropout=0.1)
+STUDENTS: dict[str, Distill] = {
+    "sasrec": distill(SASREC),
+    "sasrec_ce": distill(SASREC, CE),
+    "dros": distill(SASREC, alpha=0.5),
+    "gru4rec": distill(GRU4Rec(kind="gru4rec", hidden=64, layers=1, length=WINDOW, dropout=0.1)),
+    "caser": distill(
+        Caser(kind="caser", hidden=64, length=WINDOW, ahead=1, horizontal=16, vertical=4, dropout=0.1),
+    ),
+    "bert4rec": distill(
+        BERT4Rec(
+            kind="bert4rec",
+            hidden=64,
+            heads=2,
+            layers=2,
+            length=WINDOW,
+            dropout=0.1,
+            masking=Masking(random=0.2, last=1.0),
+            share_embeddings=True,
+            metadata=Metadata(features=[], fusion="gate", dropout=0.0),
+        ),
+        CE,
+    ),
+}
+
+_LONG = method(sasrec(0.5), CE, replace(SETTINGS["sasrec_ce"].course, mode="full_data", epochs=40))
+_BOTH = SETTINGS["bert4rec_boost"]
+TEACHER = Ensemble(
+    members={
+        "sasrec": _LONG,
+        "bert4rec": replace(_BOTH, course=replace(_BOTH.course, mode="full_data", epochs=100)),
+        "item_knn": Counted(history="target", model=ItemKNN(kind="item_knn", neighbours=100, shrink=10.0)),
+        "ease": Counted(history="target", model=EASE(kind="ease", rank=256, penalty=100.0)),
+    },
+    combine="z_score",
+    folds=2,
+    length=10,
+)

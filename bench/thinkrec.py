@@ -1,0 +1,93 @@
+"""How fast are 100 candidates of a user scored by P(Yes)?   python -m bench.thinkrec
+
+The same prompts (titles and vectors, the tiny base in 32 bits with an adapter, made users of made films), one thread,
+in turns, in seconds of the processor, which other work on the machine disturbs least: kitrec reads what a user's
+prompts share once; the peer is transformers as one would write it, a forward for each candidate. Both must agree."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.claims import at_least, at_most, publish
+from bench.thinkrec_settings import BASE, SETTINGS, VECTORS
+from kitrec.llm.base_model import load_for_serving, load_tokenizer
+from kitrec.llm.pinned_base import pin
+from kitrec.prompts.tokens import Encoder
+from kitrec.randomness import generator
+from kitrec.thinkrec.composer import Composed, Composer
+from kitrec.thinkrec.model import ThinkModel, with_adapter
+from kitrec.thinkrec.projector import Projector
+from kitrec.thinkrec.records import Record
+from kitrec.thinkrec.samples import verdicts
+from kitrec.thinkrec.scoring import Said, ask, ask_one_by_one
+from kitrec.thinkrec.vectors import Vectors
+
+COMMAND, PEER = "python -m bench.thinkrec", "a transformers forward per candidate"
+USERS, CANDIDATES, HISTORY, FILMS, WIDTH = 3, 100, 50, 400, 64
+WORDS = "Silent Copper River Night Golden Winter Station Garden Letter Island Mirror Harvest Shadow Paper".split()
+
+
+def main() -> None:
+    """Both sides in turns."""
+    torch.set_num_threads(1)
+    model, lists = _model(), _prompts()
+    ask(model, [lists[0][:3]]), ask_one_by_one(model, lists[0][:3])  # nobody pays for the first call of a process
+    rows = []
+    for prompts in lists:
+        ours, said = _timed(lambda own=prompts: ask(model, [own])[0])  # type: ignore[misc]
+        theirs, truth = _timed(lambda own=prompts: ask_one_by_one(model, own))  # type: ignore[misc]
+        gap = float(np.abs(said.log_yes - truth.log_yes).max())
+        rows.append({"ours": ours, "theirs": theirs, "ratio": theirs / ours, "gap": gap, "tokens": _tokens(prompts)})
+    ratios = [row["ratio"] for row in rows]
+    spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
+    about: dict[str, Any] = {"peer": PEER, "repeats": len(rows), "spread": spread}
+    claims = [
+        at_least(
+            "P(Yes) of 100 candidates, per second of the processor", float(np.mean(ratios)), 10, "x", COMMAND, **about
+        ),
+        at_most("largest gap of log P(Yes)", max(row["gap"] for row in rows), 1e-3, "", COMMAND, repeats=len(rows)),
+    ]
+    told = [{key: round(value, 5) for key, value in row.items()} for row in rows]
+    publish("thinkrec", claims, {"users": told, "settings": [{"history": HISTORY, "threads": torch.get_num_threads()}]})
+
+
+def _timed(work: Callable[[], Said]) -> tuple[float, Said]:
+    began = time.process_time()
+    found = work()
+    return time.process_time() - began, found
+
+
+def _model() -> ThinkModel:
+    base = pin(BASE)
+    torch.manual_seed(0)
+    llm = with_adapter(load_for_serving(base, torch.float32), SETTINGS.adapter, "general")
+    projector = Projector(WIDTH, llm.config.hidden_size, SETTINGS.expansion)
+    return ThinkModel(llm.eval(), projector.eval(), verdicts(Encoder(load_tokenizer(base))))
+
+
+def _prompts() -> list[list[Composed]]:
+    """[user][candidate]"""
+    rng = generator(0, "films")
+    titles = [" ".join(rng.choice(WORDS, 3)) for _ in range(FILMS)]
+    names = [f"f{k}" for k in range(FILMS)]
+    vectors = [Vectors(own, rng.normal(size=(len(own), WIDTH)).astype(np.float32)) for own in (["u"], names)]
+    composer = Composer([VECTORS], Encoder(load_tokenizer(pin(BASE))), HISTORY, *vectors)
+    found = []
+    for _ in range(USERS):
+        drawn = rng.permutation(FILMS)
+        past = drawn[:HISTORY]
+        history, told = tuple(names[k] for k in past), tuple(titles[k] for k in past)
+        asked = drawn[HISTORY : HISTORY + CANDIDATES]
+        found.append([composer.compose(Record("u", history, told, names[k], titles[k], 0)) for k in asked])
+    return found
+
+
+def _tokens(prompts: list[Composed]) -> float:
+    return float(np.mean([len(own) for own in prompts]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Settings of ThinkRec's benches: models of likes over item numbers, and the tiny base on a sample of the rows."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kitrec.chat.params import Endpoint
+from kitrec.idrec.params import SASRec
+from kitrec.llm.base_model import load_for_serving, load_tokenizer
+from kitrec.llm.params import Base
+from kitrec.llm.pinned_base import pin
+from kitrec.randomness import generator
+from kitrec.thinkrec.checkpoint import Progress
+from kitrec.thinkrec.converting import from_labelled
+from kitrec.thinkrec.id_vectors import of_labelled_model
+from kitrec.thinkrec.judging import Asker
+from kitrec.thinkrec.labelled_training import fit_labelled
+from kitrec.thinkrec.labels import Labelled
+from kitrec.thinkrec.params import (
+    MF,
+    Adapter,
+    Course,
+    Groups,
+    LabelledCourse,
+    Objective,
+    Prompt,
+    Reflection,
+    Stages,
+    ThinkRec,
+)
+from kitrec.thinkrec.stages import Given, train_projector, train_text
+from kitrec.thinkrec.storing import load_trained
+
+BASE = Base(path="base/tiny-qwen3", revision=None)
+SAMPLE = {"train": 1000, "valid": 200, "test": 600}  # rows for the tiny base
+TEXT = "Would this viewer enjoy <TargetItemTitle>? Answer Yes or No. They liked: <ItemTitleList>."
+BEFORE = "A viewer <UserID> liked these films: <ItemTitleList> <HisItemList>. "
+VECTORS = f"{BEFORE}Answer Yes or No: would they enjoy <TargetItemTitle> <TargetItemID>?"
+
+
+def _labelled(model: MF | SASRec, patience: int, bias_rate: float) -> LabelledCourse:
+    return LabelledCourse(
+        model=model,
+        epochs=50,
+        batch=1024,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        patience=patience,
+        next_item=0.0,
+        bias_rate=bias_rate,
+    )
+
+
+LABELLED = {
+    "mf": _labelled(MF(kind="mf", hidden=64), patience=4, bias_rate=10.0),
+    "sasrec": _labelled(
+        SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=25, dropout=0.5), patience=2, bias_rate=10.0
+    ),
+}
+TINY = ("thinkrec_text", "thinkrec")
+
+
+def _course(updates: int, rate: float) -> Course:
+    return Course(
+        updates=updates,
+        judge_every=updates // 2,
+        batch=16,
+        learning_rate=rate,
+        warmup=0.1,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        patience=9,
+    )
+
+
+SETTINGS = ThinkRec(
+    negatives=1,
+    prompt=Prompt(text=[TEXT], vectors=[VECTORS], history=5),
+    expansion=10,
+    objective=Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning=0.2),
+    adapter=Adapter(rank=8, alpha=16, dropout=0.05),
+    stages=Stages(text=_course(40, 2e-3), projector=_course(40, 2e-3), groups=_course(20, 1e-3)),
+    groups=Groups(count=4, temperature=0.1, top_base=0.5, top_slope=0.6, entropy=0.95),
+    reflection=Reflection(rounds=0, cases=1, teacher="template"),
+    endpoint=Endpoint(
+        url=None,
+        model="none",
+        temperature=0.0,
+        max_tokens=1,
+        token_limit="max_tokens",
+        timeout=1.0,
+        retries=0,
+        at_once=1,
+        input_price=None,
+        output_price=None,
+        limit=0.0,
+    ),
+)
+
+
+def asked_of_tiny(
+    name: str, parts: list[Labelled], titles: dict[str, str], seed: int, work: Path
+) -> tuple[Labelled, np.ndarray, dict[str, float]]:
+    """(sampled test rows, P(Yes) of each, how the last stage was chosen): text alone, or MF's vectors in the prompt."""
+    train, valid, test = (_sampled(own, count, seed) for own, count in zip(parts, SAMPLE.values(), strict=True))
+    users, items = None, None
+    if name == "thinkrec":
+        users, items = of_labelled_model(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
+    base = pin(BASE)
+    given = Given(
+        p=SETTINGS,
+        train=from_labelled(train, titles),
+        valid=from_labelled(valid, titles),
+        users=users,
+        items=items,
+        load_base=partial(load_for_serving, base, torch.float32),
+        tokenizer=load_tokenizer(base),
+        base=base,
+        folder=work / "thinkrec",
+        work=work / "under_way",
+        seed=seed,
+        told=_tell,
+    )
+    progress = train_text(given)
+    if name == "thinkrec":
+        progress = train_projector(given)
+    model = load_trained(given.load_base(), given.tokenizer, base, given.folder).model
+    asker = Asker(model, given.composer(vectors=name == "thinkrec"), SETTINGS.objective)
+    return test, asker.flat(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
+
+
+def _sampled(own: Labelled, count: int, seed: int) -> Labelled:
+    """Rows of whole users, so that UAUC means the same, until there are enough."""
+    names = sorted(set(own.users))
+    order = generator(seed, "sampled users", len(own)).permutation(len(names))
+    kept: list[int] = []
+    for user in order:
+        if len(kept) >= count:
+            break
+        kept += [row for row, name in enumerate(own.users) if name == names[user]]
+    rows = sorted(kept)
+    return Labelled(
+        [own.users[k] for k in rows],
+        [own.items[k] for k in rows],
+        own.labels[rows],
+        [own.histories[k] for k in rows],
+    )
+
+
+def _tell(stage: str, progress: Progress) -> None:
+    print(stage, progress.rows[-1], flush=True)

@@ -1,0 +1,54 @@
+"""A student and its teacherless twin from the readers' tables, and both as folders."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kitrec.distill.alignment import Rows, whole
+from kitrec.distill.fitting import Pair, Student, Teacher, distil
+from kitrec.distill.params import Distill
+from kitrec.idrec.known import Known
+from kitrec.idrec.learning import validation
+from kitrec.idrec.params import Method
+from kitrec.idrec.readers import History, readers, with_truths
+from kitrec.idrec.storing import Stored, save_model
+from kitrec.idrec.training import Progress, Validation
+from kitrec.idrec.vocabulary import Vocabulary
+
+ROLES = ("baseline", "distilled")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What students learn from and are chosen by; nothing of the test."""
+
+    rows: Rows
+    vocabulary: Vocabulary
+    validation: Validation
+
+
+def learned_from(train: pl.DataFrame, development: pl.DataFrame, history: History, depth: int) -> Learned:
+    """The training readers' sequences; the development readers' held-out items."""
+    vocabulary, who = Vocabulary(train["item_id"]), readers(train)
+    judged = validation(development, history, vocabulary)
+    rows = whole(with_truths(train, who, history, vocabulary), who)
+    return Learned(rows, vocabulary, Validation(judged.histories, judged.truths, depth))
+
+
+def learn_pair(
+    p: Distill, given: Learned, teacher: Teacher, seed: int, work: Path, told: Callable[[str, Progress], None], to: Path
+) -> Pair:
+    """Train both, store both under `to`."""
+    pair = distil(p, given.rows, given.vocabulary, teacher, given.validation, seed, work, told)
+    for role, student in zip(ROLES, (pair.baseline, pair.distilled), strict=True):
+        _store(p.student, student, given, to / role)
+    return pair
+
+
+def _store(p: Method, student: Student, given: Learned, to: Path) -> None:
+    popularity = np.bincount(given.rows.sequences.items, minlength=len(given.vocabulary) + 1).astype(np.float32)
+    chosen = {name: round(value, 6) for name, value in student.fitted.told().items()}
+    save_model(Stored(student.fitted.model, given.vocabulary, popularity, chosen), p.model, Known(), to)

@@ -1,0 +1,87 @@
+"""The members of a teacher made of this project's own models: fitted on training sequences alone, scores of all items.
+
+    sequence models   idrec.fitting, mode full_data: no validation chooses anything
+    item_knn, ease    as in crossdomain/, where the formulas stand; here scores of all items at once. What EASE says of
+                      an item that the reader has is not corrected for its diagonal: such items are never listed
+Shapes: U histories, N items."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from kitrec.crossdomain import ease, item_knn
+from kitrec.crossdomain.counting import matrix
+from kitrec.crossdomain.params import EASE, ItemKNN
+from kitrec.idrec.fitting import fit
+from kitrec.idrec.known import Known
+from kitrec.idrec.params import Counted, Method
+from kitrec.idrec.ranking import represent
+from kitrec.idrec.recommender import Recommender
+from kitrec.idrec.sequences import Sequences
+
+
+class Member(ABC):
+    @abstractmethod
+    def scores(self, histories: Sequences) -> np.ndarray:
+        """[U, N] for histories of at least one item each."""
+
+    @abstractmethod
+    def vectors(self) -> np.ndarray | None:
+        """[N, d] what the member knows of each item, if it has vectors."""
+
+
+class SequenceMember(Member):
+    def __init__(self, model: Recommender) -> None:
+        self._model = model
+
+    def scores(self, histories: Sequences) -> np.ndarray:
+        weight, bias = self._model.output()
+        with torch.inference_mode():
+            found = represent(self._model, histories) @ weight.T
+            return (found if bias is None else found + bias).cpu().numpy()
+
+    def vectors(self) -> np.ndarray | None:
+        return self._model.output()[0].detach().cpu().numpy()
+
+
+class NeighbourMember(Member):
+    def __init__(self, model: item_knn.ItemKNN) -> None:
+        near, similar = model.get_buffer("neighbours").numpy(), model.get_buffer("similarities").numpy()
+        self._items, owned = len(near) - 1, np.repeat(np.arange(len(near)), near.shape[1])
+        shape = (self._items + 1, self._items + 1)
+        self._nearest = sparse.csr_matrix((similar.ravel(), (near.ravel(), owned)), shape=shape)
+
+    def scores(self, histories: Sequences) -> np.ndarray:
+        found: np.ndarray = (matrix(histories, self._items) @ self._nearest).toarray()[:, 1:]
+        return found
+
+    def vectors(self) -> np.ndarray | None:
+        return None
+
+
+class EASEMember(Member):
+    def __init__(self, model: ease.EASE) -> None:
+        self._read, self._written = model.get_buffer("read").numpy(), model.get_buffer("written").numpy()
+
+    def scores(self, histories: Sequences) -> np.ndarray:
+        found: np.ndarray = (matrix(histories, len(self._read) - 1) @ self._read) @ self._written[1:].T
+        return found
+
+    def vectors(self) -> np.ndarray | None:
+        return self._read[1:]
+
+
+def member(p: Method | Counted, sequences: Sequences, items: int, seed: int, work: Path) -> Member:
+    """Fit one member."""
+    if isinstance(p, Method):
+        return SequenceMember(fit(p, Known(), items, sequences, None, seed, work, lambda _: None).model)
+    match p.model:
+        case ItemKNN():
+            return NeighbourMember(item_knn.count(sequences, items, p.model))
+        case EASE():
+            return EASEMember(ease.count(sequences, items, p.model, seed))
+        case _:
+            raise ValueError(f"{p.model.kind} is no member of a teacher")

@@ -1,0 +1,72 @@
+"""Tasks from the project's own tables: one for each record, or one for each step of a reader's sequence."""
+
+import polars as pl
+
+from kitrec.distill.teacher_table import KEY
+from kitrec.domains import SOURCE
+from kitrec.idrec.readers import History, readers
+from kitrec.ilora.eyes import Eyes
+from kitrec.ilora.tasks import TASKS, tasks_of
+from kitrec.randomness import generator
+
+
+def tasks_of_records(records: pl.DataFrame, seen: pl.DataFrame, history: History) -> pl.DataFrame:
+    """One task per record, in their order: its own candidates, what came before in time order."""
+    who = records.select("user_id", "target")
+    before = _sequences(seen.filter(~pl.col("held_out")), who, history)["items"]
+    rows = records.select("user_id", "target", candidates="candidate_ids", truth="gt_item_id", history=before)
+    return rows.with_columns(seen=pl.col("history").list.len().cast(pl.Int32)).select(*TASKS.columns)
+
+
+def tasks_of_steps(
+    seen: pl.DataFrame, items: pl.DataFrame, history: History, *, newest: int, count: int, seed: int
+) -> pl.DataFrame:
+    """For each training reader the newest steps to an item of the target, the held-out one first among them.
+
+    Each has `count` candidates: the item that came next, and others of its domain that the reader never touched."""
+    who = readers(seen)
+    sequences = _sequences(seen, who, history)
+    found = []
+    for target in sorted(set(who["target"])):
+        own = sequences.filter(pl.col("target") == target)
+        listed = dict(own.select("user_id", "items").iter_rows())
+        places = {
+            user: [k for k, domain in enumerate(domains) if domain == target and k][-newest:]
+            for user, domains in own.select("user_id", "domains").iter_rows()
+        }
+        found.append(tasks_of(listed, places, target, _pool(items, target), count, seed))
+    return pl.concat([pl.DataFrame(schema=dict(TASKS.columns)), *found])
+
+
+def with_likely_candidates(
+    tasks: pl.DataFrame, eyes: Eyes, items: pl.DataFrame, *, count: int, seed: int
+) -> pl.DataFrame:
+    """The same tasks with other lists: the `count` items of the target that the eyes find likeliest, in a drawn order.
+
+    What to hand on to students: the true item is there only where the eyes found it likely."""
+    pools = {target: _pool(items, target) for target in tasks["target"].unique()}
+    listed = []
+    for target, part in tasks.with_row_index("row").group_by("target", maintain_order=True):
+        likely = eyes.likeliest(part["history"].to_list(), pools[str(target[0])], count)
+        for key, own in zip(part.select(*KEY, "row").iter_rows(), likely, strict=True):
+            rng = generator(seed, "order of likely candidates", *key[:-1])
+            listed.append((key[-1], [own[k] for k in rng.permutation(count)]))
+    in_order = [own for _, own in sorted(listed)]
+    return tasks.with_columns(candidates=pl.Series(in_order, dtype=pl.List(pl.String)))
+
+
+def _pool(items: pl.DataFrame, target: str) -> list[str]:
+    return items.filter(pl.col("domain") == target)["item_id"].sort().to_list()
+
+
+def _sequences(seen: pl.DataFrame, who: pl.DataFrame, history: History) -> pl.DataFrame:
+    """user_id, target, items and their domains in time order, one row per row of `who`."""
+    rows = who.with_row_index("row").join(seen, on="user_id", how="left")
+    wanted = pl.col("domain") == pl.col("target")
+    if history == "both":
+        wanted |= pl.col("domain") == SOURCE
+    ordered = rows.filter(wanted).sort("row", "time", "held_out", "item_id")
+    lists = ordered.group_by("row", maintain_order=True).agg(items="item_id", domains="domain")
+    whole = who.with_row_index("row").join(lists, on="row", how="left", maintain_order="left")
+    empty = pl.lit([], dtype=pl.List(pl.String))
+    return whole.drop("row").with_columns(pl.col("items").fill_null(empty), pl.col("domains").fill_null(empty))

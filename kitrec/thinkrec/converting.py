@@ -1,0 +1,94 @@
+"""Records from what is at hand: anybody's interactions, or rows that are labelled already.
+
+From interactions, leave-one-out: a user's last item is asked and was liked, and `negatives` items of the pool that the
+user never touched are asked beside it and were not. What came before is the history."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from kitrec.errors import InputError
+from kitrec.randomness import generator
+from kitrec.thinkrec.labels import Labelled
+from kitrec.thinkrec.reasons import contradicts
+from kitrec.thinkrec.records import Record
+
+UNKNOWN = "Unknown"
+
+
+class Teacher(Protocol):
+    """Whoever explains a verdict that is known to be right."""
+
+    name: str
+
+    def explain(self, records: Sequence[Record]) -> list[str | None]:
+        """For each record a text that begins with its verdict, or None where none could be had."""
+
+
+def from_interactions(
+    interactions: pl.DataFrame, titles: Mapping[str, str], pool: Sequence[str], negatives: int, seed: int
+) -> list[Record]:
+    """Of every user with at least two interactions (user_id, item_id, time): one liked item and `negatives` others."""
+    rows = interactions.sort("user_id", "time", "item_id")
+    found = []
+    for (user,), own in rows.group_by("user_id", maintain_order=True):
+        *history, last = own["item_id"].to_list()
+        if history:
+            rest = _untouched(pool, {*history, last}, negatives, seed, str(user))
+            found += [_record(str(user), history, item, int(item == last), titles) for item in (last, *rest)]
+    if not found:
+        raise InputError("no user has two interactions: leave-one-out needs a history and an item after it")
+    return found
+
+
+def from_records(records: pl.DataFrame, titles: Mapping[str, str], negatives: int, seed: int) -> list[Record]:
+    """From the pipeline's own records: the truth was liked, candidates drawn from the record's list were not."""
+    found = []
+    for row in records.iter_rows(named=True):
+        history = [*row["source_items"], *row["target_items"]]
+        others = [item for item in row["candidate_ids"] if item != row["gt_item_id"]]
+        drawn = generator(seed, "thinkrec negatives", row["record_id"]).permutation(len(others))[:negatives]
+        for item in (row["gt_item_id"], *(others[k] for k in drawn)):
+            found.append(_record(row["user_id"], history, item, int(item == row["gt_item_id"]), titles))
+    return found
+
+
+def asked_candidates(row: Mapping[str, object], titles: Mapping[str, str]) -> list[Record]:
+    """The candidates of one of the pipeline's records as questions, in their shown order; their labels say nothing."""
+    history = [*row["source_items"], *row["target_items"]]  # type: ignore[misc]
+    return [_record(str(row["user_id"]), history, item, 0, titles) for item in row["candidate_ids"]]  # type: ignore[attr-defined]
+
+
+def from_labelled(labelled: Labelled, titles: Mapping[str, str]) -> list[Record]:
+    """One record per labelled row."""
+    rows = zip(labelled.users, labelled.histories, labelled.items, labelled.labels.tolist(), strict=True)
+    return [_record(user, history, item, label, titles) for user, history, item, label in rows]
+
+
+def with_reasons(records: Sequence[Record], teacher: Teacher) -> tuple[list[Record], dict[str, int]]:
+    """The records as reasoning samples; what the teacher did not explain, or contradicted, is dropped and counted."""
+    told = teacher.explain(records)
+    pairs = [(own, reason) for own, reason in zip(records, told, strict=True) if reason is not None]
+    kept = [(own, reason) for own, reason in pairs if not contradicts(reason, own.label)]
+    counts = {"unexplained": len(records) - len(pairs), "contradicting_reasons": len(pairs) - len(kept)}
+    return [replace(own, mode="v1", reason=reason, provenance=teacher.name) for own, reason in kept], counts
+
+
+def _record(user: str, history: Sequence[str], item: str, label: int, titles: Mapping[str, str]) -> Record:
+    shown = tuple(titles.get(own) or UNKNOWN for own in history)
+    return Record(user, tuple(history), shown, item, titles.get(item) or UNKNOWN, label)
+
+
+def _untouched(pool: Sequence[str], touched: set[str], count: int, seed: int, user: str) -> list[str]:
+    """Some items of the pool, in an order of the user's own."""
+    order: np.ndarray = generator(seed, "thinkrec negatives", user).permutation(len(pool))
+    found = [pool[k] for k in order if pool[k] not in touched][:count]
+    if len(found) < count:
+        raise InputError(
+            f"user {user} touched all but {len(found)} of the {len(pool)} items of the pool, {count} are needed as "
+            "negatives; lower thinkrec.negatives, or widen the pool"
+        )
+    return found

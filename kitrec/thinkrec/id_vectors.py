@@ -1,0 +1,43 @@
+"""Vectors of users and items from the project's own models over item numbers, as tables that shards hold."""
+
+import numpy as np
+import torch
+
+from kitrec.crossdomain.asked import Readers, ask
+from kitrec.crossdomain.bpr_mf import BPRMF
+from kitrec.idrec.ranking import represent
+from kitrec.idrec.sequences import Sequences
+from kitrec.idrec.storing import Stored
+from kitrec.idrec.vocabulary import Vocabulary
+from kitrec.thinkrec.labelled_training import Fitted
+from kitrec.thinkrec.labels import Labelled
+from kitrec.thinkrec.vectors import Vectors
+
+
+@torch.inference_mode()
+def of_sequence_model(stored: Stored, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
+    """(users, items) of a model of kitrec/idrec; a user without a known item has no vector."""
+    read = np.flatnonzero(histories.lengths > 0)
+    states = represent(stored.model, histories.take(read)).float().cpu().numpy()
+    items = stored.model.output()[0].float().cpu().numpy()
+    return Vectors([users[k] for k in read], states), Vectors(stored.vocabulary.item_ids, items)
+
+
+@torch.inference_mode()
+def of_bpr_mf(model: BPRMF, vocabulary: Vocabulary, users: list[str], readers: Readers) -> tuple[Vectors, Vectors]:
+    """(users, items) of the cross-domain BPR-MF."""
+    asked = ask(readers, model.catalogue.sides, np.arange(len(readers)), device=model.device)
+    states = model.readers(asked, model.read.weight)[0].float().cpu().numpy()
+    return Vectors(users, states), Vectors(vocabulary.item_ids, model.items.weight[1:].float().cpu().numpy())
+
+
+@torch.inference_mode()
+def of_labelled_model(fitted: Fitted, labelled: Labelled) -> tuple[Vectors, Vectors]:
+    """(users, items) of a model of likes; a user's vector is that of their newest row, where it is not nothing."""
+    newest = {user: row for row, user in enumerate(labelled.users)}
+    rows = fitted.known.rows(labelled).take(np.array(list(newest.values())))
+    states = fitted.model.user_vectors(rows).numpy()
+    known = np.flatnonzero(np.abs(states).sum(axis=1) > 0)
+    users = list(newest)
+    items = fitted.model.items.weight[1:].numpy()
+    return Vectors([users[k] for k in known], states[known]), Vectors(fitted.known.items.item_ids, items)

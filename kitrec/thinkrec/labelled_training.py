@@ -1,0 +1,109 @@
+"""Learning from likes and dislikes, and choosing the epoch by AUC + UAUC of the validation rows alone."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from kitrec.errors import InputError
+from kitrec.idrec import losses
+from kitrec.idrec.params import SASRec as SASRecParams
+from kitrec.idrec.vocabulary import Vocabulary
+from kitrec.randomness import derived_seed, generator
+from kitrec.thinkrec.labelled_models import Known, LabelledMF, LabelledModel, LabelledSASRec, Rows
+from kitrec.thinkrec.labels import Labelled
+from kitrec.thinkrec.liking_metrics import auc, uauc
+from kitrec.thinkrec.params import LabelledCourse
+
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Fitted:
+    model: LabelledModel  # of the best epoch
+    known: Known
+    best_epoch: int
+    rows: list[dict[str, float]]  # one per epoch
+
+    def scores(self, labelled: Labelled) -> np.ndarray:
+        """[R] probabilities of a like."""
+        rows = self.known.rows(labelled)
+        with torch.inference_mode():
+            parts = [self.model(rows.take(part)) for part in _chunks(np.arange(len(labelled)), CHUNK)]
+        return torch.cat(parts).sigmoid().numpy()
+
+
+def fit_labelled(p: LabelledCourse, train: Labelled, valid: Labelled, seed: int) -> Fitted:
+    """Train until `patience` epochs brought nothing better."""
+    if not len(train) or not len(valid):
+        raise InputError("training and validation rows are needed; one of the tables is empty")
+    known = Known(Vocabulary(train.users), Vocabulary([*train.items, *(i for h in train.histories for i in h)]))
+    rows, labels = known.rows(train), torch.from_numpy(train.labels).float()
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(seed, "labelled weights"))
+        model = (
+            LabelledSASRec(known, p.model) if isinstance(p.model, SASRecParams) else LabelledMF(known, p.model.hidden)
+        )
+        optimizer = _optimizer(model, p)
+        found: list[dict[str, float]] = []
+        best, weights, stale = 0, copy.deepcopy(model.state_dict()), 0
+        for epoch in range(1, p.epochs + 1):
+            loss = _epoch(model, optimizer, (rows, labels), p, seed, epoch)
+            model.eval()
+            scores = Fitted(model, known, best, found).scores(valid)
+            row = {"auc": auc(valid.labels, scores), "uauc": uauc(valid.labels, scores, valid.users)}
+            found.append({"epoch": epoch, "loss": loss, **row})
+            stale += 1
+            if not best or _value(found[-1]) > _value(found[best - 1]):
+                best, weights, stale = epoch, copy.deepcopy(model.state_dict()), 0
+            if stale >= p.patience:
+                break
+    model.load_state_dict(weights)
+    return Fitted(model.eval(), known, best, found)
+
+
+def _optimizer(model: LabelledModel, p: LabelledCourse) -> torch.optim.Optimizer:
+    fast = [model.user_bias.weight, model.item_bias.weight, model.bias]
+    rest = [own for own in model.parameters() if not any(own is one for one in fast)]
+    groups = [{"params": rest, "lr": p.learning_rate}, {"params": fast, "lr": p.learning_rate * p.bias_rate}]
+    return torch.optim.AdamW(groups, weight_decay=p.weight_decay)
+
+
+def _value(row: dict[str, float]) -> float:
+    return row["auc"] + row["uauc"]
+
+
+def _epoch(
+    model: LabelledModel,
+    optimizer: torch.optim.Optimizer,
+    given: tuple[Rows, torch.Tensor],
+    p: LabelledCourse,
+    seed: int,
+    epoch: int,
+) -> float:
+    rows, labels = given
+    torch.manual_seed(derived_seed(seed, "labelled dropout", epoch))
+    model.train()
+    total = 0.0
+    for part in _chunks(generator(seed, "labelled", epoch).permutation(len(labels)), p.batch):
+        optimizer.zero_grad(set_to_none=True)
+        loss = _loss(model, rows.take(part), labels[torch.from_numpy(part)], p.next_item)
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(part)
+    return total / len(labels)
+
+
+def _loss(model: LabelledModel, rows: Rows, labels: torch.Tensor, next_item: float) -> torch.Tensor:
+    if isinstance(model, LabelledMF) or not next_item:
+        return F.binary_cross_entropy_with_logits(model(rows), labels)
+    states = model.user_vectors(rows)
+    told = F.binary_cross_entropy_with_logits(model.logits(states, rows), labels)
+    liked = (labels == 1) & torch.from_numpy(rows.histories.lengths > 0)
+    return told + next_item * losses.full(states[liked], rows.items[liked] - 1, (model.items.weight[1:], None))
+
+
+def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -1,0 +1,95 @@
+"""AUC over all rows and UAUC, the mean AUC of users with both labels; intervals and differences by resampled users.
+
+    AUC = P(s+ > s-) + P(s+ = s-) / 2                 over pairs of a liked and a disliked row
+Resampling users gives each row its user's weight, so AUC is taken with weights: for the distinct scores v from low to
+high, with weights P_v of liked and N_v of disliked rows,  AUC = sum_v P_v (N_<v + N_v / 2) / (P N).
+Intervals are BCa (kitrec/evaluation/bootstrap.py). Shapes: R rows, U users, V distinct scores, B resamples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kitrec.errors import InputError
+from kitrec.evaluation.bootstrap import accelerations, intervals
+from kitrec.randomness import generator
+
+NAMES = ("auc", "uauc")
+
+
+def auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Over all rows; both labels must occur."""
+    return float(_Pooled(labels, scores).auc(np.ones(len(labels))))
+
+
+def uauc(labels: np.ndarray, scores: np.ndarray, users: Sequence[str]) -> float:
+    """The mean over users with both labels."""
+    return float(np.nanmean(_by_user(labels, scores, np.unique(users, return_inverse=True)[1])))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Both numbers of the true rows and of every resample [B, 2]; of the rows without each user [U, 2]."""
+
+    values: np.ndarray
+    resampled: np.ndarray
+    without_each: np.ndarray
+
+    def told(self) -> dict[str, float]:
+        """Each number with its 95% interval."""
+        low, high = intervals(self.values, self.resampled, accelerations(self.without_each))
+        rows = zip(NAMES, self.values, low, high, strict=True)
+        named = [(name, value, least, most) for name, value, least, most in rows]
+        return {f"{n}{end}": round(float(v), 5) for n, *own in named for end, v in zip(_ENDS, own, strict=True)}
+
+
+_ENDS = ("", "_low", "_high")
+
+
+def judged(labels: np.ndarray, scores: np.ndarray, users: Sequence[str], resamples: int, seed: int) -> Judged:
+    """The same seed resamples the same users for whatever scores, so that differences are paired."""
+    if len(set(labels.tolist())) < 2:
+        raise InputError("AUC needs liked and disliked rows; here all labels are the same")
+    number = np.unique(users, return_inverse=True)[1]
+    pooled, own, count = _Pooled(labels, scores), _by_user(labels, scores, number), int(number.max()) + 1
+    rng = generator(seed, "resampled users")
+
+    def both(weights: np.ndarray) -> tuple[float, float]:
+        counted = weights * ~np.isnan(own)
+        mean = float(counted @ np.nan_to_num(own) / counted.sum()) if counted.sum() else np.nan
+        return pooled.auc(weights[number]), mean
+
+    drawn = [both(np.bincount(rng.integers(0, count, count), minlength=count)) for _ in range(resamples)]
+    without = [both(np.where(np.arange(count) == left, 0, 1)) for left in range(count)]
+    found = np.array(drawn)
+    return Judged(np.array(both(np.ones(count))), found[~np.isnan(found).any(axis=1)], np.array(without))
+
+
+def better(one: Judged, other: Judged) -> Mapping[str, float]:
+    """By how much `one` is ahead, and the two-sided p of the paired bootstrap that it is not."""
+    gap = one.resampled - other.resampled
+    share = (np.minimum((gap <= 0).sum(axis=0), (gap >= 0).sum(axis=0)) + 1) / (len(gap) + 1)
+    ahead = one.values - other.values
+    told = {name: round(float(value), 5) for name, value in zip(NAMES, ahead, strict=True)}
+    return told | {f"{name}_p": round(float(min(1, 2 * own)), 5) for name, own in zip(NAMES, share, strict=True)}
+
+
+class _Pooled:
+    """Rows grouped by their score, ready for any weights."""
+
+    def __init__(self, labels: np.ndarray, scores: np.ndarray) -> None:
+        distinct, self._value = np.unique(scores, return_inverse=True)
+        self._liked, self._count = labels == 1, len(distinct)
+
+    def auc(self, weights: np.ndarray) -> float:
+        liked = np.bincount(self._value, weights * self._liked, self._count)
+        rest = np.bincount(self._value, weights * ~self._liked, self._count)
+        pairs = liked.sum() * rest.sum()
+        return float(liked @ (rest.cumsum() - rest / 2) / pairs) if pairs else np.nan
+
+
+def _by_user(labels: np.ndarray, scores: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """[U] each user's own AUC, NaN where one label is missing."""
+    order = np.argsort(number, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+    return np.array([_Pooled(labels[rows], scores[rows]).auc(np.ones(len(rows))) for rows in parts])

@@ -1,0 +1,60 @@
+"""From the space of collaborative vectors into the hidden space of the LLM.
+
+    y = W2 relu(W1 x + b1) + b2,   W1 [e d, d], W2 [h, e d],  e = 10      (CoLLM, arXiv 2310.19488, section 4.1.2)
+Deviation: x is standardised by the mean and spread of the training vectors, and W2 starts so small that y is about as
+long as the LLM's own embeddings; a frozen LLM is not thrown off by the first step.
+Shapes: d width of a vector, e expansion, h hidden width of the LLM."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from kitrec import files
+from kitrec.errors import InputError
+
+SMALLEST = 1e-6
+
+
+class Projector(nn.Module):
+    def __init__(self, width: int, hidden: int, expansion: int) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(width, expansion * width), nn.Linear(expansion * width, hidden)
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """[K, d] -> [K, h]"""
+        standard = (vectors - self.get_buffer("mean")) / self.get_buffer("spread")
+        return self.outer(torch.relu(self.inner(standard)))
+
+    @torch.no_grad()
+    def fit_to(self, vectors: np.ndarray, embeddings: torch.Tensor) -> None:
+        """Take the scale of the vectors to be shown, and that of the LLM's embeddings [V, h]."""
+        known = torch.from_numpy(vectors)
+        self.get_buffer("mean").copy_(known.mean(0))
+        self.get_buffer("spread").copy_(known.std(0, correction=0).clamp(min=SMALLEST))
+        nn.init.zeros_(self.outer.bias)
+        length = self(known[:4096]).square().mean().sqrt().clamp(min=SMALLEST)
+        self.outer.weight.mul_(embeddings.float().square().mean().sqrt() / length)
+
+
+def save_projector(projector: Projector, path: Path) -> None:
+    """Its weights; shapes say the rest."""
+    with files.whole(path) as draft:
+        save_file({name: own.contiguous() for name, own in projector.state_dict().items()}, draft)
+
+
+def load_projector(path: Path) -> Projector:
+    """A projector that was saved."""
+    try:
+        tensors = load_file(path)
+        inner, width = tensors["inner.weight"].shape
+        projector = Projector(width, tensors["outer.weight"].shape[0], inner // width)
+        projector.load_state_dict(tensors)
+    except (SafetensorError, KeyError, ValueError, RuntimeError, FileNotFoundError) as problem:
+        raise InputError(f"{path} holds no whole projector ({problem}): train stage `projector` again") from None
+    return projector.eval()

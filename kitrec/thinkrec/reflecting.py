@@ -1,0 +1,57 @@
+"""The reflection loop on the general adapter: text/ learns from its mistakes, or stays what it was."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kitrec.prompts.tokens import Encoder
+from kitrec.thinkrec.checkpoint import put
+from kitrec.thinkrec.converting import Teacher
+from kitrec.thinkrec.judging import Asker, judge_of
+from kitrec.thinkrec.model import ThinkModel, adapter_weights
+from kitrec.thinkrec.records import Record
+from kitrec.thinkrec.reflection import Loop, Reflected, reflect
+from kitrec.thinkrec.samples import samples, verdicts
+from kitrec.thinkrec.stages import Given
+from kitrec.thinkrec.storing import GENERAL, load_adapters, save_stage
+from kitrec.thinkrec.training import JUDGED_BY, Stage, learn
+
+
+def train_reflection(given: Given, teacher: Teacher) -> Reflected:
+    """Rounds after stage `text`; text/ is written again if a round helped."""
+    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder)
+    model = ThinkModel(llm.eval(), None, verdicts(Encoder(given.tokenizer)))
+    composer = given.composer(vectors=False)
+    asker = Asker(model, composer, given.p.objective)
+    judge = judge_of(asker, given.valid)
+    loop = Loop(asker.flat, teacher, _Learner(given, model, judge).learn, lambda: judge()[JUDGED_BY])
+    found = reflect(given.train, loop, given.p.reflection)
+    if found.samples:
+        told = {"stage": "reflection", "rounds": len(found.rounds), "samples": len(found.samples)}
+        save_stage(llm, GENERAL, given.tokenizer, given.base, told, given.folder / GENERAL)
+    return found
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """Learns on with the course of stage `text`, and knows how to undo it."""
+
+    given: Given
+    model: ThinkModel
+    judge: Callable[[], dict[str, float]]
+
+    def learn(self, reasons: Sequence[Record], number: int) -> Callable[[], None]:
+        """The training records and all reasons so far."""
+        given, tensors = self.given, adapter_weights(self.model.llm, GENERAL)
+        before = {name: own.detach().clone() for name, own in tensors.items()}
+        own = samples([*given.train, *reasons], given.composer(vectors=False), Encoder(given.tokenizer))
+        name = f"reflection-{number}"
+        stage = Stage(name, own, given.p.stages.text, given.p.objective, given.seed, given.work / name)
+        learn(self.model, tensors, stage, self.judge, lambda progress: given.told(name, progress))
+
+        def undo() -> None:
+            with torch.no_grad():
+                put(tensors, before)
+
+        return undo

@@ -1,0 +1,29 @@
+"""What distillation cost, as the ledgers of its stages tell: only told on, never learned from, so no dependency."""
+
+from pathlib import Path
+
+from kitrec import files
+
+
+def durations(pair: str, teacher: str) -> dict[str, float | None]:
+    """The four durations of a pair in seconds, and the teacher's per user; what nobody measured is null."""
+    eyes = teacher.removeprefix("ilora-")
+    if eyes == teacher:
+        made = _ledger(f"make_teacher-{teacher}")
+        trained = made.get("train_seconds", 0.0)  # an oracle is not trained
+    else:
+        made, trained = _ledger(f"infer_teacher-{eyes}"), _ledger(f"train_teacher_ilora-{eyes}").get("seconds", 0.0)
+    own = _ledger(f"distill_student-{pair}")
+    return {
+        "teacher_train_time_total": trained,
+        "distill_teacher_export_time": made.get("export_seconds"),
+        "student_baseline_train_time": own.get("baseline_seconds"),
+        "distill_student_train_time": own.get("distilled_seconds"),
+        "teacher_seconds_per_user": made.get("seconds_per_user"),
+    }
+
+
+def _ledger(stage: str) -> dict[str, float]:
+    path = Path("metrics/cost") / f"{stage}.json"
+    found: dict[str, float] = files.read_json(path) if path.exists() else {}
+    return found

@@ -1,0 +1,52 @@
+"""A teacher that is no LLM: the world's oracle, or an ensemble.   python -m stages.make_teacher oracle
+Reads data/interactions of the training users (and data/world); writes data/teachers/<teacher>: lists.parquet, and
+vectors.safetensors where it has vectors of items."""
+
+import time
+from pathlib import Path
+
+from kitrec import files, params, tables
+from kitrec.contracts.seen import SEEN
+from kitrec.distill.alignment import whole
+from kitrec.distill.embeddings import write_embeddings
+from kitrec.distill.ensemble import fit_ensemble
+from kitrec.distill.oracle import oracle_lists
+from kitrec.distill.params import Ensemble
+from kitrec.distill.teacher_table import TEACHER
+from kitrec.idrec.readers import readers, with_truths
+from kitrec.idrec.vocabulary import Vocabulary
+from kitrec.world.histories import USER_TRUTH
+from kitrec.world.items import ITEM_TRUTH
+from kitrec.world.params import World
+from stages import entry, paths
+
+
+def main(teacher: str) -> None:
+    """Let TEACHER (oracle, ensemble) rank every place of the training sequences."""
+    seed = params.load(int, "seed")
+    world = params.load(World, "world")
+    ensemble = params.load(Ensemble, "distillation.ensemble")
+    truths = [paths.WORLD / name for name in ("item_truth.parquet", "user_truth.parquet")]
+    reads = [paths.interactions("train"), *(truths if teacher == "oracle" else [])]
+    with entry.running("make_teacher", teacher, reads=reads, params=[seed, world, ensemble]) as run:
+        seen, began = tables.read(paths.interactions("train"), SEEN), time.perf_counter()
+        vocabulary, who = Vocabulary(seen["item_id"]), readers(seen)
+        rows = whole(with_truths(seen, who, "both", vocabulary), who)
+        with files.whole(Path("data/teachers") / teacher) as folder:
+            folder.mkdir()
+            if teacher == "oracle":
+                known = tables.read(truths[0], ITEM_TRUTH), tables.read(truths[1], USER_TRUTH)
+                lists = oracle_lists(world, rows, vocabulary, seen, known, ensemble.length)
+            else:
+                fitted = fit_ensemble(ensemble, rows, vocabulary, seed, run.work)
+                run.cost["train_seconds"] = round(time.perf_counter() - began, 2)
+                began = time.perf_counter()
+                lists = fitted.lists(rows, vocabulary)
+                if vectors := fitted.embeddings(vocabulary):
+                    write_embeddings(vectors, folder / "vectors.safetensors")
+            tables.write(lists, folder / "lists.parquet", TEACHER)
+        run.cost["export_seconds"] = round(time.perf_counter() - began, 2)
+
+
+if __name__ == "__main__":
+    entry.start(main)

@@ -1,0 +1,40 @@
+"""The windows of LLaRA's LastFM and the lists drawn for them."""
+
+import os
+
+import pytest
+
+from bench.public_data import VARIABLE
+from bench.quality_ilora import LISTED, SHORTEST, SHOWN, _more_lists, _read
+
+pytestmark = pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} names no folder of public data")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return _read()
+
+
+def test_windows_are_those_of_the_protocol(data):
+    assert {kind: len(own) for kind, own in data.windows.items()} == {"valid": 122, "test": 122}
+    for own in (row for rows in data.windows.values() for row in rows.values()):
+        assert SHORTEST <= len(own) - 1 <= SHOWN
+        assert all(data.sessions.vocabulary.item_ids.count(item) == 1 for item in own[-2:])
+
+
+def test_lists_hold_the_truth_once_and_nothing_of_the_window(data):
+    tasks = data.tasks("test")
+    for row in tasks.iter_rows(named=True):
+        assert len(set(row["candidates"])) == LISTED
+        assert row["candidates"].count(row["truth"]) == 1
+        assert not set(row["candidates"]) & set(row["history"])
+    assert tasks["candidates"].equals(data.tasks("test")["candidates"])
+
+
+def test_further_lists_belong_to_their_windows(data):
+    lists = _more_lists(data)
+    each = len(lists) // 122
+    for k, own in enumerate(data.windows["test"].values()):
+        for listed in lists[k * each : (k + 1) * each : 50]:
+            assert listed[0] == own[-1] and len(set(listed)) == LISTED
+            assert not set(listed[1:]) & set(own)

@@ -1,0 +1,168 @@
+"""Records and shards there and back, and everything that can be wrong with them."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kitrec.errors import InputError
+from kitrec.thinkrec.converting import from_interactions, from_labelled, from_records, with_reasons
+from kitrec.thinkrec.labels import Labelled, read_labelled, read_titles
+from kitrec.thinkrec.reasons import contradicts
+from kitrec.thinkrec.records import encoded, read_records, write_records
+from kitrec.thinkrec.teachers import TemplateTeacher
+from kitrec.thinkrec.vectors import Vectors, read_shards, write_shard
+from tests.thinkrec.made_thinkrec import WIDTH, a_record, vectors
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_records_and_their_vectors_come_back(tmp_path, ending):
+    users, items = vectors("u", 5), vectors("i", 9, seed=1)
+    write_shard(users, tmp_path / f"users.{ending}")
+    write_shard(items, tmp_path / f"items.{ending}")
+    records = [a_record(k) for k in range(6)]
+    records.append(a_record(1, mode="v1", reason="Yes. It fits.", provenance="template"))
+    write_records(records, tmp_path / "r.jsonl", f"users.{ending}", f"items.{ending}")
+    read = read_records(tmp_path / "r.jsonl")
+    assert read.records == records and read.dropped == {"contradicting_reasons": 0}
+    assert read.users is not None and (read.users.rows == users.rows).all()
+    assert read.items is not None and (read.items.find("i3") == items.rows[3]).all()
+
+
+def a_line(**changed) -> str:
+    own = {"UserID": "u", "HisItemIDs": ["a", "b"], "HisItemTitles": ["A", "B"], "TargetItemID": "c"}
+    return json.dumps(own | {"TargetItemTitle": "C", "label": 1, "mode": "v2"} | changed)
+
+
+def test_vectors_may_stand_inline(tmp_path):
+    rows = np.arange(4 * WIDTH, dtype=np.float32).reshape(4, WIDTH)
+    user, target, *history = map(encoded, rows)
+    (tmp_path / "r.jsonl").write_text(a_line(User_emb=user, TargetItem_emb=target, History_embs=history))
+    read = read_records(tmp_path / "r.jsonl")
+    assert (read.users.find("u") == rows[0]).all()
+    assert [(read.items.find(own) == row).all() for own, row in zip("cab", rows[1:], strict=True)] == [True] * 3
+
+
+def test_a_reason_that_contradicts_its_label_is_dropped_and_counted(tmp_path):
+    lines = [a_line(mode="v1", reason=why) for why in ("Yes. Fine.", "No. Bad.", "Perhaps.", "yes, fine", "Yesterday.")]
+    (tmp_path / "r.jsonl").write_text("\n".join(lines))
+    read = read_records(tmp_path / "r.jsonl")
+    assert [own.reason for own in read.records] == ["Yes. Fine.", "yes, fine"]
+    assert read.dropped == {"contradicting_reasons": 3}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (a_line(label=None), "line 1: label"),
+        (a_line(label=2), "line 1: label"),
+        (json.dumps({k: v for k, v in json.loads(a_line()).items() if k != "label"}), "line 1: label"),
+        (a_line(HisItemTitles=["A"]), "2 HisItemIDs, 1 HisItemTitles"),
+        (a_line(mode="v1"), "mode v1 needs a reason"),
+        (a_line(reason="Yes."), "v2 has none"),
+        (a_line(History_embs=["base64:AAAA"]), "1 History_embs"),
+        (a_line(User_emb="base64:???"), "no base64"),
+        (a_line(User_emb="nowhere.npz"), "nowhere.npz is missing"),
+        ("{", "line 1"),
+    ],
+)
+def test_a_broken_line_is_named(tmp_path, line, told):
+    (tmp_path / "r.jsonl").write_text(line)
+    with pytest.raises(InputError, match=told):
+        read_records(tmp_path / "r.jsonl")
+
+
+def test_vectors_of_different_widths_are_refused(tmp_path):
+    write_shard(Vectors(["a"], np.ones((1, 3), np.float32)), tmp_path / "a.npz")
+    write_shard(Vectors(["b"], np.ones((1, 4), np.float32)), tmp_path / "b.npz")
+    with pytest.raises(InputError, match="equally wide"):
+        read_shards([tmp_path / "a.npz", tmp_path / "b.npz"])
+    inline = [encoded(np.ones(3)), encoded(np.ones(4))]
+    (tmp_path / "r.jsonl").write_text(a_line(History_embs=inline))
+    with pytest.raises(InputError, match=r"widths \[3, 4\]"):
+        read_records(tmp_path / "r.jsonl")
+
+
+def test_broken_shards_are_named(tmp_path):
+    (tmp_path / "broken.npz").write_bytes(b"nothing")
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    for name in ("broken.npz", "broken.safetensors"):
+        with pytest.raises(InputError, match="no shard of vectors"):
+            read_shards([tmp_path / name])
+    with pytest.raises(InputError, match="two vectors have the id a"):
+        Vectors(["a", "a"], np.ones((2, 3), np.float32))
+    with pytest.raises(InputError, match="NaN"):
+        Vectors(["a"], np.full((1, 3), np.nan, np.float32))
+    with pytest.raises(InputError, match="1 of 2 users have no vector, the first is b"):
+        Vectors(["a"], np.ones((1, 3), np.float32)).of(["a", "b"], "users")
+
+
+def test_interactions_become_one_liked_record_and_its_negatives():
+    rows = [("u", item, time) for time, item in enumerate("abc")] + [("v", "a", 5), ("w", "b", 1), ("w", "d", 0)]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row")
+    records = from_interactions(table, {item: item.upper() for item in "abcdef"}, list("abcdef"), 2, seed=1)
+    assert [own.user for own in records] == ["u"] * 3 + ["w"] * 3
+    assert [own.label for own in records] == [1, 0, 0] * 2
+    assert records[0].history == ("a", "b") and records[0].target == "c" and records[3].target == "b"
+    assert {own.target for own in records[1:3]} <= set("def") and records[1].target != records[2].target
+    assert records[0].titles == ("A", "B") and records[0].target_title == "C"
+    with pytest.raises(InputError, match="user u touched all but 3"):
+        from_interactions(table, {}, list("abcdef"), 4, seed=1)
+
+
+def test_the_pipelines_records_become_records(dataset, items):
+    records = dataset.records["B"]["train"].head(5)
+    titles = {own: item["title"] for own, item in items.items()}
+    found = from_records(records, titles, 3, seed=1)
+    assert len(found) == 20 and sum(own.label for own in found) == 5
+    for row, group in zip(records.iter_rows(named=True), range(0, 20, 4), strict=True):
+        own = found[group : group + 4]
+        assert own[0].target == row["gt_item_id"] and len({r.target for r in own}) == 4
+        assert {r.target for r in own} <= set(row["candidate_ids"])
+        assert not set(own[0].history) & {r.target for r in own}
+
+
+def test_labelled_rows_are_read(tmp_path):
+    (tmp_path / "items.tsv").write_text("item\ttitle\n1\tOne\n2\tTwo\n")
+    (tmp_path / "train.tsv").write_text("user\titem\trating\ttime\n7\t1\t1\t5\n7\t2\t0\t6\n")
+    (tmp_path / "train_history.tsv").write_text("user\titem\tlabel\thistory\n7\t1\t1\t\n7\t2\t0\t1\n")
+    found = from_labelled(read_labelled(tmp_path, "train"), read_titles(tmp_path))
+    assert [(own.history, own.target_title, own.label) for own in found] == [((), "One", 1), (("1",), "Two", 0)]
+    (tmp_path / "train.tsv").write_text("user\titem\trating\ttime\n7\t1\t\t5\n7\t2\t0\t6\n")
+    with pytest.raises(InputError, match="other rows"):
+        read_labelled(tmp_path, "train")
+    (tmp_path / "train_history.tsv").write_text("user\titem\tlabel\thistory\n7\t1\t\t\n7\t2\t0\t1\n")
+    with pytest.raises(InputError, match=r"1 rows have no label .* user 7, item 1"):
+        read_labelled(tmp_path, "train")
+
+
+def test_template_reasons_agree_with_their_labels():
+    categories = {"i1": ["Noir"], "i2": ["Noir", "War"], "i6": ["Noir"]}
+    records = [a_record(k) for k in range(20)]
+    told, dropped = with_reasons(records, TemplateTeacher(categories))
+    assert len(told) == 20 and dropped == {"unexplained": 0, "contradicting_reasons": 0}
+    assert all(own.mode == "v1" and own.provenance == "template" and own.reason for own in told)
+    assert not any(contradicts(own.reason, own.label) for own in told)
+    one = a_record(1, history=("i1", "i2"), titles=("a", "b"), target="i6")
+    assert TemplateTeacher(categories).explain([one]) == ["Yes. Noir returns in the history."]
+
+
+class Liar:
+    """Says nothing of every third record, and Yes of every other."""
+
+    name = "liar"
+
+    def explain(self, records):
+        return [None if k % 3 == 0 else "Yes. Of course." for k, _ in enumerate(records)]
+
+
+def test_what_a_teacher_gets_wrong_is_counted():
+    records = [a_record(k) for k in range(6)]  # labels 0 1 0 1 0 1
+    told, dropped = with_reasons(records, Liar())
+    assert [own.label for own in told] == [1, 1] and dropped == {"unexplained": 2, "contradicting_reasons": 2}
+
+
+def test_an_empty_table_is_no_data():
+    empty = Labelled([], [], np.empty(0), [])
+    assert from_labelled(empty, {}) == []

@@ -1,0 +1,124 @@
+"""The reflection loop with a small learner that really learns, and a teacher behind a real server."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from kitrec.chat.client import answered
+from kitrec.chat.params import Endpoint
+from kitrec.chat.replies import Replies
+from kitrec.errors import InputError
+from kitrec.thinkrec.converting import with_reasons
+from kitrec.thinkrec.liking_metrics import auc
+from kitrec.thinkrec.params import Reflection
+from kitrec.thinkrec.records import Record
+from kitrec.thinkrec.reflection import Loop, mistaken, reflect
+from kitrec.thinkrec.teachers import EndpointTeacher, TemplateTeacher
+from tests.chat_server import Served, completion, serve
+from tests.thinkrec.made_thinkrec import a_record
+
+
+class Memory:
+    """Believes of a target what its reasons said, and guesses the rest from the wrong side."""
+
+    def __init__(self, learns: bool) -> None:
+        self.known, self.learns = dict[str, int](), learns
+
+    def predict(self, records: Sequence[Record]) -> np.ndarray:
+        return np.array([self.known.get(own.target, 0.2 + 0.01 * int(own.target[1:])) for own in records])
+
+    def learn(self, samples: Sequence[Record], _number: int):
+        before = dict(self.known)
+        if self.learns:
+            self.known |= {own.target: own.label for own in samples}
+
+        def undo() -> None:
+            self.known = before
+
+        return undo
+
+
+RECORDS = [a_record(k, target=f"i{k}", label=int(k % 5 == 0)) for k in range(20)]  # four liked, all guessed wrong
+
+
+def looped(memory: Memory, teacher, rounds: int, cases: int):
+    labels = np.array([own.label for own in RECORDS])
+    loop = Loop(memory.predict, teacher, memory.learn, lambda: auc(labels, memory.predict(RECORDS)))
+    return reflect(RECORDS, loop, Reflection(rounds=rounds, cases=cases, teacher="template"))
+
+
+def test_mistakes_are_explained_learned_and_told():
+    memory = Memory(learns=True)
+    found = looped(memory, TemplateTeacher({}), rounds=3, cases=2)
+    assert [(own.mistakes, own.asked, own.learned) for own in found.rounds] == [(4, 2, 2), (2, 2, 2), (0, 0, 0)]
+    assert [own.improved for own in found.rounds] == [True, True, False] and memory.predict(RECORDS)[0] == 1
+    assert [own.target for own in found.samples] == ["i0", "i5", "i10", "i15"]  # the surest mistakes first
+    assert all(own.mode == "v1" and own.reason.startswith("Yes. ") for own in found.samples)
+    assert [own.provenance for own in found.samples] == ["reflection 1, template"] * 2 + ["reflection 2, template"] * 2
+    assert found.rounds[1].after == 1.0 > found.rounds[0].after > found.rounds[0].before
+
+
+def test_a_round_that_does_not_help_is_said_and_undone():
+    memory = Memory(learns=False)
+    found = looped(memory, TemplateTeacher({}), rounds=3, cases=2)
+    assert len(found.rounds) == 1 and not found.rounds[0].improved and not found.samples
+    assert found.rounds[0].before == found.rounds[0].after and memory.known == {}
+    assert looped(memory, TemplateTeacher({}), rounds=0, cases=2).rounds == []
+
+
+def test_the_wrong_side_of_one_half_is_a_mistake():
+    own = [a_record(k, label=label) for k, label in enumerate([1, 1, 0, 0, 1])]
+    assert mistaken(own, np.array([0.4, 0.6, 0.9, 0.5, 0.1])) == [own[2], own[4], own[0]]
+
+
+def an_endpoint(url: str, **changed) -> Endpoint:
+    own = {"url": url, "model": "teacher", "temperature": 0.0, "max_tokens": 60, "token_limit": "max_tokens"}
+    own |= {"timeout": 5.0, "retries": 0, "at_once": 2, "input_price": 1.0, "output_price": 1.0, "limit": 1.0}
+    return Endpoint(**(own | changed))
+
+
+def honest(asked):
+    told = json.loads(asked["messages"][1]["content"])
+    return 200, completion(json.dumps({"verdict": told["right answer"], "reason": "yes, it is like the rest."}))
+
+
+@pytest.fixture
+def server():
+    served = Served(honest)
+    running = serve(served)
+    yield served
+    running.shutdown()
+    running.server_close()
+
+
+def teacher(server: Served, folder, **changed) -> EndpointTeacher:
+    endpoint = an_endpoint(server.url, **changed)
+    return EndpointTeacher(endpoint, lambda asked: answered(asked, endpoint, Replies(folder), quiet=True), seed=3)
+
+
+def test_an_endpoint_explains_once_and_is_remembered(server, tmp_path):
+    found = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, cases=3)
+    assert [own.provenance for own in found.samples] == ["reflection 1, endpoint:teacher"] * 3
+    assert found.samples[0].reason == "Yes. it is like the rest." and len(server.asked) == 3
+    shown = json.loads(server.asked[0]["messages"][1]["content"])
+    assert set(shown) == {"history", "item", "right answer"} and shown["right answer"] == "Yes"
+    again = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, cases=3)
+    assert again.samples == found.samples and len(server.asked) == 3
+
+
+def test_replies_that_break_the_schema_or_the_label_are_counted(server, tmp_path):
+    wrong, good = '{"verdict": "No", "reason": "Bad."}', '{"verdict": "Yes", "reason": "Good."}'
+    said = iter([wrong, "no json", good, "{}", '{"verdict": "Yes", "reason": "No, never."}'])
+    server.answer = lambda _: (200, completion(next(said)))
+    asked = [a_record(k, label=1) for k in range(5)]
+    kept, dropped = with_reasons(asked, teacher(server, tmp_path, at_once=1))
+    assert [own.reason for own in kept] == ["Yes. Good."]
+    assert dropped == {"unexplained": 3, "contradicting_reasons": 1}
+
+
+def test_the_money_has_a_limit(server, tmp_path):
+    with pytest.raises(InputError, match=r"endpoint.limit is 0"):
+        teacher(server, tmp_path, limit=0.0).explain([a_record(1)])
+    assert not server.asked
