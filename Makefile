@@ -2,7 +2,7 @@
 # make repro   the headline path: world -> training -> inference -> metrics and plots
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
 # make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu, bench-infer,
-# bench-evaluate, bench-seqrec, bench-seqrec-gpu   measure the claims of docs/benchmarks.md
+# bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec   measure the claims of docs/benchmarks.md
 
 PYTHON ?= python3.11
 VENV   ?= .venv
@@ -17,7 +17,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-train-gpu
+.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
 setup: $(VENV)/.complete .dvc/plots_page.html
 
 # Bytecode is compiled once here: a stage's imports take 7 s with it and 17 s where Python may not keep any.
@@ -68,6 +68,12 @@ bench-evaluate: setup
 
 bench-seqrec: setup
 	python -m bench.seqrec
+
+bench-distill: setup
+	python -m bench.distill
+
+bench-thinkrec: setup
+	python -m bench.thinkrec
 
 bench-seqrec-gpu: setup
 	python -m bench.seqrec_gpu

@@ -23,14 +23,14 @@ class Compared:
     low: float
     high: float
     p_value: float
-    gain_of_seeds: list[float]  # relative, one a seed
+    gain_of_seeds: list[float | None]  # relative, one a seed; none where the student alone had nothing right
     readers: int
 
-    def told(self) -> dict[str, float | list[float]]:
+    def told(self) -> dict[str, float | list[float | None]]:
         """As numbers of a metrics file."""
         numbers = {name: round(value, 6) for name, value in vars(self).items() if isinstance(value, float)}
         # a p-value is told by its leading digits, however small
-        shares = [round(own, 4) for own in self.gain_of_seeds]
+        shares = [own if own is None else round(own, 4) for own in self.gain_of_seeds]
         return {**numbers, "p_value": float(f"{self.p_value:.3g}"), "gain_of_seeds": shares, "readers": self.readers}
 
 
@@ -52,6 +52,7 @@ def compare(baseline: np.ndarray, distilled: np.ndarray) -> Compared:
         interval = found.confidence_interval(0.95)
         low, high, p_value = float(interval.low), float(interval.high), float(found.pvalue)
     alone, taught = float(baseline.mean()), float(distilled.mean())
-    seeds = distilled.mean(axis=1) / np.maximum(baseline.mean(axis=1), 1e-12) - 1
+    means = zip(baseline.mean(axis=1).tolist(), distilled.mean(axis=1).tolist(), strict=True)
+    seeds = [other / own - 1 if own else None for own, other in means]
     gain = taught / max(alone, 1e-12) - 1
-    return Compared(alone, taught, gain, taught - alone, low, high, p_value, seeds.tolist(), len(differences))
+    return Compared(alone, taught, gain, taught - alone, low, high, p_value, seeds, len(differences))

@@ -68,7 +68,8 @@ def distil(
     baseline = fit.student(None, work / "baseline", lambda progress: told("baseline", progress))
     own = _Given(found, teacher.embeddings, vocabulary)
     distilled = fit.student(own, work / "distilled", lambda progress: told("distilled", progress))
-    lacking = 0 if teacher.embeddings is None else len(set(vocabulary.item_ids) - set(teacher.embeddings.item_ids))
+    described = [] if teacher.embeddings is None else teacher.embeddings.item_ids
+    lacking = len(set(vocabulary.item_ids) - set(described))
     return Pair(baseline, distilled, {**found.told, "items without a teacher's vector": lacking})
 
 
@@ -124,6 +125,8 @@ class _Fitting:
             own = self.rows.sequences.take(useful)
             parts.append(extras.Ranked(model, own, lists, chosen, self._share(), self.p, self.seed))
         if self.p.embedding.form == "off":
+            return parts
+        if teacher.embeddings is None and self.p.gaps == "mask":
             return parts
         if teacher.embeddings is None:
             raise InputError("embedding.form: the teacher has no item vectors; set form: off, or export them")

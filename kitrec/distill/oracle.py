@@ -24,7 +24,9 @@ def oracle_lists(
     truths: tuple[pl.DataFrame, pl.DataFrame],
     length: int,
 ) -> pl.DataFrame:
-    """A TEACHER table of every row; `truths` are the world's items and users, `seen` tells the times."""
+    """A TEACHER table of the rows whose next item is one of the target.
+
+    `truths` are the world's items and users, `seen` tells the times."""
     item_truth, user_truth = truths
     numbered = pl.DataFrame({"item_id": vocabulary.item_ids})
     items = numbered.join(item_truth, on="item_id", how="left", maintain_order="left")
@@ -39,4 +41,5 @@ def oracle_lists(
         values = utility_at(world, fixed, items, own["time"].to_numpy())
         return np.where(own["target"].to_numpy()[:, None] == domains, values, -np.inf)
 
-    return listed(rows, vocabulary, length, score)
+    of_target = item_truth.select(next_id="item_id", target="domain")
+    return listed(rows, vocabulary, length, score).join(of_target, on=["next_id", "target"], how="semi")
