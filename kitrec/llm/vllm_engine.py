@@ -1,6 +1,5 @@
 """One vLLM engine for a base and any number of adapters, served side by side as LoRA requests."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from kitrec.llm import cpu_platform
 from kitrec.llm.adapters import check_adapter
+from kitrec.llm.engine_options import configure_process, engine_options, lora_options
 from kitrec.llm.method_params import Engine
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.llm.requests import Question, Request
-
-STEP_TOKENS = 4096  # read in one step of the engine, at least
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ranks vLLM has kernels for; a rank between is served by the next
 
 
 @dataclass(frozen=True)
@@ -51,40 +47,26 @@ class VllmEngine:
     """generate(requests) for one base; adapters are folders by name."""
 
     def __init__(self, base: PinnedBase, engine: Engine, adapters: dict[str, Path], *, seed: int, quiet: bool) -> None:
-        _configure_process(engine)
-        cpu_platform.check_active()
+        configure_process(engine)
         from vllm import LLM  # only after the process is configured: vLLM reads its environment on import
         from vllm.lora.request import LoRARequest
 
         from kitrec.llm.memory_plan import check_fits  # torch and transformers are only needed where an engine is
 
         configs = {name: check_adapter(folder, base) for name, folder in adapters.items()}
-        check_fits(base, engine, len(configs), max((config["r"] for config in configs.values()), default=0))
+        rank = max((config["r"] for config in configs.values()), default=0)
+        modules: list[str] = next((config["target_modules"] for config in configs.values()), [])
+        check_fits(base, engine, len(configs), rank)
         self._quiet = quiet
         self._loras = {
             name: LoRARequest(name, number, str(folder))
             for number, (name, folder) in enumerate(adapters.items(), start=1)
         }
         self._llm = LLM(
-            base.path,
-            revision=base.revision,
-            dtype=engine.dtype,
-            seed=seed,
-            max_model_len=engine.max_model_len,
-            max_num_seqs=engine.max_parallel,
-            gpu_memory_utilization=engine.memory_share,
-            quantization=None if engine.quantisation == "none" else engine.quantisation,
-            tensor_parallel_size=engine.tensor_parallel,
-            enforce_eager=not _on_gpu(),
-            # A prompt is never read in two steps on CPU: there vLLM breaks where such a prompt is sampled with a seed.
-            enable_chunked_prefill=_on_gpu(),
-            max_num_batched_tokens=None if _on_gpu() else max(engine.max_model_len, STEP_TOKENS),
-            disable_log_stats=True,
+            **engine_options(base, engine, seed),
+            **lora_options(len(configs), rank, modules),
             # For the whole engine: per request vLLM ignores it, and weak models then write nothing but whitespace.
             structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
-            use_tqdm_on_load=False,
-            trust_remote_code=False,
-            **_lora_options(configs),
         )
 
     def generate(
@@ -172,34 +154,3 @@ def _summed(output: Any, question: Question, name: list[int]) -> float | None:
         return None
     start = len(question.text)
     return float(sum(output.prompt_logprobs[start + j][token].logprob for j, token in enumerate(name)))
-
-
-def _lora_options(configs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Exactly the rank needed; one slot more than adapters, as stock CPU kernels mistake the base for the last slot."""
-    if not configs:
-        return {}
-    rank = max(config["r"] for config in configs.values())
-    return {
-        "enable_lora": True,
-        "max_loras": len(configs) + 1,
-        "max_lora_rank": next(r for r in RANKS if r >= rank),
-        "lora_target_modules": list(next(iter(configs.values()))["target_modules"]),
-    }
-
-
-def _on_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def _configure_process(engine: Engine) -> None:
-    """Engine in this process (a kill leaves nothing running), no network, no usage reports."""
-    os.environ |= {
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(engine.kv_cache_gib))),
-        "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }

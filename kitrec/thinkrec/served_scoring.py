@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kitrec.llm import cpu_platform
+from kitrec.llm.engine_options import configure_process, engine_options, lora_options
 from kitrec.llm.method_params import Engine
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.llm.settings import PROJECTIONS
@@ -24,37 +24,13 @@ class ServedScorer:
     """log_probabilities(prompts) of one base, with one adapter or without."""
 
     def __init__(self, base: PinnedBase, engine: Engine, *, adapter: Path | None, rank: int, seed: int) -> None:
-        from kitrec.llm.vllm_engine import RANKS, _configure_process
-
-        _configure_process(engine)
-        cpu_platform.check_active()
+        configure_process(engine)
         from vllm import LLM  # only after the process is configured: vLLM reads its environment on import
         from vllm.lora.request import LoRARequest
 
-        gpu = torch.cuda.is_available()
-        loras: dict[str, Any] = {
-            "enable_lora": True,
-            "max_loras": 2,
-            "max_lora_rank": next(r for r in RANKS if r >= rank),
-        }
         self._lora = LoRARequest("thinkrec", 1, str(adapter)) if adapter else None
-        self._llm = LLM(
-            base.path,
-            revision=base.revision,
-            dtype=engine.dtype,
-            seed=seed,
-            max_model_len=engine.max_model_len,
-            max_num_seqs=engine.max_parallel,
-            gpu_memory_utilization=engine.memory_share,
-            enforce_eager=not gpu,
-            enable_chunked_prefill=gpu,
-            max_num_batched_tokens=None if gpu else max(engine.max_model_len, 4096),
-            enable_prompt_embeds=True,
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-            trust_remote_code=False,
-            **(loras | {"lora_target_modules": PROJECTIONS} if adapter else {}),
-        )
+        loras = lora_options(1 if adapter else 0, rank, PROJECTIONS)
+        self._llm = LLM(**engine_options(base, engine, seed), **loras, enable_prompt_embeds=True)
 
     def log_probabilities(
         self, prompts: Sequence[Composed], table: nn.Module, projector: nn.Module | None, verdicts: Verdicts

@@ -1,7 +1,6 @@
-"""The whole path in the smoke size, as its users run it: once undisturbed, and once killed on the way and resumed.
+"""The whole path in the smoke size, as its users run it: undisturbed, and with stages killed on the way and resumed."""
 
-Both runs go on side by side in clones of this checkout; their results must be the same bytes."""
-
+import itertools
 import json
 import os
 import random
@@ -9,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from kitrec.publish.folders import write_model
 
 MINUTES = 60
 SMOKE = ["dataset=smoke", "llm=smoke"]
+TRAIN, ANSWER = "train_dualft@movies-full", "infer_vllm@kitrec_full"
 
 
 @dataclass
@@ -67,23 +67,15 @@ class Clone:
 
 
 @pytest.fixture(scope="module")
-def clones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone, Clone]]:
-    whole, killed = (Clone(tmp_path_factory.mktemp(name)) for name in ("whole", "killed"))
-    for clone in (whole, killed):
-        make_clone(clone.folder, SMOKE)
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Clone]:
+    """A whole run, and its copy where training and inference went anew, killed on the way and started again."""
+    whole, killed = (Clone(tmp_path_factory.mktemp("runs") / name) for name in ("whole", "killed"))
+    make_clone(whole.folder, SMOKE)
     whole.start()
-    killed.start()
-    yield whole, killed
-    for clone in (whole, killed):
-        if clone.repro:
-            clone.repro.kill()
-
-
-@pytest.fixture(scope="module")
-def finished(clones: tuple[Clone, Clone]) -> tuple[Clone, Clone]:
-    """Both runs at their end; the second was killed in training and in inference and started again each time."""
-    whole, killed = clones
+    assert whole.finish() == 0, whole.log()
+    shutil.copytree(whole.folder, killed.folder)
     work = killed.folder / ".work"
+    killed.start("-f", "-s", TRAIN)
     killed.wait_for(lambda: list(work.glob("train_dualft-movies-full/*/checkpoint-*/complete")))
     process = killed.process("train_dualft-movies-full")
     os.kill(process, signal.SIGSTOP)
@@ -92,13 +84,14 @@ def finished(clones: tuple[Clone, Clone]) -> tuple[Clone, Clone]:
     assert killed.finish() != 0
     assert second_copy.returncode == 1
     assert f"already running here (process {process})" in second_copy.stderr
-    killed.start()
+    killed.start(TRAIN)
+    assert killed.finish() == 0, killed.log()
+    killed.start("-f", "-s", ANSWER)
     killed.wait_for(lambda: list(work.glob("infer_vllm-kitrec_full/*/A/shard-*.parquet")))
     os.kill(killed.process("infer_vllm-kitrec_full"), signal.SIGKILL)
     assert killed.finish() != 0
     killed.start()
     assert killed.finish() == 0, killed.log()
-    assert whole.finish() == 0, whole.log()
     return whole, killed
 
 
@@ -259,6 +252,16 @@ def test_a_missing_file_is_named(finished):
 
 
 @pytest.mark.slow
+def test_another_whole_run_ends_with_the_same_bytes(finished, tmp_path):
+    clone = Clone(tmp_path / "again")
+    make_clone(clone.folder, SMOKE)
+    clone.start()
+    assert clone.finish() == 0, clone.log()
+    first = results(finished[0].folder)
+    assert {name: value for name, value in results(clone.folder).items() if first.get(name) != value} == {}
+
+
+@pytest.mark.slow
 def test_training_killed_at_random_moments_ends_with_the_same_adapter(tmp_path):
     """Six kills within the seconds that training takes, wherever they fall: loading, updating, writing a checkpoint."""
     whole, killed = (Clone(tmp_path / name) for name in ("whole", "killed"))
@@ -355,4 +358,39 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
         assert told.returncode == 0, told.stderr
     assert "<svg" in (clone.folder / "report/index.html").read_text()
     assert {path.suffix for path in (clone.folder / "report/figures").iterdir()} == {".png", ".svg"}
+    (clone.folder / "params.yaml").write_text(kept)
+
+
+@pytest.mark.slow
+def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
+    """From teacher to ONNX in one `dvc repro`, and a broken-off student ends with the same curve and the same bytes."""
+    clone = finished[0]
+    kept = (clone.folder / "params.yaml").read_text()
+    assert clone.run("kitrec", "profile", "use", "variants=distilled").returncode == 0
+    done = clone.run("dvc", "repro", "rank_student", "evaluate", timeout=20 * MINUTES)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    headline = files.read_json(clone.folder / "metrics/evaluate.json")
+    for student, teacher in itertools.product(("sasrec", "gru4rec"), ("oracle", "ensemble", "ilora-sasrec")):
+        pair = f"{student}-{teacher}"
+        assert "scored" in headline[pair]
+        (compared,) = files.read_json(clone.folder / f"metrics/students/{pair}.json").values()
+        assert compared["low"] <= compared["difference"] <= compared["high"] and len(compared["gain_of_seeds"]) == 5
+        times = files.read_json(clone.folder / f"metrics/time/{pair}.json")
+        assert times["distill_student_train_time"] > 0 and times["onnx_differs_from_torch_by"] <= 1e-5
+        assert [row["batch"] for row in times["student_latency"]] == [1, 256]
+    assert files.read_json(clone.folder / "metrics/time/sasrec-ilora-sasrec.json")["teacher_seconds_per_user"] > 0
+    assert "scored" in headline["ilora-sasrec"]
+    (clone.folder / "readers.tsv").write_text("user\titem\ttime\nu\tnone\t0\n")
+    told = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "readers.tsv", "--to", "best.tsv")
+    assert told.returncode == 0 and "1 readers by popularity" in told.stdout, told.stderr
+    before = results(clone.folder)
+    clone.start("-f", "-s", "distill_student@sasrec-oracle")
+    clone.wait_for(lambda: list((clone.folder / ".work").glob("distill_student-sasrec-oracle/*/1/baseline/last-*")))
+    os.kill(clone.process("distill_student-sasrec-oracle"), signal.SIGKILL)
+    assert clone.finish() != 0
+    clone.start("-s", "distill_student@sasrec-oracle")
+    assert clone.finish() == 0, clone.log()
+    after = results(clone.folder)
+    own = [name for name in before if "sasrec-oracle" in name and ("students" in name or "metrics/train" in name)]
+    assert len(own) > 10 and {name: after[name] for name in own} == {name: before[name] for name in own}
     (clone.folder / "params.yaml").write_text(kept)
