@@ -42,8 +42,11 @@ repro: setup
 lint: setup
 	ruff format --check . && ruff check . && mypy
 
+# Each file whole in one of two processes, with one thread in each: most tests are too small for two.
+TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: lint
-	pytest -m "not slow"
+	pytest -m "not slow" $(TWO_AT_A_TIME)
 
 test-all: lint
 	pytest

@@ -34,13 +34,13 @@ from kitrec.ilora import params as ilora
 from kitrec.ilora import watching
 from kitrec.ilora.eyes import Eyes
 from kitrec.ilora.judging import scored_ratio, written_ratios
-from kitrec.ilora.learning import Given, learn, load_base, writer_for
+from kitrec.ilora.learning import Given, learn, writer_for
 from kitrec.ilora.lessons import Questions, questions_of
 from kitrec.ilora.scoring import likelihoods, without_words, written
 from kitrec.ilora.storing import load_teacher
 from kitrec.ilora.tasks import tasks_of
 from kitrec.ilora.teacher import Teacher
-from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.base_model import load_in, load_tokenizer
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import PinnedBase, pin
 from kitrec.prompts.tokens import Encoder
@@ -174,7 +174,7 @@ def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
         given = Given(seed, texts, _lessons(data, seed), data.tasks("valid"), Path(work) / "work")
         learn(TEACHER, base, stored, given, told, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
-        teacher = load_teacher(Path(work) / "to", load_base(base, TEACHER), base, Eyes(stored))
+        teacher = load_teacher(Path(work) / "to", load_in(base, TEACHER.base_weights), base, Eyes(stored))
     return {**_examined(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.claims import at_least, at_most, publish
-from bench.thinkrec_settings import BASE, SETTINGS, VECTORS
+from bench.thinkrec_settings import BASE, PROJECTOR_STAGE, TEXT_STAGE, VECTORS
 from kitrec.llm.base_model import load_for_serving, load_tokenizer
 from kitrec.llm.pinned_base import pin
 from kitrec.prompts.tokens import Encoder
@@ -63,8 +63,8 @@ def _timed(work: Callable[[], Said]) -> tuple[float, Said]:
 def _model() -> ThinkModel:
     base = pin(BASE)
     torch.manual_seed(0)
-    llm = with_adapter(load_for_serving(base, torch.float32), SETTINGS.adapter, "general")
-    projector = Projector(WIDTH, llm.config.hidden_size, SETTINGS.expansion)
+    llm = with_adapter(load_for_serving(base, torch.float32), TEXT_STAGE.adapter, "general")
+    projector = Projector(WIDTH, llm.config.hidden_size, PROJECTOR_STAGE.expansion)
     return ThinkModel(llm.eval(), projector.eval(), verdicts(Encoder(load_tokenizer(base))))
 
 

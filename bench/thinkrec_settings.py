@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kitrec.chat.params import Endpoint
 from kitrec.idrec.params import SASRec
 from kitrec.llm.base_model import load_for_serving, load_tokenizer
 from kitrec.llm.params import Base
@@ -22,13 +21,12 @@ from kitrec.thinkrec.params import (
     MF,
     Adapter,
     Course,
-    Groups,
     LabelledCourse,
     Objective,
+    ProjectorStage,
     Prompt,
     Reflection,
-    Stages,
-    ThinkRec,
+    TextStage,
 )
 from kitrec.thinkrec.stages import Given, train_projector, train_text
 from kitrec.thinkrec.storing import load_trained
@@ -67,6 +65,7 @@ def _course(updates: int, rate: float) -> Course:
         updates=updates,
         judge_every=updates // 2,
         batch=16,
+        at_once=16,
         learning_rate=rate,
         warmup=0.1,
         weight_decay=0.0,
@@ -75,29 +74,12 @@ def _course(updates: int, rate: float) -> Course:
     )
 
 
-SETTINGS = ThinkRec(
-    negatives=1,
-    prompt=Prompt(text=[TEXT], vectors=[VECTORS], history=5),
-    expansion=10,
-    objective=Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning=0.2),
-    adapter=Adapter(rank=8, alpha=16, dropout=0.05),
-    stages=Stages(text=_course(40, 2e-3), projector=_course(40, 2e-3), groups=_course(20, 1e-3)),
-    groups=Groups(count=4, temperature=0.1, top_base=0.5, top_slope=0.6, entropy=0.95),
-    reflection=Reflection(rounds=0, cases=1, teacher="template"),
-    endpoint=Endpoint(
-        url=None,
-        model="none",
-        temperature=0.0,
-        max_tokens=1,
-        token_limit="max_tokens",
-        timeout=1.0,
-        retries=0,
-        at_once=1,
-        input_price=None,
-        output_price=None,
-        limit=0.0,
-    ),
+PROMPT = Prompt(text=[TEXT], vectors=[VECTORS], history=5)
+OBJECTIVE = Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning=0.2)
+TEXT_STAGE = TextStage(
+    adapter=Adapter(rank=8, alpha=16, dropout=0.05), course=_course(40, 2e-3), reflection=Reflection(rounds=0, cases=1)
 )
+PROJECTOR_STAGE = ProjectorStage(expansion=10, course=_course(40, 2e-3))
 
 
 def asked_of_tiny(
@@ -110,7 +92,8 @@ def asked_of_tiny(
         users, items = of_labelled_model(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
     base = pin(BASE)
     given = Given(
-        p=SETTINGS,
+        prompt=PROMPT,
+        objective=OBJECTIVE,
         train=from_labelled(train, titles),
         valid=from_labelled(valid, titles),
         users=users,
@@ -123,11 +106,12 @@ def asked_of_tiny(
         seed=seed,
         told=_tell,
     )
-    progress = train_text(given)
+    progress = train_text(given, TEXT_STAGE)
     if name == "thinkrec":
-        progress = train_projector(given)
-    model = load_trained(given.load_base(), given.tokenizer, base, given.folder).model
-    asker = Asker(model, given.composer(vectors=name == "thinkrec"), SETTINGS.objective)
+        progress = train_projector(given, PROJECTOR_STAGE)
+    stage = "projector" if name == "thinkrec" else "text"
+    model = load_trained(given.load_base(), given.tokenizer, base, given.folder, stage).model
+    asker = Asker(model, given.composer(vectors=name == "thinkrec"), OBJECTIVE)
     return test, asker.flat(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
 
 

@@ -20,11 +20,13 @@ from kitrec.llm.params import Base, FineTune, Launch, Train
 from kitrec.preference.params import Preference
 from kitrec.prep.params import Candidates, Data, Source, Users
 from kitrec.prompts.params import Prompt
+from kitrec.thinkrec.params import ThinkRec
 from kitrec.tinybase.params import TinyBase
 from kitrec.world.params import World
 
 CONF = Path("conf")
-METHODS = ["infer", "methods"]  # a map of names, the one place where an overlay may add keys
+METHODS = ["infer", "methods"]  # maps of names, where alone an overlay may add keys
+STAGES = ["thinkrec", "train"]
 SECTIONS: dict[str, type] = {
     "seed": int,
     "source": Source,
@@ -46,6 +48,7 @@ SECTIONS: dict[str, type] = {
     "idrec": IdRec,
     "ilora": IloraTeacher,
     "distillation": Distillation,
+    "thinkrec": ThinkRec,
     "evaluation": Evaluation,
     "judge": Judge,
     "tiny_base": TinyBase,
@@ -112,8 +115,8 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
 def _unranked(s: Mapping[str, Any]) -> list[str]:
     """Methods that are evaluated and that nothing ranks; two rankers of one name."""
     distilled = [f"{own}-{other}" for own in s["distillation"].students for other in s["distillation"].teachers]
-    teachers = [f"ilora-{own}" for own in s["ilora"].eyes]
-    ranked = ["references", *s["infer"].methods, *s["idrec"].train, *teachers, *distilled]
+    asked = [*(f"ilora-{own}" for own in s["ilora"].eyes), *(f"thinkrec-{own}" for own in s["thinkrec"].train)]
+    ranked = ["references", *s["infer"].methods, *s["idrec"].train, *asked, *distilled]
     found = [
         f"idrec.train: {name} is also one of infer.methods; rename one" for name in ranked if ranked.count(name) > 1
     ]
@@ -127,8 +130,9 @@ def _unranked(s: Mapping[str, Any]) -> list[str]:
 def _untaught(s: Mapping[str, Any]) -> list[str]:
     """Teachers without eyes, and students of teachers that nobody makes."""
     found = [
-        f"ilora.eyes: {name} is no sequence model that is trained; add it to idrec.train"
-        for name in s["ilora"].eyes
+        f"{section}.eyes: {name} is no sequence model that is trained; add it to idrec.train"
+        for section in ("ilora", "thinkrec")
+        for name in s[section].eyes
         if name not in s["idrec"].train or not isinstance(s["idrec"].methods[name], Method)
     ]
     made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
@@ -213,6 +217,8 @@ def _set(tree: Any, key: str, value: Any) -> None:
     node: Any = tree
     if parents[:2] == METHODS and len(parents) == 3:
         node["infer"]["methods"].setdefault(parents[2], {}).setdefault(last, None)
+    if parents == STAGES:
+        node["thinkrec"]["train"].setdefault(last, None)
     for parent in parents:
         node = node.get(parent) if isinstance(node, dict) else None
     if not isinstance(node, dict) or last not in node:

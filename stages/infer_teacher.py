@@ -18,11 +18,11 @@ from kitrec.idrec.params import AnyMethod
 from kitrec.idrec.storing import load_model
 from kitrec.ilora.exporting import item_embeddings, rank, scores
 from kitrec.ilora.eyes import Eyes
-from kitrec.ilora.learning import load_base, writer_for
+from kitrec.ilora.learning import writer_for
 from kitrec.ilora.params import Tasks
 from kitrec.ilora.reader_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
 from kitrec.ilora.storing import load_teacher, params_of
-from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.base_model import load_in, load_tokenizer
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.prep.params import Data
 from kitrec.prompts.tokens import Encoder
@@ -40,7 +40,7 @@ def main(method: str) -> None:
     reads = [FILE, folder, own, paths.ITEMS, *seen, *tests.values()]
     with entry.running("infer_teacher", method, reads=reads, params=[seed, asked, sets, history]) as run:
         base, p, items = read_pinned(), params_of(folder), tables.read(paths.ITEMS, ITEMS)
-        teacher = load_teacher(folder, load_base(base, p), base, Eyes(load_model(own)))
+        teacher = load_teacher(folder, load_in(base, p.base_weights), base, Eyes(load_model(own)))
         known = {row["item_id"]: row for row in items.iter_rows(named=True)}
         writer = writer_for(teacher, Encoder(load_tokenizer(base)), known, p)
         train, test = (tables.read(path, SEEN) for path in seen)

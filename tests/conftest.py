@@ -1,6 +1,10 @@
 """A small world that all tests share, built once."""
 
+import os
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, and by every process that a test starts
 
 import pytest
 import torch
@@ -11,7 +15,7 @@ from kitrec.prep.users import classify, sample_roles
 from kitrec.world.build import BuiltWorld, build_world
 from kitrec.world.params import World
 
-torch.set_num_threads(2)
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 ROOT = Path(__file__).resolve().parents[1]
 
 WORLD = World(
@@ -32,6 +36,11 @@ WORLD = World(
 )
 USERS = Users(train=12, preference=3, test=5, development_share=0.25)
 CANDIDATES = Candidates(count=20, same_category=8, neighbours=6, popularity_matched=5)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file goes first: beside it another process has time for all the others."""
+    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")
 
 
 @pytest.fixture(scope="session")

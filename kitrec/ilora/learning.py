@@ -18,7 +18,7 @@ from kitrec.ilora.prompts import Writer
 from kitrec.ilora.storing import save_teacher
 from kitrec.ilora.teacher import Teacher
 from kitrec.ilora.training import begin, train
-from kitrec.llm.base_model import load_for_serving, load_quantised, load_tokenizer
+from kitrec.llm.base_model import load_in, load_tokenizer
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.prompts.template import Item
 from kitrec.prompts.tokens import Encoder
@@ -40,7 +40,7 @@ def learn(
     p: Ilora, base: PinnedBase, stored: Stored, given: Given, told: Callable[[Progress], None], to: Path
 ) -> Progress:
     """Train a teacher and store its best weights; a training that broke off goes on from its work folder."""
-    teacher = new_teacher(p, load_base(base, p), Eyes(stored), given.seed)
+    teacher = new_teacher(p, load_in(base, p.base_weights), Eyes(stored), given.seed)
     writer = writer_for(teacher, Encoder(load_tokenizer(base)), given.items, p)
     lessons = lessons_of(given.train, writer, teacher.eyes)
     validation = lessons_of(given.development, writer, teacher.eyes)
@@ -54,13 +54,6 @@ def learn(
     chosen = {name: round(value, 6) for name, value in fitted.told().items()}
     save_teacher(teacher, p, base, {**chosen, "tasks": len(lessons)}, to)
     return fitted.progress
-
-
-def load_base(base: PinnedBase, p: Ilora) -> Any:
-    """The base in the weights the params name."""
-    if p.base_weights == "nf4":
-        return load_quantised(base)
-    return load_for_serving(base, torch.bfloat16 if p.base_weights == "bf16" else torch.float32)
 
 
 def new_teacher(p: Ilora, loaded_base: Any, eyes: Eyes, seed: int) -> Teacher:

@@ -1,7 +1,8 @@
 """Records from what is at hand: anybody's interactions, or rows that are labelled already.
 
 From interactions, leave-one-out: a user's last item is asked and was liked, and `negatives` items of the pool that the
-user never touched are asked beside it and were not. What came before is the history."""
+user never touched are asked beside it and were not. What came before is the history. In the pipeline a user may read
+towards two targets, with a history for each: there every (user, target) counts as a user of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,13 @@ class Teacher(Protocol):
         """For each record a text that begins with its verdict, or None where none could be had."""
 
 
+def shown_titles(items: pl.DataFrame) -> dict[str, str]:
+    """Titles as prompts show them, with their categories."""
+    listed = pl.col("categories").list.join(", ")
+    shown = pl.when(listed != "").then(pl.format("{} ({})", "title", listed)).otherwise("title")
+    return dict(items.select("item_id", shown).iter_rows())
+
+
 def from_interactions(
     interactions: pl.DataFrame, titles: Mapping[str, str], pool: Sequence[str], negatives: int, seed: int
 ) -> list[Record]:
@@ -52,14 +60,26 @@ def from_records(records: pl.DataFrame, titles: Mapping[str, str], negatives: in
         others = [item for item in row["candidate_ids"] if item != row["gt_item_id"]]
         drawn = generator(seed, "thinkrec negatives", row["record_id"]).permutation(len(others))[:negatives]
         for item in (row["gt_item_id"], *(others[k] for k in drawn)):
-            found.append(_record(row["user_id"], history, item, int(item == row["gt_item_id"]), titles))
+            user = reader_name(row["user_id"], row["target"])
+            found.append(_record(user, history, item, int(item == row["gt_item_id"]), titles))
     return found
 
 
 def asked_candidates(row: Mapping[str, object], titles: Mapping[str, str]) -> list[Record]:
     """The candidates of one of the pipeline's records as questions, in their shown order; their labels say nothing."""
     history = [*row["source_items"], *row["target_items"]]  # type: ignore[misc]
-    return [_record(str(row["user_id"]), history, item, 0, titles) for item in row["candidate_ids"]]  # type: ignore[attr-defined]
+    user = reader_name(row["user_id"], row["target"])
+    return [_record(user, history, item, 0, titles) for item in row["candidate_ids"]]  # type: ignore[attr-defined]
+
+
+def reader_name(user: object, target: object) -> str:
+    """What a user of the pipeline is called here."""
+    return f"{user}:{target}"
+
+
+def reader_names(who: pl.DataFrame) -> list[str]:
+    """Of rows with user_id and target."""
+    return [reader_name(*row) for row in who.select("user_id", "target").iter_rows()]
 
 
 def from_labelled(labelled: Labelled, titles: Mapping[str, str]) -> list[Record]:

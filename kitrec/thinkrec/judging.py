@@ -27,6 +27,7 @@ class Asker:
     composer: Composer
     objective: Objective
     stack: Stack | None = None
+    told: Callable[[int], None] = lambda _lists: None  # so many more lists are answered
 
     def probabilities(self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None) -> list[np.ndarray]:
         """P(Yes) for each list of records of one user; all by the first template. `weights` [lists, G] of the stack."""
@@ -37,6 +38,7 @@ class Asker:
                 said = ask(self.model, [prompts[user] for user in batch])
             for user, own in zip(batch, said, strict=True):
                 found[user] = own.probabilities(self.objective)
+            self.told(len(batch))
         return found
 
     def _answered_by(self, weights: np.ndarray | None) -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@
             z: the logit of the first token of Yes where the answer begins, or that logit minus the one of No
     L_LM    mean cross-entropy over all answer tokens of the samples of a kind
 So a batch of one kind, with one weight 1 and the other 0, has exactly the loss of a classifier or of a language model.
+A batch may come in parts: a part's loss is its summands of L, so the losses of all parts add up to L.
 Shapes: B samples, n1 + n2 = B; A answer tokens; V words."""
 
 from dataclasses import dataclass
@@ -30,16 +31,34 @@ def decision(yes: torch.Tensor, no: torch.Tensor, p: Objective) -> torch.Tensor:
     return yes if p.logit == "yes" else yes - no
 
 
-def loss(found: Outputs, labels: torch.Tensor, reasoning: torch.Tensor, p: Objective) -> torch.Tensor:
-    """L of a batch; `labels` [B] are 0 or 1, `reasoning` [B] says the mode of each sample."""
-    each = F.binary_cross_entropy_with_logits(
-        decision(found.yes, found.no, p).float(), labels.float(), reduction="none"
-    )
+@dataclass(frozen=True)
+class Counts:
+    """Of a whole batch, by whether it is reasoning: samples, and their answer tokens."""
+
+    samples: dict[bool, int]
+    words: dict[bool, int]
+
+
+def counts_of(reasoning: torch.Tensor, sample: torch.Tensor) -> Counts:
+    """`reasoning` [B] says the mode of each sample, `sample` [A] whose token an answer token is."""
+    words = reasoning[sample]
+    kinds = (True, False)
+    return Counts(*({kind: int((own == kind).sum()) for kind in kinds} for own in (reasoning, words)))
+
+
+def loss(
+    found: Outputs, labels: torch.Tensor, reasoning: torch.Tensor, p: Objective, whole: Counts | None = None
+) -> torch.Tensor:
+    """L of a batch, or the summands of its part of a `whole`; `labels` [B] are 0 or 1."""
+    whole = whole or counts_of(reasoning, found.sample)
+    every = sum(whole.samples.values())
+    z = decision(found.yes, found.no, p).float()
+    each = F.binary_cross_entropy_with_logits(z, labels.float(), reduction="none")
     total = each.new_zeros(())
-    for kind, rec_weight, text_weight in ((reasoning, p.alpha, p.beta), (~reasoning, p.theta, p.gamma)):
-        count = int(kind.sum())
-        if count:
-            words = kind[found.sample]
-            text = -found.likelihoods[words].float().mean() if text_weight and words.any() else each.new_zeros(())
-            total = total + count / len(labels) * (rec_weight * each[kind].mean() + text_weight * text)
+    for is_reasoning, rec_weight, text_weight in ((True, p.alpha, p.beta), (False, p.theta, p.gamma)):
+        kind = reasoning == is_reasoning
+        total = total + rec_weight * each[kind].sum() / every
+        if text_weight and whole.words[is_reasoning]:
+            share = whole.samples[is_reasoning] / every / whole.words[is_reasoning]
+            total = total - text_weight * share * found.likelihoods[kind[found.sample]].float().sum()
     return total

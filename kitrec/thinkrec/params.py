@@ -80,6 +80,7 @@ class Course:
     updates: Count
     judge_every: Count
     batch: Count
+    at_once: Count  # samples of a batch in one forward: less memory, the same gradient
     learning_rate: Positive
     warmup: Share
     weight_decay: Weight
@@ -96,15 +97,43 @@ class Course:
 
 
 @section
-class Stages:
-    text: Course
-    projector: Course
-    groups: Course
+class Reflection:
+    """`rounds` of: collect at most `cases` mispredicted training records, let the teacher explain, learn on."""
+
+    rounds: Annotated[int, Field(ge=0)]
+    cases: Count
 
 
 @section
-class Groups:
+class TextStage:
+    adapter: Adapter
+    course: Course
+    reflection: Reflection
+
+
+@section
+class ProjectorStage:
+    expansion: Count
+    course: Course
+
+
+@section
+class GroupsStage:
     count: Count
+    course: Course
+
+
+@section
+class Stages:
+    text: TextStage
+    projector: ProjectorStage
+    groups: GroupsStage
+
+
+@section
+class RoutingRule:
+    """Who answers; the rule stands in routing.py."""
+
     temperature: Positive
     top_base: Share
     top_slope: Weight
@@ -112,22 +141,36 @@ class Groups:
 
 
 @section
-class Reflection:
-    """`rounds` of: collect at most `cases` mispredicted training records, let the teacher explain, learn on."""
+class Template:
+    kind: Literal["template"]
 
-    rounds: Annotated[int, Field(ge=0)]
-    cases: Count
-    teacher: Literal["template", "endpoint"]
+
+@section
+class AskedTeacher:
+    kind: Literal["endpoint"]
+    endpoint: Endpoint
 
 
 @section
 class ThinkRec:
+    """`train` names what each stage goes on from; no stage: ThinkRec is off."""
+
+    eyes: Annotated[list[str], Field(max_length=1)]
+    train: dict[Literal["text", "projector", "groups"], Literal["records", "text", "projector"]]
     negatives: Count
+    teacher: Annotated[Template | AskedTeacher, Field(discriminator="kind")]
+    base_weights: Literal["nf4", "bf16", "f32"]
     prompt: Prompt
-    expansion: Count
     objective: Objective
-    adapter: Adapter
     stages: Stages
-    groups: Groups
-    reflection: Reflection
-    endpoint: Endpoint
+    routing: RoutingRule
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        order = {"text": "records", "projector": "text", "groups": "projector"}
+        wrong = [name for name, before in self.train.items() if before != order[name]]
+        require(not wrong, f"train: {', '.join(f'{name} goes on from {order[name]}' for name in wrong)}")
+        lonely = [name for name, before in self.train.items() if before not in (*self.train, "records")]
+        require(not lonely, f"train: {', '.join(lonely)} without {', '.join(self.train[n] for n in lonely)} before it")
+        require(not self.train or bool(self.eyes), "eyes: name the method of idrec.train whose vectors prompts show")
+        done()

@@ -1,7 +1,7 @@
 """The reflection loop on the general adapter: text/ learns from its mistakes, or stays what it was."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -10,6 +10,7 @@ from kitrec.thinkrec.checkpoint import put
 from kitrec.thinkrec.converting import Teacher
 from kitrec.thinkrec.judging import Asker, judge_of
 from kitrec.thinkrec.model import ThinkModel, adapter_weights
+from kitrec.thinkrec.params import TextStage
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.reflection import Loop, Reflected, reflect
 from kitrec.thinkrec.samples import samples, verdicts
@@ -18,19 +19,25 @@ from kitrec.thinkrec.storing import GENERAL, load_adapters, save_stage
 from kitrec.thinkrec.training import JUDGED_BY, Stage, learn
 
 
-def train_reflection(given: Given, teacher: Teacher) -> Reflected:
+def train_reflection(given: Given, p: TextStage, teacher: Teacher) -> Reflected:
     """Rounds after stage `text`; text/ is written again if a round helped."""
     llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder)
     model = ThinkModel(llm.eval(), None, verdicts(Encoder(given.tokenizer)))
     composer = given.composer(vectors=False)
-    asker = Asker(model, composer, given.p.objective)
+    asker = Asker(model, composer, given.objective)
     judge = judge_of(asker, given.valid)
-    loop = Loop(asker.flat, teacher, _Learner(given, model, judge).learn, lambda: judge()[JUDGED_BY])
-    found = reflect(given.train, loop, given.p.reflection)
+    loop = Loop(asker.flat, teacher, _Learner(given, p, model, judge).learn, lambda: judge()[JUDGED_BY])
+    found = reflect(given.train, loop, p.reflection)
     if found.samples:
         told = {"stage": "reflection", "rounds": len(found.rounds), "samples": len(found.samples)}
         save_stage(llm, GENERAL, given.tokenizer, given.base, told, given.folder / GENERAL)
     return found
+
+
+def reflected(given: Given, p: TextStage, teacher: Teacher) -> list[dict[str, object]]:
+    """The rounds that the params allow, as numbers to tell."""
+    rounds = train_reflection(given, p, teacher).rounds if p.reflection.rounds else []
+    return [asdict(own) | {"improved": own.improved} for own in rounds]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class _Learner:
     """Learns on with the course of stage `text`, and knows how to undo it."""
 
     given: Given
+    p: TextStage
     model: ThinkModel
     judge: Callable[[], dict[str, float]]
 
@@ -47,7 +55,7 @@ class _Learner:
         before = {name: own.detach().clone() for name, own in tensors.items()}
         own = samples([*given.train, *reasons], given.composer(vectors=False), Encoder(given.tokenizer))
         name = f"reflection-{number}"
-        stage = Stage(name, own, given.p.stages.text, given.p.objective, given.seed, given.work / name)
+        stage = Stage(name, own, self.p.course, given.objective, given.seed, given.work / name)
         learn(self.model, tensors, stage, self.judge, lambda progress: given.told(name, progress))
 
         def undo() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kitrec.thinkrec.groups import Grouped, unit_rows
-from kitrec.thinkrec.params import Groups
+from kitrec.thinkrec.params import RoutingRule
 from kitrec.thinkrec.vectors import Vectors
 
 KINDS = ("group", "general", "mixture")
@@ -38,7 +38,7 @@ class Routing:
         }
 
 
-def route(users: Sequence[str], vectors: Vectors, groups: Grouped, p: Groups) -> Routing:
+def route(users: Sequence[str], vectors: Vectors, groups: Grouped, p: RoutingRule) -> Routing:
     """The weights of every user's adapters."""
     found = [vectors.find(user) for user in users]
     known = np.array([k for k, own in enumerate(found) if own is not None], dtype=np.int64)
@@ -61,7 +61,7 @@ def route(users: Sequence[str], vectors: Vectors, groups: Grouped, p: Groups) ->
     return Routing(weights, kinds, nearest)
 
 
-def kind_of(weights: np.ndarray, p: Groups) -> str:
+def kind_of(weights: np.ndarray, p: RoutingRule) -> str:
     """By the rule above, from w [G] of one user."""
     count = len(weights)
     if weights.max() > p.top_base + p.top_slope / count:

@@ -67,3 +67,8 @@ def counts(own: Sequence[Sample]) -> dict[str, int]:
 def modes(own: Sequence[Sample]) -> np.ndarray:
     """Which samples are reasoning samples."""
     return np.array([s.reasoning for s in own], dtype=bool)
+
+
+def owners(own: Sequence[Sample]) -> list[int]:
+    """Whose token each answer token is."""
+    return [number for number, s in enumerate(own) for _ in s.answer]

@@ -1,10 +1,11 @@
 """The three stages of training, each from what the one before left in the folder.
 
     text        a fresh adapter, prompts of text alone                              -> text/
-    projector   the projector, the adapter frozen, prompts with vectors             -> projector.safetensors
-    groups      an adapter a group, started as text/ is, on the group's samples     -> group-<n>/, user2group.csv
+    projector   the projector, the adapter frozen, prompts with vectors             -> projector/
+    groups      an adapter a group, started as text/ is, on the group's samples     -> groups/
 A stage keeps what it needs to go on in a work folder, and judges by the AUC of the validation records."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,20 @@ from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.groups import cluster, write_groups
 from kitrec.thinkrec.judging import Asker, judge_of
 from kitrec.thinkrec.model import ThinkModel, adapter_weights, copy_adapter, with_adapter
-from kitrec.thinkrec.params import Course, ThinkRec
-from kitrec.thinkrec.projector import Projector, load_projector, save_projector
+from kitrec.thinkrec.params import Course, GroupsStage, Objective, ProjectorStage, Prompt, TextStage
+from kitrec.thinkrec.projector import Projector
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.samples import samples, verdicts
-from kitrec.thinkrec.storing import GENERAL, PROJECTOR, USER2GROUP, group_name, load_adapters, save_stage
+from kitrec.thinkrec.storing import (
+    GENERAL,
+    GROUPS,
+    USER2GROUP,
+    group_name,
+    load_adapters,
+    load_projected,
+    save_projected,
+    save_stage,
+)
 from kitrec.thinkrec.training import Stage, Tensors, learn
 from kitrec.thinkrec.vectors import Vectors
 
@@ -35,7 +45,8 @@ from kitrec.thinkrec.vectors import Vectors
 class Given:
     """What stages learn from, on which base, and where things are."""
 
-    p: ThinkRec
+    prompt: Prompt
+    objective: Objective
     train: Sequence[Record]
     valid: Sequence[Record]
     users: Vectors | None
@@ -50,63 +61,63 @@ class Given:
 
     def composer(self, *, vectors: bool) -> Composer:
         """Of prompts of text alone, or with vectors."""
-        templates = self.p.prompt.vectors if vectors else self.p.prompt.text
-        return Composer(templates, Encoder(self.tokenizer), self.p.prompt.history, self.users, self.items)
+        templates = self.prompt.vectors if vectors else self.prompt.text
+        return Composer(templates, Encoder(self.tokenizer), self.prompt.history, self.users, self.items)
 
 
-def train_text(given: Given) -> Progress:
+def train_text(given: Given, p: TextStage) -> Progress:
     """Stage 1."""
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(given.seed, "thinkrec adapter"))
-        llm = with_adapter(given.load_base(), given.p.adapter, GENERAL)
+        llm = with_adapter(given.load_base(), p.adapter, GENERAL)
     model = ThinkModel(llm, None, verdicts(Encoder(given.tokenizer)))
-    course = given.p.stages.text
-    progress = _learn(given, model, adapter_weights(llm, GENERAL), "text", course, given.composer(vectors=False))
+    progress = _learn(given, model, adapter_weights(llm, GENERAL), "text", p.course, given.composer(vectors=False))
     save_stage(llm, GENERAL, given.tokenizer, given.base, {"stage": "text", **told(progress)}, given.folder / GENERAL)
     return progress
 
 
-def train_projector(given: Given) -> Progress:
+def train_projector(given: Given, p: ProjectorStage) -> Progress:
     """Stage 2."""
     composer = given.composer(vectors=True)
     tables = [own.rows for own in (given.users, given.items) if own is not None]
     llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder)
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(given.seed, "thinkrec projector"))
-        projector = Projector(composer.width, llm.config.hidden_size, given.p.expansion)
+        projector = Projector(composer.width, llm.config.hidden_size, p.expansion)
         projector.fit_to(
             torch.cat([torch.from_numpy(own) for own in tables]).numpy(), llm.get_input_embeddings().weight
         )
     model = ThinkModel(llm, projector.to(llm.device), verdicts(Encoder(given.tokenizer)))
     tensors = dict(projector.named_parameters())
-    progress = _learn(given, model, tensors, "projector", given.p.stages.projector, composer)
-    save_projector(projector, given.folder / PROJECTOR)
-    files.write_json({"stage": "projector", **told(progress)}, given.folder / "projector.json")
+    progress = _learn(given, model, tensors, "projector", p.course, composer)
+    save_projected(projector, given.folder, {"stage": "projector", **told(progress)})
     return progress
 
 
-def train_groups(given: Given) -> dict[int, Progress]:
-    """Stage 3; a group whose users have no training record keeps the general adapter's weights."""
+def train_groups(given: Given, p: GroupsStage) -> dict[str, Progress]:
+    """Stage 3, by the group's name; one whose users have no training record keeps the general adapter's weights."""
     if given.users is None:
         raise InputError("groups are clusters of user vectors: give a shard of users")
-    found = cluster(given.users, given.p.groups.count, given.seed)
-    composer, course = given.composer(vectors=True), given.p.stages.groups
+    found = cluster(given.users, p.count, given.seed)
+    composer = given.composer(vectors=True)
     llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder)
-    model = ThinkModel(llm, load_projector(given.folder / PROJECTOR).to(llm.device), verdicts(Encoder(given.tokenizer)))
+    model = ThinkModel(llm, load_projected(given.folder).to(llm.device), verdicts(Encoder(given.tokenizer)))
     rows = {}
-    for group in range(given.p.groups.count):
+    for group in range(p.count):
         name, own = group_name(group), {user for user, of in found.group_of.items() if of == group}
-        with_adapter(llm, given.p.adapter, name)
+        llm.add_adapter(name, copy.copy(llm.peft_config[GENERAL]))
         copy_adapter(llm, GENERAL, name)
         llm.set_adapter(name)
         train, valid = ([r for r in records if r.user in own] for records in (given.train, given.valid))
         judged = valid if len({r.label for r in valid}) == 2 else given.valid
         if train:
             weights = adapter_weights(llm, name)
-            rows[group] = _learn(given, model, weights, name, course, composer, train=train, valid=judged)
-        origin = {"stage": "groups", "group": group, "users": len(own), **told(rows.get(group, Progress()))}
-        save_stage(llm, name, given.tokenizer, given.base, origin, given.folder / name)
-    write_groups(found, given.folder / USER2GROUP)
+            rows[name] = _learn(given, model, weights, name, p.course, composer, train=train, valid=judged)
+    with files.whole(given.folder / GROUPS) as draft:
+        for group, size in enumerate(found.sizes):
+            origin = {"stage": "groups", "group": group, "users": size, **told(rows.get(group_name(group), Progress()))}
+            save_stage(llm, group_name(group), given.tokenizer, given.base, origin, draft / group_name(group))
+        write_groups(found, draft / USER2GROUP)
     return rows
 
 
@@ -131,6 +142,6 @@ def _learn(
     valid: Sequence[Record] | None = None,
 ) -> Progress:
     own = samples(given.train if train is None else train, composer, Encoder(given.tokenizer))
-    stage = Stage(name, own, course, given.p.objective, given.seed, given.work / name)
-    judge = judge_of(Asker(model, composer, given.p.objective), given.valid if valid is None else valid)
+    stage = Stage(name, own, course, given.objective, given.seed, given.work / name)
+    judge = judge_of(Asker(model, composer, given.objective), given.valid if valid is None else valid)
     return learn(model, tensors, stage, judge, lambda progress: given.told(name, progress))

@@ -1,7 +1,7 @@
 """A trained ThinkRec as a folder: an adapter a stage (as any LoRA), the projector, the groups.
 
-text/        the general adapter            projector.safetensors   from vectors to the LLM
-group-0/ …   adapters of groups             user2group.csv          who is in which"""
+text/           the general adapter            projector/   from vectors to the LLM
+groups/group-0/ …   adapters of groups         groups/user2group.csv   who is in which"""
 
 import tempfile
 from collections.abc import Sequence
@@ -11,17 +11,20 @@ from typing import Any
 
 from peft import PeftModel
 
+from kitrec import files
 from kitrec.errors import InputError
-from kitrec.llm.adapters import check_adapter, save_adapter
+from kitrec.llm.adapters import ORIGIN, check_adapter, save_adapter
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.groups import read_groups
 from kitrec.thinkrec.mixture import Stack
 from kitrec.thinkrec.model import ThinkModel
-from kitrec.thinkrec.projector import load_projector
+from kitrec.thinkrec.projector import Projector, load_projector, save_projector
 from kitrec.thinkrec.samples import verdicts
 
-GENERAL, PROJECTOR, USER2GROUP = "text", "projector.safetensors", "user2group.csv"
+GENERAL, GROUPS = "text", "groups"
+PROJECTOR, USER2GROUP = "projector", "user2group.csv"
+WEIGHTS = "projector.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ def group_name(group: int) -> str:
     return f"group-{group}"
 
 
+def adapter_folder(folder: Path, name: str) -> Path:
+    """Where an adapter lies."""
+    return folder / name if name == GENERAL else folder / GROUPS / name
+
+
 def save_stage(llm: PeftModel, name: str, tokenizer: Any, base: PinnedBase, told: dict[str, Any], folder: Path) -> None:
     """Write one adapter as a folder that transformers and vLLM load."""
     with tempfile.TemporaryDirectory() as draft:
@@ -46,13 +54,34 @@ def save_stage(llm: PeftModel, name: str, tokenizer: Any, base: PinnedBase, told
         save_adapter(own if own.is_dir() else Path(draft), tokenizer, base, told, folder)
 
 
-def load_trained(llm: Any, tokenizer: Any, base: PinnedBase, folder: Path) -> Trained:
-    """The adapters of a folder on a loaded base; without groups the general adapter answers everybody."""
-    groups = read_groups(folder / USER2GROUP) if (folder / USER2GROUP).exists() else {}
+def save_projected(projector: Projector, folder: Path, told: dict[str, Any]) -> None:
+    """The projector, and which adapter it belongs to: an adapter of other weights makes another projector."""
+    with files.whole(folder / PROJECTOR) as draft:
+        draft.mkdir()
+        save_projector(projector, draft / WEIGHTS)
+        files.write_json({**told, "adapter": _weights_of(folder / GENERAL)}, draft / ORIGIN)
+
+
+def load_projected(folder: Path) -> Projector:
+    """The projector that was trained on the general adapter beside it."""
+    projector = load_projector(folder / PROJECTOR / WEIGHTS)
+    if files.read_json(folder / PROJECTOR / ORIGIN)["adapter"] != _weights_of(folder / GENERAL):
+        raise InputError(
+            f"{folder / PROJECTOR} belongs to another adapter than {folder / GENERAL}: train stage `projector` again"
+        )
+    return projector
+
+
+def _weights_of(adapter: Path) -> str:
+    return files.sha256(adapter / "adapter_model.safetensors")
+
+
+def load_trained(llm: Any, tokenizer: Any, base: PinnedBase, folder: Path, stage: str) -> Trained:
+    """What is there after a stage, on a loaded base; before `groups` the general adapter answers everybody."""
+    groups = read_groups(folder / GROUPS / USER2GROUP) if stage == "groups" else {}
     names = [GENERAL, *(group_name(group) for group in range(max(groups.values(), default=-1) + 1))]
     llm = load_adapters(llm, names, base, folder)
-    path = folder / PROJECTOR
-    projector = load_projector(path).to(llm.device) if path.exists() else None
+    projector = None if stage == "text" else load_projected(folder).to(llm.device)
     stack = Stack(llm, names) if len(names) > 1 else None
     llm.set_adapter(GENERAL)
     return Trained(ThinkModel(llm.eval(), projector, verdicts(Encoder(tokenizer))), groups, stack)
@@ -61,10 +90,12 @@ def load_trained(llm: Any, tokenizer: Any, base: PinnedBase, folder: Path) -> Tr
 def load_adapters(llm: Any, names: Sequence[str], base: PinnedBase, folder: Path) -> PeftModel:
     """A loaded base with these adapters beside each other, the first one active."""
     for name in names:
-        if not (folder / name).is_dir():
-            raise InputError(f"{folder / name} is missing: train its stage first")
-        check_adapter(folder / name, base)
-    adapted = PeftModel.from_pretrained(llm, str(folder / names[0]), adapter_name=names[0], is_trainable=True)
+        own = adapter_folder(folder, name)
+        if not own.is_dir():
+            raise InputError(f"{own} is missing: train its stage first")
+        check_adapter(own, base)
+    first = adapter_folder(folder, names[0])
+    adapted = PeftModel.from_pretrained(llm, str(first), adapter_name=names[0], is_trainable=True)
     for name in names[1:]:
-        adapted.load_adapter(str(folder / name), name, is_trainable=True)
+        adapted.load_adapter(str(adapter_folder(folder, name)), name, is_trainable=True)
     return adapted

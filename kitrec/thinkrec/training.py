@@ -17,9 +17,9 @@ from kitrec.randomness import derived_seed
 from kitrec.thinkrec.checkpoint import Progress, put, resume, save
 from kitrec.thinkrec.mixing import Mixture
 from kitrec.thinkrec.model import ThinkModel
-from kitrec.thinkrec.objective import loss
+from kitrec.thinkrec.objective import counts_of, loss
 from kitrec.thinkrec.params import Course, Objective
-from kitrec.thinkrec.samples import Sample, counts, modes
+from kitrec.thinkrec.samples import Sample, counts, modes, owners
 
 Judge = Callable[[], dict[str, float]]  # of the model as it is; `auc` chooses
 JUDGED_BY = "auc"
@@ -100,22 +100,27 @@ def _round(
         for group in optimizer.param_groups:
             group["lr"] = p.learning_rate * share_of_rate(p, update)
         optimizer.zero_grad(set_to_none=True)
-        value = _loss(model, stage, [stage.samples[k] for k in mixture.batch(update)], update)
-        value.backward()
+        total += _backward(model, stage, [stage.samples[k] for k in mixture.batch(update)], update)
         nn.utils.clip_grad_norm_([own for group in optimizer.param_groups for own in group["params"]], p.max_grad_norm)
         optimizer.step()
-        total += value.item()
     return {"updates": first + p.judge_every, "loss": total / p.judge_every}
 
 
-def _loss(model: ThinkModel, stage: Stage, batch: Sequence[Sample], update: int) -> torch.Tensor:
-    found = model.outputs(batch)
-    device = found.yes.device
-    labels, reasoning = torch.tensor([s.label for s in batch], device=device), torch.from_numpy(modes(batch)).to(device)
-    value = loss(found, labels, reasoning, stage.objective)
-    if not math.isfinite(value.item()):
-        raise InputError(
-            f"stage {stage.name}: the loss is {value.item()} at update {update + 1}; lower its learning_rate. What "
-            "came before it is kept"
-        )
-    return value
+def _backward(model: ThinkModel, stage: Stage, batch: Sequence[Sample], update: int) -> float:
+    """Add the gradient of a batch, a few samples in a forward; its loss."""
+    each, total = stage.course.at_once, 0.0
+    whole = counts_of(*(torch.tensor(own) for own in (modes(batch).tolist(), owners(batch))))
+    for start in range(0, len(batch), each):
+        part = batch[start : start + each]
+        found = model.outputs(part)
+        device = found.yes.device
+        labels, reasoning = torch.tensor([s.label for s in part], device=device), torch.from_numpy(modes(part))
+        value = loss(found, labels, reasoning.to(device), stage.objective, whole)
+        if not math.isfinite(value.item()):
+            raise InputError(
+                f"stage {stage.name}: the loss is {value.item()} at update {update + 1}; lower its learning_rate. "
+                "What came before it is kept"
+            )
+        value.backward()
+        total += value.item()
+    return total

@@ -48,7 +48,11 @@ def params_read(script: str) -> set[str]:
         for node in ast.walk(ast.parse((ROOT / path).read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"params.load", "params.value"}:
                 names.add(
-                    ast.unparse(node.args[1]).strip("f'\"").replace("{method}", "${key}").replace("{student}", "${key}")
+                    ast.unparse(node.args[1])
+                    .strip("f'\"")
+                    .replace("{method}", "${key}")
+                    .replace("{student}", "${key}")
+                    .replace("{stage}", "${key}")
                 )
     return names
 

@@ -1,5 +1,6 @@
 """The whole path in the smoke size, as its users run it: undisturbed, and with stages killed on the way and resumed."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from dvc.repo import Repo
 
 from bench.clone import ENVIRONMENT, make_clone, results
 from kitrec import files, profiles
@@ -178,8 +180,12 @@ def test_adapters_are_published_with_their_settings_curve_and_results(finished):
 
 def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
     clone = finished[0]
-    status = ("dvc", "status", "--json", "--with-deps", "evaluate", "analyse")
-    assert clone.run(*status).stdout.strip() == "{}"
+
+    def status() -> dict[str, object]:
+        with contextlib.chdir(clone.folder):
+            return Repo().status(targets=["evaluate", "analyse"], with_deps=True)
+
+    assert status() == {}
     text = (clone.folder / "params.yaml").read_text()
     expected = {
         "singleft.weight_decay": {"train_singleft@movies-full", "train_singleft@music-full"},
@@ -200,7 +206,7 @@ def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
     }
     for key, stages in expected.items():
         profiles.put(clone.folder / "params.yaml", {key: values[key]})
-        changed = json.loads(clone.run(*status).stdout)
+        changed = status()
         (clone.folder / "params.yaml").write_text(text)
         assert set(changed) - {"check_params"} == stages, key
 
@@ -393,4 +399,36 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
     after = results(clone.folder)
     own = [name for name in before if "sasrec-oracle" in name and ("students" in name or "metrics/train" in name)]
     assert len(own) > 10 and {name: after[name] for name in own} == {name: before[name] for name in own}
+    (clone.folder / "params.yaml").write_text(kept)
+
+
+@pytest.mark.slow
+def test_thinkrec_goes_from_records_to_routed_answers(finished):
+    """Three stages, each ranked; the groups' stage is killed while it learns and ends with the same bytes."""
+    clone = finished[0]
+    kept = (clone.folder / "params.yaml").read_text()
+    assert clone.run("kitrec", "profile", "use", "variants=thinkrec").returncode == 0
+    done = clone.run("dvc", "repro", "infer_thinkrec", "evaluate", timeout=20 * MINUTES)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    headline = files.read_json(clone.folder / "metrics/evaluate.json")
+    for stage in ("text", "projector", "groups"):
+        assert "scored" in headline[f"thinkrec-{stage}"]
+        told = files.read_json(clone.folder / f"metrics/thinkrec/{stage}.json")
+        assert set("AB") == {name[3:] for name in told if name.startswith("set")}
+        assert all(own["auc_low"] <= own["auc"] <= own["auc_high"] for name, own in told.items() if "set" in name)
+        assert ("routing" in told) == (stage == "groups")
+    routing = files.read_json(clone.folder / "metrics/thinkrec/groups.json")["routing"]
+    assert routing["group"] + routing["general"] + routing["mixture"] == routing["users"] == 20
+    assert len(files.read_json(clone.folder / "metrics/train/thinkrec-text.json")["reflection"]) == 1
+    before = results(clone.folder)
+    profiles.put(clone.folder / "params.yaml", {"thinkrec.stages.groups.course.patience": 4})
+    clone.start("-s", "train_thinkrec@groups")
+    clone.wait_for(lambda: list((clone.folder / ".work").glob("train_thinkrec-groups/*/group-*/last.safetensors")))
+    os.kill(clone.process("train_thinkrec-groups"), signal.SIGKILL)
+    assert clone.finish() != 0
+    clone.start("-s", "train_thinkrec@groups")
+    assert clone.finish() == 0, clone.log()
+    after = results(clone.folder)
+    own = [name for name in before if "thinkrec/groups" in name or "train/thinkrec-groups" in name]
+    assert len(own) > 4 and {name: after[name] for name in own} == {name: before[name] for name in own}
     (clone.folder / "params.yaml").write_text(kept)

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.model import ThinkModel, adapter_weights, with_adapter
-from kitrec.thinkrec.params import Adapter, Course, Groups, Objective
+from kitrec.thinkrec.params import Adapter, Course, Objective, RoutingRule
 from kitrec.thinkrec.projector import Projector
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.samples import verdicts
@@ -19,7 +19,7 @@ WIDTH = 6
 TEXT = "Would this reader enjoy <TargetItemTitle> after <ItemTitleList>? Answer Yes or No."
 BOTH = "Reader <UserID> liked <ItemTitleList> <HisItemList>. Would they enjoy <TargetItemTitle> <TargetItemID>?"
 ADAPTER = Adapter(rank=4, alpha=8, dropout=0.0)
-GROUPS = Groups(count=3, temperature=0.1, top_base=0.5, top_slope=0.6, entropy=0.95)
+ROUTING = RoutingRule(temperature=0.1, top_base=0.5, top_slope=0.6, entropy=0.95)
 
 
 def an_objective(**changed) -> Objective:
@@ -28,7 +28,15 @@ def an_objective(**changed) -> Objective:
 
 
 def a_course(**changed) -> Course:
-    own = {"updates": 4, "judge_every": 2, "batch": 4, "learning_rate": 1e-3, "warmup": 0.0, "weight_decay": 0.0}
+    own = {
+        "updates": 4,
+        "judge_every": 2,
+        "batch": 4,
+        "at_once": 4,
+        "learning_rate": 1e-3,
+        "warmup": 0.0,
+        "weight_decay": 0.0,
+    }
     return Course(**(own | {"max_grad_norm": 1.0, "patience": 9} | changed))
 
 

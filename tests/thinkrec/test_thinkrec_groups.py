@@ -10,7 +10,7 @@ from kitrec.thinkrec.mixture import Stack
 from kitrec.thinkrec.model import adapter_weights, copy_adapter
 from kitrec.thinkrec.routing import KINDS, kind_of, route
 from kitrec.thinkrec.vectors import Vectors
-from tests.thinkrec.made_thinkrec import GROUPS, WIDTH, a_model
+from tests.thinkrec.made_thinkrec import ROUTING, WIDTH, a_model
 
 NAMES = ["general", "one", "two"]
 
@@ -57,19 +57,19 @@ def test_wrong_groups_are_named(tmp_path):
 
 def test_the_rule_of_routing_worked_by_hand():
     """Three groups: the bar is 0.5 + 0.6 / 3 = 0.7, that of entropy 0.95 log 3 = 1.0437."""
-    assert kind_of(np.array([0.71, 0.2, 0.09]), GROUPS) == "group"
-    assert kind_of(np.array([0.69, 0.2, 0.11]), GROUPS) == "mixture"
-    assert kind_of(np.array([0.34, 0.33, 0.33]), GROUPS) == "general"
-    assert kind_of(np.array([0.50, 0.30, 0.20]), GROUPS) == "mixture"  # 1.0297
-    assert kind_of(np.array([0.45, 0.30, 0.25]), GROUPS) == "general"  # 1.0671
-    assert kind_of(np.array([1.0]), GROUPS) == "general"
+    assert kind_of(np.array([0.71, 0.2, 0.09]), ROUTING) == "group"
+    assert kind_of(np.array([0.69, 0.2, 0.11]), ROUTING) == "mixture"
+    assert kind_of(np.array([0.34, 0.33, 0.33]), ROUTING) == "general"
+    assert kind_of(np.array([0.50, 0.30, 0.20]), ROUTING) == "mixture"  # 1.0297
+    assert kind_of(np.array([0.45, 0.30, 0.25]), ROUTING) == "general"  # 1.0671
+    assert kind_of(np.array([1.0]), ROUTING) == "general"
 
 
 def test_users_go_where_their_vector_points():
     centroids = grouped({"a": 0, "b": 1, "c": 2}, Vectors(["a", "b", "c"], np.eye(3, dtype=np.float32)))
     close = np.array([[2, 0.1, 0], [1, 1, 1], [1.0, 0.9, 0.2]], dtype=np.float32)
     found = route(
-        ["near", "amid", "between", "stranger"], Vectors(["near", "amid", "between"], close), centroids, GROUPS
+        ["near", "amid", "between", "stranger"], Vectors(["near", "amid", "between"], close), centroids, ROUTING
     )
     assert found.kinds == ["group", "general", "mixture", "general"]
     assert found.weights[0].tolist() == [0, 1, 0, 0] and found.weights[1].tolist() == [1, 0, 0, 0]

@@ -12,7 +12,7 @@ from kitrec.errors import InputError
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.mixing import Mixture
-from kitrec.thinkrec.objective import Outputs, loss
+from kitrec.thinkrec.objective import Outputs, counts_of, loss
 from kitrec.thinkrec.samples import samples, verdicts
 from tests.thinkrec.made_thinkrec import TEXT, a_composer, a_model, a_record, an_objective, an_objective_batch
 
@@ -48,6 +48,17 @@ def test_yes_minus_no_worked_by_hand():
     p = an_objective(logit="yes_minus_no", alpha=1.0, beta=0.0, theta=1.0, gamma=0.0)
     truth = (bce(0.25, 1) + bce(-1.5, 0) + bce(1.0, 1)) / 3
     assert loss(outputs(), LABELS, REASONING, p).item() == pytest.approx(truth, abs=1e-6)
+
+
+def test_the_losses_of_parts_add_up_to_the_loss_of_the_batch():
+    whole, p = outputs(), an_objective()
+    parts = [([0], [0, 1]), ([1, 2], [2, 3])]  # samples, and their answer tokens
+    total = 0.0
+    for own, words in parts:
+        of = [own.index(k) for k in whole.sample[words].tolist()]
+        part = Outputs(whole.yes[own], whole.no[own], whole.likelihoods[words], torch.tensor(of))
+        total += loss(part, LABELS[own], REASONING[own], p, counts_of(REASONING, whole.sample)).item()
+    assert total == pytest.approx(loss(whole, LABELS, REASONING, p).item(), abs=1e-6)
 
 
 def test_every_weight_counts_where_it_should():

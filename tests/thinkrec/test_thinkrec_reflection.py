@@ -46,7 +46,7 @@ RECORDS = [a_record(k, target=f"i{k}", label=int(k % 5 == 0)) for k in range(20)
 def looped(memory: Memory, teacher, rounds: int, cases: int):
     labels = np.array([own.label for own in RECORDS])
     loop = Loop(memory.predict, teacher, memory.learn, lambda: auc(labels, memory.predict(RECORDS)))
-    return reflect(RECORDS, loop, Reflection(rounds=rounds, cases=cases, teacher="template"))
+    return reflect(RECORDS, loop, Reflection(rounds=rounds, cases=cases))
 
 
 def test_mistakes_are_explained_learned_and_told():

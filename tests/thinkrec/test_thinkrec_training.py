@@ -9,7 +9,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from kitrec.chat.params import Endpoint
 from kitrec.errors import InputError
 from kitrec.files import read_json, sha256
 from kitrec.llm.params import Base
@@ -18,7 +17,7 @@ from kitrec.thinkrec import stages
 from kitrec.thinkrec.checkpoint import FILE, Progress
 from kitrec.thinkrec.groups import grouped
 from kitrec.thinkrec.judging import Asker
-from kitrec.thinkrec.params import Adapter, Prompt, Reflection, Stages, ThinkRec
+from kitrec.thinkrec.params import Adapter, GroupsStage, ProjectorStage, Prompt, Reflection, Stages, TextStage
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.reflecting import train_reflection
 from kitrec.thinkrec.routing import route
@@ -26,37 +25,16 @@ from kitrec.thinkrec.stages import Given, train_groups, train_projector, train_t
 from kitrec.thinkrec.storing import load_trained
 from kitrec.thinkrec.teachers import TemplateTeacher
 from kitrec.thinkrec.training import settle, share_of_rate
-from tests.thinkrec.made_thinkrec import BOTH, GROUPS, TEXT, a_course, a_record, an_objective, vectors
+from tests.thinkrec.made_thinkrec import BOTH, ROUTING, TEXT, a_course, a_record, an_objective, vectors
 
-ENDPOINT = Endpoint(
-    url=None,
-    model="none",
-    temperature=0.0,
-    max_tokens=60,
-    token_limit="max_tokens",
-    timeout=5.0,
-    retries=0,
-    at_once=2,
-    input_price=None,
-    output_price=None,
-    limit=0.0,
+COURSE = a_course(updates=4, judge_every=2, learning_rate=2e-3)
+STAGES = Stages(
+    text=TextStage(
+        adapter=Adapter(rank=2, alpha=4, dropout=0.1), course=COURSE, reflection=Reflection(rounds=1, cases=4)
+    ),
+    projector=ProjectorStage(expansion=2, course=COURSE),
+    groups=GroupsStage(count=2, course=COURSE),
 )
-
-
-def thinkrec_params(**changed) -> ThinkRec:
-    course = a_course(updates=4, judge_every=2, learning_rate=2e-3)
-    own = {
-        "negatives": 1,
-        "prompt": Prompt(text=[TEXT], vectors=[BOTH], history=2),
-        "expansion": 2,
-        "objective": an_objective(logit="yes_minus_no"),
-        "adapter": Adapter(rank=2, alpha=4, dropout=0.1),
-        "stages": Stages(text=course, projector=course, groups=course),
-        "groups": replace(GROUPS, count=2),
-        "reflection": Reflection(rounds=1, cases=4, teacher="template"),
-        "endpoint": ENDPOINT,
-    }
-    return ThinkRec(**(own | changed))
 
 
 def taught(count: int, start: int = 0) -> list[Record]:
@@ -70,10 +48,11 @@ def taught(count: int, start: int = 0) -> list[Record]:
 
 @pytest.fixture
 def given(tmp_path, tiny_base, tokenizer):
-    def make(name: str, p: ThinkRec, told=lambda _name, _progress: None, **changed) -> Given:
+    def make(name: str, told=lambda _name, _progress: None, **changed) -> Given:
         own = {"users": vectors("u", 5), "items": vectors("i", 9, seed=1), "train": taught(24), "valid": taught(8, 100)}
         return Given(
-            p=p,
+            prompt=Prompt(text=[TEXT], vectors=[BOTH], history=2),
+            objective=an_objective(logit="yes_minus_no"),
             load_base=partial(AutoModelForCausalLM.from_pretrained, tiny_base, dtype=torch.float32),
             tokenizer=tokenizer,
             base=pin(Base(path=str(tiny_base), revision=None)),
@@ -100,34 +79,35 @@ def weights(folder: Path) -> str:
 
 
 def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given):
-    p = thinkrec_params()
-    whole, broken = given("whole", p), given("broken", p)
-    assert train_text(whole).rounds == 2
+    whole, broken = given("whole"), given("broken")
+    assert train_text(whole, STAGES.text).rounds == 2
     with pytest.raises(KilledError):
-        train_text(given("broken", p, told=die))
+        train_text(given("broken", told=die), STAGES.text)
     assert (broken.work / "text" / FILE).exists() and not (broken.folder / "text").exists()
-    train_text(broken)
+    train_text(broken, STAGES.text)
     assert weights(whole.folder / "text") == weights(broken.folder / "text")
     text = weights(whole.folder / "text")
 
-    train_projector(whole)
+    train_projector(whole, STAGES.projector)
     with pytest.raises(KilledError):
-        train_projector(replace(broken, told=die))
-    train_projector(broken)
-    assert sha256(whole.folder / "projector.safetensors") == sha256(broken.folder / "projector.safetensors")
+        train_projector(replace(broken, told=die), STAGES.projector)
+    train_projector(broken, STAGES.projector)
+    assert sha256(whole.folder / "projector/projector.safetensors") == sha256(
+        broken.folder / "projector/projector.safetensors"
+    )
     assert weights(whole.folder / "text") == text  # the adapter stood still
 
-    rows = train_groups(whole)
-    assert set(rows) == {0, 1}
-    told = read_json(whole.folder / "projector.json")
+    rows = train_groups(whole, STAGES.groups)
+    assert set(rows) == {"group-0", "group-1"}
+    told = read_json(whole.folder / "projector/origin.json")
     assert told["samples"] == 24 and told["liked"] == 12 and told["missing_vectors"] == 0 and told["auc"] <= 1
-    projector = sha256(whole.folder / "projector.safetensors")
-    groups = [weights(whole.folder / f"group-{group}") for group in (0, 1)]
-    assert len({text, *groups}) == 3 and sha256(whole.folder / "projector.safetensors") == projector
+    projector = sha256(whole.folder / "projector/projector.safetensors")
+    groups = [weights(whole.folder / f"groups/group-{group}") for group in (0, 1)]
+    assert len({text, *groups}) == 3 and sha256(whole.folder / "projector/projector.safetensors") == projector
 
-    trained = load_trained(whole.load_base(), whole.tokenizer, whole.base, whole.folder)
-    found = route(["u0", "u4", "nobody"], whole.users, grouped(trained.groups, whole.users), p.groups)
-    asker = Asker(trained.model, whole.composer(vectors=True), p.objective, trained.stack)
+    trained = load_trained(whole.load_base(), whole.tokenizer, whole.base, whole.folder, "groups")
+    found = route(["u0", "u4", "nobody"], whole.users, grouped(trained.groups, whole.users), ROUTING)
+    asker = Asker(trained.model, whole.composer(vectors=True), whole.objective, trained.stack)
     own = [a_record(0), a_record(4), a_record(1, history=(), titles=(), target="i3")]
     scores = asker.probabilities([[record] for record in own], found.weights)
     assert all(0 < float(score[0]) < 1 for score in scores) and trained.model.llm.active_adapter == "text"
@@ -136,16 +116,15 @@ def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given
 @pytest.mark.slow
 def test_something_is_learned(given):
     course = a_course(updates=40, judge_every=20, batch=8, learning_rate=5e-3)
-    p = thinkrec_params()
-    progress = train_text(given("learned", replace(p, stages=replace(p.stages, text=course))))
+    progress = train_text(given("learned"), replace(STAGES.text, course=course))
     assert progress.best > 0.9
 
 
 def test_mistakes_of_the_tiny_base_are_reflected(given):
-    own = given("reflected", thinkrec_params())
-    train_text(own)
+    own = given("reflected")
+    train_text(own, STAGES.text)
     before = weights(own.folder / "text")
-    found = train_reflection(own, TemplateTeacher({}))
+    found = train_reflection(own, STAGES.text, TemplateTeacher({}))
     (only,) = found.rounds
     assert only.learned == min(4, only.mistakes) > 0
     assert only.improved == (only.after > only.before) == (weights(own.folder / "text") != before)
@@ -153,19 +132,29 @@ def test_mistakes_of_the_tiny_base_are_reflected(given):
 
 
 def test_a_stage_wants_what_the_one_before_it_left(given):
-    own = given("nothing", thinkrec_params())
+    own = given("nothing")
     with pytest.raises(InputError, match="text is missing: train its stage first"):
-        train_projector(own)
+        train_projector(own, STAGES.projector)
     with pytest.raises(InputError, match="clusters of user vectors"):
-        train_groups(replace(own, users=None))
+        train_groups(replace(own, users=None), STAGES.groups)
+
+
+def test_a_projector_of_another_adapter_is_refused(given):
+    own = given("unlike")
+    train_text(own, STAGES.text)
+    train_projector(own, STAGES.projector)
+    own.work.rename(own.work.with_suffix(".old"))
+    train_text(replace(own, seed=6), STAGES.text)
+    with pytest.raises(InputError, match=r"belongs to another adapter than .*: train stage `projector` again"):
+        train_groups(own, STAGES.groups)
 
 
 def test_a_file_of_another_training_is_refused(given):
-    own = given("other", thinkrec_params())
+    own = given("other")
     (own.work / "text").mkdir(parents=True)
     (own.work / "text" / FILE).write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"last.safetensors belongs to another training"):
-        train_text(own)
+        train_text(own, STAGES.text)
 
 
 def test_the_best_judgement_is_kept():

@@ -1,0 +1,82 @@
+"""A trained ThinkRec before the pipeline's own records: rankings, how well likes are told, and who answered."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from kitrec.prompts.tokens import Encoder
+from kitrec.thinkrec.composer import Composer
+from kitrec.thinkrec.converting import reader_names
+from kitrec.thinkrec.groups import Grouped
+from kitrec.thinkrec.judging import Asker, rank
+from kitrec.thinkrec.liking_metrics import judged
+from kitrec.thinkrec.params import Objective, Prompt, RoutingRule
+from kitrec.thinkrec.routing import Routing, route
+from kitrec.thinkrec.storing import Trained
+from kitrec.thinkrec.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class Known:
+    """Vectors of the asked users and of items; in which group users of the training were."""
+
+    users: Vectors
+    items: Vectors
+    groups: Grouped | None
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What answers: a stage's model, its prompts, and the rule of who answers for whom."""
+
+    trained: Trained
+    prompt: Prompt
+    objective: Objective
+    rule: RoutingRule
+    encoder: Encoder
+    known: Known
+    told: Callable[[int], None]  # so many more records are answered
+
+    def rank(self, method: str, records: pl.DataFrame, titles: Mapping[str, str]) -> tuple[pl.DataFrame, Routing]:
+        """The rankings table, and who answered for each record."""
+        routing = self._route(reader_names(records))
+        model, stack = self.trained.model, self.trained.stack
+        asker = Asker(model, self._composer(), self.objective, stack, self.told)
+        return rank(method, records, titles, asker, routing.weights if stack else None), routing
+
+    def _composer(self) -> Composer:
+        if self.trained.model.projector is None:
+            return Composer(self.prompt.text, self.encoder, self.prompt.history, None, None)
+        return Composer(self.prompt.vectors, self.encoder, self.prompt.history, self.known.users, self.known.items)
+
+    def _route(self, users: list[str]) -> Routing:
+        if self.known.groups is None:
+            return Routing(np.ones((len(users), 1)), ["general"] * len(users), np.zeros((len(users), 0)))
+        return route(users, self.known.users, self.known.groups, self.rule)
+
+    def missing(self, records: pl.DataFrame) -> dict[str, int]:
+        """What had to be said in words instead of a vector."""
+        users, items = set(self.known.users.ids), set(self.known.items.ids)
+        return {
+            "users_without_vector": sum(user not in users for user in reader_names(records)),
+            "candidates_without_vector": sum(item not in items for item in records["candidate_ids"].explode()),
+        }
+
+
+def liking(ranked: pl.DataFrame, records: pl.DataFrame, resamples: int, seed: int) -> dict[str, float]:
+    """AUC and UAUC of the truth against the record's other candidates, with intervals over resampled users."""
+    rows = ranked.join(records.select("record_id", "user_id", "gt_item_id"), on="record_id", maintain_order="left")
+    each = rows.select("user_id", "gt_item_id", "item_ids", "scores").explode("item_ids", "scores")
+    labels = (each["item_ids"] == each["gt_item_id"]).cast(pl.Int8).to_numpy()
+    return judged(labels, each["scores"].to_numpy(), each["user_id"].to_list(), resamples, seed).told()
+
+
+def routed(found: Routing) -> pl.DataFrame:
+    """How many were answered for by their group's adapter, the general one or a mixture, by nearest group."""
+    nearest = found.nearest.argmax(axis=1) if found.nearest.shape[1] else np.full(len(found.kinds), -1)
+    known = found.nearest.sum(axis=1) > 0
+    names = [f"group {k}" if own else "none" for k, own in zip(nearest, known, strict=True)]
+    rows = pl.DataFrame({"nearest": names, "answered_by": found.kinds}, schema_overrides={"nearest": pl.String})
+    return rows.group_by("nearest", "answered_by").len("users").sort("nearest", "answered_by")

@@ -1,0 +1,61 @@
+"""Make ThinkRec's records.   python -m stages.convert_thinkrec sasrec
+Reads the items, the records of the training and development users and their interactions, data/idrec/<method>; writes
+data/thinkrec/records: train.jsonl (likes and dislikes, and why), valid.jsonl, the vectors they name and whose."""
+
+from pathlib import Path
+
+import polars as pl
+
+from kitrec import files, params, tables
+from kitrec.contracts.items import ITEMS
+from kitrec.contracts.records import RECORDS
+from kitrec.contracts.seen import SEEN
+from kitrec.domains import MODELS
+from kitrec.idrec.params import AnyMethod
+from kitrec.idrec.readers import histories, readers
+from kitrec.idrec.storing import load_model
+from kitrec.prep.params import Data
+from kitrec.thinkrec.converting import from_records, reader_names, shown_titles, with_reasons
+from kitrec.thinkrec.id_vectors import of_sequence_model
+from kitrec.thinkrec.params import ThinkRec
+from kitrec.thinkrec.records import write_records
+from kitrec.thinkrec.vectors import write_shard
+from stages import entry, paths
+from stages.explaining import teacher_of
+
+ROLES = {"train": "train", "valid": "development"}
+
+
+def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+    """Make records of likes, and the vectors that METHOD of idrec.train has of users and items."""
+    seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
+    history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
+    negatives = params.value(ThinkRec, "thinkrec.negatives")
+    teacher = params.value(ThinkRec, "thinkrec.teacher")
+    folder, seen = Path("data/idrec") / method, [paths.interactions(role) for role in ROLES.values()]
+    records = {part: [paths.model_records(which, m, role) for m in MODELS] for part, role in ROLES.items()}
+    reads = [paths.ITEMS, folder, *seen, *(path for own in records.values() for path in own)]
+    asked = [seed, which, history, negatives, teacher]
+    with entry.running("convert_thinkrec", method, reads=reads, params=asked) as run:
+        items, stored = tables.read(paths.ITEMS, ITEMS), load_model(folder)
+        train, valid = (
+            from_records(pl.concat(tables.read(path, RECORDS) for path in own), shown_titles(items), negatives, seed)
+            for own in records.values()
+        )
+        explained, dropped = with_reasons(train, teacher_of(teacher, items, seed, quiet=quiet))
+        known = pl.concat(tables.read(path, SEEN) for path in seen)
+        who = readers(known)
+        users, vectors = of_sequence_model(stored, reader_names(who), histories(known, who, history, stored.vocabulary))
+        with files.whole(Path("data/thinkrec/records")) as draft:
+            draft.mkdir()
+            names = {"users": "users.safetensors", "items": "items.safetensors"}
+            write_shard(users, draft / names["users"])
+            write_shard(vectors, draft / names["items"])
+            write_records([*train, *explained], draft / "train.jsonl", **names)
+            write_records(valid, draft / "valid.jsonl", **names)
+            files.write_json({"eyes": method, "history": history}, draft / "origin.json")
+        run.cost |= {"records": len(train), "explained": len(explained), "valid": len(valid), **dropped}
+
+
+if __name__ == "__main__":
+    entry.start(main)

@@ -1,0 +1,80 @@
+"""Let a trained ThinkRec answer the test candidates.   python -m stages.infer_thinkrec groups
+Reads the pinned base, the items, data/thinkrec (records and stages), data/idrec/<eyes>, the test records and the test
+readers' interactions; writes data/rankings/thinkrec-<stage>, metrics/thinkrec/<stage>.json (AUC and UAUC with 95 %
+intervals, vectors that were missing, who answered) and plots/thinkrec/<stage>.csv (users by who answered)."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kitrec import files, params, tables
+from kitrec.contracts.items import ITEMS
+from kitrec.contracts.rankings import RANKINGS
+from kitrec.contracts.records import RECORDS
+from kitrec.contracts.seen import SEEN
+from kitrec.evaluation.params import Evaluation
+from kitrec.idrec.readers import histories, readers
+from kitrec.idrec.storing import Stored, load_model
+from kitrec.llm.base_model import load_in, load_tokenizer
+from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.prep.params import Data
+from kitrec.prompts.tokens import Encoder
+from kitrec.thinkrec.answering import Answering, Known, liking, routed
+from kitrec.thinkrec.converting import reader_names, shown_titles
+from kitrec.thinkrec.groups import grouped
+from kitrec.thinkrec.id_vectors import of_sequence_model
+from kitrec.thinkrec.params import ThinkRec
+from kitrec.thinkrec.storing import load_trained
+from kitrec.thinkrec.vectors import read_shards
+from kitrec.thinkrec.watching import answering_bar
+from stages import entry, paths
+
+FOLDER = Path("data/thinkrec")
+
+
+def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+    """Rank every test record's candidates by P(Yes) of what STAGE (text, projector, groups) left."""
+    seed, sets = params.load(int, "seed"), params.value(Data, "data.test_sets")
+    resamples = params.value(Evaluation, "evaluation.resamples")
+    weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
+    objective, rule = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.routing")
+    (eyes,) = params.value(ThinkRec, "thinkrec.eyes")
+    seen, tests = paths.interactions("test"), {which: paths.set_records(which, "test") for which in sets}
+    reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / stage, Path("data/idrec") / eyes, seen, *tests.values()]
+    asked = [seed, sets, resamples, weights, prompt, objective, rule, eyes]
+    with entry.running("infer_thinkrec", stage, reads=reads, params=asked) as run:
+        base, records = read_pinned(), {which: tables.read(path, RECORDS) for which, path in tests.items()}
+        tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
+        trained = load_trained(load_in(base, weights), tokenizer, base, FOLDER, stage)
+        known = _known(load_model(Path("data/idrec") / eyes), tables.read(seen, SEEN), trained.groups)
+        ranked: dict[str, pl.DataFrame] = {}
+        metrics: dict[str, Any] = {}
+        with answering_bar(sum(own.height for own in records.values()), quiet=quiet) as told:
+            answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known, told)
+            for which, own in records.items():
+                began = time.perf_counter()
+                table, routing = answering.rank(f"thinkrec-{stage}", own, titles)
+                ranked[f"set{which}"] = table
+                run.cost[f"seconds_per_user_set{which}"] = round((time.perf_counter() - began) / own.height, 5)
+                metrics[f"set{which}"] = liking(table, own, resamples, seed) | answering.missing(own)
+        tables.write_all(ranked, paths.rankings(f"thinkrec-{stage}"), RANKINGS)
+        metrics |= {"routing": routing.statistics()} if trained.groups else {}
+        files.write_json(metrics, Path(f"metrics/thinkrec/{stage}.json"))
+        with files.whole(Path(f"plots/thinkrec/{stage}.csv")) as draft:
+            routed(routing).write_csv(draft)
+
+
+def _known(stored: Stored, seen: pl.DataFrame, group_of: dict[str, int]) -> Known:
+    """Vectors of the test readers, of the items, and the groups of the training readers."""
+    history = files.read_json(FOLDER / "records/origin.json")["history"]
+    who = readers(seen)
+    read = histories(seen, who, history, stored.vocabulary)
+    users, items = of_sequence_model(stored, reader_names(who), read)
+    groups = grouped(group_of, read_shards([FOLDER / "records/users.safetensors"])) if group_of else None
+    return Known(users, items, groups)
+
+
+if __name__ == "__main__":
+    entry.start(main)

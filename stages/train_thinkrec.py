@@ -1,0 +1,76 @@
+"""Train one stage of ThinkRec.   python -m stages.train_thinkrec text
+Reads the pinned base, the items, data/thinkrec/records and what the stage goes on from; writes data/thinkrec/<stage>,
+its curve in plots/training/thinkrec-<stage>.csv and its numbers in metrics/train/thinkrec-<stage>.json."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kitrec import files, params, tables
+from kitrec.contracts.items import ITEMS
+from kitrec.llm.base_model import load_in, load_tokenizer
+from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.thinkrec.checkpoint import Progress
+from kitrec.thinkrec.params import GroupsStage, ProjectorStage, Stages, ThinkRec
+from kitrec.thinkrec.records import read_records
+from kitrec.thinkrec.reflecting import reflected
+from kitrec.thinkrec.stages import Given, told, train_groups, train_projector, train_text
+from kitrec.thinkrec.watching import bar
+from stages import entry, paths
+from stages.explaining import teacher_of
+
+FOLDER = Path("data/thinkrec")
+
+
+def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+    """Train STAGE: text (an adapter), projector (vectors into the prompt), or groups (an adapter a group)."""
+    seed, p = params.load(int, "seed"), params.value(Stages, f"thinkrec.stages.{stage}")
+    goes_on_from = params.value(ThinkRec, "thinkrec.train")[stage]
+    weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
+    objective, teacher = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.teacher")
+    reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / goes_on_from]
+    asked = [seed, p, goes_on_from, weights, prompt, objective, teacher]
+    with entry.running("train_thinkrec", stage, reads=reads, params=asked) as run, bar(p.course, quiet=quiet) as tell:
+        base = read_pinned()
+        train, valid = (read_records(FOLDER / f"records/{part}.jsonl") for part in ("train", "valid"))
+        given = Given(
+            prompt=prompt,
+            objective=objective,
+            train=train.records,
+            valid=valid.records,
+            users=train.users,
+            items=train.items,
+            load_base=partial(load_in, base, weights),
+            tokenizer=load_tokenizer(base),
+            base=base,
+            folder=FOLDER,
+            work=run.work,
+            seed=seed,
+            told=tell,
+        )
+        more: dict[str, Any] = {}
+        match p:
+            case GroupsStage():
+                learned = train_groups(given, p)
+            case ProjectorStage():
+                learned = {stage: train_projector(given, p)}
+            case _:
+                learned = {stage: train_text(given, p)}
+                items = tables.read(paths.ITEMS, ITEMS)
+                rounds = reflected(given, p, teacher_of(teacher, items, seed, quiet=quiet))
+                more = {"reflection": rounds}
+        _write_record(stage, learned, more)
+
+
+def _write_record(stage: str, learned: dict[str, Progress], more: dict[str, Any]) -> None:
+    rows = pl.DataFrame([{"part": part, **row} for part, own in learned.items() for row in own.rows])
+    with files.whole(Path(f"plots/training/thinkrec-{stage}.csv")) as draft:
+        rows.with_columns(pl.selectors.float().round(6)).write_csv(draft)
+    numbers = {part: told(own) for part, own in learned.items()} | more
+    files.write_json(numbers, Path(f"metrics/train/thinkrec-{stage}.json"))
+
+
+if __name__ == "__main__":
+    entry.start(main)
