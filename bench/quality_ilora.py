@@ -40,7 +40,8 @@ from kitrec.ilora.scoring import likelihoods, without_words, written
 from kitrec.ilora.storing import load_teacher
 from kitrec.ilora.tasks import tasks_of
 from kitrec.ilora.teacher import Teacher
-from kitrec.llm.base_model import load_in, load_tokenizer
+from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.base_weights import load_in
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import PinnedBase, pin
 from kitrec.prompts.tokens import Encoder

@@ -22,7 +22,8 @@ from kitrec.ilora.learning import writer_for
 from kitrec.ilora.params import Tasks
 from kitrec.ilora.reader_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
 from kitrec.ilora.storing import load_teacher, params_of
-from kitrec.llm.base_model import load_in, load_tokenizer
+from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.prep.params import Data
 from kitrec.prompts.tokens import Encoder

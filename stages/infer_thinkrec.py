@@ -17,7 +17,8 @@ from kitrec.contracts.seen import SEEN
 from kitrec.evaluation.params import Evaluation
 from kitrec.idrec.readers import histories, readers
 from kitrec.idrec.storing import Stored, load_model
-from kitrec.llm.base_model import load_in, load_tokenizer
+from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.prep.params import Data
 from kitrec.prompts.tokens import Encoder

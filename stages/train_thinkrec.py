@@ -10,7 +10,8 @@ import polars as pl
 
 from kitrec import files, params, tables
 from kitrec.contracts.items import ITEMS
-from kitrec.llm.base_model import load_in, load_tokenizer
+from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.params import GroupsStage, ProjectorStage, Stages, ThinkRec

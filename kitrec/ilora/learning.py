@@ -18,7 +18,8 @@ from kitrec.ilora.prompts import Writer
 from kitrec.ilora.storing import save_teacher
 from kitrec.ilora.teacher import Teacher
 from kitrec.ilora.training import begin, train
-from kitrec.llm.base_model import load_in, load_tokenizer
+from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.prompts.template import Item
 from kitrec.prompts.tokens import Encoder

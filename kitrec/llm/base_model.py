@@ -28,13 +28,6 @@ def load_for_training(base: PinnedBase, weights: str, *, sharded: bool) -> Any:
     return _loaded(base, device_map=None if sharded else {"": PartialState().device})
 
 
-def load_in(base: PinnedBase, weights: str) -> Any:
-    """The base in NF4, bf16 or f32, on one device."""
-    if weights == "nf4":
-        return load_quantised(base)
-    return load_for_serving(base, torch.bfloat16 if weights == "bf16" else torch.float32)
-
-
 def load_for_serving(base: PinnedBase, dtype: torch.dtype) -> Any:
     """The base as the engine serves it: whole weights."""
     return _loaded(base, dtype=dtype, device_map={"": PartialState().device})

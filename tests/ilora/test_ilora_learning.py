@@ -19,7 +19,7 @@ from kitrec.ilora.params import Curriculum
 from kitrec.ilora.storing import load_teacher, params_of, save_teacher
 from kitrec.ilora.tasks import tasks_of
 from kitrec.ilora.watching import bar
-from kitrec.llm.base_model import load_in
+from kitrec.llm.base_weights import load_in
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import PinnedBase, pin
 from kitrec.prompts.tokens import Encoder
