@@ -43,7 +43,7 @@ def at_least(text: str, value: float, limit: float, unit: str, command: str, **m
 def _claim(text: str, value: float, unit: str, bar: str, holds: bool, command: str, **more: Any) -> Claim:
     today = datetime.date.today().isoformat()
     about = {"peer": "", "repeats": 1, "spread": "", **more}
-    return Claim(text, round(value, 3), unit, bar, holds, command=command, date=today, **about)
+    return Claim(text, float(f"{value:.4g}"), unit, bar, holds, command=command, date=today, **about)
 
 
 def publish(name: str, claims: list[Claim], details: dict[str, Any]) -> None:

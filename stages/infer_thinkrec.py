@@ -59,7 +59,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
                 table, routing = answering.rank(f"thinkrec-{stage}", own, titles)
                 ranked[f"set{which}"] = table
                 run.cost[f"seconds_per_user_set{which}"] = round((time.perf_counter() - began) / own.height, 5)
-                metrics[f"set{which}"] = liking(table, own, resamples, seed) | answering.missing(own)
+                metrics[f"set{which}"] = liking(table, own, resamples, seed).told() | answering.missing(own)
         tables.write_all(ranked, paths.rankings(f"thinkrec-{stage}"), RANKINGS)
         metrics |= {"routing": routing.statistics()} if trained.groups else {}
         files.write_json(metrics, Path(f"metrics/thinkrec/{stage}.json"))

@@ -11,7 +11,7 @@ from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.converting import reader_names
 from kitrec.thinkrec.groups import Grouped
 from kitrec.thinkrec.judging import Asker, rank
-from kitrec.thinkrec.liking_metrics import judged
+from kitrec.thinkrec.liking_metrics import Judged, judged
 from kitrec.thinkrec.params import Objective, Prompt, RoutingRule
 from kitrec.thinkrec.routing import Routing, route
 from kitrec.thinkrec.storing import Trained
@@ -65,12 +65,12 @@ class Answering:
         }
 
 
-def liking(ranked: pl.DataFrame, records: pl.DataFrame, resamples: int, seed: int) -> dict[str, float]:
-    """AUC and UAUC of the truth against the record's other candidates, with intervals over resampled users."""
+def liking(ranked: pl.DataFrame, records: pl.DataFrame, resamples: int, seed: int) -> Judged:
+    """AUC and UAUC of the truth against the record's other candidates, and of the same with resampled users."""
     rows = ranked.join(records.select("record_id", "user_id", "gt_item_id"), on="record_id", maintain_order="left")
     each = rows.select("user_id", "gt_item_id", "item_ids", "scores").explode("item_ids", "scores")
     labels = (each["item_ids"] == each["gt_item_id"]).cast(pl.Int8).to_numpy()
-    return judged(labels, each["scores"].to_numpy(), each["user_id"].to_list(), resamples, seed).told()
+    return judged(labels, each["scores"].to_numpy(), each["user_id"].to_list(), resamples, seed)
 
 
 def routed(found: Routing) -> pl.DataFrame:
