@@ -19,6 +19,7 @@ from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.report import sections
 from kitrec.report.drawing import write_figures
 from kitrec.report.page import Example, Report, page
+from kitrec.report.serving_costs import seconds_per_user
 
 PAGE, FIGURES = Path("report/index.html"), Path("report/figures")
 SHOWN_METHOD = "kitrec_full"
@@ -35,6 +36,8 @@ def report() -> None:
         name: own for name, own in _metrics("metrics/answers").items() if name in methods and f"set{which}" in own
     }
     ledger = _metrics("metrics/cost")
+    times = {pair: own for pair, own in _metrics("metrics/time").items() if pair in methods}
+    paces = seconds_per_user(ledger, times, f"set{which}", int(cells["n"].max()))  # type: ignore[arg-type]  # a count
     parts = [
         sections.headline(cells),
         sections.declared(comparisons),
@@ -43,7 +46,8 @@ def report() -> None:
         sections.both_sets(_plot("sets")),
         sections.confidence(_plot("calibration")),
         sections.strata(cells),
-        sections.quality_against_cost(cells, _seconds_per_user(ledger, f"set{which}", cells["n"].max())),
+        sections.quality_against_cost(cells, paces),
+        *([sections.students(cells, _metrics("metrics/students"), paces)] if times else []),
         sections.costs(ledger),
         sections.failures(answers, f"set{which}"),
     ]
@@ -78,16 +82,6 @@ def _facts(which: str, source: str, ledger: Mapping[str, Mapping[str, Any]]) -> 
         "machine": ", ".join(f"{name} {value}" for name, value in host["host"].items()),
         "versions": ", ".join(f"{name} {version}" for name, version in host["versions"].items()),
     }
-
-
-def _seconds_per_user(ledger: Mapping[str, Mapping[str, Any]], which: str, users: Any) -> dict[str, float]:
-    """method -> seconds of answering and scoring the set, for each of its users."""
-    found: dict[str, float] = {}
-    for stage, own in ledger.items():
-        name, _, method = stage.partition("-")
-        if name in ("infer_vllm", "score_candidates", "infer_idrec") and which in own and not own["resumed"]:
-            found[method] = found.get(method, 0.0) + own[which]["seconds"] / users
-    return found
 
 
 def _examples(which: str, method: str) -> list[Example]:

@@ -1,6 +1,7 @@
 """What distillation cost, as the ledgers of its stages tell: only told on, never learned from, so no dependency."""
 
 from pathlib import Path
+from typing import Any
 
 from kitrec import files
 
@@ -19,11 +20,17 @@ def durations(pair: str, teacher: str) -> dict[str, float | None]:
         "distill_teacher_export_time": made.get("export_seconds"),
         "student_baseline_train_time": own.get("baseline_seconds"),
         "distill_student_train_time": own.get("distilled_seconds"),
-        "teacher_seconds_per_user": made.get("seconds_per_user"),
+        "teacher_seconds_per_user": _per_user(made),
     }
 
 
-def _ledger(stage: str) -> dict[str, float]:
+def _per_user(ledger: dict[str, Any]) -> float | None:
+    """Of all test sets; a teacher that is no LLM answers no test reader."""
+    sets = [own for name, own in ledger.items() if name.startswith("set")]
+    return round(sum(own["seconds"] for own in sets) / sum(own["records"] for own in sets), 6) if sets else None
+
+
+def _ledger(stage: str) -> dict[str, Any]:
     path = Path("metrics/cost") / f"{stage}.json"
-    found: dict[str, float] = files.read_json(path) if path.exists() else {}
+    found: dict[str, Any] = files.read_json(path) if path.exists() else {}
     return found

@@ -60,7 +60,7 @@ def main(method: str) -> None:
             tasks = tasks_of_records(records, test, history)
             values = [found.tolist() for found in scores(teacher, tasks, writer, per_token=p.per_token)]
             ranked[f"set{which}"] = from_scores(name, records, values)
-            run.cost["seconds_per_user"] = round((time.perf_counter() - began) / records.height, 6)
+            run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - began, 2), "records": records.height}
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
 
 

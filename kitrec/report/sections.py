@@ -123,6 +123,38 @@ def quality_against_cost(cells: pl.DataFrame, seconds_per_user: Mapping[str, flo
     )
 
 
+def students(
+    cells: pl.DataFrame, compared: Mapping[str, Mapping[str, Any]], seconds_per_user: Mapping[str, float]
+) -> Section:
+    """What a teacher gave its students, and what they keep of its quality at which cost."""
+    own = cells.filter((pl.col("stratum") == "all") & (pl.col("metric") == "ndcg@10") & (pl.col("kind") == "scored"))
+    quality, columns = dict(own.select("method", "mean").iter_rows()), ["student", "alone", "taught", "gain", "p"]
+    rows = []
+    for pair, told in compared.items():
+        if pair not in quality:
+            continue
+        teacher, found = pair.partition("-")[2], next(iter(told.values()))
+        kept = f"{quality[pair] / quality[teacher]:.0%}" if quality.get(teacher) else "–"
+        cheaper = seconds_per_user.get(teacher, 0.0) / seconds_per_user[pair]
+        rows.append(
+            [
+                pair,
+                f"{found['baseline']:.4f}",
+                f"{found['distilled']:.4f}",
+                f"{found['relative_gain']:+.1%}",
+                f"{found['p_value']:.2g}",
+                f"{quality[pair]:.3f}",
+                kept,
+                f"{cheaper:,.0f}" if cheaper else "–",
+            ]
+        )
+    text = (
+        "A student and its twin without a teacher, all seeds, among all items; then the first student among the "
+        "candidates: NDCG@10, how much of its teacher's that is, and how many times less a user costs."
+    )
+    return Section("Students", text, [*columns, "NDCG@10", "of the teacher's", "times cheaper"], rows)
+
+
 def _pace(own: Mapping[str, Any]) -> str:
     if "tokens_per_second" in own:
         return f"{own['tokens_per_second']} tokens/s"
