@@ -1,7 +1,7 @@
 """Train a model over item ids on the readers the LLM learns from.   python -m stages.train_idrec sasrec
-Reads the items and data/interactions of the training and development users; writes data/idrec/<method>, its curve in
-plots/training/idrec-<method>.csv, what validations said (gates too) in plots/idrec/<method>.csv, and its numbers in
-metrics/train/idrec-<method>.json."""
+Reads the items and data/interactions of training and development users and of others; writes data/idrec/<method>, its
+curve in plots/training/idrec-<method>.csv, what validations said (gates too) in plots/idrec/<method>.csv, and its
+numbers in metrics/train/idrec-<method>.json."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from kitrec.idrec import learning
 from kitrec.idrec.curves import board
 from kitrec.idrec.epochs import bar
 from kitrec.idrec.learning import Given, Outcome
-from kitrec.idrec.params import AnyMethod, Counted, Method, Ranker
+from kitrec.idrec.params import AnyMethod, Counted, IdRec, Method, Ranker
 from kitrec.idrec.training import Progress
 from kitrec.idrec.validations import validations
 from stages import entry, paths
@@ -28,9 +28,12 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Train METHOD of idrec.methods; the development users' held-out items choose its epoch."""
     seed = params.load(int, "seed")
     p: Ranker = params.load(AnyMethod, f"idrec.methods.{method}")  # type: ignore[arg-type]  # a union is no type to mypy
-    sources = {role: paths.interactions(role) for role in ("train", "development")}
-    with entry.running("train_idrec", method, reads=[paths.ITEMS, *sources.values()], params=[seed, p]) as run:
-        train, development = (tables.read(path, SEEN) for path in sources.values())
+    train_on = params.value(IdRec, "idrec.train_on")
+    sources = {role: paths.interactions(role) for role in ("train", "development", "others")}
+    reads, asked = [paths.ITEMS, *sources.values()], [seed, p, train_on]
+    with entry.running("train_idrec", method, reads=reads, params=asked) as run:
+        train, development, others = (tables.read(path, SEEN) for path in sources.values())
+        train = pl.concat([train, others]) if train_on == "all_reviews" else train
         given = Given(seed, tables.read(paths.ITEMS, ITEMS), train, development, run.work)
         to = Path("data/idrec") / method
         with _listener(method, p, quiet=quiet) as told:

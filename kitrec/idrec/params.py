@@ -156,7 +156,10 @@ AnyMethod = Annotated[
 
 @section
 class IdRec:
+    """`train_on`: what the training records show, or every review of users without a role too."""
+
     train: list[str]
+    train_on: Literal["records", "all_reviews"]
     methods: dict[str, AnyMethod]
 
     def __post_init__(self) -> None:
