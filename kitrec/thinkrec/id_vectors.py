@@ -1,4 +1,8 @@
-"""Vectors of users and items from the project's own models over item numbers, as tables that shards hold."""
+"""Vectors of users and items from the project's own models over item numbers, as tables that shards hold.
+
+One projector reads both kinds, so both are brought to one scale: a user's vector to length sqrt(d), the table of items
+to a mean square of 1. No user's order of items changes by that. (SASRec's states are some twenty times as long as its
+item vectors; standardised together, items would all look the same.) Shapes: n ids, d width."""
 
 import numpy as np
 import torch
@@ -20,7 +24,7 @@ def of_sequence_model(stored: Stored, users: list[str], histories: Sequences) ->
     read = np.flatnonzero(histories.lengths > 0)
     states = represent(stored.model, histories.take(read)).float().cpu().numpy()
     items = stored.model.output()[0].float().cpu().numpy()
-    return Vectors([users[k] for k in read], states), Vectors(stored.vocabulary.item_ids, items)
+    return Vectors([users[k] for k in read], unit(states)), Vectors(stored.vocabulary.item_ids, unit_table(items))
 
 
 @torch.inference_mode()
@@ -28,7 +32,8 @@ def of_bpr_mf(model: BPRMF, vocabulary: Vocabulary, users: list[str], readers: R
     """(users, items) of the cross-domain BPR-MF."""
     asked = ask(readers, model.catalogue.sides, np.arange(len(readers)), device=model.device)
     states = model.readers(asked, model.read.weight)[0].float().cpu().numpy()
-    return Vectors(users, states), Vectors(vocabulary.item_ids, model.items.weight[1:].float().cpu().numpy())
+    items = model.items.weight[1:].float().cpu().numpy()
+    return Vectors(users, unit(states)), Vectors(vocabulary.item_ids, unit_table(items))
 
 
 @torch.inference_mode()
@@ -40,4 +45,16 @@ def of_labelled_model(fitted: Fitted, labelled: Labelled) -> tuple[Vectors, Vect
     known = np.flatnonzero(np.abs(states).sum(axis=1) > 0)
     users = list(newest)
     items = fitted.model.items.weight[1:].numpy()
-    return Vectors([users[k] for k in known], states[known]), Vectors(fitted.known.items.item_ids, items)
+    table = Vectors(fitted.known.items.item_ids, unit_table(items))
+    return Vectors([users[k] for k in known], unit(states[known])), table
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """[n, d] with a mean square of 1 in every row."""
+    scale = np.sqrt(np.mean(rows**2, axis=1, keepdims=True))
+    return np.asarray(rows / np.where(scale > 0, scale, 1))
+
+
+def unit_table(rows: np.ndarray) -> np.ndarray:
+    """[n, d] with a mean square of 1 over all of them; which rows are longer stays to be seen."""
+    return np.asarray(rows / max(float(np.sqrt(np.mean(rows**2))), np.finfo(np.float32).tiny))
