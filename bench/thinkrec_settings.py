@@ -79,7 +79,7 @@ OBJECTIVE = Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minu
 TEXT_STAGE = TextStage(
     adapter=Adapter(rank=8, alpha=16, dropout=0.05), course=_course(40, 2e-3), reflection=Reflection(rounds=0, cases=1)
 )
-PROJECTOR_STAGE = ProjectorStage(expansion=10, course=_course(40, 2e-3))
+PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector", course=_course(40, 2e-3))
 
 
 def asked_of_tiny(

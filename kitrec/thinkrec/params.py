@@ -113,7 +113,10 @@ class TextStage:
 
 @section
 class ProjectorStage:
+    """`moves`: the projector alone, as published, or the general adapter with it; a small base needs both."""
+
     expansion: Count
+    moves: Literal["projector", "projector_and_adapter"]
     course: Course
 
 

@@ -21,7 +21,7 @@ from kitrec.thinkrec.training import JUDGED_BY, Stage, learn
 
 def train_reflection(given: Given, p: TextStage, teacher: Teacher) -> Reflected:
     """Rounds after stage `text`; text/ is written again if a round helped."""
-    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder)
+    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder, GENERAL)
     model = ThinkModel(llm.eval(), None, verdicts(Encoder(given.tokenizer)))
     composer = given.composer(vectors=False)
     asker = Asker(model, composer, given.objective)

@@ -1,7 +1,7 @@
 """The three stages of training, each from what the one before left in the folder.
 
     text        a fresh adapter, prompts of text alone                              -> text/
-    projector   the projector, the adapter frozen, prompts with vectors             -> projector/
+    projector   the projector, the adapter frozen (or not), prompts with vectors    -> projector/
     groups      an adapter a group, started as text/ is, on the group's samples     -> groups/
 A stage keeps what it needs to go on in a work folder, and judges by the AUC of the validation records."""
 
@@ -30,6 +30,7 @@ from kitrec.thinkrec.samples import samples, verdicts
 from kitrec.thinkrec.storing import (
     GENERAL,
     GROUPS,
+    PROJECTOR,
     USER2GROUP,
     group_name,
     load_adapters,
@@ -80,7 +81,7 @@ def train_projector(given: Given, p: ProjectorStage) -> Progress:
     """Stage 2."""
     composer = given.composer(vectors=True)
     tables = [own.rows for own in (given.users, given.items) if own is not None]
-    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder)
+    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder, GENERAL)
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(given.seed, "thinkrec projector"))
         projector = Projector(composer.width, llm.config.hidden_size, p.expansion)
@@ -88,9 +89,15 @@ def train_projector(given: Given, p: ProjectorStage) -> Progress:
             torch.cat([torch.from_numpy(own) for own in tables]).numpy(), llm.get_input_embeddings().weight
         )
     model = ThinkModel(llm, projector.to(llm.device), verdicts(Encoder(given.tokenizer)))
-    tensors = dict(projector.named_parameters())
-    progress = _learn(given, model, tensors, "projector", p.course, composer)
-    save_projected(projector, given.folder, {"stage": "projector", **told(progress)})
+    adapter = adapter_weights(llm, GENERAL) if p.moves == "projector_and_adapter" else {}
+    progress = _learn(given, model, {**dict(projector.named_parameters()), **adapter}, "projector", p.course, composer)
+    origin = {"stage": "projector", **told(progress)}
+
+    def save_moved(to: Path) -> None:
+        if adapter:
+            save_stage(llm, GENERAL, given.tokenizer, given.base, origin, to)
+
+    save_projected(projector, given.folder, origin, save_moved)
     return progress
 
 
@@ -100,7 +107,7 @@ def train_groups(given: Given, p: GroupsStage) -> dict[str, Progress]:
         raise InputError("groups are clusters of user vectors: give a shard of users")
     found = cluster(given.users, p.count, given.seed)
     composer = given.composer(vectors=True)
-    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder)
+    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder, PROJECTOR)
     model = ThinkModel(llm, load_projected(given.folder).to(llm.device), verdicts(Encoder(given.tokenizer)))
     rows = {}
     for group in range(p.count):

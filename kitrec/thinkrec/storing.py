@@ -1,10 +1,10 @@
 """A trained ThinkRec as a folder: an adapter a stage (as any LoRA), the projector, the groups.
 
-text/           the general adapter            projector/   from vectors to the LLM
+text/           the general adapter            projector/   from vectors to the LLM; adapter/, where it moved with it
 groups/group-0/ …   adapters of groups         groups/user2group.csv   who is in which"""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from kitrec.thinkrec.samples import verdicts
 
 GENERAL, GROUPS = "text", "groups"
 PROJECTOR, USER2GROUP = "projector", "user2group.csv"
-WEIGHTS = "projector.safetensors"
+WEIGHTS, ADAPTER = "projector.safetensors", "adapter"
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,12 @@ def group_name(group: int) -> str:
     return f"group-{group}"
 
 
-def adapter_folder(folder: Path, name: str) -> Path:
-    """Where an adapter lies."""
-    return folder / name if name == GENERAL else folder / GROUPS / name
+def adapter_folder(folder: Path, name: str, stage: str) -> Path:
+    """Where an adapter lies after a stage."""
+    if name != GENERAL:
+        return folder / GROUPS / name
+    moved = folder / PROJECTOR / ADAPTER
+    return moved if stage != GENERAL and moved.is_dir() else folder / GENERAL
 
 
 def save_stage(llm: PeftModel, name: str, tokenizer: Any, base: PinnedBase, told: dict[str, Any], folder: Path) -> None:
@@ -54,11 +57,14 @@ def save_stage(llm: PeftModel, name: str, tokenizer: Any, base: PinnedBase, told
         save_adapter(own if own.is_dir() else Path(draft), tokenizer, base, told, folder)
 
 
-def save_projected(projector: Projector, folder: Path, told: dict[str, Any]) -> None:
-    """The projector, and which adapter it belongs to: an adapter of other weights makes another projector."""
+def save_projected(
+    projector: Projector, folder: Path, told: dict[str, Any], save_moved: Callable[[Path], None]
+) -> None:
+    """The projector, the adapter that moved with it, and which one both went on from: no other is taken with them."""
     with files.whole(folder / PROJECTOR) as draft:
         draft.mkdir()
         save_projector(projector, draft / WEIGHTS)
+        save_moved(draft / ADAPTER)
         files.write_json({**told, "adapter": _weights_of(folder / GENERAL)}, draft / ORIGIN)
 
 
@@ -80,22 +86,22 @@ def load_trained(llm: Any, tokenizer: Any, base: PinnedBase, folder: Path, stage
     """What is there after a stage, on a loaded base; before `groups` the general adapter answers everybody."""
     groups = read_groups(folder / GROUPS / USER2GROUP) if stage == "groups" else {}
     names = [GENERAL, *(group_name(group) for group in range(max(groups.values(), default=-1) + 1))]
-    llm = load_adapters(llm, names, base, folder)
+    llm = load_adapters(llm, names, base, folder, stage)
     projector = None if stage == "text" else load_projected(folder).to(llm.device)
     stack = Stack(llm, names) if len(names) > 1 else None
     llm.set_adapter(GENERAL)
     return Trained(ThinkModel(llm.eval(), projector, verdicts(Encoder(tokenizer))), groups, stack)
 
 
-def load_adapters(llm: Any, names: Sequence[str], base: PinnedBase, folder: Path) -> PeftModel:
-    """A loaded base with these adapters beside each other, the first one active."""
+def load_adapters(llm: Any, names: Sequence[str], base: PinnedBase, folder: Path, stage: str) -> PeftModel:
+    """A loaded base with these adapters beside each other, as a stage left them, the first one active."""
     for name in names:
-        own = adapter_folder(folder, name)
+        own = adapter_folder(folder, name, stage)
         if not own.is_dir():
             raise InputError(f"{own} is missing: train its stage first")
         check_adapter(own, base)
-    first = adapter_folder(folder, names[0])
+    first = adapter_folder(folder, names[0], stage)
     adapted = PeftModel.from_pretrained(llm, str(first), adapter_name=names[0], is_trainable=True)
     for name in names[1:]:
-        adapted.load_adapter(str(adapter_folder(folder, name)), name, is_trainable=True)
+        adapted.load_adapter(str(adapter_folder(folder, name, stage)), name, is_trainable=True)
     return adapted

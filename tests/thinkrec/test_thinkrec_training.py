@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from kitrec.errors import InputError
@@ -17,6 +18,7 @@ from kitrec.thinkrec import stages
 from kitrec.thinkrec.checkpoint import FILE, Progress
 from kitrec.thinkrec.groups import grouped
 from kitrec.thinkrec.judging import Asker
+from kitrec.thinkrec.model import adapter_weights
 from kitrec.thinkrec.params import Adapter, GroupsStage, ProjectorStage, Prompt, Reflection, Stages, TextStage
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.reflecting import train_reflection
@@ -32,7 +34,7 @@ STAGES = Stages(
     text=TextStage(
         adapter=Adapter(rank=2, alpha=4, dropout=0.1), course=COURSE, reflection=Reflection(rounds=1, cases=4)
     ),
-    projector=ProjectorStage(expansion=2, course=COURSE),
+    projector=ProjectorStage(expansion=2, moves="projector", course=COURSE),
     groups=GroupsStage(count=2, course=COURSE),
 )
 
@@ -129,6 +131,23 @@ def test_mistakes_of_the_tiny_base_are_reflected(given):
     assert only.learned == min(4, only.mistakes) > 0
     assert only.improved == (only.after > only.before) == (weights(own.folder / "text") != before)
     assert only.improved == bool(found.samples)
+
+
+def test_the_adapter_may_move_with_the_projector_and_groups_go_on_from_both(given):
+    own = given("both")
+    train_text(own, STAGES.text)
+    text = weights(own.folder / "text")
+    train_projector(own, replace(STAGES.projector, moves="projector_and_adapter"))
+    assert weights(own.folder / "text") == text != weights(own.folder / "projector/adapter")
+    unmoved = replace(COURSE, learning_rate=1e-12)
+    train_groups(own, replace(STAGES.groups, course=unmoved))
+    after = load_file(own.folder / "groups/group-0/adapter_model.safetensors")
+    before = load_file(own.folder / "projector/adapter/adapter_model.safetensors")
+    assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
+    for stage, moved in (("text", False), ("projector", True), ("groups", True)):
+        model = load_trained(own.load_base(), own.tokenizer, own.base, own.folder, stage).model
+        general = adapter_weights(model.llm, "text")
+        assert all(torch.equal(general[name], before[name]) for name in before) == moved
 
 
 def test_a_stage_wants_what_the_one_before_it_left(given):
