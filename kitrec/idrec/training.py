@@ -1,7 +1,8 @@
 """The one training loop of all models over item numbers.
 
 An epoch shuffles the users, learns from batches of them, and (in standard mode) judges the validation items among all
-items; the best NDCG@10 (or at the validation's own depth) is kept, `patience` judgements without a better one end it.
+items; the best NDCG@10 (or at the validation's own depth) is kept, `patience` judgements without a better one end it,
+counted from the first that had anything right: where Books fill the histories, a GRU names nothing but Books for long.
 Everything that is drawn comes from the seed and the epoch, so a run that broke off goes on with the same numbers."""
 
 import math
@@ -216,7 +217,7 @@ def settle(progress: Progress, judged: dict[str, float] | None) -> None:
         raise InputError(f"epoch {progress.epoch} left no numbers: take a smaller learning_rate, or a warmup")
     if value > progress.best:
         progress.best, progress.best_epoch, progress.stale = value, progress.epoch, 0
-    elif judged is not None:
+    elif judged is not None and progress.best > 0:
         progress.stale += 1
 
 
