@@ -38,10 +38,9 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     asked = [seed, which, history, negatives, teacher]
     with entry.running("convert_thinkrec", method, reads=reads, params=asked) as run:
         items, stored = tables.read(paths.ITEMS, ITEMS), load_model(folder)
-        train, valid = (
-            from_records(pl.concat(tables.read(path, RECORDS) for path in own), shown_titles(items), negatives, seed)
-            for own in records.values()
-        )
+        own = {part: pl.concat(tables.read(path, RECORDS) for path in found) for part, found in records.items()}
+        train = from_records(own["train"], shown_titles(items), negatives, seed)
+        valid = from_records(own["valid"], shown_titles(items), None, seed)  # few readers: every candidate counts
         explained, dropped = with_reasons(train, teacher_of(teacher, items, seed, quiet=quiet))
         known = pl.concat(tables.read(path, SEEN) for path in seen)
         who = readers(known)

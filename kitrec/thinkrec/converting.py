@@ -52,8 +52,9 @@ def from_interactions(
     return found
 
 
-def from_records(records: pl.DataFrame, titles: Mapping[str, str], negatives: int, seed: int) -> list[Record]:
-    """From the pipeline's own records: the truth was liked, candidates drawn from the record's list were not."""
+def from_records(records: pl.DataFrame, titles: Mapping[str, str], negatives: int | None, seed: int) -> list[Record]:
+    """From the pipeline's own records: the truth was liked, candidates drawn from the record's list (None: all of it)
+    were not."""
     found = []
     for row in records.iter_rows(named=True):
         history = [*row["source_items"], *row["target_items"]]

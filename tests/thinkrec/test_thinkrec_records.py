@@ -116,6 +116,8 @@ def test_the_pipelines_records_become_records(dataset, items):
     titles = {own: item["title"] for own, item in items.items()}
     found = from_records(records, titles, 3, seed=1)
     assert len(found) == 20 and sum(own.label for own in found) == 5
+    every = from_records(records, titles, None, seed=1)
+    assert len(every) == records["candidate_ids"].list.len().sum() and sum(own.label for own in every) == 5
     for row, group in zip(records.iter_rows(named=True), range(0, 20, 4), strict=True):
         own = found[group : group + 4]
         assert own[0].target == row["gt_item_id"] and len({r.target for r in own}) == 4
