@@ -29,10 +29,10 @@ COMMAND = "dvc repro infer_thinkrec; python -m bench.thinkrec_world ."
 def main(folders: list[Path]) -> None:
     """Compare the stages of the first run, and the text stages of all."""
     first, *others = folders
-    found = {stage: _judged(first, stage) for stage in STAGES}
+    found = {stage: _judged(first, stage) for stage in STAGES if _has(first, stage)}
     rows = [_row(first, stage, own, found["text"]) for stage, own in found.items()]
     for folder in others:
-        rows += [_row(folder, stage, _judged(folder, stage), found[stage]) for stage in STAGES if _has(folder, stage)]
+        rows += [_row(folder, s, _judged(folder, s), found[s]) for s in found if _has(folder, s)]
     gain = better(found["projector"], found["text"])
     spread = f"users resampled {RESAMPLES} times"
     claims: list[Claim] = [
