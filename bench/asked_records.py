@@ -32,7 +32,8 @@ def drawn(count: int, *, hundred: bool = False) -> tuple[pl.DataFrame, dict[str,
     candidates = HUNDRED if hundred else params.load(Candidates, "candidates", PARAMS)
     with tempfile.TemporaryDirectory() as work:
         source, world = params.load(Source, "source", PARAMS), params.load(World, "world", PARAMS)
-        found = synthetic(Asked(7, source, world, users, candidates, Path(work), Quarantine(), quiet=True))
+        asked = Asked(7, source, world, users, candidates, Path(work), Quarantine(), "records", quiet=True)
+        found = synthetic(asked)
     test = found.dataset.records["A"]["test"].sample(count, shuffle=True, seed=7)
     return test, {row["item_id"]: row for row in found.items.iter_rows(named=True)}
 

@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 from bench.distill_data import DEPTH, WINDOW
-from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
+from bench.seqrec_settings import BCE, CE, SETTINGS, course, method, sasrec
 from kitrec.crossdomain.params import EASE, ItemKNN
 from kitrec.distill.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
 from kitrec.idrec.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Model, SASRec
 
-BCE = Loss(kind="bce", negatives=1, calibration=0.0)
 # 64 sequences a batch hold about as many rows as the paper's 256 windows
 LEARNING = replace(course(200, 10), batch=64)
 

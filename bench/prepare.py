@@ -125,7 +125,8 @@ def audit_of(folder: Path, depth: int) -> dict[str, float]:
 
 
 def _built(raw: Path, users: Users, work: Path, rejects: Quarantine, sets: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    crawl = amazon2023.load(amazon2023.find(raw, raw_amazon.RAW_NAMES), SEED, users, work, rejects, quiet=True)
+    found = amazon2023.find(raw, raw_amazon.RAW_NAMES)
+    crawl = amazon2023.load(found, SEED, users, work, rejects, everyone=False, quiet=True)
     share = users.development_share
     return crawl, build_dataset(SEED, crawl.roles, share, CANDIDATES, crawl.items, crawl.interactions, sets)
 

@@ -15,20 +15,16 @@ from kitrec.contracts.rankings import RANKINGS
 from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
 from kitrec.evaluation.params import Evaluation
-from kitrec.idrec.readers import histories, readers
-from kitrec.idrec.storing import Stored, load_model
+from kitrec.idrec.storing import load_model
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.prep.params import Data
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.answering import Answering, Known, liking, routed
-from kitrec.thinkrec.converting import reader_names, shown_titles
-from kitrec.thinkrec.groups import grouped
-from kitrec.thinkrec.id_vectors import of_sequence_model
+from kitrec.thinkrec.answering import Answering, known_of, liking, routed
+from kitrec.thinkrec.converting import shown_titles
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.storing import load_trained
-from kitrec.thinkrec.vectors import read_shards
 from kitrec.thinkrec.watching import answering_bar
 from stages import entry, paths
 
@@ -49,7 +45,8 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         base, records = read_pinned(), {which: tables.read(path, RECORDS) for which, path in tests.items()}
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
         trained = load_trained(load_in(base, weights), tokenizer, base, FOLDER, stage)
-        known = _known(load_model(Path("data/idrec") / eyes), tables.read(seen, SEEN), trained.groups)
+        stored = load_model(Path("data/idrec") / eyes)
+        known = known_of(stored, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
         ranked: dict[str, pl.DataFrame] = {}
         metrics: dict[str, Any] = {}
         with answering_bar(sum(own.height for own in records.values()), quiet=quiet) as told:
@@ -65,15 +62,6 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         files.write_json(metrics, Path(f"metrics/thinkrec/{stage}.json"))
         with files.whole(Path(f"plots/thinkrec/{stage}.csv")) as draft:
             routed(routing).write_csv(draft)
-
-
-def _known(stored: Stored, seen: pl.DataFrame, group_of: dict[str, int]) -> Known:
-    history = files.read_json(FOLDER / "records/origin.json")["history"]
-    who = readers(seen)
-    read = histories(seen, who, history, stored.vocabulary)
-    users, items = of_sequence_model(stored, reader_names(who), read)
-    groups = grouped(group_of, read_shards([FOLDER / "records/users.safetensors"])) if group_of else None
-    return Known(users, items, groups)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from kitrec.contracts.items import ITEMS
 from kitrec.contracts.preferences import PREFERENCES
 from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
+from kitrec.idrec.params import IdRec
 from kitrec.prep.dataset import Dataset, by_model, counts
 from kitrec.prep.overlap import without_overlap
 from kitrec.prep.params import Candidates, Source, Users
@@ -32,11 +33,11 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Read a source, hold out every user's last target interaction, draw candidate sets A and B, look for leaks."""
     seed, source = params.load(int, "seed"), params.load(Source, "source")
     world, users = params.load(World, "world"), params.load(Users, "users")
-    p = params.load(Candidates, "candidates")
+    p, train_on = params.load(Candidates, "candidates"), params.value(IdRec, "idrec.train_on")
     reads = [paths.PARAMS_OK, sources.RAW]
-    with entry.running("prepare", None, reads=reads, params=[seed, source, world, users, p]) as run:
+    with entry.running("prepare", None, reads=reads, params=[seed, source, world, users, p, train_on]) as run:
         rejects = Quarantine()
-        sourced = sources.read(sources.Asked(seed, source, world, users, p, run.work, rejects, quiet))
+        sourced = sources.read(sources.Asked(seed, source, world, users, p, run.work, rejects, train_on, quiet))
         rejects.write(REJECTS)
         rejects.check(source.reject_limit, REJECTS)
         dataset, overlap = without_overlap(sourced.dataset, source.overlap)
@@ -45,11 +46,11 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         found = judge(leaks, source.leaks, source.overlap)  # before anything is written
         write_world(sourced.world)
         tables.write(sourced.items, paths.ITEMS, ITEMS)
-        write_dataset(seed, dataset, sourced.teacher)
+        write_dataset(seed, dataset, sourced.others, sourced.teacher)
         hard = {w: difficulty.report(r["test"], sourced.items, past) for w, r in dataset.records.items()}
         figures = {"source": source.kind, "rows": rejects.read, "rejected": rejects.reasons(), **sourced.counts}
-        figures |= {"items": sourced.items.height, **counts(dataset), "overlap": overlap}
-        figures |= {"leaks": found, "difficulty": hard}
+        figures |= {"items": sourced.items.height, **counts(dataset), "others": sourced.others.height}
+        figures |= {"overlap": overlap, "leaks": found, "difficulty": hard}
         files.write_json(figures, Path("metrics/data.json"))
 
 
@@ -62,7 +63,7 @@ def write_world(built: BuiltWorld | None) -> None:
             tables.write(built.user_truth, folder / "user_truth.parquet", USER_TRUTH)
 
 
-def write_dataset(seed: int, dataset: Dataset, teacher: Teacher) -> None:
+def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, teacher: Teacher) -> None:
     """Per set: training and development records by model (with outputs), preference and test records (without)."""
     records, preferences = dict[str, pl.DataFrame](), dict[str, pl.DataFrame]()
     for which, roles in dataset.records.items():
@@ -72,7 +73,7 @@ def write_dataset(seed: int, dataset: Dataset, teacher: Teacher) -> None:
         preferences[f"set{which}"] = pairs(seed, roles["preference"], teacher.explain)
     tables.write_all(records, paths.RECORDS, RECORDS)
     tables.write_all(preferences, PREFERENCE_PAIRS, PREFERENCES)
-    tables.write_all(dataset.interactions, paths.INTERACTIONS, SEEN)
+    tables.write_all({**dataset.interactions, "others": others}, paths.INTERACTIONS, SEEN)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from kitrec import files, params, tables
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.seen import SEEN
 from kitrec.crossdomain import learning as crossdomain
+from kitrec.errors import InputError
 from kitrec.idrec import learning
 from kitrec.idrec.curves import board
 from kitrec.idrec.epochs import bar
@@ -33,7 +34,11 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     reads, asked = [paths.ITEMS, *sources.values()], [seed, p, train_on]
     with entry.running("train_idrec", method, reads=reads, params=asked) as run:
         train, development, others = (tables.read(path, SEEN) for path in sources.values())
-        train = pl.concat([train, others]) if train_on == "all_reviews" else train
+        if train_on == "all_reviews" and others.is_empty():
+            raise InputError(
+                "idrec.train_on: this source knows no reviews but those of sampled users; set it to records"
+            )
+        train = pl.concat([train, others])
         given = Given(seed, tables.read(paths.ITEMS, ITEMS), train, development, run.work)
         to = Path("data/idrec") / method
         with _listener(method, p, quiet=quiet) as told:

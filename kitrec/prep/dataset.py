@@ -11,14 +11,12 @@ from kitrec.prep.records import Case, build_pools, build_records, hold_out, past
 from kitrec.prep.users import Groups, split_training
 
 ROLES = ("train", "development", "preference", "test")
-OTHERS = "others"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The records of each set by role, the interactions that ID models may learn from by role (and of `others`, who
-    have none), and the (user, item) pairs of training and development users before their held-out items, which all
-    mining is confined to."""
+    """The records of each set by role, the interactions that ID models may learn from by role, and the (user, item)
+    pairs of training and development users before their held-out items, which all mining is confined to."""
 
     records: dict[str, dict[str, pl.DataFrame]]
     interactions: dict[str, pl.DataFrame]
@@ -47,8 +45,7 @@ def build_dataset(
             which: {r: build_records(seed, candidates, pools, items, cases[r], which, quiet=quiet) for r in ROLES}
             for which in sets
         },
-        {role: seen_interactions(interactions, cases[role]) for role in ROLES}
-        | {OTHERS: other_interactions(interactions, [case.user for own in cases.values() for case in own])},
+        {role: seen_interactions(interactions, cases[role]) for role in ROLES},
         training_past,
     )
 
@@ -80,10 +77,9 @@ def seen_interactions(interactions: pl.DataFrame, cases: list[Case]) -> pl.DataF
     return pl.concat([part.select(*SEEN.columns) for part in marked]).sort("user_id", "time", "item_id")
 
 
-def other_interactions(interactions: pl.DataFrame, sampled: list[str]) -> pl.DataFrame:
+def last_marked(interactions: pl.DataFrame) -> pl.DataFrame:
     """All of users without a role, the last of each target domain marked, as if it were held out."""
-    users = pl.DataFrame({"user_id": sampled}, schema={"user_id": pl.String}).unique()
-    rows = interactions.join(users, on="user_id", how="anti").sort("user_id", "time", "item_id")
+    rows = interactions.sort("user_id", "time", "item_id")
     last = pl.int_range(pl.len()).over("user_id", "domain") == pl.len().over("user_id", "domain") - 1
     return rows.with_columns(held_out=last & (pl.col("domain") != SOURCE)).select(*SEEN.columns)
 

@@ -8,14 +8,14 @@ from kitrec.errors import InputError
 from kitrec.prep.dataset import Dataset
 from kitrec.prep.params import Overlap
 
-OTHERS = ("train", "development", "preference")
+UNTESTED = ("train", "development", "preference")
 
 
 def without_overlap(dataset: Dataset, policy: Overlap) -> tuple[Dataset, dict[str, int]]:
     """(data set, overlapping users by role). `drop` takes them out of training and preference; the test users stay, so
     that results remain comparable with those of others."""
     tests = pl.concat([own["test"].select("user_id") for own in dataset.records.values()]).unique()
-    found = {role: _common(dataset, role, tests) for role in OTHERS}
+    found = {role: _common(dataset, role, tests) for role in UNTESTED}
     if policy == "stop" and any(found.values()):
         raise InputError(
             f"test users among the others: {found}; results would flatter the models. Set source.overlap to `drop` "
@@ -36,6 +36,6 @@ def _common(dataset: Dataset, role: str, tests: pl.DataFrame) -> int:
 
 def _without(tables: dict[str, pl.DataFrame], tests: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {
-        role: rows.join(tests, on="user_id", how="anti", maintain_order="left") if role in OTHERS else rows
+        role: rows.join(tests, on="user_id", how="anti", maintain_order="left") if role in UNTESTED else rows
         for role, rows in tables.items()
     }

@@ -53,6 +53,12 @@ def _belongs(kind: UserType) -> pl.Expr:
     return rule & (pl.col("targets") == 1) if kind.other_target_empty else rule
 
 
+def sampled_users(roles: Groups) -> pl.DataFrame:
+    """(user_id) of everyone with a role, in order."""
+    names = sorted({user for groups in roles.values() for ids in groups.values() for user in ids})
+    return pl.DataFrame({"user_id": names}, schema={"user_id": pl.String})
+
+
 def sample_roles(seed: int, members: dict[str, list[str]], users: Users) -> Groups:
     """type -> role -> users: exactly as many training, preference and test users of each type as asked for."""
     wanted = {"train": users.train, "preference": users.preference, "test": users.test}

@@ -3,6 +3,7 @@
 1. Every good review is copied to parquet, spread over buckets by user, so that a bucket holds all reviews of its users.
 2. Bucket by bucket users are classified; of a user's reviews of one item the latest counts.
 3. Users are sampled; only their interactions are read back, and the texts of all items their lists can show.
+   Where models are to learn from everyone, the others' interactions are read too, and memory grows with the files.
 An item belongs to one domain: the first that has a review of it; its reviews elsewhere are passed over."""
 
 from collections import Counter
@@ -20,7 +21,7 @@ from kitrec.contracts.items import ITEMS
 from kitrec.domains import LABELS, SOURCE, TARGETS
 from kitrec.errors import InputError
 from kitrec.prep.params import Users
-from kitrec.prep.users import Groups, classify, ends, sample_roles
+from kitrec.prep.users import Groups, classify, ends, sample_roles, sampled_users
 from kitrec.sources.amazon_reviews import items, reviews
 from kitrec.sources.quarantine import Quarantine, Reject
 
@@ -39,10 +40,12 @@ class Raw:
 
 @dataclass(frozen=True)
 class Crawl:
-    """The items that lists can show, the sampled users' interactions and roles, and what became of everybody else."""
+    """The items that lists can show, the sampled users' interactions and roles, those of others (where asked for), and
+    what became of everybody."""
 
     items: pl.DataFrame
     interactions: pl.DataFrame
+    others: pl.DataFrame
     roles: Groups
     counts: dict[str, Any]
 
@@ -64,7 +67,9 @@ def find(folder: Path, names: Mapping[str, str]) -> Raw:
     return Raw({d: paths[name] for d, name in names.items()}, {d: paths[f"meta_{name}"] for d, name in names.items()})
 
 
-def load(raw: Raw, seed: int, users: Users, work: Path, quarantine: Quarantine, *, quiet: bool) -> Crawl:
+def load(
+    raw: Raw, seed: int, users: Users, work: Path, quarantine: Quarantine, *, everyone: bool, quiet: bool
+) -> Crawl:
     """Sample users of every type; `work` keeps the copies, so that a killed run reads no file twice."""
     copied = {domain: _copied(raw.reviews[domain], work / domain, quarantine, quiet=quiet) for domain in LABELS}
     owned = _owned(work)
@@ -79,11 +84,16 @@ def load(raw: Raw, seed: int, users: Users, work: Path, quarantine: Quarantine, 
         funnel["users with a target item"] += cases["user_id"].n_unique()
         funnel.update(dict(cases["unfit"].drop_nulls().value_counts().iter_rows()))
     roles = sample_roles(seed, members, users)
-    sampled = pl.Series("user_id", sorted({u for groups in roles.values() for ids in groups.values() for u in ids}))
-    theirs = _scan(work, "*").join(sampled.to_frame().lazy(), on="user_id", how="semi")
+    sampled = sampled_users(roles)
+    theirs = _scan(work, "*").join(sampled.lazy(), on="user_id", how="semi")
     interactions = _latest(theirs, owned, Counter()).select(*INTERACTIONS.columns).sort("user_id", "time", "item_id")
+    others = [pl.DataFrame(schema=dict(INTERACTIONS.columns))]
+    for bucket in range(BUCKETS) if everyone else ():
+        theirs = _scan(work, f"{bucket:02d}").join(sampled.lazy(), on="user_id", how="anti")
+        others.append(_latest(theirs, owned, Counter()).select(*INTERACTIONS.columns))
     counts = {"reviews": copied, **funnel, "users_by_type": {kind: len(ids) for kind, ids in members.items()}}
-    return Crawl(_texts(raw, owned, interactions, quarantine, quiet=quiet), interactions, roles, counts)
+    texts = _texts(raw, owned, interactions, quarantine, quiet=quiet)
+    return Crawl(texts, interactions, pl.concat(others), roles, counts)
 
 
 def _copied(path: Path, folder: Path, quarantine: Quarantine, *, quiet: bool) -> int:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import tables
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.seen import SEEN
 from kitrec.domains import SETS, SOURCE
 from kitrec.errors import InputError
-from kitrec.prep.dataset import OTHERS, ROLES, Dataset
+from kitrec.prep.dataset import ROLES, Dataset
 from kitrec.prep.users import split_training
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine
@@ -82,7 +81,6 @@ def dataset_of(records: dict[str, dict[str, pl.DataFrame]]) -> Dataset:
     interactions = {role: _shown([own[role] for own in records.values()]) for role in ROLES}
     trained = pl.concat([interactions["train"], interactions["development"]])
     past = trained.filter(~pl.col("held_out")).select("user_id", "item_id").unique(maintain_order=True)
-    interactions[OTHERS] = tables.frame([], SEEN)  # the files hold nobody else
     return Dataset(records, interactions, past)
 
 

@@ -2,20 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from kitrec import files
+from kitrec.idrec.readers import histories, readers
+from kitrec.idrec.storing import Stored
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.converting import reader_names
-from kitrec.thinkrec.groups import Grouped
+from kitrec.thinkrec.groups import Grouped, grouped
+from kitrec.thinkrec.id_vectors import of_sequence_model
 from kitrec.thinkrec.judging import Asker, rank
 from kitrec.thinkrec.liking_metrics import Judged, judged
 from kitrec.thinkrec.params import Objective, Prompt, RoutingRule
 from kitrec.thinkrec.routing import Routing, route
 from kitrec.thinkrec.storing import Trained
-from kitrec.thinkrec.vectors import Vectors
+from kitrec.thinkrec.vectors import Vectors, read_shards
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,13 @@ class Known:
     users: Vectors
     items: Vectors
     groups: Grouped | None
+
+
+def known_of(eyes: Stored, seen: pl.DataFrame, records: Path, group_of: Mapping[str, int]) -> Known:
+    """What the model whose vectors the conversion took into `records` sees in these readers' interactions."""
+    who, history = readers(seen), files.read_json(records / "origin.json")["history"]
+    users, items = of_sequence_model(eyes, reader_names(who), histories(seen, who, history, eyes.vocabulary))
+    return Known(users, items, grouped(group_of, read_shards([records / "users.safetensors"])) if group_of else None)
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def _round(
 def _backward(model: ThinkModel, stage: Stage, batch: Sequence[Sample], update: int) -> float:
     """Add the gradient of a batch, a few samples in a forward; its loss."""
     each, total = stage.course.at_once, 0.0
-    whole = counts_of(*(torch.tensor(own) for own in (modes(batch).tolist(), owners(batch))))
+    whole = counts_of(torch.from_numpy(modes(batch)), torch.tensor(owners(batch), dtype=torch.long))
     for start in range(0, len(batch), each):
         part = batch[start : start + each]
         found = model.outputs(part)

@@ -38,7 +38,7 @@ def encoder_layer(block: nn.Module, width: int, *, first: bool, activation: str)
 def test_sasrec_is_a_pre_norm_encoder_with_a_causal_mask():
     model = a_model("sasrec")
     items = torch.tensor([HISTORY])
-    x = model.items(items) + model.places(torch.arange(6, -1, -1))
+    x = 4 * model.items(items) + model.places(torch.arange(6, -1, -1))
     hidden = nn.Transformer.generate_square_subsequent_mask(7)
     for block in model.blocks:
         x = encoder_layer(block, 16, first=True, activation="relu")(x, src_mask=hidden)

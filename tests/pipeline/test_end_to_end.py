@@ -63,6 +63,14 @@ class Clone:
         lock = self.folder / ".work/train_dualft-movies-full.lock"
         return lock.exists() and lock.read_text() != "" and Path(f"/proc/{lock.read_text()}").exists()
 
+    def break_off(self, stage: str, sign: str) -> None:
+        """Run a stage anew and kill it as soon as such files in its work folder tell that it is on its way."""
+        folder = stage.replace("@", "-")
+        self.start("-f", "-s", stage)
+        self.wait_for(lambda: list((self.folder / ".work").glob(f"{folder}/*/{sign}")))
+        os.kill(self.process(folder), signal.SIGKILL)
+        assert self.finish() != 0
+
     def process(self, stage: str) -> int:
         """The process id of a living stage, as its lock tells it."""
         return int((self.folder / ".work" / f"{stage}.lock").read_text())
@@ -88,10 +96,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Clone]:
     assert f"already running here (process {process})" in second_copy.stderr
     killed.start(TRAIN)
     assert killed.finish() == 0, killed.log()
-    killed.start("-f", "-s", ANSWER)
-    killed.wait_for(lambda: list(work.glob("infer_vllm-kitrec_full/*/A/shard-*.parquet")))
-    os.kill(killed.process("infer_vllm-kitrec_full"), signal.SIGKILL)
-    assert killed.finish() != 0
+    killed.break_off(ANSWER, "A/shard-*.parquet")
     killed.start()
     assert killed.finish() == 0, killed.log()
     return whole, killed
@@ -390,10 +395,7 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
     told = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "readers.tsv", "--to", "best.tsv")
     assert told.returncode == 0 and "1 readers by popularity" in told.stdout, told.stderr
     before = results(clone.folder)
-    clone.start("-f", "-s", "distill_student@sasrec-oracle")
-    clone.wait_for(lambda: list((clone.folder / ".work").glob("distill_student-sasrec-oracle/*/1/baseline/last-*")))
-    os.kill(clone.process("distill_student-sasrec-oracle"), signal.SIGKILL)
-    assert clone.finish() != 0
+    clone.break_off("distill_student@sasrec-oracle", "1/baseline/last-*")
     clone.start("-s", "distill_student@sasrec-oracle")
     assert clone.finish() == 0, clone.log()
     after = results(clone.folder)
@@ -422,10 +424,7 @@ def test_thinkrec_goes_from_records_to_routed_answers(finished):
     assert len(files.read_json(clone.folder / "metrics/train/thinkrec-text.json")["reflection"]) == 1
     before = results(clone.folder)
     profiles.put(clone.folder / "params.yaml", {"thinkrec.stages.groups.course.patience": 4})
-    clone.start("-s", "train_thinkrec@groups")
-    clone.wait_for(lambda: list((clone.folder / ".work").glob("train_thinkrec-groups/*/group-*/last.safetensors")))
-    os.kill(clone.process("train_thinkrec-groups"), signal.SIGKILL)
-    assert clone.finish() != 0
+    clone.break_off("train_thinkrec@groups", "group-*/last.safetensors")
     clone.start("-s", "train_thinkrec@groups")
     assert clone.finish() == 0, clone.log()
     after = results(clone.folder)

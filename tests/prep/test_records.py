@@ -1,7 +1,7 @@
 import polars as pl
 
 from kitrec.domains import SETS, SOURCE, USER_TYPES
-from kitrec.prep.dataset import ROLES, by_model, other_interactions
+from kitrec.prep.dataset import ROLES, by_model, last_marked
 from tests.conftest import USERS
 
 
@@ -58,16 +58,13 @@ def test_interactions_for_id_models_are_exactly_what_the_records_show(dataset):
         assert set(seen.filter("held_out").select("user_id", "item_id").iter_rows()) == truths
 
 
-def test_others_are_users_without_a_role_and_their_last_targets_are_marked(dataset):
-    sampled = {user for role in ROLES for user in dataset.interactions[role]["user_id"]}
-    assert not sampled & set(dataset.interactions["others"]["user_id"])
+def test_of_others_the_last_item_of_each_target_domain_is_marked():
     rows = [("a", "books", "b1", 1), ("a", "movies", "m1", 2), ("a", "movies", "m2", 3), ("a", "music", "c1", 2)]
-    rows += [("a", "books", "b2", 9), ("role", "movies", "m1", 1), ("b", "books", "b1", 1)]
+    rows += [("a", "books", "b2", 9), ("b", "books", "b1", 1)]
     columns = ["user_id", "domain", "item_id", "time"]
-    interactions = pl.DataFrame(rows, schema=columns, orient="row").with_columns(rating=pl.lit(5.0))
-    others = other_interactions(interactions, ["role"])
+    others = last_marked(pl.DataFrame(rows, schema=columns, orient="row").with_columns(rating=pl.lit(5.0)))
     marked = others.filter("held_out").select("user_id", "item_id").rows()
-    assert sorted(marked) == [("a", "c1"), ("a", "m2")] and set(others["user_id"]) == {"a", "b"} and others.height == 6
+    assert sorted(marked) == [("a", "c1"), ("a", "m2")] and others.height == 6
 
 
 def test_a_1core_user_shows_no_target_history(dataset):

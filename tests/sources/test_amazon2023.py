@@ -19,10 +19,10 @@ USERS, ITEMS = 200, 60
 EVERYBODY = Users(train=16, preference=0, test=4, development_share=0.1)
 
 
-def load(raw, work, users=EVERYBODY):
+def load(raw, work, users=EVERYBODY, everyone=False):
     quarantine = Quarantine()
     files = amazon2023.Raw({d: r.reviews for d, r in raw.items()}, {d: r.meta for d, r in raw.items()})
-    crawl = amazon2023.load(files, 1, users, work, quarantine, quiet=True)
+    crawl = amazon2023.load(files, 1, users, work, quarantine, everyone=everyone, quiet=True)
     return crawl, quarantine
 
 
@@ -92,6 +92,17 @@ def test_small_blocks_and_a_resumed_run_give_the_same(dirty, tmp_path, monkeypat
         assert again.interactions.equals(crawl.interactions) and again.items.equals(crawl.items)
         assert again.counts == crawl.counts and again.roles == crawl.roles
         assert sorted(r.line for r in quarantine_again.rejects) == sorted(r.line for r in quarantine.rejects)
+
+
+def test_where_models_learn_from_everyone_the_others_reviews_are_read_too(dirty, tmp_path):
+    raw, _, _ = dirty
+    few = Users(train=3, preference=1, test=2, development_share=0.1)
+    alone, _ = load(raw, tmp_path, few)
+    crawl, _ = load(raw, tmp_path, few, everyone=True)
+    assert alone.others.is_empty() and crawl.interactions.equals(alone.interactions)
+    sampled = set(crawl.interactions["user_id"])
+    truth = {key for r in raw.values() for key in r.truth if key[0] not in sampled}
+    assert set(crawl.others.select("user_id", "item_id").iter_rows()) == truth and crawl.others.height == len(truth) > 0
 
 
 def test_parquet_says_the_same(tmp_path):
