@@ -25,7 +25,7 @@ from kitrec.distill.alignment import Rows, cut
 from kitrec.distill.comparing import compare, gains
 from kitrec.distill.embeddings import read_embeddings, write_embeddings
 from kitrec.distill.ensemble import Ensembled, fit_ensemble
-from kitrec.distill.fitting import Pair, Teacher, distil
+from kitrec.distill.fitting import Student, Students, Teacher
 from kitrec.distill.params import Distill
 from kitrec.distill.teacher_table import TEACHER as TABLE
 from kitrec.errors import InputError
@@ -96,17 +96,22 @@ def run(name: str, p: Distill, split: Split, teacher: Teacher, seed: int) -> Non
     """Both students of one seed."""
     rows = windows(p, split.rows)
 
-    def told(which: str, progress: Progress) -> None:
+    def told(progress: Progress) -> None:
         row = progress.rows[-1]
-        print(f"{name} {seed} {which}: epoch {progress.epoch}, loss {row['loss']:.4f}, NDCG@20 {row['ndcg@20']:.4f}")
+        print(
+            f"{name} {seed}: epoch {progress.epoch}, loss {row['loss']:.4f}, NDCG@20 {row['ndcg@20']:.4f}", flush=True
+        )
 
+    students = Students(p, rows, split.vocabulary, split.validation, seed)
     with tempfile.TemporaryDirectory() as work:
-        pair = distil(p, rows, split.vocabulary, teacher, split.validation, seed, Path(work), told)
-    found = {which: _student(pair, which, split.test) for which in ("baseline", "distilled")}
-    own = {which: gains(getattr(pair, which).fitted.model, *_asked(split.test), 20) for which in found}
+        alone = students.alone(Path(work) / "alone", told)
+        taught = students.taught(teacher, Path(work) / "taught", told)
+    both = {"baseline": alone, "distilled": taught}
+    found = {which: _student(student, split.test) for which, student in both.items()}
+    own = {which: gains(student.fitted.model, *_asked(split.test), 20) for which, student in both.items()}
     with files.whole(RUNS / f"{name}-{seed}.parquet") as draft:
         pl.DataFrame({which: values.astype(np.float32) for which, values in own.items()}).write_parquet(draft)
-    told_ = {**found, "teacher_rows": pair.told, "threads": torch.get_num_threads()}
+    told_ = {**found, "teacher_rows": taught.told, "threads": torch.get_num_threads()}
     files.write_json(told_, RUNS / f"{name}-{seed}.json")
 
 
@@ -121,8 +126,7 @@ def _asked(test: Validation) -> tuple[Any, np.ndarray]:
     return test.histories, test.truths
 
 
-def _student(pair: Pair, which: str, test: Validation) -> dict[str, Any]:
-    own = getattr(pair, which)
+def _student(own: Student, test: Validation) -> dict[str, Any]:
     began = time.perf_counter()
     better, equal = places(own.fitted.model, *_asked(test))
     ranking = time.perf_counter() - began

@@ -6,7 +6,7 @@ from typing import Any
 from kitrec import files
 
 
-def durations(pair: str, teacher: str) -> dict[str, float | None]:
+def durations(student: str, teacher: str) -> dict[str, float | None]:
     """The four durations of a pair in seconds, and the teacher's per user; what nobody measured is null."""
     eyes = teacher.removeprefix("ilora-")
     if eyes == teacher:
@@ -14,12 +14,12 @@ def durations(pair: str, teacher: str) -> dict[str, float | None]:
         trained = made.get("train_seconds", 0.0)  # an oracle is not trained
     else:
         made, trained = _ledger(f"infer_teacher-{eyes}"), _ledger(f"train_teacher_ilora-{eyes}").get("seconds", 0.0)
-    own = _ledger(f"distill_student-{pair}")
+    alone, taught = _ledger(f"train_student-{student}"), _ledger(f"distill_student-{student}-{teacher}")
     return {
         "teacher_train_time_total": trained,
         "distill_teacher_export_time": made.get("export_seconds"),
-        "student_baseline_train_time": own.get("baseline_seconds"),
-        "distill_student_train_time": own.get("distilled_seconds"),
+        "student_baseline_train_time": alone.get("training_seconds"),
+        "distill_student_train_time": taught.get("training_seconds"),
         "teacher_seconds_per_user": _per_user(made),
     }
 

@@ -1,6 +1,6 @@
 """Compare a distilled student with its twin, rank by it, export it.   python -m stages.rank_student sasrec oracle
-Reads data/students/<pair>, data/interactions/test and the test records; writes data/rankings/<pair> (first seed),
-data/serving/<pair> (ONNX), metrics/students/<pair>.json and metrics/time/<pair>.json."""
+Reads data/students/<student> and <pair>, data/interactions/test and the test records; writes data/rankings/<pair>
+(first seed), data/serving/<pair> (ONNX), metrics/students/<pair>.json and metrics/time/<pair>.json."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from kitrec.contracts.rankings import RANKINGS, from_scores
 from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
 from kitrec.distill.comparing import compare, gains
-from kitrec.distill.learning import ROLES
 from kitrec.distill.params import Distill
 from kitrec.idrec.candidates import score_records
 from kitrec.idrec.learning import validation
@@ -31,31 +30,32 @@ def main(student: str, teacher: str) -> None:
     sets = params.value(Data, "data.test_sets")
     p = params.load(Distill, f"distillation.settings.{student}")
     name, seen_path = f"{student}-{teacher}", paths.interactions("test")
-    folder, served = Path("data/students") / name, Path("data/serving") / name
+    folders, served = [Path("data/students") / own for own in (student, name)], Path("data/serving") / name
     tests = {which: paths.set_records(which, "test") for which in sets}
-    with entry.running("rank_student", name, reads=[folder, seen_path, *tests.values()], params=[sets, p]):
+    with entry.running("rank_student", name, reads=[*folders, seen_path, *tests.values()], params=[sets, p]):
         seen, history = tables.read(seen_path, SEEN), p.student.history
-        models = {role: [load_model(own / role) for own in sorted(folder.iterdir())] for role in ROLES}
-        first, ranked = models["distilled"][0], {}
+        alone, taught = ([load_model(own) for own in sorted(folder.iterdir())] for folder in folders)
+        first, ranked = taught[0], {}
         for which, path in tests.items():
             records = tables.read(path, RECORDS)
             ranked[f"set{which}"] = from_scores(name, records, score_records(first, records, seen, history).scores)
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
         asked = validation(seen, history, first.vocabulary)
-        files.write_json(_compared(models, asked, p.depth), Path(f"metrics/students/{name}.json"))
+        files.write_json(_compared(alone, taught, asked, p.depth), Path(f"metrics/students/{name}.json"))
         apart = {"onnx_differs_from_torch_by": export(first, served)}
         answers = latency(load_served(served), asked.histories)
         files.write_json(
-            {**durations(name, teacher), "student_latency": answers, **apart}, Path(f"metrics/time/{name}.json")
+            {**durations(student, teacher), "student_latency": answers, **apart}, Path(f"metrics/time/{name}.json")
         )
 
 
-def _compared(models: dict[str, list[Stored]], asked: Validation, depth: int) -> dict[str, Any]:
+def _compared(alone: list[Stored], taught: list[Stored], asked: Validation, depth: int) -> dict[str, Any]:
     """NDCG of every test reader's held-out item among all items, both students, all seeds."""
-    alone, taught = (
-        np.stack([gains(own.model, asked.histories, asked.truths, depth) for own in models[role]]) for role in ROLES
+    own, others = (
+        np.stack([gains(each.model, asked.histories, asked.truths, depth) for each in models])
+        for models in (alone, taught)
     )
-    return {f"ndcg@{depth}": compare(alone, taught).told()}
+    return {f"ndcg@{depth}": compare(own, others).told()}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Two students from the same seeds: one alone, one with a teacher.
+"""Students from the same seeds: one alone, others each with a teacher.
 
-Both begin with the same weights and see the same batches, masks, dropout and negatives; the best epoch of each is
+All begin with the same weights and see the same batches, masks, dropout and negatives; the best epoch of each is
 chosen by the validation, at the same depth. A training that broke off goes on where it was, as `idrec.fitting` does;
 its seconds are counted over all its starts."""
 
@@ -43,106 +43,90 @@ class Student:
 
     fitted: Fitted[Recommender]
     seconds: float
+    told: dict[str, int]  # how its teacher fitted the rows; empty without one
 
 
 @dataclass(frozen=True)
-class Pair:
-    baseline: Student
-    distilled: Student
-    told: dict[str, int]  # how the teacher fitted the rows
+class Students:
+    """All that the two students of a seed have in common."""
 
-
-def distil(
-    p: Distill,
-    rows: Rows,
-    vocabulary: Vocabulary,
-    teacher: Teacher,
-    validation: Validation,
-    seed: int,
-    work: Path,
-    told: Callable[[str, Progress], None],
-) -> Pair:
-    """Train both students; `told` hears of every epoch of `baseline` and of `distilled`."""
-    found = align(teacher.lists, rows, vocabulary, p.ranking.topk, p.gaps)
-    fit = _Fitting(p, rows, len(vocabulary), replace(validation, depth=p.depth), seed)
-    baseline = fit.student(None, work / "baseline", lambda progress: told("baseline", progress))
-    own = _Given(found, teacher.embeddings, vocabulary)
-    distilled = fit.student(own, work / "distilled", lambda progress: told("distilled", progress))
-    described = [] if teacher.embeddings is None else teacher.embeddings.item_ids
-    lacking = len(set(vocabulary.item_ids) - set(described))
-    return Pair(baseline, distilled, {**found.told, "items without a teacher's vector": lacking})
-
-
-@dataclass(frozen=True)
-class _Given:
-    """A teacher in the student's numbers."""
-
-    lists: Lists
-    embeddings: Embeddings | None
-    vocabulary: Vocabulary
-
-
-@dataclass(frozen=True)
-class _Fitting:
     p: Distill
     rows: Rows
-    items: int
+    vocabulary: Vocabulary
     validation: Validation
     seed: int
 
-    def student(self, teacher: _Given | None, work: Path, told: Callable[[Progress], None]) -> Student:
+    def alone(self, work: Path, told: Callable[[Progress], None]) -> Student:
+        """The student without a teacher; `told` hears of every epoch."""
+        model = self._model()
+        return self._trained(model, self._robust(model), {}, work, told)
+
+    def taught(self, teacher: Teacher, work: Path, told: Callable[[Progress], None]) -> Student:
+        """The student with a teacher."""
+        lists = align(teacher.lists, self.rows, self.vocabulary, self.p.ranking.topk, self.p.gaps)
+        model = self._model()
+        parts = [*self._robust(model), *self._ranked(model, lists), *self._embedded(model, teacher.embeddings)]
+        described = [] if teacher.embeddings is None else teacher.embeddings.item_ids
+        lacking = {"items without a teacher's vector": len(set(self.vocabulary.item_ids) - set(described))}
+        return self._trained(model, parts, lists.told | lacking, work, told)
+
+    def _model(self) -> Recommender:
         with torch.random.fork_rng():
             torch.manual_seed(derived_seed(self.seed, "idrec weights"))
-            model = build(self.p.student.model, self.items)
-        parts: list[Extra] = self._robust(model)
-        if teacher is not None:
-            parts += self._taught(model, teacher)
-        own = team()
+            return build(self.p.student.model, len(self.vocabulary))
+
+    def _trained(
+        self,
+        model: Recommender,
+        parts: list[Extra],
+        lists_told: dict[str, int],
+        work: Path,
+        told: Callable[[Progress], None],
+    ) -> Student:
+        own, validation = team(), replace(self.validation, depth=self.p.depth)
         training = begin(model, self.p.student.course, own)
         training.extra = extras.summed(parts)
         clock = _Clock(work / "seconds.json")
 
         def learn(keep: Watcher) -> None:
             course, loss = self.p.student.course, self.p.student.loss
-            train(training, self.rows.sequences, self.validation, course, loss, self.seed, keep)
+            train(training, self.rows.sequences, validation, course, loss, self.seed, keep)
 
         def heard(progress: Progress) -> None:
             clock.note()
             told(progress)
 
         fitted = carry_on(training, learn, work, heard)
-        return Student(Fitted(settled(fitted.model), fitted.progress, fitted.last), clock.seconds)
+        return Student(Fitted(settled(fitted.model), fitted.progress, fitted.last), clock.seconds, lists_told)
 
     def _robust(self, model: Recommender) -> list[Extra]:
         return [extras.Balanced(model, self._share(), self.p.robust)] if self.p.robust.alpha else []
 
-    def _taught(self, model: Recommender, teacher: _Given) -> list[Extra]:
-        parts: list[Extra] = []
-        if self.p.ranking.weight:
-            chosen = policy(self.p.selection, teacher.lists, self.seed)
-            useful = learnable(model, self.rows.sequences)  # the loop numbers those that teach
-            lists = _of(teacher.lists, self.rows, useful)
-            own = self.rows.sequences.take(useful)
-            parts.append(extras.Ranked(model, own, lists, chosen, self._share(), self.p, self.seed))
-        if self.p.embedding.form == "off":
-            return parts
-        if teacher.embeddings is None and self.p.gaps == "mask":
-            return parts
-        if teacher.embeddings is None:
+    def _ranked(self, model: Recommender, lists: Lists) -> list[Extra]:
+        if not self.p.ranking.weight:
+            return []
+        chosen = policy(self.p.selection, lists, self.seed)
+        useful = learnable(model, self.rows.sequences)  # the loop numbers those that teach
+        own = self.rows.sequences.take(useful)
+        return [extras.Ranked(model, own, _of(lists, self.rows, useful), chosen, self._share(), self.p, self.seed)]
+
+    def _embedded(self, model: Recommender, vectors: Embeddings | None) -> list[Extra]:
+        if self.p.embedding.form == "off" or (vectors is None and self.p.gaps == "mask"):
+            return []
+        if vectors is None:
             raise InputError("embedding.form: the teacher has no item vectors; set form: off, or export them")
-        table = by_number(teacher.embeddings, teacher.vocabulary, item_table(model).num_embeddings)
+        table = by_number(vectors, self.vocabulary, item_table(model).num_embeddings)
         if self.p.embedding.form == "injection":
             inject(model, table, self.p.embedding.weight, self.seed)
-        else:
-            parts.append(extras.Near(model, project_beside(model, table, self.seed), self.p.embedding.weight))
-        return parts
+            return []
+        return [extras.Near(model, project_beside(model, table, self.seed), self.p.embedding.weight)]
 
     def _share(self) -> torch.Tensor:
         """Popularity of next items, as DROS weighs by it."""
         own = self.rows.sequences
         first = np.zeros(len(own.items), dtype=bool)
         first[own.starts[:-1][own.lengths > 0]] = True
-        counts = np.bincount(own.items[~first] - 1, minlength=self.items)
+        counts = np.bincount(own.items[~first] - 1, minlength=len(self.vocabulary))
         return terms.shares(torch.from_numpy(counts).float(), self.p.robust.power).to(team().device)
 
 

@@ -1,4 +1,4 @@
-"""A student and its teacherless twin from the readers' tables, and both as folders."""
+"""A student, with a teacher or alone, from the readers' tables, and as a folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kitrec.distill.alignment import Rows, whole
-from kitrec.distill.fitting import Pair, Student, Teacher, distil
+from kitrec.distill.fitting import Student, Students, Teacher
 from kitrec.distill.params import Distill
 from kitrec.idrec.known import Known
 from kitrec.idrec.learning import validation
@@ -17,8 +17,6 @@ from kitrec.idrec.readers import History, readers, with_truths
 from kitrec.idrec.storing import Stored, save_model
 from kitrec.idrec.training import Progress, Validation
 from kitrec.idrec.vocabulary import Vocabulary
-
-ROLES = ("baseline", "distilled")
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,20 @@ def learned_from(train: pl.DataFrame, development: pl.DataFrame, history: Histor
     return Learned(rows, vocabulary, Validation(judged.histories, judged.truths, depth))
 
 
-def learn_pair(
-    p: Distill, given: Learned, teacher: Teacher, seed: int, work: Path, told: Callable[[str, Progress], None], to: Path
-) -> Pair:
-    """Train both, store both under `to`."""
-    pair = distil(p, given.rows, given.vocabulary, teacher, given.validation, seed, work, told)
-    for role, student in zip(ROLES, (pair.baseline, pair.distilled), strict=True):
-        _store(p.student, student, given, to / role)
-    return pair
+def learn(
+    p: Distill,
+    given: Learned,
+    teacher: Teacher | None,
+    seed: int,
+    work: Path,
+    told: Callable[[Progress], None],
+    to: Path,
+) -> Student:
+    """Train a student and store it as `to`."""
+    students = Students(p, given.rows, given.vocabulary, given.validation, seed)
+    student = students.alone(work, told) if teacher is None else students.taught(teacher, work, told)
+    _store(p.student, student, given, to)
+    return student
 
 
 def _store(p: Method, student: Student, given: Learned, to: Path) -> None:

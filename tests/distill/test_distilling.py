@@ -11,7 +11,7 @@ from kitrec.distill import extras, params, terms
 from kitrec.distill.alignment import align
 from kitrec.distill.comparing import compare, gains
 from kitrec.distill.embeddings import Embeddings
-from kitrec.distill.fitting import Pair, Teacher, distil
+from kitrec.distill.fitting import Student, Students, Teacher
 from kitrec.distill.selection import policy
 from kitrec.errors import InputError
 from kitrec.idrec.lessons import lesson
@@ -37,8 +37,12 @@ def judged(rows) -> Validation:
     return Validation(own.without_last(), own.last())  # how deep it looks is the distillation's own
 
 
-def distilled(p: params.Distill, work, teacher: Teacher = TEACHER, rows=ROWS, told=lambda *_: None) -> Pair:
-    return distil(p, rows, VOCABULARY, teacher, judged(rows), 7, work, told)
+def distilled(p: params.Distill, work, teacher: Teacher = TEACHER, told=lambda _: None) -> Student:
+    return Students(p, ROWS, VOCABULARY, judged(ROWS), 7).taught(teacher, work / "taught", told)
+
+
+def alone(p: params.Distill, work) -> Student:
+    return Students(p, ROWS, VOCABULARY, judged(ROWS), 7).alone(work / "alone", lambda _: None)
 
 
 def same(one, other) -> bool:
@@ -50,24 +54,26 @@ def same(one, other) -> bool:
 def test_a_teacher_of_no_weight_leaves_the_baseline(kind, tmp_path):
     p = distill_params(kind, model={"dropout": 0.2})
     p = replace(p, ranking=replace(p.ranking, weight=0.0))
-    pair = distilled(p, tmp_path)
-    assert same(pair.baseline.fitted.model, pair.distilled.fitted.model)
-    assert pair.baseline.fitted.progress == pair.distilled.fitted.progress
+    baseline, taught = alone(p, tmp_path), distilled(p, tmp_path)
+    assert same(baseline.fitted.model, taught.fitted.model)
+    assert baseline.fitted.progress == taught.fitted.progress
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("loss", [Loss(kind="bce", negatives=2, calibration=0.0), CE], ids=["bce", "ce"])
 def test_every_student_learns_with_every_term(kind, loss, tmp_path):
     p = distill_params(kind, loss=loss, robust=ROBUST)
+    baseline = alone(p, tmp_path)
+    assert not baseline.told
     for form in (INJECTION, DISTANCE):
-        pair = distilled(replace(p, embedding=form), tmp_path / form.form)
-        rows = pair.distilled.fitted.progress.rows
+        taught = distilled(replace(p, embedding=form), tmp_path / form.form)
+        rows = taught.fitted.progress.rows
         assert len(rows) == 2
         assert all(np.isfinite(row["loss"]) and "ndcg@20" in row for row in rows)
-        assert pair.told["items without a teacher's vector"] == 2
+        assert taught.told["items without a teacher's vector"] == 2
         # a plain student comes out, whoever taught it
-        assert pair.distilled.fitted.model.state_dict().keys() == pair.baseline.fitted.model.state_dict().keys()
-        assert not same(pair.baseline.fitted.model, pair.distilled.fitted.model)
+        assert taught.fitted.model.state_dict().keys() == baseline.fitted.model.state_dict().keys()
+        assert not same(baseline.fitted.model, taught.fitted.model)
 
 
 @pytest.mark.parametrize("form", [INJECTION, DISTANCE], ids=["injection", "distance"])
@@ -75,20 +81,20 @@ def test_a_training_that_broke_off_goes_on_to_the_same_student(form, tmp_path):
     p = distill_params("sasrec", embedding=form, model={"dropout": 0.1}, course={"epochs": 4})
     whole = distilled(p, tmp_path / "whole")
 
-    def stop(which, progress):
-        if which == "distilled" and progress.epoch == 2:
+    def stop(progress):
+        if progress.epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         distilled(p, tmp_path / "broken", told=stop)
     again = distilled(p, tmp_path / "broken")
-    assert same(whole.distilled.fitted.model, again.distilled.fitted.model)
-    assert whole.distilled.fitted.progress == again.distilled.fitted.progress
+    assert same(whole.fitted.model, again.fitted.model)
+    assert whole.fitted.progress == again.fitted.progress
 
 
 def test_padding_and_items_without_a_vector_are_the_students_own(tmp_path):
     p = replace(distill_params("gru4rec", embedding=INJECTION), ranking=distill_params().ranking)
-    items = distilled(p, tmp_path).distilled.fitted.model.get_submodule("items").weight
+    items = distilled(p, tmp_path).fitted.model.get_submodule("items").weight
     assert not items[0].any()
 
 
@@ -209,9 +215,9 @@ def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, readers, 
     found = []
     for seed in range(2):
         teacher = Teacher(lists_of(rows, neighbours, [0.0, 3.0, 6.0]), None)
-        pair = distil(p, rows, VOCABULARY, teacher, validation, seed, tmp_path / str(seed), lambda *_: None)
-        models = (pair.baseline.fitted.model, pair.distilled.fitted.model)
-        found.append([gains(model, validation.histories, validation.truths, 20) for model in models])
+        students, work = Students(p, rows, VOCABULARY, validation, seed), tmp_path / str(seed)
+        both = students.alone(work / "alone", lambda _: None), students.taught(teacher, work / "taught", lambda _: None)
+        found.append([gains(own.fitted.model, validation.histories, validation.truths, 20) for own in both])
     compared = compare(*np.array(found).swapaxes(0, 1))
     assert compared.distilled > compared.baseline
     assert compared.p_value < 0.01

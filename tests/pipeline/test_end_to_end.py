@@ -395,7 +395,7 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
     told = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "readers.tsv", "--to", "best.tsv")
     assert told.returncode == 0 and "1 readers by popularity" in told.stdout, told.stderr
     before = results(clone.folder)
-    clone.break_off("distill_student@sasrec-oracle", "1/baseline/last-*")
+    clone.break_off("distill_student@sasrec-oracle", "1/last-*")
     clone.start("-s", "distill_student@sasrec-oracle")
     assert clone.finish() == 0, clone.log()
     after = results(clone.folder)
