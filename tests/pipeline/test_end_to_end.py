@@ -9,9 +9,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -70,6 +71,17 @@ class Clone:
         self.wait_for(lambda: list((self.folder / ".work").glob(f"{folder}/*/{sign}")))
         os.kill(self.process(folder), signal.SIGKILL)
         assert self.finish() != 0
+
+    @contextlib.contextmanager
+    def variant(self, name: str, *targets: str) -> Iterator[dict[str, Any]]:
+        """The headline of a run with this profile; its params go when its test ends."""
+        params = self.folder / "params.yaml"
+        kept = params.read_text()
+        assert self.run("kitrec", "profile", "use", f"variants={name}").returncode == 0
+        done = self.run("dvc", "repro", *targets, "evaluate", timeout=20 * MINUTES)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        yield files.read_json(self.folder / "metrics/evaluate.json")
+        params.write_text(kept)
 
     def process(self, stage: str) -> int:
         """The process id of a living stage, as its lock tells it."""
@@ -319,20 +331,15 @@ def test_set_b_as_an_experiment_is_compared_by_the_same_keys(finished):
 @pytest.mark.slow
 def test_preferences_go_on_from_the_fine_tuned_adapters_and_answer_beside_them(finished):
     clone = finished[0]
-    kept = (clone.folder / "params.yaml").read_text()
-    assert clone.run("kitrec", "profile", "use", "variants=with_preferred").returncode == 0
-    done = clone.run("dvc", "repro", "evaluate", timeout=900)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    headline = files.read_json(clone.folder / "metrics/evaluate.json")
-    assert {"written", "scored"} == set(headline["kitrec_preferred"])
-    numbers = files.read_json(clone.folder / "metrics/preference/dualft-movies.json")
-    assert numbers["records"] > 0 and numbers["loss"] < 0.75
-    before, after = (
-        files.sha256(clone.folder / f"models/{folder}/dualft-movies/adapter_model.safetensors")
-        for folder in ("full", "preferred")
-    )
-    assert before != after
-    (clone.folder / "params.yaml").write_text(kept)
+    with clone.variant("with_preferred") as headline:
+        assert {"written", "scored"} == set(headline["kitrec_preferred"])
+        numbers = files.read_json(clone.folder / "metrics/preference/dualft-movies.json")
+        assert numbers["records"] > 0 and numbers["loss"] < 0.75
+        before, after = (
+            files.sha256(clone.folder / f"models/{folder}/dualft-movies/adapter_model.safetensors")
+            for folder in ("full", "preferred")
+        )
+        assert before != after
 
 
 @pytest.mark.slow
@@ -376,58 +383,48 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
 def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
     """From teacher to ONNX in one `dvc repro`, and a broken-off student ends with the same curve and the same bytes."""
     clone = finished[0]
-    kept = (clone.folder / "params.yaml").read_text()
-    assert clone.run("kitrec", "profile", "use", "variants=distilled").returncode == 0
-    done = clone.run("dvc", "repro", "rank_student", "evaluate", timeout=20 * MINUTES)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    headline = files.read_json(clone.folder / "metrics/evaluate.json")
-    for student, teacher in itertools.product(("sasrec", "gru4rec"), ("oracle", "ensemble", "ilora-sasrec")):
-        pair = f"{student}-{teacher}"
-        assert "scored" in headline[pair]
-        (compared,) = files.read_json(clone.folder / f"metrics/students/{pair}.json").values()
-        assert compared["low"] <= compared["difference"] <= compared["high"] and len(compared["gain_of_seeds"]) == 5
-        times = files.read_json(clone.folder / f"metrics/time/{pair}.json")
-        assert times["distill_student_train_time"] > 0 and times["onnx_differs_from_torch_by"] <= 1e-5
-        assert [row["batch"] for row in times["student_latency"]] == [1, 256]
-    assert files.read_json(clone.folder / "metrics/time/sasrec-ilora-sasrec.json")["teacher_seconds_per_user"] > 0
-    assert "scored" in headline["ilora-sasrec"]
-    (clone.folder / "readers.tsv").write_text("user\titem\ttime\nu\tnone\t0\n")
-    told = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "readers.tsv", "--to", "best.tsv")
-    assert told.returncode == 0 and "1 readers by popularity" in told.stdout, told.stderr
-    before = results(clone.folder)
-    clone.break_off("distill_student@sasrec-oracle", "1/last-*")
-    clone.start("-s", "distill_student@sasrec-oracle")
-    assert clone.finish() == 0, clone.log()
-    after = results(clone.folder)
-    own = [name for name in before if "sasrec-oracle" in name and ("students" in name or "metrics/train" in name)]
-    assert len(own) > 10 and {name: after[name] for name in own} == {name: before[name] for name in own}
-    (clone.folder / "params.yaml").write_text(kept)
+    with clone.variant("distilled", "rank_student") as headline:
+        for student, teacher in itertools.product(("sasrec", "gru4rec"), ("oracle", "ensemble", "ilora-sasrec")):
+            pair = f"{student}-{teacher}"
+            assert "scored" in headline[pair]
+            (compared,) = files.read_json(clone.folder / f"metrics/students/{pair}.json").values()
+            assert compared["low"] <= compared["difference"] <= compared["high"] and len(compared["gain_of_seeds"]) == 5
+            times = files.read_json(clone.folder / f"metrics/time/{pair}.json")
+            assert times["distill_student_train_time"] > 0 and times["onnx_differs_from_torch_by"] <= 1e-5
+            assert [row["batch"] for row in times["student_latency"]] == [1, 256]
+        assert files.read_json(clone.folder / "metrics/time/sasrec-ilora-sasrec.json")["teacher_seconds_per_user"] > 0
+        assert "scored" in headline["ilora-sasrec"]
+        (clone.folder / "readers.tsv").write_text("user\titem\ttime\nu\tnone\t0\n")
+        told = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "readers.tsv", "--to", "best.tsv")
+        assert told.returncode == 0 and "1 readers by popularity" in told.stdout, told.stderr
+        before = results(clone.folder)
+        clone.break_off("distill_student@sasrec-oracle", "1/last-*")
+        clone.start("-s", "distill_student@sasrec-oracle")
+        assert clone.finish() == 0, clone.log()
+        after = results(clone.folder)
+        own = [name for name in before if "sasrec-oracle" in name and ("students" in name or "metrics/train" in name)]
+        assert len(own) > 10 and {name: after[name] for name in own} == {name: before[name] for name in own}
 
 
 @pytest.mark.slow
 def test_thinkrec_goes_from_records_to_routed_answers(finished):
     """Three stages, each ranked; the groups' stage is killed while it learns and ends with the same bytes."""
     clone = finished[0]
-    kept = (clone.folder / "params.yaml").read_text()
-    assert clone.run("kitrec", "profile", "use", "variants=thinkrec").returncode == 0
-    done = clone.run("dvc", "repro", "infer_thinkrec", "evaluate", timeout=20 * MINUTES)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    headline = files.read_json(clone.folder / "metrics/evaluate.json")
-    for stage in ("text", "projector", "groups"):
-        assert "scored" in headline[f"thinkrec-{stage}"]
-        told = files.read_json(clone.folder / f"metrics/thinkrec/{stage}.json")
-        assert set("AB") == {name[3:] for name in told if name.startswith("set")}
-        assert all(own["auc_low"] <= own["auc"] <= own["auc_high"] for name, own in told.items() if "set" in name)
-        assert ("routing" in told) == (stage == "groups")
-    routing = files.read_json(clone.folder / "metrics/thinkrec/groups.json")["routing"]
-    assert routing["group"] + routing["general"] + routing["mixture"] == routing["users"] == 20
-    assert len(files.read_json(clone.folder / "metrics/train/thinkrec-text.json")["reflection"]) == 1
-    before = results(clone.folder)
-    profiles.put(clone.folder / "params.yaml", {"thinkrec.stages.groups.course.patience": 4})
-    clone.break_off("train_thinkrec@groups", "group-*/last.safetensors")
-    clone.start("-s", "train_thinkrec@groups")
-    assert clone.finish() == 0, clone.log()
-    after = results(clone.folder)
-    own = [name for name in before if "thinkrec/groups" in name or "train/thinkrec-groups" in name]
-    assert len(own) > 4 and {name: after[name] for name in own} == {name: before[name] for name in own}
-    (clone.folder / "params.yaml").write_text(kept)
+    with clone.variant("thinkrec", "infer_thinkrec") as headline:
+        for stage in ("text", "projector", "groups"):
+            assert "scored" in headline[f"thinkrec-{stage}"]
+            told = files.read_json(clone.folder / f"metrics/thinkrec/{stage}.json")
+            assert set("AB") == {name[3:] for name in told if name.startswith("set")}
+            assert all(own["auc_low"] <= own["auc"] <= own["auc_high"] for name, own in told.items() if "set" in name)
+            assert ("routing" in told) == (stage == "groups")
+        routing = files.read_json(clone.folder / "metrics/thinkrec/groups.json")["routing"]
+        assert routing["group"] + routing["general"] + routing["mixture"] == routing["users"] == 20
+        assert len(files.read_json(clone.folder / "metrics/train/thinkrec-text.json")["reflection"]) == 1
+        before = results(clone.folder)
+        profiles.put(clone.folder / "params.yaml", {"thinkrec.stages.groups.course.patience": 4})
+        clone.break_off("train_thinkrec@groups", "group-*/last.safetensors")
+        clone.start("-s", "train_thinkrec@groups")
+        assert clone.finish() == 0, clone.log()
+        after = results(clone.folder)
+        own = [name for name in before if "thinkrec/groups" in name or "train/thinkrec-groups" in name]
+        assert len(own) > 4 and {name: after[name] for name in own} == {name: before[name] for name in own}
