@@ -184,9 +184,9 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def as_options(choices: list[str]) -> list[str]:
-    """The overlays as `-S key=value` options of `dvc exp run`."""
+    """The overlays as `-S ++key=value` options of `dvc exp run`; ++ sets a key whether or not the file has it."""
     values = {key: value for choice in choices for key, value in leaves(overlay(choice)).items()}
-    return [part for key, value in values.items() for part in ("-S", f"{key}={json.dumps(value)}".replace(" ", ""))]
+    return [part for key, value in values.items() for part in ("-S", f"++{key}={json.dumps(value)}".replace(" ", ""))]
 
 
 def use(path: Path, choices: list[str]) -> None:

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 from kitrec import params, profiles
 from kitrec.errors import InputError
@@ -37,11 +38,15 @@ def test_the_default_profiles_are_the_shipped_params(copy):
     assert copy.read_text() == before
 
 
-@pytest.mark.usefixtures("in_project")
-def test_overrides_name_the_same_values():
-    options = profiles.as_options(["dataset=smoke"])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_as_options_of_an_experiment_a_profile_sets_the_same(copy, tmp_path, choice):
+    """By what `dvc exp run -S` itself does with them."""
+    options = " ".join(profiles.as_options([choice])).split()  # as $(...) is taken apart
     assert options[::2] == ["-S"] * (len(options) // 2)
-    assert "world.books=120" in options[1::2] and "candidates.count=10" in options[1::2]
+    other = shutil.copy(copy, tmp_path / "experiment.yaml")
+    apply_overrides(other, options[1::2])
+    profiles.use(copy, [choice])
+    assert params.read(other) == params.read(copy)
 
 
 def test_an_unknown_profile_and_an_unknown_key_change_nothing(copy):
