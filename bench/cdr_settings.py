@@ -10,6 +10,7 @@ from kitrec.crossdomain.params import (
     ItemKNN,
     Learned,
     Popularity,
+    RandomWalk,
 )
 from kitrec.idrec.params import Course
 
@@ -59,6 +60,7 @@ LEARNED: dict[str, Learned] = {
 COUNTED: dict[str, Counted] = {
     "popularity": Popularity(kind="popularity"),
     "item_knn": ItemKNN(kind="item_knn", neighbours=200, shrink=10.0),
+    "random_walk": RandomWalk(kind="random_walk", alpha=0.5, hops=2),
     "ease": EASE(kind="ease", rank=1024, penalty=100.0),
 }
 FORMS = ("paper", "history")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bench.distill_data import DEPTH, WINDOW
 from bench.seqrec_settings import BCE, CE, SETTINGS, course, method, sasrec
-from kitrec.crossdomain.params import EASE, ItemKNN
+from kitrec.crossdomain.params import EASE, ItemKNN, RandomWalk
 from kitrec.distill.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
 from kitrec.idrec.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Model, SASRec
 
@@ -58,6 +58,7 @@ TEACHER = Ensemble(
         "sasrec": _LONG,
         "bert4rec": replace(_BOTH, course=replace(_BOTH.course, mode="full_data", epochs=100)),
         "item_knn": Counted(history="target", model=ItemKNN(kind="item_knn", neighbours=100, shrink=10.0)),
+        "random_walk": Counted(history="target", model=RandomWalk(kind="random_walk", alpha=0.5, hops=2)),
         "ease": Counted(history="target", model=EASE(kind="ease", rank=256, penalty=100.0)),
     },
     combine="z_score",

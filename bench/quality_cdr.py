@@ -39,6 +39,9 @@ PUBLISHED = {  # setting -> HR@10 and NDCG@10 of both domains, CVGAE's table (se
     ("amazon_sport_cloth", "bpr_mf_paper"): {"sport": (0.3289, 0.2148), "cloth": (0.2267, 0.1470)},
 }
 NEAR = 0.9  # of a published figure
+BEST = {  # our strongest setting against the best row of that table, CrossAug
+    ("amazon_sport_cloth", "random_walk"): {"sport": (0.4657, 0.3167), "cloth": (0.3866, 0.2555)},
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -145,7 +148,8 @@ def _row(name: str, domain: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _claims(data: str, name: str, domain: str, runs: list[dict[str, Any]]) -> list[Claim]:
-    published = PUBLISHED.get((data, name), {}).get(domain)
+    share, table = (1.0, BEST) if (data, name) in BEST else (NEAR, PUBLISHED)
+    published = table.get((data, name), {}).get(domain)
     if published is None:
         return []
     found = []
@@ -153,8 +157,8 @@ def _claims(data: str, name: str, domain: str, runs: list[dict[str, Any]]) -> li
         own = np.array([run["test"][domain]["full"][key] for run in runs])
         spread = f"sd {own.std(ddof=1):.4f}" if len(own) > 1 else ""
         text, command = f"{data}, {domain}: {name}, {key}", f"python -m bench.quality_cdr {data} {name} {len(own)}"
-        peer = f"CVGAE's table: {value}"
-        bar_ = round(NEAR * value, 4)
+        peer = f"{'the best row of ' if table is BEST else ''}CVGAE's table: {value}"
+        bar_ = round(share * value, 4)
         found.append(at_least(text, float(own.mean()), bar_, "", command, peer=peer, repeats=len(own), spread=spread))
     return found
 

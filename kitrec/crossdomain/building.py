@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kitrec.crossdomain import ease, item_knn, params, popularity
+from kitrec.crossdomain import ease, item_knn, params, popularity, random_walk
 from kitrec.crossdomain.bpr_mf import BPRMF
 from kitrec.crossdomain.catalogue import Catalogue
 from kitrec.crossdomain.conet import CoNet
@@ -34,5 +34,7 @@ def tally(p: params.Counted, histories: Sequences, items: int, seed: int) -> Ran
             return item_knn.count(histories, items, p)
         case params.EASE():
             return ease.count(histories, items, p, seed)
+        case params.RandomWalk():
+            return random_walk.count(histories, items, p)
         case params.Popularity():
             return popularity.count(histories, items)

@@ -68,11 +68,18 @@ class EASE:
 
 
 @section
+class RandomWalk:
+    kind: Literal["random_walk"]
+    alpha: Annotated[float, Field(gt=0)]
+    hops: Count
+
+
+@section
 class Popularity:
     kind: Literal["popularity"]
 
 
 Learned = CoNet | DTCDR | SSCDR | BPRMF
-Counted = ItemKNN | EASE | Popularity
+Counted = ItemKNN | EASE | RandomWalk | Popularity
 LEARNED = frozenset({"conet", "dtcdr", "sscdr", "bpr_mf"})
-COUNTED = frozenset({"item_knn", "ease", "popularity"})
+COUNTED = frozenset({"item_knn", "ease", "random_walk", "popularity"})

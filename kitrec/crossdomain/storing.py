@@ -22,6 +22,7 @@ from kitrec.crossdomain.catalogue import Catalogue
 from kitrec.crossdomain.ease import EASE
 from kitrec.crossdomain.item_knn import ItemKNN
 from kitrec.crossdomain.popularity import Popularity
+from kitrec.crossdomain.random_walk import RandomWalk
 from kitrec.crossdomain.recommender import Ranker
 from kitrec.errors import InputError
 from kitrec.idrec.sequences import Sequences
@@ -29,7 +30,12 @@ from kitrec.idrec.vocabulary import Vocabulary
 
 Model = params.Learned | params.Counted
 KINDS = TypeAdapter[Model](Annotated[Model, Field(discriminator="kind")])
-_RANKERS: dict[type, type[Ranker]] = {params.ItemKNN: ItemKNN, params.EASE: EASE, params.Popularity: Popularity}
+_RANKERS: dict[type, type[Ranker]] = {
+    params.ItemKNN: ItemKNN,
+    params.EASE: EASE,
+    params.RandomWalk: RandomWalk,
+    params.Popularity: Popularity,
+}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The members of a teacher made of this project's own models: fitted on training sequences alone, scores of all items.
 
     sequence models   idrec.fitting, mode full_data: no validation chooses anything
-    item_knn, ease    as in crossdomain/, where the formulas stand; here scores of all items at once. What EASE says of
+    item_knn, ease, random_walk
+                      as in crossdomain/, where the formulas stand; here scores of all items at once. What EASE says of
                       an item that the reader has is not corrected for its diagonal: such items are never listed
 Shapes: U histories, N items."""
 
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from kitrec.crossdomain import ease, item_knn
+from kitrec.crossdomain import ease, item_knn, random_walk
 from kitrec.crossdomain.counting import matrix
-from kitrec.crossdomain.params import EASE, ItemKNN
+from kitrec.crossdomain.params import EASE, ItemKNN, RandomWalk
 from kitrec.idrec.fitting import fit
 from kitrec.idrec.known import Known
 from kitrec.idrec.params import Counted, Method
@@ -74,6 +75,17 @@ class EASEMember(Member):
         return self._read[1:]
 
 
+class WalkMember(Member):
+    def __init__(self, model: random_walk.RandomWalk) -> None:
+        self._model = model
+
+    def scores(self, histories: Sequences) -> np.ndarray:
+        return self._model.scores(histories)[:, 1:]
+
+    def vectors(self) -> np.ndarray | None:
+        return None
+
+
 def member(p: Method | Counted, sequences: Sequences, items: int, seed: int, work: Path) -> Member:
     """Fit one member."""
     if isinstance(p, Method):
@@ -83,5 +95,7 @@ def member(p: Method | Counted, sequences: Sequences, items: int, seed: int, wor
             return NeighbourMember(item_knn.count(sequences, items, p.model))
         case EASE():
             return EASEMember(ease.count(sequences, items, p.model, seed))
+        case RandomWalk():
+            return WalkMember(random_walk.count(sequences, items, p.model))
         case _:
             raise ValueError(f"{p.model.kind} is no member of a teacher")

@@ -101,7 +101,7 @@ class Ensemble:
                 full = own.course.mode == "full_data"
                 require(full, f"members.{name}.course.mode: a teacher sees training rows alone; take full_data")
             else:
-                counted = own.model.kind in ("item_knn", "ease")
+                counted = own.model.kind in ("item_knn", "ease", "random_walk")
                 require(counted, f"members.{name}.model.kind: {own.model.kind} tells no reader from another")
         done()
 

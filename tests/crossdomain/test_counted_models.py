@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kitrec.crossdomain import ease, item_knn, params, popularity
+from kitrec.crossdomain import ease, item_knn, params, popularity, random_walk
 from kitrec.crossdomain.asked import Readers
 from kitrec.idrec.sequences import of_lists
 from tests.crossdomain.made_domains import CATALOGUE, some_readers
@@ -49,6 +49,35 @@ def test_item_knn_carries_books_over_to_the_target():
     model = item_knn.count(READ, ITEMS, params.ItemKNN(kind="item_knn", neighbours=ITEMS, shrink=0.0))
     scores = model.candidate_scores(Readers(of_lists([books])), np.arange(21, ITEMS + 1)[None])
     assert (scores > 0).any() and len(set(scores[0].tolist())) > 3
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_a_random_walk_arrives_as_often_as_walkers_do(hops):
+    """alpha 1: the exact chance, against 100,000 walkers from each reader's items."""
+    rng, table = np.random.default_rng(hops), dense(READ)
+    p = params.RandomWalk(kind="random_walk", alpha=1.0, hops=hops)
+    scores = random_walk.count(READ, ITEMS, p).candidate_scores(NEW, EVERYTHING)
+    had, who = [np.flatnonzero(row) for row in table], [np.flatnonzero(column) for column in table.T]
+    for u in range(2):
+        start = NEW.histories[u][np.isin(NEW.histories[u], READ.items)]
+        walkers = rng.choice(NEW.histories[u], 100_000)
+        for _ in range(hops):
+            walkers = walkers[np.isin(walkers, READ.items)]
+            readers = np.array([rng.choice(who[item]) for item in walkers])
+            walkers = np.array([rng.choice(had[reader]) for reader in readers])
+        share = np.bincount(walkers, minlength=ITEMS + 1)[1:] / 100_000
+        assert len(start) and np.abs(share - scores[u]).max() < 0.006
+
+
+def test_a_walk_s_alpha_is_a_power_of_every_step():
+    """By hand: readers {1, 2} and {2, 3}; from item 1 one hop leads to 1 and 2, two also to 3."""
+    model = random_walk.count(of_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=1))
+    asked = Readers(of_lists([[1]]))
+    assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [[2**-0.5, 2**-0.5, 0.0]])
+    model = random_walk.count(of_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=2))
+    over_2 = 2**-1.5  # to item 2, to one of its two readers, to one of that reader's two items
+    wanted = [0.5 + over_2, 0.5 + 2 * over_2, over_2]
+    assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [wanted])
 
 
 def closed_form(table, penalty):

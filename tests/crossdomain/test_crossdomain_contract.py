@@ -31,6 +31,7 @@ COUNTED = [
     params.ItemKNN(kind="item_knn", neighbours=20, shrink=1.0),
     params.EASE(kind="ease", rank=20, penalty=5.0),
     params.Popularity(kind="popularity"),
+    params.RandomWalk(kind="random_walk", alpha=0.6, hops=2),
 ]
 KINDS = [*LEARNED, *(p.kind for p in COUNTED if p.kind != "popularity")]
 LISTED = np.tile(np.arange(21, 33), (12, 1))

@@ -8,7 +8,7 @@ from scipy.stats import rankdata, zscore
 from kitrec import tables
 from kitrec.crossdomain import ease
 from kitrec.crossdomain.asked import Readers
-from kitrec.crossdomain.params import EASE, ItemKNN
+from kitrec.crossdomain.params import EASE, ItemKNN, RandomWalk
 from kitrec.distill import ensemble, params
 from kitrec.distill.alignment import align
 from kitrec.distill.ensemble import combined, teach
@@ -22,6 +22,7 @@ from tests.distill.made_teachers import VOCABULARY, named, some_rows
 from tests.idrec.made_models import CE, ITEMS, a_course, model_params, some_sequences
 
 KNN = Counted(history="target", model=ItemKNN(kind="item_knn", neighbours=10, shrink=0.0))
+WALK = Counted(history="target", model=RandomWalk(kind="random_walk", alpha=0.5, hops=2))
 FLAT = Counted(history="target", model=EASE(kind="ease", rank=40, penalty=2.0))
 SASREC = Method(
     history="target", model=model_params("sasrec"), loss=CE, course=a_course(mode="full_data", epochs=2, batch=8)
@@ -52,7 +53,9 @@ def test_scores_are_combined_as_scipy_does():
 
 def test_every_training_row_has_a_list_without_its_past(tmp_path):
     rows = some_rows(20, seed=2)
-    teacher = teach(made_of({"knn": KNN, "ease": FLAT, "sasrec": SASREC}, folds=2), rows, VOCABULARY, 0, tmp_path)
+    teacher = teach(
+        made_of({"knn": KNN, "ease": FLAT, "walk": WALK, "sasrec": SASREC}, folds=2), rows, VOCABULARY, 0, tmp_path
+    )
     tables.write(teacher.lists, tmp_path / "teacher.parquet", TEACHER)
     lists = align(teacher.lists, rows, VOCABULARY, 5, "refuse")
     assert lists.told["distilled rows"] == len(places_of(rows.sequences))
