@@ -37,7 +37,7 @@ BARS = {  # data, method -> NDCG@10 that it is to reach, and whose it is
     ("beauty_s3rec", "sasrec_ce"): (0.045, "our aim with cross-entropy; SASRec of LlamaRec's table .0481"),
     ("beauty_s3rec", "bert4rec_boost"): (0.034, "our aim; BERT4Rec of S3-Rec's table .0170, of LlamaRec's .0372"),
     ("beauty_s3rec", "gru4rec"): (0.0137, "GRU4Rec of S3-Rec's table"),
-    ("beauty_s3rec", "caser"): (0.0176, "Caser of S3-Rec's table"),
+    ("beauty_s3rec", "caser_ce"): (0.0176, "Caser of S3-Rec's table"),
     ("toys_s3rec", "sasrec_bce"): (0.0374, "SASRec of S3-Rec's table"),
     ("toys_s3rec", "sasrec_ce"): (0.0376, "S3-Rec, the best of its table"),
     ("lastfm_s3rec", "sasrec_bce_long"): (0.0390, "SASRec of S3-Rec's table"),
