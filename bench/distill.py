@@ -106,7 +106,7 @@ class Plain(nn.Module):
 
     def states(self, windows: Sequences) -> torch.Tensor:
         batch = pack(windows)
-        x = self.items(batch.items) + self.student.places(batch.from_end)
+        x = self.items(batch.items) * self.student.scale + self.student.places(batch.from_end)
         for block in self.student.blocks:
             x = block(x, batch)
         found: torch.Tensor = self.student.norm(x)[batch.ends]

@@ -154,7 +154,9 @@ def _publish() -> None:
         text, command = f"toys, {name}: relative gain of NDCG@20", f"python -m bench.quality_distill {name} 5"
         spread = f"95 % of the difference {pair.low:.4f} to {pair.high:.4f}, p {pair.p_value:.2g}"
         claims.append(
-            at_least(text, pair.relative_gain, 0, "", command, peer=_paper(name), repeats=len(runs), spread=spread)
+            at_least(
+                text, pair.relative_gain or 0.0, 0, "", command, peer=_paper(name), repeats=len(runs), spread=spread
+            )
         )
     details: dict[str, Any] = {"Students": table}
     if (RUNS / TOLD).exists():

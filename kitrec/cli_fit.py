@@ -69,6 +69,14 @@ def _method(name: str) -> Method:
 
 def _known(p: Method, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary) -> Known:
     features: list[str] = list(p.model.metadata.features) if isinstance(p.model, BERT4Rec) else []
+    wanted = {"--metadata": metadata and not features, "--embeddings": embeddings and "title" not in features}
+    for option in (name for name, unread in wanted.items() if unread):
+        raise InputError(
+            f"{option}: this method reads none; name it in model.metadata.features of a bert4rec "
+            "(genre, director, writer, title), or leave the option away"
+        )
+    if embeddings and metadata is None:
+        raise InputError("--embeddings: give --metadata too, the folder of the other features' files")
     if metadata is None:
         if features:
             print(f"{', '.join(features)} off: no --metadata was given")

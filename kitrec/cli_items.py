@@ -79,7 +79,9 @@ def predict(
     if metadata is not None:
         if not (metadata / YEARS).exists():
             raise InputError(f"{metadata / YEARS} is missing: without years leave --metadata away")
-        years, visited = read_years(metadata / YEARS, stored.vocabulary), read.last_years()
+        years, notice = read_years(metadata / YEARS, stored.vocabulary)
+        visited = read.last_years()
+        print(notice)
     found = best_items(stored, histories, topk, _numbers_of(exclude, stored.vocabulary), years, visited)
     with files.whole(to) as draft, draft.open("w", encoding="utf-8") as stream:
         stream.write("user\trank\titem\tscore\n")
@@ -95,5 +97,11 @@ def predict(
 def _numbers_of(path: Path | None, vocabulary: Vocabulary) -> np.ndarray | None:
     if path is None:
         return None
-    numbers = vocabulary.numbers(pl.Series(path.read_text(encoding="utf-8").split("\n"), dtype=pl.String))
+    try:
+        listed = pl.Series(path.read_text(encoding="utf-8").split("\n"), dtype=pl.String)
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputError(f"--exclude {path} cannot be read ({problem}): give a text file, an item a line") from None
+    numbers = vocabulary.numbers(listed.filter(listed != ""))
+    if (numbers == 0).any():
+        print(f"{path}: {int((numbers == 0).sum())} items the model does not know")
     return numbers[numbers > 0]

@@ -137,6 +137,13 @@ def _untaught(s: Mapping[str, Any]) -> list[str]:
     ]
     made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
     for name in s["distillation"].teachers:
+        eyes = name.removeprefix("ilora-")
+        reads = s["idrec"].methods[eyes].history if eyes != name and eyes in s["idrec"].methods else "both"
+        found += [
+            f"distillation.settings.{student}.student.history: {name} speaks of {reads}; set that"
+            for student in s["distillation"].students
+            if s["distillation"].settings[student].student.history != reads
+        ]
         if name not in made:
             found.append(f"distillation.teachers: nobody makes {name!r}; add it to distillation.made, or to ilora.eyes")
     if "oracle" in s["distillation"].made and s["source"].kind != "synthetic":

@@ -11,9 +11,9 @@ def durations(student: str, teacher: str) -> dict[str, float | None]:
     eyes = teacher.removeprefix("ilora-")
     if eyes == teacher:
         made = _ledger(f"make_teacher-{teacher}")
-        trained = made.get("train_seconds", 0.0)  # an oracle is not trained
+        trained = made.get("train_seconds", 0.0) if made else None  # an oracle is not trained
     else:
-        made, trained = _ledger(f"infer_teacher-{eyes}"), _ledger(f"train_teacher_ilora-{eyes}").get("seconds", 0.0)
+        made, trained = _ledger(f"infer_teacher-{eyes}"), _ledger(f"train_teacher_ilora-{eyes}").get("seconds")
     alone, taught = _ledger(f"train_student-{student}"), _ledger(f"distill_student-{student}-{teacher}")
     return {
         "teacher_train_time_total": trained,

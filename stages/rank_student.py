@@ -50,7 +50,8 @@ def main(student: str, teacher: str) -> None:
 
 
 def _compared(alone: list[Stored], taught: list[Stored], asked: Validation, depth: int) -> dict[str, Any]:
-    """NDCG of every test reader's held-out item among all items, both students, all seeds."""
+    """NDCG of test readers' held-out items among all items, both students, all seeds; as in validation, of readers
+    with something that training knows."""
     own, others = (
         np.stack([gains(each.model, asked.histories, asked.truths, depth) for each in models])
         for models in (alone, taught)

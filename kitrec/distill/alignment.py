@@ -107,6 +107,9 @@ def align(
 def _sound(teacher: pl.DataFrame) -> None:
     """What no file of a teacher has (tables.read), a table made in memory must not have either."""
     twice = int(teacher.select(KEY).is_duplicated().sum())
+    lengths, listed = teacher["item_ids"].list.len(), teacher["item_ids"].list
+    if (lengths != teacher["distances"].list.len()).any() or (listed.n_unique() != lengths).any():
+        raise InputError("the teacher lists an item twice in a row, or has not a distance for every item")
     numbers = teacher["distances"].explode().is_finite().fill_null(False)
     if twice or not numbers.all():
         raise InputError(

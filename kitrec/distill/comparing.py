@@ -18,7 +18,7 @@ from kitrec.idrec.sequences import Sequences
 class Compared:
     baseline: float
     distilled: float
-    relative_gain: float  # of the means
+    relative_gain: float | None  # of the means; none where the student alone had nothing right
     difference: float
     low: float
     high: float
@@ -26,11 +26,14 @@ class Compared:
     gain_of_seeds: list[float | None]  # relative, one a seed; none where the student alone had nothing right
     readers: int
 
-    def told(self) -> dict[str, float | list[float | None]]:
+    def told(self) -> dict[str, float | list[float | None] | None]:
         """As numbers of a metrics file."""
-        numbers = {name: round(value, 6) for name, value in vars(self).items() if isinstance(value, float)}
+        numbers: dict[str, float | None] = {
+            name: round(value, 6) for name, value in vars(self).items() if isinstance(value, float)
+        }
         # a p-value is told by its leading digits, however small
         shares = [own if own is None else round(own, 4) for own in self.gain_of_seeds]
+        numbers |= {"relative_gain": None} if self.relative_gain is None else {}
         return {**numbers, "p_value": float(f"{self.p_value:.3g}"), "gain_of_seeds": shares, "readers": self.readers}
 
 
@@ -54,5 +57,5 @@ def compare(baseline: np.ndarray, distilled: np.ndarray) -> Compared:
     alone, taught = float(baseline.mean()), float(distilled.mean())
     means = zip(baseline.mean(axis=1).tolist(), distilled.mean(axis=1).tolist(), strict=True)
     seeds = [other / own - 1 if own else None for own, other in means]
-    gain = taught / max(alone, 1e-12) - 1
+    gain = taught / alone - 1 if alone else None
     return Compared(alone, taught, gain, taught - alone, low, high, p_value, seeds, len(differences))

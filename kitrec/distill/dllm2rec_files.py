@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as array_file
 
 from kitrec import files
-from kitrec.distill.embeddings import Embeddings
+from kitrec.distill.embeddings import Embeddings, check_embeddings
 from kitrec.errors import InputError
 
 RANKS, DISTANCES, VECTORS = "myrank_train.txt", "confidence_train.txt", "all_embeddings"
@@ -43,12 +43,13 @@ def read_lists(folder: Path) -> pl.DataFrame:
 
 def read_vectors(folder: Path) -> Embeddings:
     """The item vectors of a folder."""
-    items = _named(folder / ITEMS, ["number", "item_id"]).with_columns(pl.col("number").cast(pl.Int64))
-    vectors = _vectors(folder)
+    items, vectors = _items(folder), _vectors(folder)
     numbers = items["number"].to_numpy()
     if numbers.min(initial=0) < 0 or numbers.max(initial=-1) >= len(vectors) or len(items) != len(vectors):
         raise InputError(f"{folder}: {len(vectors)} vectors, but {ITEMS} has {len(items)} items; each needs its own")
-    return Embeddings(items["item_id"].to_list(), vectors[numbers])
+    found = Embeddings(items["item_id"].to_list(), vectors[numbers])
+    check_embeddings(found, str(folder))
+    return found
 
 
 def write_text(lists: pl.DataFrame, own: Embeddings | None, folder: Path) -> None:
@@ -105,11 +106,19 @@ def _named(path: Path, columns: list[str]) -> pl.DataFrame:
     return table.select(columns)
 
 
-def _ids(numbers: np.ndarray, folder: Path) -> np.ndarray:
-    """[rows, N] item ids."""
-    items = _named(folder / ITEMS, ["number", "item_id"]).with_columns(pl.col("number").cast(pl.Int64))
+def _items(folder: Path) -> pl.DataFrame:
+    """number and item_id, each number once."""
+    items = _named(folder / ITEMS, ["number", "item_id"]).with_columns(pl.col("number").cast(pl.Int64, strict=False))
+    if items["number"].null_count() or items["item_id"].null_count():
+        raise InputError(f"{folder / ITEMS}: a line has no whole number, or no item")
     if items["number"].is_duplicated().any():
         raise InputError(f"{folder / ITEMS}: a number stands there twice")
+    return items
+
+
+def _ids(numbers: np.ndarray, folder: Path) -> np.ndarray:
+    """[rows, N] item ids."""
+    items = _items(folder)
     asked = pl.DataFrame({"number": numbers.ravel()})
     found = asked.join(items, on="number", how="left", maintain_order="left")["item_id"]
     if found.null_count():

@@ -35,7 +35,7 @@ class Table:
 
 def write_embeddings(own: Embeddings, path: Path) -> None:
     """Write item vectors that are sound."""
-    _check(own, str(path))
+    check_embeddings(own, str(path))
     with files.whole(path) as draft:
         told = {"item_ids": json.dumps(own.item_ids)}
         array_file.save_file({"vectors": np.ascontiguousarray(own.vectors, dtype=np.float32)}, draft, told)
@@ -52,20 +52,24 @@ def read_embeddings(path: Path) -> Embeddings:
         raise InputError(
             f"{path} holds no item vectors ({problem}): it needs the tensor `vectors` and `item_ids`"
         ) from None
-    _check(own, str(path))
+    check_embeddings(own, str(path))
     return own
 
 
 def by_number(own: Embeddings, vocabulary: Vocabulary, rows: int) -> Table:
     """For a student whose item table has so many rows (padding and mask included)."""
+    check_embeddings(own, "the teacher")
     numbers = vocabulary.numbers(pl.Series(own.item_ids, dtype=pl.String))
+    if not (numbers > 0).any():
+        raise InputError("the teacher's vectors are of none of the student's items: it was made of other data")
     table = np.zeros((rows, own.vectors.shape[1]), dtype=np.float32)
     known = np.zeros(rows, dtype=bool)
     table[numbers[numbers > 0]], known[numbers[numbers > 0]] = own.vectors[numbers > 0], True
     return Table(table, known)
 
 
-def _check(own: Embeddings, where: str) -> None:
+def check_embeddings(own: Embeddings, where: str) -> None:
+    """Refuse what no table of vectors may be."""
     wrong = []
     if own.vectors.ndim != 2 or not own.vectors.size:
         wrong.append(f"vectors have the shape {own.vectors.shape}, must be items x width")

@@ -51,10 +51,17 @@ class SelectionPolicy(ABC):
 
     def __init__(self, fraction: float, lists: Lists, seed: int) -> None:
         self.fraction, self.lists, self.seed = fraction, lists, seed
+        self.own = lists.of_place[lists.of_place >= 0]  # the lines of the student's rows, in the order of the rows
 
     @abstractmethod
     def choose(self, lines: np.ndarray, student: Student) -> np.ndarray:
         """[n] whether to distil each row of a batch, from the numbers of their lists and the student's view."""
+
+    def lines(self, worth: np.ndarray) -> np.ndarray:
+        """[R] whether each line is in that share, from the worth of the student's own lines; no other line is."""
+        chosen = np.zeros(len(self.lists.items), dtype=bool)
+        chosen[self.own[self.most(worth)]] = True
+        return chosen
 
     def most(self, worth: np.ndarray) -> np.ndarray:
         """[n] whether each is in the share of highest worth; equal ones in their order."""
@@ -75,7 +82,7 @@ class TeacherConfident(SelectionPolicy):
 
     def __init__(self, fraction: float, lists: Lists, seed: int) -> None:
         super().__init__(fraction, lists, seed)
-        self.sure = self.most(-lists.distances.min(axis=1))
+        self.sure = self.lines(-lists.distances.min(axis=1)[self.own])
 
     def choose(self, lines: np.ndarray, student: Student) -> np.ndarray:  # noqa: ARG002
         return self.sure[lines]
@@ -93,7 +100,7 @@ class RandomFraction(SelectionPolicy):
 
     def __init__(self, fraction: float, lists: Lists, seed: int) -> None:
         super().__init__(fraction, lists, seed)
-        self.drawn = self.most(generator(seed, "distill random_fraction").random(len(lists.items)))
+        self.drawn = self.lines(generator(seed, "distill random_fraction").random(len(self.own)))
 
     def choose(self, lines: np.ndarray, student: Student) -> np.ndarray:  # noqa: ARG002
         return self.drawn[lines]

@@ -8,7 +8,7 @@
     distance    |projected teacher vector - student vector|^2, a mean over items
 Deviations from the authors' code: its negative is -log s(1 - s_j), no log-likelihood, which lets a negative stand one
 higher; its base loss is half of bce here, so their ranking weight 0.8 is 1.6 of ours; all K items are one gather, not K
-loops; the sum over all items of dros is taken once, and in logarithms, so that no score overflows it.
+loops; the sum over all other items of dros is taken once, and in logarithms, so that no score overflows it.
 Shapes: n rows, K items of a list, N items."""
 
 import torch
@@ -19,6 +19,7 @@ from kitrec.idrec import losses
 from kitrec.idrec.losses import Output
 
 CHUNK = 256  # rows of scores over all items at a time
+NOTHING = -1e30  # the logarithm of a summand that is not there
 
 
 def scores_of(states: torch.Tensor, items: torch.Tensor, output: Output) -> torch.Tensor:
@@ -57,13 +58,16 @@ def shares(popularity: torch.Tensor, power: float) -> torch.Tensor:
 def dros(states: torch.Tensor, items: torch.Tensor, output: Output, share: torch.Tensor, beta: float) -> torch.Tensor:
     """[n, K]: of each state's own items."""
     parts = [
-        checkpoint(_log_mass, states[start : start + CHUNK], *output, share / beta, use_reentrant=False)
-        for start in range(0, len(states), CHUNK)
+        checkpoint(_log_mass, states[part], items[part], *output, share / beta, use_reentrant=False)
+        for part in (slice(start, start + CHUNK) for start in range(0, len(states), CHUNK))
     ]
-    mass = torch.cat(parts)[:, None]
+    unlisted = torch.cat(parts)[:, None, None].expand(-1, items.shape[1], 1)
     own, rate = scores_of(states, items, output), share[items] / beta
-    # what the true item adds in place of what any other would add, as parts of the whole sum
-    return mass + torch.log1p((rate * (own - 1) ** 2 - mass).exp() - (rate * own**2 - mass).exp())
+    same = items[:, :, None] == items[:, None, :]
+    again = same.tril(-1).any(2)  # an item that stands in the list before
+    others = (rate * own**2)[:, None, :].masked_fill(same | again[:, None, :], NOTHING)
+    true = (rate * (own - 1) ** 2)[:, :, None]
+    return torch.cat([others, true, unlisted], 2).logsumexp(2)  # sums only: nothing cancels where one item leads
 
 
 def distance(own: torch.Tensor, projected: torch.Tensor) -> torch.Tensor:
@@ -72,6 +76,7 @@ def distance(own: torch.Tensor, projected: torch.Tensor) -> torch.Tensor:
 
 
 def _log_mass(
-    states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, rate: torch.Tensor
+    states: torch.Tensor, items: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, rate: torch.Tensor
 ) -> torch.Tensor:
-    return (rate * all_scores(states, (weight, bias)) ** 2).logsumexp(1)
+    """[n] of all items that are not in the row's list."""
+    return (rate * all_scores(states, (weight, bias)) ** 2).scatter(1, items, NOTHING).logsumexp(1)

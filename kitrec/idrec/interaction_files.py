@@ -14,7 +14,7 @@ from kitrec.idrec.sequences import Sequences, of_rows
 from kitrec.idrec.vocabulary import Vocabulary
 
 NEEDED = ("user", "item", "time")
-LAST_YEAR = 2200  # later times are not seconds
+LAST_SECOND = 7.3e9  # in 2201; later times are not seconds
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,11 @@ class Interactions:
 
     def last_years(self) -> np.ndarray:
         """[users] the calendar year (UTC) of each user's last interaction; times are seconds since 1970."""
-        years = np.array(self.newest).astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
-        if years.max() > LAST_YEAR:
-            raise InputError(f"the newest time is in the year {years.max()}: times are to be seconds since 1970")
-        return years
+        newest = np.array(self.newest)
+        far = newest[(newest > LAST_SECOND) | (newest < -LAST_SECOND)]
+        if len(far):
+            raise InputError(f"a newest time is {far[0]:g}, beyond the year 2200: times are to be seconds since 1970")
+        return newest.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
 
 
 def read_interactions(path: Path, fewest: int = 1) -> Interactions:
@@ -38,6 +39,9 @@ def read_interactions(path: Path, fewest: int = 1) -> Interactions:
     table = _table(path)
     times = pl.col("time").cast(pl.Float64, strict=False)
     whole = table.with_columns(times).drop_nulls(NEEDED).filter(pl.col("time").is_finite())
+    whole = whole.filter(pl.col("user") != "", pl.col("item") != "")
+    if table.height and whole.is_empty():
+        raise InputError(f"{path}: no row has a user, an item and a number (seconds since 1970) as its time")
     rows = whole.filter(pl.len().over("user") >= fewest).sort("user", "time", maintain_order=True)
     if rows.is_empty():
         raise InputError(
@@ -52,7 +56,7 @@ def read_interactions(path: Path, fewest: int = 1) -> Interactions:
 
 
 def _table(path: Path) -> pl.DataFrame:
-    separator = "," if path.suffix == ".csv" else "\t"
+    separator = "," if path.suffix.lower() == ".csv" else "\t"
     try:
         table = pl.read_csv(path, separator=separator, infer_schema=False, quote_char='"' if separator == "," else None)
     except FileNotFoundError:

@@ -36,7 +36,7 @@ def learnable(model: Recommender, sequences: Sequences) -> np.ndarray:
 def lesson(
     model: Recommender, sequences: Sequences, rng: np.random.Generator, device: torch.device | str = "cpu"
 ) -> Lesson:
-    """The targets of a batch; a sequence that is too long teaches its newest part."""
+    """The targets of a batch; a sequence that is too long teaches its newest part (Caser: each of its windows)."""
     if isinstance(model, BERT4Rec):
         return _restore(model, sequences, rng, device)
     if isinstance(model, Caser):

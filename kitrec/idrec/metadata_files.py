@@ -8,6 +8,7 @@ The two kinds of titles.tsv are told apart by what is in them. Rows of items tha
 counted, a row that comes twice counts once; an item without a row has no value, or a zero vector."""
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from kitrec.idrec.vocabulary import Vocabulary
 
 FILES = {"genre": "genres.tsv", "director": "directors.tsv", "writer": "writers.tsv"}
 TITLES, YEARS = "titles.tsv", "years.tsv"
+LOOKED_AT = 10  # rows of a file of titles, to see what it holds
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,16 @@ def read_metadata(folder: Path, vocabulary: Vocabulary, features: list[str], emb
     return Read(Known(values, counts, titles), notices)
 
 
-def read_years(path: Path, vocabulary: Vocabulary) -> np.ndarray:
-    """[N + 1] year of release of each item number, NaN where it is not told."""
-    rows, _ = _of_items(path, vocabulary)
+def read_years(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, str]:
+    """[N + 1] year of release of each item number, the first of several, NaN where none is told; and what was left out.
+
+    A date counts by its year."""
+    rows, notice = _of_items(path, vocabulary)
+    told = rows.with_columns(pl.col("value").str.extract(r"^\s*(\d{4})(?:\.0*|-\d\d.*)?\s*$").cast(pl.Float64))
+    first = told.drop_nulls("value").group_by("number").agg(pl.col("value").min())
     years = np.full(len(vocabulary) + 1, np.nan)
-    told = rows["value"].cast(pl.Float64, strict=False)
-    years[rows["number"].to_numpy()] = told.to_numpy()
-    return years
+    years[first["number"].to_numpy()] = first["value"].to_numpy()
+    return years, f"{notice}, {told['value'].null_count()} rows without a year"
 
 
 def pairs(path: Path) -> pl.DataFrame:
@@ -68,15 +73,21 @@ def pairs(path: Path) -> pl.DataFrame:
 
 
 def is_embeddings(path: Path) -> bool:
-    """Whether the second column holds vectors, not text: two or more numbers with spaces between in the first row."""
-    with path.open(encoding="utf-8") as stream:
-        next(stream, "")
-        words = next(stream, "").rstrip("\n").partition("\t")[2].split()
+    """Whether the second column holds vectors, not text: two or more numbers in most of the first rows."""
     try:
-        [float(word) for word in words]
+        with path.open(encoding="utf-8") as stream:
+            first = [line.rstrip("\n").partition("\t")[2].split() for line in islice(stream, 1, 1 + LOOKED_AT)]
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{path} is no text in UTF-8 ({problem}): convert it") from None
+    return sum(len(words) > 1 and all(map(_is_number, words)) for words in first) * 2 > len(first)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
     except ValueError:
         return False
-    return len(words) > 1
+    return True
 
 
 def _values(path: Path, vocabulary: Vocabulary) -> tuple[Sequences, int, str]:
@@ -93,6 +104,9 @@ def _vectors(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, str]:
     if not is_embeddings(path):
         raise InputError(f"{path} holds titles, not their vectors: make them by `kitrec title-embeddings`")
     rows, notice = _of_items(path, vocabulary)
+    twice = rows.filter(pl.len().over("number") > 1)["item"].unique(maintain_order=True)
+    if len(twice):
+        raise InputError(f"{path}: {len(twice)} items have more than one vector: {', '.join(twice.head(5))}")
     parsed = rows.with_columns(
         pl.col("value").str.extract_all(r"\S+").cast(pl.List(pl.Float32), strict=False).alias("vector")
     )

@@ -76,9 +76,12 @@ def _judged(model: Recommender, split: LeaveOneOut, others: dict[str, np.ndarray
 
 def _work(p: Method, data: OwnData, seed: int, to: Path) -> Path:
     """One folder for each data and settings; what was left of others goes."""
-    told = [asdict(p), data.interactions.vocabulary.item_ids, data.known.features, seed]
-    mark = hashlib.sha256(json.dumps(told).encode() + data.interactions.sequences.items.tobytes()).hexdigest()[:12]
-    work = to / f"training-{mark}"
+    told = [asdict(p), data.interactions.vocabulary.item_ids, data.known.features, data.known.counts, seed]
+    digest, titles = hashlib.sha256(json.dumps(told).encode()), data.known.titles
+    for own in (data.interactions.sequences, *data.known.values.values()):
+        digest.update(own.items.tobytes() + own.starts.tobytes())
+    digest.update(b"" if titles is None else str(titles.shape).encode() + titles.tobytes())
+    work = to / f"training-{digest.hexdigest()[:12]}"
     work.mkdir(parents=True, exist_ok=True)
     for stale in to.glob("training-*"):
         if stale != work:

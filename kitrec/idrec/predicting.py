@@ -43,7 +43,8 @@ def predict(
     years: np.ndarray | None = None,
     visited: np.ndarray | None = None,
 ) -> Predicted:
-    """`excluded`: item numbers that nobody is offered; `years` [N+1] and `visited` [readers] (a year): the filter."""
+    """`excluded`: item numbers that nobody is offered (0: an unknown item); `years` [N+1] and `visited` [readers] (a
+    year): the filter."""
     items: list[list[str]] = [[] for _ in range(len(histories))]
     scores: list[list[float]] = [[] for _ in range(len(histories))]
     future, affected = 0, 0
@@ -54,7 +55,7 @@ def predict(
         table = _scores(stored, own)
         table[own.users, own.items - 1] = -np.inf
         if excluded is not None:
-            table[:, excluded - 1] = -np.inf
+            table[:, excluded[excluded > 0] - 1] = -np.inf
         if years is not None and visited is not None:
             late = (years[None, 1:] > visited[part, None]) & np.isfinite(table)
             future, affected = future + int(late.sum()), affected + int(late.any(1).sum())

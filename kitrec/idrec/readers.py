@@ -22,12 +22,12 @@ def readers(seen: pl.DataFrame) -> pl.DataFrame:
 
 def histories(seen: pl.DataFrame, who: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
     """What came before the held-out item of each row of `who` (user_id, target); unknown items are left out."""
-    return _sequences(seen.filter(~pl.col("held_out")), who, history, vocabulary)
+    return _sequences(met(seen, who, history).filter(~pl.col("held_out")), who, vocabulary)
 
 
 def with_truths(seen: pl.DataFrame, who: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
     """The same with the held-out item at the end: what a model learns from."""
-    return _sequences(seen, who, history, vocabulary)
+    return _sequences(met(seen, who, history), who, vocabulary)
 
 
 def truths(seen: pl.DataFrame, who: pl.DataFrame, vocabulary: Vocabulary) -> np.ndarray:
@@ -38,12 +38,20 @@ def truths(seen: pl.DataFrame, who: pl.DataFrame, vocabulary: Vocabulary) -> np.
     )
 
 
-def _sequences(seen: pl.DataFrame, who: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
-    rows = who.with_row_index("row").join(seen, on="user_id")
+def met(seen: pl.DataFrame, who: pl.DataFrame, history: History) -> pl.DataFrame:
+    """`seen` by the row of `who` it belongs to, in time order: the held-out item last, nothing from its time on.
+
+    Who reads towards two targets has Books after the truth of one and before that of the other."""
+    truth = seen.filter("held_out").select("user_id", target="domain", until="time")
+    rows = who.with_row_index("row").join(truth, on=["user_id", "target"], how="left").join(seen, on="user_id")
     wanted = pl.col("domain") == pl.col("target")
     if history == "both":
         wanted |= pl.col("domain") == SOURCE
-    rows = rows.filter(wanted).sort("row", "time", "held_out", "item_id")
+    before = (pl.col("time") < pl.col("until")).fill_null(value=True) | pl.col("held_out")
+    return rows.filter(wanted & before).sort("row", "time", "held_out", "item_id")
+
+
+def _sequences(rows: pl.DataFrame, who: pl.DataFrame, vocabulary: Vocabulary) -> Sequences:
     numbers = vocabulary.numbers(rows["item_id"])
     known = numbers > 0
     return of_rows(rows["row"].to_numpy()[known], numbers[known], who.height)

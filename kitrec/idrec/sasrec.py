@@ -4,7 +4,8 @@
     x     = x + Dropout(Attention(LayerNorm(x))),  each item sees itself and what came before            (eqs. 2-3)
     x     = x + Dropout(FFN(LayerNorm(x))),  FFN(x) = ReLU(x W1 + b1) W2 + b2, width d                   (eqs. 4-6)
     r_i   = LayerNorm(x_t) · E[i]                                        (eq. 7, shared item embedding)
-Loss as published: binary cross-entropy with one negative per place (eq. 8); others in losses.py.
+Loss as published: binary cross-entropy with one negative per place (eq. 8); others in losses.py, of which the shipped
+params take full cross-entropy.
 
 Deviations: sqrt(d) and a last LayerNorm before the scores stand in the authors' code, not in the paper (without
 sqrt(d) the binary loss learns far slower: docs/log.md); weights start at N(0, 0.02).

@@ -54,7 +54,8 @@ class Eyes:
     def likeliest(self, histories: Sequence[Sequence[str]], pool: Sequence[str], count: int) -> list[list[str]]:
         """The `count` best known items of the pool for each history, those in it left out; best first."""
         known = [item for item in pool if item in self.numbers]
-        fewest = len(known) - max((len(own) for own in histories), default=0)
+        listed = set(known)
+        fewest = len(known) - max((len(listed.intersection(own)) for own in histories), default=0)
         if fewest < count:
             raise InputError(f"{len(known)} known items, less a history, leave fewer than {count} to list: list fewer")
         weight, bias = self._model.output()

@@ -15,12 +15,18 @@ import numpy as np
 def named(answer: str, names: Sequence[str]) -> list[int]:
     """Which candidates an answer names."""
     folded = [name.strip().casefold() for name in names]
-    longest_first = sorted({name for name in folded if name}, key=len, reverse=True)
-    if not longest_first:
-        return []
-    pattern = "|".join(map(re.escape, longest_first))
-    found = set(re.findall(rf"(?<!\w)(?:{pattern})(?!\w)", answer.casefold()))
-    return [k for k, name in enumerate(folded) if name in found]
+    text = answer.casefold()
+    spans = [
+        (found.start(), found.start() + len(name), name)
+        for name in {name for name in folded if name}
+        for found in re.finditer(rf"(?<!\w)(?={re.escape(name)}(?!\w))", text)
+    ]
+    whole = {
+        name
+        for begin, end, name in spans
+        if not any(b <= begin and end <= e and e - b > end - begin for b, e, _ in spans)
+    }
+    return [k for k, name in enumerate(folded) if name in whole]
 
 
 def written_ratios(answers: Sequence[str], names: Sequence[Sequence[str]], truths: Sequence[int]) -> dict[str, float]:

@@ -129,6 +129,11 @@ class Tasks:
     candidates: Count
     top: Count  # items of a ranking that are handed on
 
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(self.top <= self.candidates, f"top: no more than candidates ({self.candidates}) can be handed on")
+        done()
+
 
 @section
 class IloraTeacher:

@@ -3,8 +3,7 @@
 import polars as pl
 
 from kitrec.distill.teacher_table import KEY
-from kitrec.domains import SOURCE
-from kitrec.idrec.readers import History, readers
+from kitrec.idrec.readers import History, met, readers
 from kitrec.ilora.eyes import Eyes
 from kitrec.ilora.tasks import TASKS, tasks_of
 from kitrec.randomness import generator
@@ -13,7 +12,7 @@ from kitrec.randomness import generator
 def tasks_of_records(records: pl.DataFrame, seen: pl.DataFrame, history: History) -> pl.DataFrame:
     """One task per record, in their order: its own candidates, what came before in time order."""
     who = records.select("user_id", "target")
-    before = _sequences(seen.filter(~pl.col("held_out")), who, history)["items"]
+    before = _listed(met(seen, who, history).filter(~pl.col("held_out")), who)["items"]
     rows = records.select("user_id", "target", candidates="candidate_ids", truth="gt_item_id", history=before)
     return rows.with_columns(seen=pl.col("history").list.len().cast(pl.Int32)).select(*TASKS.columns)
 
@@ -25,7 +24,7 @@ def tasks_of_steps(
 
     Each has `count` candidates: the item that came next, and others of its domain that the reader never touched."""
     who = readers(seen)
-    sequences = _sequences(seen, who, history)
+    sequences = _listed(met(seen, who, history), who)
     found = []
     for target in sorted(set(who["target"])):
         own = sequences.filter(pl.col("target") == target)
@@ -59,14 +58,9 @@ def _pool(items: pl.DataFrame, target: str) -> list[str]:
     return items.filter(pl.col("domain") == target)["item_id"].sort().to_list()
 
 
-def _sequences(seen: pl.DataFrame, who: pl.DataFrame, history: History) -> pl.DataFrame:
+def _listed(rows: pl.DataFrame, who: pl.DataFrame) -> pl.DataFrame:
     """user_id, target, items and their domains in time order, one row per row of `who`."""
-    rows = who.with_row_index("row").join(seen, on="user_id", how="left")
-    wanted = pl.col("domain") == pl.col("target")
-    if history == "both":
-        wanted |= pl.col("domain") == SOURCE
-    ordered = rows.filter(wanted).sort("row", "time", "held_out", "item_id")
-    lists = ordered.group_by("row", maintain_order=True).agg(items="item_id", domains="domain")
+    lists = rows.group_by("row", maintain_order=True).agg(items="item_id", domains="domain")
     whole = who.with_row_index("row").join(lists, on="row", how="left", maintain_order="left")
     empty = pl.lit([], dtype=pl.List(pl.String))
     return whole.drop("row").with_columns(pl.col("items").fill_null(empty), pl.col("domains").fill_null(empty))

@@ -141,7 +141,7 @@ def students(
                 pair,
                 f"{found['baseline']:.4f}",
                 f"{found['distilled']:.4f}",
-                f"{found['relative_gain']:+.1%}",
+                "–" if found["relative_gain"] is None else f"{found['relative_gain']:+.1%}",
                 f"{found['p_value']:.2g}",
                 f"{quality[pair]:.3f}",
                 kept,

@@ -1,7 +1,6 @@
 """KitREC's files as a data set: the roles of its users, and the interactions its prompts show.
 
-The prompts do not tell when something was met, only in which order: `time` counts 0, 1, ... over a user's books, then
-over the target items, the held-out one last."""
+The prompts do not tell when something was met, only in which order; `time` is made to say no more than that."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from kitrec.sources.quarantine import Quarantine
 
 GROUPS = {"training": True, "preference": False, "test": False}  # file group -> does the teacher's output belong there?
 Files = Mapping[tuple[str, str], Sequence[Path]]
+STEP = 1_000_000  # between two books: room for the target items of any record
 _FORMS = {"training": ("train", "by_model/*"), "preference": ("val",), "test": ("test",)}
 
 
@@ -101,7 +101,10 @@ def _split(training: pl.DataFrame, side: pl.DataFrame) -> dict[str, pl.DataFrame
 
 
 def _shown(records: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """What the records show, each (user, item) once: the first meeting, never after having been held out."""
+    """What the records show, each (user, item) once: the first meeting, never after having been held out.
+
+    The files have no times. Books count in the order of their list, a record's target items come after its last book
+    and before any book that only the user's other record shows."""
     every = pl.concat(records).unique(["user_id", "target"], maintain_order=True)
     rows = []
     for r in every.iter_rows(named=True):
@@ -110,7 +113,8 @@ def _shown(records: Sequence[pl.DataFrame]) -> pl.DataFrame:
             (r["target"], item, stars) for item, stars in zip(r["target_items"], r["target_ratings"], strict=True)
         ]
         listed += [(r["target"], r["gt_item_id"], r["gt_rating"])]
-        last = len(listed) - 1
-        rows += [(r["user_id"], domain, item, stars, k, k == last) for k, (domain, item, stars) in enumerate(listed)]
+        last, books = len(listed) - 1, len(r["source_items"])
+        times = [k * STEP if k < books else (books - 1) * STEP + k - books + 1 for k in range(len(listed))]
+        rows += [(r["user_id"], *own, times[k], k == last) for k, own in enumerate(listed)]
     seen = pl.DataFrame(rows, schema=dict(SEEN.columns), orient="row")
     return seen.sort("user_id", "time", "item_id").unique(["user_id", "item_id"], keep="first", maintain_order=True)

@@ -117,6 +117,14 @@ def test_doubled_rows_and_nan_are_refused_in_memory_too():
         align(pl.DataFrame(rows, schema=TEACHER.schema), ROWS, VOCABULARY, 3, "mask")
 
 
+@pytest.mark.parametrize(("column", "value"), [("item_ids", ["i01", "i01", "i02"]), ("distances", [0.0, 1.0])])
+def test_a_list_with_an_item_twice_or_without_its_distance_is_refused(column, value):
+    rows = TEACHER.to_dicts()
+    rows[3][column] = value
+    with pytest.raises(InputError, match="lists an item twice in a row, or has not a distance for every item"):
+        align(pl.DataFrame(rows, schema=TEACHER.schema), ROWS, VOCABULARY, 3, "mask")
+
+
 def test_another_vocabulary_is_refused():
     other = Vocabulary(f"i{number:02d}" for number in range(1, 41))
     strangers = TEACHER.with_columns(pl.lit("stranger").alias("user_id") + pl.col("user_id"))

@@ -31,6 +31,12 @@ def test_the_test_is_scipys_paired_one_over_readers():
     assert found.told()["readers"] == 50
 
 
+def test_against_a_student_that_has_nothing_right_there_is_no_share():
+    found = compare(np.zeros((2, 9)), np.full((2, 9), 0.2) + np.arange(9) / 100)
+    assert found.relative_gain is None and found.told()["relative_gain"] is None
+    assert found.gain_of_seeds == [None, None] and found.p_value < 0.01
+
+
 def test_equal_students_differ_in_nothing():
     same = np.random.default_rng(1).random((2, 30))
     found = compare(same, same)

@@ -116,7 +116,27 @@ def test_dros_of_three_items():
 def test_dros_stands_scores_that_would_overflow():
     output, share = (torch.tensor([[60.0], [0.0], [-50.0]]), None), torch.ones(3)
     # e^3600 leads: item 0 puts e^3481 in its place, item 1 changes nothing to be seen
-    assert near(terms.dros(ONE, torch.tensor([[1]]), output, share, beta=1.0), [[3600.0]])
+    assert near(terms.dros(ONE, torch.tensor([[1, 0]]), output, share, beta=1.0), [[3600.0, 3481.0]])
+
+
+@pytest.mark.parametrize("score", [0.5, 9.0, 15.0, 40.0, -50.0])
+@pytest.mark.parametrize("listed", [[0], [0, 1], [1, 0, 0]])
+def test_dros_and_its_slope_where_one_item_leads(score, listed):
+    """Against the sum itself in 64 bits, each item alone; an item that stands twice is one item."""
+    share, items = torch.tensor([1.0, 0.5, 0.25]), torch.tensor([listed])
+    weight = torch.tensor([[score], [0.3], [-0.2]], requires_grad=True)
+    found = terms.dros(ONE, items, (weight, None), share, beta=2.0)
+    found.sum().backward()
+    exact = weight.detach().double().requires_grad_()
+    scores, rate = exact[:, 0], share.double() / 2
+    total = torch.zeros((), dtype=torch.float64)
+    for place, y in enumerate(listed):
+        each = [rate[j] * (scores[j] - (1 if j == y else 0)) ** 2 for j in range(3)]
+        one = torch.stack(each).logsumexp(0)
+        assert found[0, place].item() == pytest.approx(one.item(), rel=1e-5)
+        total = total + one
+    total.backward()
+    assert torch.allclose(weight.grad.double(), exact.grad, rtol=1e-4, atol=1e-5)
 
 
 def test_popularity_to_a_small_power():

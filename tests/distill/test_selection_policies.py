@@ -54,6 +54,16 @@ def test_a_random_fraction_is_the_same_rows_for_a_seed():
     assert any(chosen("random_fraction", 0.4, seed=seed) != some for seed in range(1, 6))
 
 
+@pytest.mark.parametrize("name", ["teacher_confident", "random_fraction"])
+def test_rows_are_chosen_whatever_the_order_of_the_teachers_lines_and_whoever_else_is_in_it(name):
+    """Lines 0 to 4 backwards, behind three surer ones of strangers: the same places."""
+    order = np.array([4, 3, 2, 1, 0])
+    strangers = np.full((3, 2), -1.0, dtype=np.float32)
+    mixed = Lists(order + 3, np.ones((8, 2), np.int64), np.concatenate([strangers, DISTANCES[order]]), {})
+    own = policy(Selection(policy=name, fraction=0.4), mixed, 0)
+    assert np.flatnonzero(own.choose(mixed.of_place, STUDENT)).tolist() == chosen(name, 0.4)
+
+
 def test_the_students_own_list_is_by_its_scores():
     # scores by row: item 0 first where the state is positive, item 2 first where it is negative
     items = torch.tensor([[0, 2], [0, 2], [0, 2], [1, 2], [1, 0]])

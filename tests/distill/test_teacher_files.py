@@ -66,6 +66,11 @@ def test_vectors_are_found_by_item(tmp_path):
     assert table.known.tolist() == [False, True, True, False, False]
 
 
+def test_vectors_of_a_wholly_other_vocabulary_are_refused():
+    with pytest.raises(InputError, match="none of the student's items"):
+        by_number(VECTORS, Vocabulary(["x", "y"]), rows=4)
+
+
 @pytest.mark.parametrize(
     ("own", "said"),
     [
@@ -156,6 +161,16 @@ def test_a_torch_file_is_not_opened(folder):
 def test_vectors_of_other_items_are_refused(folder):
     damaged(folder, "items.tsv", 1, None)
     with pytest.raises(InputError, match="each needs its own"):
+        read_vectors(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("1\ti01", "a number stands there twice"), ("x1\ti01", "no whole number"), ("\ti01", "no whole number")],
+)
+def test_numbers_that_place_no_vector_are_named(folder, text, said):
+    damaged(folder, "items.tsv", 1, text)
+    with pytest.raises(InputError, match=said):
         read_vectors(folder)
 
 

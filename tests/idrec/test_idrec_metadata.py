@@ -122,8 +122,37 @@ def test_a_broken_vector_is_named(tmp_path, row):
 
 
 def test_years_are_by_item_number(tmp_path):
-    years = read_years(write(tmp_path, "years.tsv", "item\tyear", "c\t1999", "a\tunknown"), VOCABULARY)
+    years, _ = read_years(write(tmp_path, "years.tsv", "item\tyear", "c\t1999", "a\tunknown"), VOCABULARY)
     assert np.isnan(years[[0, 1, 2]]).all() and years[3] == 1999
+
+
+def test_a_date_counts_by_its_year_the_first_of_several_years_and_what_has_none_is_told(tmp_path):
+    rows = ["a\t1990-05-01", "b\t2010", "b\t1990.0", "c\tsoon", "x\t2000"]
+    years, notice = read_years(write(tmp_path, "years.tsv", "item\tyear", *rows), VOCABULARY)
+    assert years[1:3].tolist() == [1990, 1990] and np.isnan(years[3])
+    assert "1 rows of unknown items left out, 0 items without a row, 1 rows without a year" in notice
+
+
+def test_titles_that_begin_with_numbers_are_titles(tmp_path):
+    write(tmp_path, "titles.tsv", "item\ttitle", "a\t300 500", "b\tSolaris", "c\tStalker")
+    with pytest.raises(InputError, match="holds titles, not their vectors"):
+        read_metadata(tmp_path, VOCABULARY, ["title"])
+
+
+def test_an_item_with_two_vectors_and_a_file_in_another_code_are_named(tmp_path):
+    path = write(tmp_path, "titles.tsv", "item\ttitle", "a\t1 2", "b\t3 4", "a\t5 6")
+    with pytest.raises(InputError, match="1 items have more than one vector: a"):
+        read_metadata(tmp_path, VOCABULARY, ["title"])
+    path.write_bytes("item\ttitle\na\tAmélie\n".encode("latin-1"))
+    with pytest.raises(InputError, match="no text in UTF-8"):
+        read_metadata(tmp_path, VOCABULARY, ["title"])
+
+
+def test_empty_names_dates_and_an_upper_case_suffix(tmp_path):
+    read = read_interactions(write(tmp_path, "i.CSV", "user,item,time", '"",b,7', 'u,"",3', "u,a,1"))
+    assert (read.users, read.left_out) == (["u"], 2)
+    with pytest.raises(InputError, match="a number"):
+        read_interactions(write(tmp_path, "d.csv", "user,item,time", "u,a,2020-01-01"))
 
 
 def test_interactions_are_sorted_by_time_and_bad_rows_counted(tmp_path):
@@ -267,9 +296,10 @@ def test_a_last_visit_has_its_calendar_year(tmp_path):
         2005,
         1971,
     ]
-    milliseconds = read_interactions(write(tmp_path, "m.csv", "user,item,time", "u,a,1104537599000"))
-    with pytest.raises(InputError, match="times are to be seconds since 1970"):
-        milliseconds.last_years()
+    for far in ("1104537599000", "1e30", "-1e30"):
+        read = read_interactions(write(tmp_path, "m.csv", "user,item,time", f"u,a,{far}"))
+        with pytest.raises(InputError, match="times are to be seconds since 1970"):
+            read.last_years()
 
 
 @pytest.mark.parametrize("time", ["nan", "inf", "-inf"])

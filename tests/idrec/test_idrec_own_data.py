@@ -17,11 +17,14 @@ from kitrec import files
 from kitrec.cli import app
 from kitrec.errors import InputError
 from kitrec.idrec.fitting import Fitted, fit
+from kitrec.idrec.interaction_files import Interactions
 from kitrec.idrec.known import Known
+from kitrec.idrec.own_data import OwnData, _work
 from kitrec.idrec.params import Method
 from kitrec.idrec.sequences import of_lists
 from kitrec.idrec.training import Validation
 from kitrec.idrec.validations import validations
+from kitrec.idrec.vocabulary import Vocabulary
 from tests.idrec.made_models import CE, a_course, model_params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,6 +95,21 @@ def test_full_data_has_no_test_and_other_settings_start_anew(tmp_path, monkeypat
     assert "-loss-" in after["best"] and "-loss-" in after["last"]
 
 
+def data_of(lists: list[list[int]], genre: list[int]) -> OwnData:
+    users, items = [str(k) for k in range(len(lists))], Vocabulary(["a", "b", "c"])
+    known = Known({"genre": of_lists([[], *([own] for own in genre), []])}, {"genre": 3})
+    return OwnData(Interactions(users, items, of_lists(lists), [0.0] * len(lists), 0), known)
+
+
+def test_other_data_or_metadata_of_the_same_size_start_anew(tmp_path):
+    """The same items cut otherwise between users; other genres of the same number."""
+    p = Method(history="target", model=model_params("sasrec"), loss=CE, course=a_course())
+    data = [data_of([[1, 2, 3], [1, 2, 3]], [0, 1, 2]), data_of([[1, 2, 3, 1], [2, 3]], [0, 1, 2])]
+    data.append(data_of([[1, 2, 3], [1, 2, 3]], [2, 1, 0]))
+    assert len({_work(p, own, 0, tmp_path).name for own in data}) == 3
+    assert _work(p, data[0], 0, tmp_path) == _work(p, data[0], 0, tmp_path)
+
+
 def invoke(*arguments: str) -> None:
     done = CliRunner().invoke(app, arguments)
     if done.exception:
@@ -107,6 +125,8 @@ def invoke(*arguments: str) -> None:
         (("own.csv", "--fewest", "100"), "no user has 100 or more"),
         (("own.csv", "--negatives", "100"), "only 16 untouched items to draw 100 from"),
         (("genres.tsv",), "lacks the column user, time"),
+        (("own.csv", "--method", "sasrec", "--metadata", "."), "--metadata: this method reads none"),
+        (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: this method reads none"),
     ],
 )
 def test_what_cannot_be_trained_is_told_before_it_is_tried(tmp_path, monkeypatch, arguments, told):

@@ -196,6 +196,8 @@ def test_the_likeliest_are_those_of_the_models_own_scores():
         assert own == [item for item in order if item not in history][:6]
     with pytest.raises(InputError, match="leave fewer than 27"):
         Eyes(stored).likeliest(histories, IDS, 27)
+    # a long history of other items takes nothing from the pool
+    assert len(Eyes(stored).likeliest([[f"B{k}" for k in range(99)]], IDS, 27)[0]) == 27
 
 
 def _sequences(lists):

@@ -126,6 +126,11 @@ def test_what_an_answer_names(answer, which):
     assert named(answer, ["Queen", "Queens of the Stone Age", "Muse", "C++", "Twins", "twins"]) == which
 
 
+def test_names_that_overlap_are_both_there():
+    assert named("A B C", ["A B", "B C"]) == [0, 1]
+    assert named("A B C", ["A B C", "B C"]) == [0]
+
+
 def test_ratios_divide_by_all_samples():
     names = [["a", "b"]] * 5
     found = written_ratios(["a", "b", "a b", "", "a"], names, [0, 0, 0, 0, 0])

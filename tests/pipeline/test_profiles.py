@@ -96,9 +96,16 @@ def test_all_sections_are_checked_at_once(copy):
         ("rationales.methods", ["nobody"], "'nobody' is no method"),
         ("judge.methods", ["references"], "judge.methods: 'references' is no method"),
         ("judge.pairs", [["kitrec_full", "base_direct"]], "kitrec_full is not judged; add it to methods"),
+        ("ilora.tasks.top", 30, r"no more than candidates"),
         ("judge.endpoint.url", "https://api.example.org/v1", "input_price and output_price of .* must be set"),
     ],
 )
 def test_rules_between_sections_hold(copy, key, value, said):
     with pytest.raises(InputError, match=said):
         profiles.put(copy, {key: value})
+
+
+def test_a_student_reads_what_its_teacher_speaks_of(copy):
+    profiles.use(copy, ["variants=distilled"])
+    with pytest.raises(InputError, match=r"sasrec.student.history: oracle speaks of both; set that"):
+        profiles.put(copy, {"distillation.settings.sasrec.student.history": "target"})
