@@ -14,6 +14,7 @@ from kitrec.contracts.items import ITEMS
 from kitrec.contracts.rankings import RANKINGS
 from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
+from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.idrec.storing import load_model
 from kitrec.llm.base_model import load_tokenizer
@@ -37,7 +38,10 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     resamples = params.value(Evaluation, "evaluation.resamples")
     weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
     objective, rule = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.routing")
-    (eyes,) = params.value(ThinkRec, "thinkrec.eyes")
+    named = params.value(ThinkRec, "thinkrec.eyes")
+    if not named:
+        raise InputError("thinkrec is off: `kitrec profile use variants=thinkrec`, then `dvc repro infer_thinkrec`")
+    (eyes,) = named
     seen, tests = paths.interactions("test"), {which: paths.set_records(which, "test") for which in sets}
     reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / stage, Path("data/idrec") / eyes, seen, *tests.values()]
     asked = [seed, sets, resamples, weights, prompt, objective, rule, eyes]

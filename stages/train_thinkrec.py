@@ -10,6 +10,7 @@ import polars as pl
 
 from kitrec import files, params, tables
 from kitrec.contracts.items import ITEMS
+from kitrec.errors import InputError
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
@@ -27,8 +28,10 @@ FOLDER = Path("data/thinkrec")
 
 def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Train STAGE: text (an adapter), projector (vectors into the prompt), or groups (an adapter a group)."""
-    seed, p = params.load(int, "seed"), params.value(Stages, f"thinkrec.stages.{stage}")
-    goes_on_from = params.value(ThinkRec, "thinkrec.train")[stage]
+    seed, goes_on_from = params.load(int, "seed"), params.value(ThinkRec, "thinkrec.train").get(stage)
+    if goes_on_from is None:
+        raise InputError(f"thinkrec.train names no stage {stage!r}: `kitrec profile use variants=thinkrec` has all")
+    p = params.value(Stages, f"thinkrec.stages.{stage}")
     weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
     objective, teacher = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.teacher")
     reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / goes_on_from]
@@ -60,8 +63,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             case _:
                 learned = {stage: train_text(given, p)}
                 items = tables.read(paths.ITEMS, ITEMS)
-                rounds = reflected(given, p, teacher_of(teacher, items, seed, quiet=quiet))
-                more = {"reflection": rounds}
+                more = {"reflection": reflected(given, p, teacher_of(teacher, items, seed, quiet=quiet))}
         _write_record(stage, learned, more)
 
 

@@ -69,7 +69,9 @@ class Answering:
         return route(users, self.known.users, self.known.groups, self.rule)
 
     def missing(self, records: pl.DataFrame) -> dict[str, int]:
-        """What had to be said in words instead of a vector."""
+        """What had to be said in words instead of a vector; nothing, where the prompt shows none."""
+        if self.trained.model.projector is None:
+            return {}
         users, items = set(self.known.users.ids), set(self.known.items.ids)
         return {
             "users_without_vector": sum(user not in users for user in reader_names(records)),
@@ -78,11 +80,14 @@ class Answering:
 
 
 def liking(ranked: pl.DataFrame, records: pl.DataFrame, resamples: int, seed: int) -> Judged:
-    """AUC and UAUC of the truth against the record's other candidates, and of the same with resampled users."""
-    rows = ranked.join(records.select("record_id", "user_id", "gt_item_id"), on="record_id", maintain_order="left")
-    each = rows.select("user_id", "gt_item_id", "item_ids", "scores").explode("item_ids", "scores")
+    """AUC and UAUC of the truth against the record's other candidates, and of the same with resampled readers.
+
+    Who reads towards two targets is two readers, as in training."""
+    truths = records.select("record_id", "gt_item_id", reader=pl.Series(reader_names(records), dtype=pl.String))
+    rows = ranked.join(truths, on="record_id", maintain_order="left")
+    each = rows.select("reader", "gt_item_id", "item_ids", "scores").explode("item_ids", "scores")
     labels = (each["item_ids"] == each["gt_item_id"]).cast(pl.Int8).to_numpy()
-    return judged(labels, each["scores"].to_numpy(), each["user_id"].to_list(), resamples, seed)
+    return judged(labels, each["scores"].to_numpy(), each["reader"].to_list(), resamples, seed)
 
 
 def routed(found: Routing) -> pl.DataFrame:

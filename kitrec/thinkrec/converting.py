@@ -43,9 +43,10 @@ def from_interactions(
     rows = interactions.sort("user_id", "time", "item_id")
     found = []
     for (user,), own in rows.group_by("user_id", maintain_order=True):
-        *history, last = own["item_id"].to_list()
+        *before, last = own["item_id"].to_list()
+        history = [item for item in before if item != last]  # who took it before would give the answer away
         if history:
-            rest = _untouched(pool, {*history, last}, negatives, seed, str(user))
+            rest = _untouched(list(dict.fromkeys(pool)), {*history, last}, negatives, seed, str(user))
             found += [_record(str(user), history, item, int(item == last), titles) for item in (last, *rest)]
     if not found:
         raise InputError("no user has two interactions: leave-one-out needs a history and an item after it")

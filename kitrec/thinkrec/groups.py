@@ -82,6 +82,8 @@ def read_groups(path: Path) -> dict[str, int]:
         user, group = line[0], int(line[1])
         if found.setdefault(user, group) != group:
             raise InputError(f"{path}, line {number}: user {user} is in groups {found[user]} and {group}; keep one")
+    if found and max(found.values()) >= len(found):
+        raise InputError(f"{path}: group {max(found.values())} of {len(found)} users: groups are numbered from 0 on")
     return found
 
 

@@ -1,8 +1,8 @@
 """From the space of collaborative vectors into the hidden space of the LLM.
 
     y = W2 relu(W1 x + b1) + b2,   W1 [e d, d], W2 [h, e d],  e = 10      (CoLLM, arXiv 2310.19488, section 4.1.2)
-Deviation: x is standardised by the mean and spread of the training vectors, and W2 starts so small that y is about as
-long as the LLM's own embeddings; a frozen LLM is not thrown off by the first step.
+Deviation: x is standardised by the mean and spread of the vectors of items and of training and development readers, and
+W2 starts so small that y is about as long as the LLM's own embeddings; the first step throws no frozen LLM off.
 Shapes: d width of a vector, e expansion, h hidden width of the LLM."""
 
 from pathlib import Path
@@ -39,7 +39,7 @@ class Projector(nn.Module):
         self.get_buffer("spread").copy_(known.std(0, correction=0).clamp(min=SMALLEST))
         nn.init.zeros_(self.outer.bias)
         length = self(known[:4096]).square().mean().sqrt().clamp(min=SMALLEST)
-        self.outer.weight.mul_(embeddings.float().square().mean().sqrt() / length)
+        self.outer.weight.mul_(embeddings.float().square().mean().sqrt().item() / length)  # they may be on a GPU
 
 
 def save_projector(projector: Projector, path: Path) -> None:

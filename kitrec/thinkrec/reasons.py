@@ -4,7 +4,8 @@ import re
 from typing import Literal
 
 Verdict = Literal["Yes", "No"]
-_BEGINS = re.compile(r"\s*(yes|no)\b", re.IGNORECASE)
+# "No-one", "No doubt they would": no verdict
+_BEGINS = re.compile(r"\s*(yes|no)\b(?![-'’]\w)(?!\s+(?:doubt|question|wonder|one)\b)", re.IGNORECASE)
 
 
 def verdict_of(label: int) -> Verdict:

@@ -9,7 +9,7 @@ it is dropped and counted."""
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from kitrec import files
 from kitrec.errors import InputError
-from kitrec.thinkrec.reasons import contradicts
+from kitrec.thinkrec.reasons import beginning_with, contradicts, verdict_of
 from kitrec.thinkrec.vectors import Vectors, read_shards
 
 INLINE = "base64:"
@@ -91,14 +91,20 @@ def write_records(records: Iterable[Record], path: Path, users: str | None = Non
 def read_records(path: Path) -> Reading:
     """The records of a JSONL file and their vectors."""
     try:
-        texts = path.read_text(encoding="utf-8").splitlines()
+        texts = path.read_text(encoding="utf-8").split("\n")  # titles may hold other line ends
     except FileNotFoundError:
         raise InputError(f"{path} is missing: make it by kitrec.thinkrec.converting") from None
     lines = [_line(path, number, text) for number, text in enumerate(texts, start=1) if text.strip()]
     records = [_record(own) for own in lines]
-    kept = [own for own in records if own.reason is None or not contradicts(own.reason, own.label)]
+    sound = [own for own in records if own.reason is None or not contradicts(own.reason, own.label)]
+    kept = [own if own.reason is None else replace(own, reason=_in_form(own.reason, own.label)) for own in sound]
     dropped = {"contradicting_reasons": len(records) - len(kept)}
     return Reading(kept, _vectors(path, _user_pairs(lines)), _vectors(path, _item_pairs(lines)), dropped)
+
+
+def _in_form(reason: str, label: int) -> str:
+    """The scored token comes first: Yes or No as it is asked for, whoever wrote the reason."""
+    return beginning_with(verdict_of(label), reason)
 
 
 def _line(path: Path, number: int, text: str) -> _Line:
@@ -150,8 +156,13 @@ def _item_pairs(lines: list[_Line]) -> list[tuple[str, str]]:
 def _vectors(path: Path, named: list[tuple[str, str]]) -> Vectors | None:
     """The shards that are named and what stands inline, as one table."""
     shards = sorted({where for _, where in named if not where.startswith(INLINE)})
-    inline = {own: _decoded(path, own, where) for own, where in named if where.startswith(INLINE)}
     tables = [read_shards([path.parent / name for name in shards])] if shards else []
+    inline: dict[str, np.ndarray] = {}
+    for own, row in ((own, _decoded(path, own, where)) for own, where in named if where.startswith(INLINE)):
+        before = tables[0].find(own) if tables else None
+        before = inline.setdefault(own, row) if before is None else before
+        if not np.array_equal(before, row):
+            raise InputError(f"{path}: {own} has two different vectors; keep one")
     widths = {own.width for own in tables} | {len(row) for row in inline.values()}
     if len(widths) > 1:
         raise InputError(f"{path}: its vectors have the widths {sorted(widths)}; take them all from one model")
@@ -165,9 +176,12 @@ def _vectors(path: Path, named: list[tuple[str, str]]) -> Vectors | None:
 def _decoded(path: Path, own: str, text: str) -> np.ndarray:
     try:
         raw = base64.b64decode(text.removeprefix(INLINE), validate=True)
-        return np.frombuffer(raw, dtype="<f4").astype(np.float32)
+        found = np.frombuffer(raw, dtype="<f4").astype(np.float32)
     except (binascii.Error, ValueError) as problem:
         raise InputError(f"{path}: the vector of {own} is no base64 of float32 ({problem})") from None
+    if not len(found):
+        raise InputError(f"{path}: the vector of {own} is empty")
+    return found
 
 
 def encoded(vector: np.ndarray) -> str:

@@ -44,7 +44,7 @@ def verdicts(encoder: Encoder) -> Verdicts:
 def sample(own: Record, composer: Composer, encoder: Encoder, number: int) -> Sample:
     """A reasoning sample answers with its reason, a recommendation sample with the verdict alone."""
     answer = own.reason if own.reason is not None else verdict_of(own.label)
-    ids = encoder.answer(answer, thinking=False)
+    ids = [*encoder.plain(answer), encoder.end_of_turn]  # whatever a reason holds, its verdict comes first
     return Sample(composer.compose(own, number), ids, own.label, own.mode == "v1")
 
 

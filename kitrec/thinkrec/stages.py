@@ -2,10 +2,11 @@
 
     text        a fresh adapter, prompts of text alone                              -> text/
     projector   the projector, the adapter frozen (or not), prompts with vectors    -> projector/
-    groups      an adapter a group, started as text/ is, on the group's samples     -> groups/
+    groups      an adapter a group, started as the projector left it, on the group's samples    -> groups/
 A stage keeps what it needs to go on in a work folder, and judges by the AUC of the validation records."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,8 @@ def told(progress: Progress) -> dict[str, object]:
     if not progress.rows:
         return {"updates": 0}
     best = progress.rows[progress.best_round - 1]
-    rounded = {name: round(value, 6) if isinstance(value, float) else value for name, value in best.items()}
+    finite = {name: value for name, value in best.items() if math.isfinite(value)}  # UAUC needs users with both labels
+    rounded = {name: round(value, 6) if isinstance(value, float) else value for name, value in finite.items()}
     return {**progress.counts, **rounded}
 
 
@@ -148,7 +150,13 @@ def _learn(
     train: Sequence[Record] | None = None,
     valid: Sequence[Record] | None = None,
 ) -> Progress:
+    judged = given.valid if valid is None else valid
+    if len({record.label for record in judged}) < 2:
+        raise InputError(
+            f"stage {name}: AUC chooses the update, and the {len(judged)} validation records have not both labels; "
+            "convert records with liked and disliked items"
+        )
     own = samples(given.train if train is None else train, composer, Encoder(given.tokenizer))
     stage = Stage(name, own, course, given.objective, given.seed, given.work / name)
-    judge = judge_of(Asker(model, composer, given.objective), given.valid if valid is None else valid)
+    judge = judge_of(Asker(model, composer, given.objective), judged)
     return learn(model, tensors, stage, judge, lambda progress: given.told(name, progress))

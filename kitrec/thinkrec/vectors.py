@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -99,7 +100,7 @@ def _read(path: Path) -> tuple[list[str], np.ndarray]:
                 ids, rows = json.loads(file.metadata()["ids"]), file.get_tensor("vectors")
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {_WAY_OUT}") from None
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as problem:
+    except (SafetensorError, BadZipFile, ValueError, KeyError, TypeError, OSError) as problem:
         raise InputError(f"{path} is no shard of vectors ({problem}): {_WAY_OUT}") from None
     if rows.ndim != 2 or len(ids) != len(rows):
         raise InputError(f"{path} has {len(ids)} ids and vectors of shape {rows.shape}: {_WAY_OUT}")

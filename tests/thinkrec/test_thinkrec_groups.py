@@ -47,6 +47,9 @@ def test_wrong_groups_are_named(tmp_path):
     path.write_text("user,group\nu1,0\n")
     with pytest.raises(InputError, match="columns must be user_id, group_id"):
         read_groups(path)
+    path.write_text("user_id,group_id\nu1,9999999999\n")
+    with pytest.raises(InputError, match="group 9999999999 of 1 users"):
+        read_groups(path)
     with pytest.raises(InputError, match="group 1 is empty"):
         grouped({"u1": 0, "u2": 2}, users)
     with pytest.raises(InputError, match="the first is stranger"):

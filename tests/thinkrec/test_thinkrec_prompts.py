@@ -11,6 +11,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.composer import UNKNOWN, Composer
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.projector import Projector, load_projector, save_projector
+from kitrec.thinkrec.samples import sample, verdicts
 from kitrec.thinkrec.vectors import Vectors
 from tests.thinkrec.made_thinkrec import BOTH, TEXT, WIDTH, a_composer, a_record, vectors
 
@@ -78,6 +79,15 @@ def test_a_title_that_spells_a_placeholder_stays_text(tokenizer):
     text = other.ids.tolist()
     assert sum(text[k : k + len(spelled)] == spelled for k in range(len(text))) == 5
     assert text.count(encoder.end_of_turn) == one.ids.tolist().count(encoder.end_of_turn)
+
+
+def test_whatever_a_reason_holds_its_verdict_is_learned_first(tokenizer):
+    encoder = Encoder(tokenizer)
+    reason = "Yes. It follows </think> Book 3 <|im_end|> well."
+    own = sample(a_record(1, mode="v1", reason=reason), a_composer(tokenizer), encoder, 0)
+    assert own.answer[0] == verdicts(encoder).yes and own.answer[-1] == encoder.end_of_turn
+    assert tokenizer.decode(own.answer[:-1]) == reason
+    assert encoder.end_of_turn not in own.answer[:-1]
 
 
 def test_missing_vectors_are_said_in_words_and_counted(tokenizer):

@@ -9,7 +9,7 @@ import pytest
 from kitrec.errors import InputError
 from kitrec.thinkrec.converting import from_interactions, from_labelled, from_records, with_reasons
 from kitrec.thinkrec.labels import Labelled, read_labelled, read_titles
-from kitrec.thinkrec.reasons import contradicts
+from kitrec.thinkrec.reasons import contradicts, said_by
 from kitrec.thinkrec.records import encoded, read_records, write_records
 from kitrec.thinkrec.teachers import TemplateTeacher
 from kitrec.thinkrec.vectors import Vectors, read_shards, write_shard
@@ -30,6 +30,28 @@ def test_records_and_their_vectors_come_back(tmp_path, ending):
     assert read.items is not None and (read.items.find("i3") == items.rows[3]).all()
 
 
+def test_titles_and_reasons_may_hold_line_ends_of_other_kinds(tmp_path):
+    odd = a_record(1, mode="v1", reason="Yes. One\u2028two\x85three.", titles=("A\u2029B", "C\x0bD"))
+    write_records([odd, a_record(2)], tmp_path / "r.jsonl")
+    assert read_records(tmp_path / "r.jsonl").records == [odd, a_record(2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Yes. It fits.", "Yes"),
+        (" no, too long", "No"),
+        ("No", "No"),
+        ("No-one likes it.", None),
+        ("No doubt they would enjoy it.", None),
+        ("No one would.", None),
+        ("Nothing.", None),
+    ],
+)
+def test_what_begins_with_a_verdict(text, said):
+    assert said_by(text) == said
+
+
 def a_line(**changed) -> str:
     own = {"UserID": "u", "HisItemIDs": ["a", "b"], "HisItemTitles": ["A", "B"], "TargetItemID": "c"}
     return json.dumps(own | {"TargetItemTitle": "C", "label": 1, "mode": "v2"} | changed)
@@ -44,11 +66,28 @@ def test_vectors_may_stand_inline(tmp_path):
     assert [(read.items.find(own) == row).all() for own, row in zip("cab", rows[1:], strict=True)] == [True] * 3
 
 
+def test_two_vectors_of_one_reader_and_empty_ones_are_refused(tmp_path):
+    one, other = (encoded(np.full(WIDTH, value, np.float32)) for value in (0, 1))
+    (tmp_path / "r.jsonl").write_text(a_line(User_emb=one) + "\n" + a_line(User_emb=other))
+    with pytest.raises(InputError, match="u has two different vectors"):
+        read_records(tmp_path / "r.jsonl")
+    write_shard(Vectors(["u"], np.ones((1, WIDTH), np.float32)), tmp_path / "users.npz")
+    (tmp_path / "r.jsonl").write_text(a_line(User_emb="users.npz") + "\n" + a_line(User_emb=one))
+    with pytest.raises(InputError, match="u has two different vectors"):
+        read_records(tmp_path / "r.jsonl")
+    (tmp_path / "r.jsonl").write_text(a_line(User_emb="base64:"))
+    with pytest.raises(InputError, match="the vector of u is empty"):
+        read_records(tmp_path / "r.jsonl")
+
+
 def test_a_reason_that_contradicts_its_label_is_dropped_and_counted(tmp_path):
     lines = [a_line(mode="v1", reason=why) for why in ("Yes. Fine.", "No. Bad.", "Perhaps.", "yes, fine", "Yesterday.")]
     (tmp_path / "r.jsonl").write_text("\n".join(lines))
     read = read_records(tmp_path / "r.jsonl")
-    assert [own.reason for own in read.records] == ["Yes. Fine.", "yes, fine"]
+    assert [own.reason for own in read.records] == [
+        "Yes. Fine.",
+        "Yes. fine",
+    ]  # in the form whose first token is scored
     assert read.dropped == {"contradicting_reasons": 3}
 
 
@@ -87,6 +126,10 @@ def test_vectors_of_different_widths_are_refused(tmp_path):
 def test_broken_shards_are_named(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"nothing")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    write_shard(vectors("u", 5), tmp_path / "cut.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-40])
+    with pytest.raises(InputError, match="no shard of vectors"):
+        read_shards([tmp_path / "cut.npz"])
     for name in ("broken.npz", "broken.safetensors"):
         with pytest.raises(InputError, match="no shard of vectors"):
             read_shards([tmp_path / name])
@@ -107,6 +150,9 @@ def test_interactions_become_one_liked_record_and_its_negatives():
     assert records[0].history == ("a", "b") and records[0].target == "c" and records[3].target == "b"
     assert {own.target for own in records[1:3]} <= set("def") and records[1].target != records[2].target
     assert records[0].titles == ("A", "B") and records[0].target_title == "C"
+    again = pl.DataFrame([("u", "a", 0), ("u", "b", 1), ("u", "a", 2)], schema=table.columns, orient="row")
+    first, *rest = from_interactions(again, {}, [*"abcd", *"dd"], 2, seed=1)
+    assert (first.history, first.target) == (("b",), "a") and {own.target for own in rest} == {"c", "d"}
     with pytest.raises(InputError, match="user u touched all but 3"):
         from_interactions(table, {}, list("abcdef"), 4, seed=1)
 

@@ -80,6 +80,21 @@ def weights(folder: Path) -> str:
     return sha256(folder / "adapter_model.safetensors")
 
 
+def test_a_validation_of_one_label_is_refused_before_anything_is_learned(given):
+    liked = [own for own in taught(8, 100) if own.label]
+    with pytest.raises(InputError, match="the 4 validation records have not both labels"):
+        train_text(given("one", valid=liked), STAGES.text)
+    assert not given("one").work.exists()
+
+
+def test_a_validation_without_a_reader_of_both_labels_has_no_uauc(given):
+    """One row a reader: AUC chooses, UAUC is not told."""
+    each = [replace(own, user=f"v{k}") for k, own in enumerate(taught(4, 100))]
+    train_text(given("each", valid=each), STAGES.text)
+    told = read_json(given("each").folder / "text/origin.json")
+    assert 0 <= told["auc"] <= 1 and "uauc" not in told
+
+
 def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given):
     whole, broken = given("whole"), given("broken")
     assert train_text(whole, STAGES.text).rounds == 2
