@@ -18,6 +18,7 @@ from kitrec.idrec.sequences import Sequences, of_rows
 from kitrec.randomness import generator
 
 NEGATIVES, VALIDATED = 99, 0.1
+COLDEST_HAVE = 3  # items before the held-out one that a user of the cold strata (1 to 4 ratings) has in truth
 SCHEMA = {"user": pl.String, "item": pl.String, "time": pl.Int64}
 
 
@@ -32,7 +33,8 @@ class Pair:
     validation: np.ndarray
     before_test: Sequences
     test: np.ndarray
-    warm: np.ndarray  # [users, 2] whether training knows the held-out item
+    warm: np.ndarray  # [users, 2] whether training (with the validation items) knows the held-out item
+    touched: Sequences  # all that a user ever had: nobody's negatives, whatever is cut
 
 
 def sport_cloth() -> Pair:
@@ -78,20 +80,25 @@ def asked(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.ndarr
     truths = (pair.test if test else pair.validation)[:, side]
     rows = np.flatnonzero(truths > 0)
     histories = pair.before_test if test else pair.train
-    everything = Unknown(_with_truths(pair), pair.catalogue)  # also the held-out ones are nobody's negatives
+    everything = Unknown(pair.touched, pair.catalogue)
     drawn = everything.drawn(generator(seed, "1+99", side, int(test)), rows, truths[rows], NEGATIVES)
     return rows, Validation(Readers(histories, np.arange(len(histories))).take(rows), truths[rows], drawn)
 
 
 def cut(pair: Pair, side: int, most: int, share: float, seed: int) -> tuple[Pair, np.ndarray]:
-    """A share of the users keep only `most` items of a side (0: none) everywhere; who they are."""
-    users = generator(seed, "cold", side).permutation(len(pair.train))[: int(share * len(pair.train))]
+    """A share of the users keep only `most` items of a side (0: none) everywhere; who they are.
+
+    They are drawn from those who have the most of any stratum, so that all strata are the same users."""
+    own = pair.before_test
+    had = np.bincount(own.users[pair.catalogue.sides[own.items] == side], minlength=len(own))
+    able = np.flatnonzero(had >= COLDEST_HAVE)
+    users = generator(seed, "cold", side).permutation(able)[: int(share * len(pair.train))]
     chosen = np.zeros(len(pair.train), dtype=bool)
     chosen[users] = True
     train, before = (_shortened(own, pair.catalogue, side, most, chosen) for own in (pair.train, pair.before_test))
     validation = pair.validation.copy()
     validation[chosen, side] = 0
-    kept = Pair(pair.names, pair.ids, pair.catalogue, train, validation, before, pair.test, pair.warm)
+    kept = Pair(pair.names, pair.ids, pair.catalogue, train, validation, before, pair.test, pair.warm, pair.touched)
     return kept, np.sort(users)
 
 
@@ -115,7 +122,9 @@ def _pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
     rows = rows.join(items, on=["side", "item"]).join(users, on="user").sort("row", "held_out", "time", "number")
     count = users.height
     test = np.zeros((count, 2), dtype=np.int64)
-    held = rows.filter("held_out").unique(["row", "side"], keep="first", maintain_order=True)
+    mine = rows.filter(~pl.col("held_out")).select("row", "number")  # a truth that the user had before is none
+    held = rows.filter("held_out").join(mine, on=["row", "number"], how="anti", maintain_order="left")
+    held = held.unique(["row", "side"], keep="first", maintain_order=True)
     test[held["row"], held["side"]] = held["number"]
     known = rows.filter(~pl.col("held_out"))
     before = of_rows(known["row"].to_numpy(), known["number"].to_numpy(), count)
@@ -132,11 +141,5 @@ def _pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
     if not test.any():
         raise InputError(f"{names[0]} and {names[1]} have no user with a held-out item")
     warm = np.isin(test, before.items) & (test > 0)
-    return Pair(names, items["item"].to_list(), catalogue, train, validation, before, test, warm)
-
-
-def _with_truths(pair: Pair) -> Sequences:
-    users = np.concatenate([pair.before_test.users, *[np.arange(len(pair.test))] * 2])
-    items = np.concatenate([pair.before_test.items, pair.test[:, 0], pair.test[:, 1]])
-    order = np.argsort(users, kind="stable")
-    return of_rows(users[order], items[order], len(pair.test))
+    touched = of_rows(rows["row"].to_numpy(), rows["number"].to_numpy(), count)
+    return Pair(names, items["item"].to_list(), catalogue, train, validation, before, test, warm, touched)

@@ -35,7 +35,7 @@ def folder(name: str) -> Path:
         )
     found = Path(root) / name
     if not found.is_dir():
-        raise InputError(f"{found} is missing: {name} comes from {SOURCES[name]}")
+        raise InputError(f"{found} is missing: {name} comes from {SOURCES.get(name, 'elsewhere')}")
     return found
 
 

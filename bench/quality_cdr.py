@@ -8,6 +8,7 @@ is there is not repeated. `python -m bench.quality_cdr` alone writes the tables 
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import polars as pl
 from bench.cdr_data import PAIRS, Pair, asked, cut
 from bench.cdr_settings import SETTINGS, course, of
 from bench.claims import RESULTS, Claim, at_least, publish
-from bench.public_data import items
+from bench.kept_runs import kept
+from bench.public_data import folder, items
 from kitrec import files
 from kitrec.crossdomain.asked import Readers
 from kitrec.crossdomain.building import tally
@@ -47,14 +49,18 @@ BEST = {  # our strongest setting against the best row of that table, CrossAug
 def main(arguments: list[str]) -> None:
     """Run what is asked for, then write the tables."""
     if arguments:
-        if len(arguments) != 3 or arguments[0] not in PAIRS or arguments[1] not in SETTINGS:
+        asked_ = len(arguments) == 3 and arguments[0] in PAIRS and arguments[1] in SETTINGS and arguments[2].isdecimal()
+        if not asked_:
             raise InputError(f"give data ({', '.join(PAIRS)}), a setting ({', '.join(SETTINGS)}), a number of seeds")
         data, name, seeds = arguments[0], arguments[1], int(arguments[2])
         pair = PAIRS[data]()
         for seed in range(seeds):
-            target = RUNS / data / f"{name}-{seed}.json"
-            if not target.exists():
-                files.write_json(run(data, name, pair, seed, course()), target)
+            target, setting = (
+                RUNS / data / f"{name}-{seed}.json",
+                {"model": asdict(of(name)[0]), "course": asdict(course())},
+            )
+            if not kept(target, setting):
+                files.write_json({**run(data, name, pair, seed, course()), "setting": setting}, target)
     _publish()
 
 
@@ -111,6 +117,8 @@ def _model(data: str, name: str, pair: Pair, seed: int, budget: Course) -> tuple
 
 def _titles(data: str, pair: Pair, seed: int) -> np.ndarray:
     """[N + 1, w] vectors of the titles of the catalogue; an item without one has zeros."""
+    if not (folder(data) / "items.tsv").exists():
+        raise InputError(f"{data} has no titles: take dtcdr_paper or dtcdr_history, or amazon_art_office_urllm")
     named = items(data).drop_nulls("title")
     numbered = pl.DataFrame({"item_id": pair.ids}).with_row_index("number", offset=1)
     rows = numbered.join(named, on="item_id", maintain_order="left")

@@ -7,6 +7,7 @@ a run that is there is not repeated. `python -m bench.quality_seqrec` alone writ
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from bench.claims import RESULTS, Claim, at_least, publish
+from bench.kept_runs import kept
 from bench.public_data import folder, items
 from bench.seqrec_settings import SETTINGS, setting
 from kitrec import files
@@ -47,14 +49,14 @@ BARS = {  # data, method -> NDCG@10 that it is to reach, and whose it is
 def main(arguments: list[str]) -> None:
     """Run what is asked for, then write the tables."""
     if arguments:
-        if len(arguments) != 3 or arguments[1] not in SETTINGS:
+        if len(arguments) != 3 or arguments[1] not in SETTINGS or not arguments[2].isdecimal():
             raise InputError(f"give a data set, a setting ({', '.join(SETTINGS)}) and a number of seeds")
         data, name, seeds = arguments[0], arguments[1], int(arguments[2])
         read = read_interactions(folder(data) / "interactions.tsv")
         for seed in range(seeds):
-            target = RUNS / data / f"{name}-{seed}.json"
-            if not target.exists():
-                files.write_json(_run(data, name, read, seed), target)
+            target, own = RUNS / data / f"{name}-{seed}.json", asdict(setting(name, len(read.users)))
+            if not kept(target, own):
+                files.write_json({**_run(data, name, read, seed), "setting": own}, target)
     _publish()
 
 

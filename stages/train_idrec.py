@@ -38,7 +38,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             raise InputError(
                 "idrec.train_on: this source knows no reviews but those of sampled users; set it to records"
             )
-        train = pl.concat([train, others])
+        train = pl.concat([train, others]) if train_on == "all_reviews" else train
         given = Given(seed, tables.read(paths.ITEMS, ITEMS), train, development, run.work)
         to = Path("data/idrec") / method
         with _listener(method, p, quiet=quiet) as told:

@@ -15,6 +15,7 @@ from kitrec.crossdomain.fitting import fit
 from kitrec.crossdomain.judging import Validation, against, judged
 from kitrec.crossdomain.recommender import Ranker
 from kitrec.crossdomain.storing import Stored, save_model
+from kitrec.errors import InputError
 from kitrec.idrec import learning
 from kitrec.idrec.item_features import known_of
 from kitrec.idrec.learning import Given, Outcome
@@ -32,6 +33,11 @@ def learn(p: CrossDomain | Counted, given: Given, told: Callable[[Progress], Non
     catalogue = of_seen(seen, vocabulary)
     learned = with_truths(seen, readers(seen), p.history, vocabulary)
     asked = learning.validation(given.development, p.history, vocabulary)
+    if not len(learned) or not len(asked.truths):
+        raise InputError(
+            f"{len(learned)} readers to learn from, {len(asked.truths)} development readers with a known history and "
+            "truth: both need some; raise users.train or users.development_share"
+        )
     validation = against(Readers(asked.histories), asked.truths, catalogue, given.seed)
     if isinstance(p, Counted):
         model, rows, chosen = _counted(p, given, learned, validation, catalogue)

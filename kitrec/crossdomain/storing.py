@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors import torch as tensor_file
 
@@ -72,7 +72,7 @@ def load_model(folder: Path) -> Stored:
         model, vocabulary = _restored(p, own), Vocabulary(told["items"])
         if len(popularity) != len(vocabulary) + 1:
             raise RuntimeError(f"{len(vocabulary)} items in {_JSON}, {len(popularity) - 1} in {_WEIGHTS}")
-    except (KeyError, TypeError, ValidationError, SafetensorError, RuntimeError, FileNotFoundError) as problem:
+    except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError, FileNotFoundError) as problem:
         raise InputError(f"{folder} holds no whole model ({problem}): train it again") from None
     return Stored(model.eval(), vocabulary, popularity, told["told"])
 

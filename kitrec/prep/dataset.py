@@ -78,8 +78,11 @@ def seen_interactions(interactions: pl.DataFrame, cases: list[Case]) -> pl.DataF
 
 
 def last_marked(interactions: pl.DataFrame) -> pl.DataFrame:
-    """All of users without a role, the last of each target domain marked, as if it were held out."""
-    rows = interactions.sort("user_id", "time", "item_id")
+    """Of users without a role who have a target item: all up to it, the last of each target domain marked, as if it
+    were held out. Who has Books alone teaches no model what follows from them."""
+    newest = interactions.filter(pl.col("domain") != SOURCE).group_by("user_id").agg(until=pl.col("time").max())
+    rows = interactions.join(newest, on="user_id").filter(pl.col("time") <= pl.col("until"))
+    rows = rows.sort("user_id", "time", "item_id")
     last = pl.int_range(pl.len()).over("user_id", "domain") == pl.len().over("user_id", "domain") - 1
     return rows.with_columns(held_out=last & (pl.col("domain") != SOURCE)).select(*SEEN.columns)
 

@@ -40,8 +40,8 @@ class Raw:
 
 @dataclass(frozen=True)
 class Crawl:
-    """The items that lists can show, the sampled users' interactions and roles, those of others (where asked for), and
-    what became of everybody."""
+    """The items that lists can show, the sampled users' interactions and roles, those of others with a target item
+    (where asked for), and what became of everybody."""
 
     items: pl.DataFrame
     interactions: pl.DataFrame
@@ -90,7 +90,9 @@ def load(
     others = [pl.DataFrame(schema=dict(INTERACTIONS.columns))]
     for bucket in range(BUCKETS) if everyone else ():
         theirs = _scan(work, f"{bucket:02d}").join(sampled.lazy(), on="user_id", how="anti")
-        others.append(_latest(theirs, owned, Counter()).select(*INTERACTIONS.columns))
+        rows = _latest(theirs, owned, Counter()).select(*INTERACTIONS.columns)
+        able = rows.filter(pl.col("domain") != SOURCE).select("user_id").unique()
+        others.append(rows.join(able, on="user_id", how="semi"))
     counts = {"reviews": copied, **funnel, "users_by_type": {kind: len(ids) for kind, ids in members.items()}}
     texts = _texts(raw, owned, interactions, quarantine, quiet=quiet)
     return Crawl(texts, interactions, pl.concat(others), roles, counts)
