@@ -15,6 +15,7 @@ from kitrec.distill.comparing import compare, gains
 from kitrec.distill.params import Distill
 from kitrec.idrec.candidates import score_records
 from kitrec.idrec.learning import validation
+from kitrec.idrec.ranking import places, quality
 from kitrec.idrec.storing import Stored, load_model
 from kitrec.idrec.training import Validation
 from kitrec.prep.params import Data
@@ -23,6 +24,8 @@ from kitrec.serving.latency import latency
 from kitrec.serving.served import load_served
 from stages import entry, paths
 from stages.durations import durations
+
+DEPTHS = (1, 5, 10, 20)
 
 
 def main(student: str, teacher: str) -> None:
@@ -56,7 +59,15 @@ def _compared(alone: list[Stored], taught: list[Stored], asked: Validation, dept
         np.stack([gains(each.model, asked.histories, asked.truths, depth) for each in models])
         for models in (alone, taught)
     )
-    return {f"ndcg@{depth}": compare(own, others).told()}
+    told = {"alone": _mean_quality(alone, asked), "taught": _mean_quality(taught, asked)}
+    return {f"ndcg@{depth}": compare(own, others).told(), **told}
+
+
+def _mean_quality(models: list[Stored], asked: Validation) -> dict[str, float]:
+    """Over the seeds; with one truth a reader, Hit is Recall."""
+    placed = [places(each.model, asked.histories, asked.truths) for each in models]
+    found = [{k: v for depth in DEPTHS for k, v in quality(*own, depth).items()} for own in placed]
+    return {name: round(float(np.mean([own[name] for own in found])), 6) for name in found[0]}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+"""Who ranks how well in the embedded world, and how far from its oracle?   python -m bench.world_baselines FOLDER
+
+FOLDER is a checkout in which `kitrec profile use variants=all_methods` (or those of idrec.train alone) and `dvc repro
+evaluate` have run. Every learned baseline is to beat popularity; the oracle knows the world's truth."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.claims import Claim, at_least, publish
+from kitrec import files, params
+from kitrec.errors import InputError
+from kitrec.idrec.params import IdRec
+
+COMMAND = "dvc repro evaluate; python -m bench.world_baselines ."
+
+
+def main(folder: Path) -> None:
+    """The order of all methods by NDCG@10 of their scored rankings, test users of the headline set."""
+    found = {m: own["scored"] for m, own in files.read_json(folder / "metrics/evaluate.json").items()}
+    trained = params.value(IdRec, "idrec.train", folder / params.FILE)
+    missing = [name for name in trained if name not in found]
+    if missing or "oracle" not in found:
+        raise InputError(f"{folder}: {', '.join(missing) or 'oracle'} is not evaluated; add it to evaluation.methods")
+    oracle, floor = found["oracle"]["ndcg@10"], found["popularity"]["ndcg@10"]
+    order = sorted(found, key=lambda name: -found[name]["ndcg@10"])
+    rows: list[dict[str, Any]] = [
+        {
+            "method": name,
+            **{key: round(found[name][key], 3) for key in ("hit@1", "hit@10", "mrr", "ndcg@10")},
+            "of_the_oracle's_ndcg@10": round(found[name]["ndcg@10"] / oracle, 3),
+        }
+        for name in order
+    ]
+    about = {"peer": "popularity", "repeats": 1, "spread": f"{found['oracle']['n']} test users"}
+    claims: list[Claim] = [
+        at_least(f"{name}: NDCG@10", found[name]["ndcg@10"], round(floor, 4), "", COMMAND, **about) for name in trained
+    ]
+    publish("world_baselines", claims, {"embedded world, by NDCG@10": rows})
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "."))
+    except InputError as problem:
+        sys.exit(f"error: {problem}")
