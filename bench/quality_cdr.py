@@ -3,7 +3,8 @@
 Leave-one-out, each held-out item among 99 of its domain that its user never touched, both domains judged; a tenth of
 the users choose the epoch by validation NDCG@10. On douban a fifth of the users are also cut to 1, 2, 3 and 4 ratings
 of either domain (the held-out one included), one training each. Every run is kept in bench/results/cdr_runs; a run that
-is there is not repeated. `python -m bench.quality_cdr` alone writes the tables from what is there."""
+is there is not repeated, one of another setting refused. `python -m bench.quality_cdr` alone writes the tables from
+what is there."""
 
 import sys
 import tempfile

@@ -1,8 +1,9 @@
 """How good are the sequential recommenders on public data?   python -m bench.quality_seqrec beauty_s3rec sasrec_ce 3
 
 Leave-one-out: each user's last item is the test, the one before it the validation; ranked among all items, those of the
-user's history left out; the epoch chosen by validation NDCG@10 alone. Every run is kept in bench/results/seqrec_runs;
-a run that is there is not repeated. `python -m bench.quality_seqrec` alone writes the tables from what is there."""
+user's history left out; the epoch chosen by validation NDCG@10 alone. Every run is kept in bench/results/seqrec_runs; a
+run that is there is not repeated, one of another setting refused. `python -m bench.quality_seqrec` alone writes the
+tables from what is there."""
 
 import sys
 import tempfile

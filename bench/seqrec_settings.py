@@ -54,7 +54,9 @@ SETTINGS: dict[str, Method] = {
         for fusion in ("gate", "add", "concat")
     },
     "gru4rec": method(
-        GRU4Rec(kind="gru4rec", hidden=64, layers=1, length=50, dropout=0.5), CE, course(200, 10, **FAST)
+        GRU4Rec(kind="gru4rec", hidden=64, layers=1, length=50, dropout=0.5),
+        CE,
+        course(60, 20, schedule="cosine", **(FAST | {"learning_rate": 2e-3})),
     ),
     "caser": method(
         Caser(kind="caser", hidden=64, length=5, ahead=3, horizontal=16, vertical=4, dropout=0.5),

@@ -19,10 +19,8 @@ from kitrec.prep.overlap import without_overlap
 from kitrec.prep.params import Candidates, Source, Users
 from kitrec.prep.preferences import pairs
 from kitrec.sources.quarantine import Quarantine
-from kitrec.world.build import BuiltWorld
-from kitrec.world.histories import USER_TRUTH
-from kitrec.world.items import ITEM_TRUTH
 from kitrec.world.params import World
+from kitrec.world.storing import write_world
 from kitrec.world.teacher import Teacher
 from stages import entry, paths, sources
 
@@ -44,7 +42,7 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         past = dataset.training_past
         leaks = {w: audit(Evidence(r, sourced.items, sourced.interactions, past)) for w, r in dataset.records.items()}
         found = judge(leaks, source.leaks, source.overlap)  # before anything is written
-        write_world(sourced.world)
+        write_world(sourced.world, paths.WORLD)
         tables.write(sourced.items, paths.ITEMS, ITEMS)
         write_dataset(seed, dataset, sourced.others, sourced.teacher)
         hard = {w: difficulty.report(r["test"], sourced.items, past) for w, r in dataset.records.items()}
@@ -52,15 +50,6 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         figures |= {"items": sourced.items.height, **counts(dataset), "others": sourced.others.height}
         figures |= {"overlap": overlap, "leaks": found, "difficulty": hard}
         files.write_json(figures, Path("metrics/data.json"))
-
-
-def write_world(built: BuiltWorld | None) -> None:
-    """The truth only the reference rankers may see; of real users none is known."""
-    with files.whole(paths.WORLD) as folder:
-        files.write_json(built.themes if built else {}, folder / "themes.json")
-        if built:
-            tables.write(built.item_truth, folder / "item_truth.parquet", ITEM_TRUTH)
-            tables.write(built.user_truth, folder / "user_truth.parquet", USER_TRUTH)
 
 
 def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, teacher: Teacher) -> None:

@@ -33,7 +33,8 @@ def learn(p: CrossDomain | Counted, given: Given, told: Callable[[Progress], Non
     catalogue = of_seen(seen, vocabulary)
     learned = with_truths(seen, readers(seen), p.history, vocabulary)
     asked = learning.validation(given.development, p.history, vocabulary)
-    if not len(learned) or not len(asked.truths):
+    judged_by_them = isinstance(p, Counted) or p.course.mode == "standard"
+    if not len(learned) or (judged_by_them and not len(asked.truths)):
         raise InputError(
             f"{len(learned)} readers to learn from, {len(asked.truths)} development readers with a known history and "
             "truth: both need some; raise users.train or users.development_share"
