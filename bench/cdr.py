@@ -62,10 +62,8 @@ def straightforward(pair: Pair, steps: int) -> float:
         if isinstance(table, torch.nn.Embedding):
             table.sparse = False
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
-    planned = epoch(
-        pair.train, pair.catalogue, Unknown(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0)
-    )
     readers, known = Readers(pair.train, np.arange(len(pair.train))), [set(own.tolist()) for own in _each(pair.train)]
+    planned = epoch(readers, pair.catalogue, Unknown(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0))
     domains = [(1, int(pair.catalogue.counts[1])), (1 + int(pair.catalogue.counts[1]), pair.catalogue.items)]
     began = time.perf_counter()
     for step in range(steps):

@@ -5,6 +5,8 @@ kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
 kitrec doctor [--pin] [--gpu]
 kitrec fit | predict | title-embeddings
 kitrec plots-page
+kitrec teacher from-text | to-text
+kitrec thinkrec-records
 kitrec hub push-data | push-model"""
 
 import sys
@@ -15,7 +17,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec import cli_fit, cli_hub, cli_items, cli_report, cli_results, cli_trace, doctor, params, profiles
+from kitrec import (
+    cli_fit,
+    cli_hub,
+    cli_items,
+    cli_report,
+    cli_results,
+    cli_teacher,
+    cli_thinkrec,
+    cli_trace,
+    doctor,
+    params,
+    profiles,
+)
 from kitrec.errors import InputError
 from kitrec.report.plots_page import write_plots_page
 
@@ -23,6 +37,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 profile = typer.Typer(no_args_is_help=True, help="Named settings: overlays of conf/ for params.yaml.")
 app.add_typer(profile, name="profile")
 app.add_typer(cli_hub.app, name="hub")
+app.add_typer(cli_teacher.app, name="teacher")
+app.command("thinkrec-records")(cli_thinkrec.thinkrec_records)
 app.command("show")(cli_results.show)
 app.command("tables")(cli_results.paper_tables)
 app.command("report")(cli_report.report)

@@ -15,7 +15,7 @@ from kitrec.idrec.params import AnyMethod
 from kitrec.idrec.readers import histories, readers
 from kitrec.idrec.storing import load_model
 from kitrec.prep.params import Data
-from kitrec.thinkrec.converting import from_records, reader_names, shown_titles, with_reasons
+from kitrec.thinkrec.converting import from_records, histories_of, reader_names, shown_titles, with_reasons
 from kitrec.thinkrec.id_vectors import of_sequence_model
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.records import write_records
@@ -39,10 +39,11 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     with entry.running("convert_thinkrec", method, reads=reads, params=asked) as run:
         items, stored = tables.read(paths.ITEMS, ITEMS), load_model(folder)
         own = {part: pl.concat(tables.read(path, RECORDS) for path in found) for part, found in records.items()}
-        train = from_records(own["train"], shown_titles(items), negatives, seed)
-        valid = from_records(own["valid"], shown_titles(items), None, seed)  # few readers: every candidate counts
-        explained, dropped = with_reasons(train, teacher_of(teacher, items, seed, quiet=quiet))
         known = pl.concat(tables.read(path, SEEN) for path in seen)
+        met, titles = histories_of(pl.concat(own.values()), known), shown_titles(items)
+        train = from_records(own["train"], met, titles, negatives, seed)
+        valid = from_records(own["valid"], met, titles, None, seed)  # few readers: every candidate counts
+        explained, dropped = with_reasons(train, teacher_of(teacher, items, seed, quiet=quiet))
         who = readers(known)
         users, vectors = of_sequence_model(stored, reader_names(who), histories(known, who, history, stored.vocabulary))
         with files.whole(Path("data/thinkrec/records")) as draft:

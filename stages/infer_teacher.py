@@ -3,34 +3,32 @@ Reads the pinned base, data/ilora/<method>, data/idrec/<method>, items, interact
 students data/teachers/ilora-<method> (lists.parquet, vectors.safetensors), and data/rankings/ilora-<method>."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from kitrec import files, params, tables
-from kitrec.contracts.items import ITEMS
 from kitrec.contracts.rankings import RANKINGS, from_scores
 from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
 from kitrec.distill.embeddings import write_embeddings
 from kitrec.distill.teacher_table import TEACHER
 from kitrec.idrec.params import AnyMethod
-from kitrec.idrec.storing import load_model
-from kitrec.ilora.exporting import item_embeddings, rank, scores
-from kitrec.ilora.eyes import Eyes
-from kitrec.ilora.learning import writer_for
+from kitrec.ilora.exporting import SHARD, item_embeddings, rank, scores
 from kitrec.ilora.params import Tasks
+from kitrec.ilora.prompts import Writer
 from kitrec.ilora.reader_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
-from kitrec.ilora.storing import load_teacher, params_of
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.base_weights import load_in
-from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.ilora.teacher import Teacher
+from kitrec.ilora.watching import answering_bar
+from kitrec.llm.pinned_base import FILE
+from kitrec.llm.shards import Clocked, in_shards, of_rows
 from kitrec.prep.params import Data
-from kitrec.prompts.tokens import Encoder
 from stages import entry, paths
+from stages.teaching import trained_teacher
 
 
-def main(method: str) -> None:
+def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Hand on what the teacher with METHOD's eyes makes of the newest training steps, and rank the test candidates."""
     seed = params.load(int, "seed")
     asked = params.load(Tasks, "ilora.tasks")
@@ -40,28 +38,34 @@ def main(method: str) -> None:
     tests, seen = {w: paths.set_records(w, "test") for w in sets}, [paths.interactions(r) for r in ("train", "test")]
     reads = [FILE, folder, own, paths.ITEMS, *seen, *tests.values()]
     with entry.running("infer_teacher", method, reads=reads, params=[seed, asked, sets, history]) as run:
-        base, p, items = read_pinned(), params_of(folder), tables.read(paths.ITEMS, ITEMS)
-        teacher = load_teacher(folder, load_in(base, p.base_weights), base, Eyes(load_model(own)))
-        known = {row["item_id"]: row for row in items.iter_rows(named=True)}
-        writer = writer_for(teacher, Encoder(load_tokenizer(base)), known, p)
+        teacher, writer, items, per_token = trained_teacher(folder, own)
         train, test = (tables.read(path, SEEN) for path in seen)
-        began = time.perf_counter()
+        records = {which: tables.read(path, RECORDS) for which, path in tests.items()}
         steps = tasks_of_steps(train, items, history, newest=asked.steps, count=asked.candidates, seed=seed)
         steps = with_likely_candidates(steps, teacher.eyes, items, count=asked.candidates, seed=seed)
+        ranked: dict[str, pl.DataFrame] = {}
+        with answering_bar(steps.height + sum(of_set.height for of_set in records.values()), quiet=quiet) as told:
+            lists = Clocked(of_rows(steps, partial(rank, teacher, writer=writer, top=asked.top, per_token=per_token)))
+            handed = in_shards(steps.height, SHARD, run.work / "steps", TEACHER, lists, told)
+            for which, of_set in records.items():
+                tasks = tasks_of_records(of_set, test, history).select("history", "candidates", "truth")
+                rows = pl.concat([of_set, tasks], how="horizontal")
+                made = Clocked(of_rows(rows, partial(ranked_records, name, teacher, writer, per_token)))
+                ranked[f"set{which}"] = in_shards(of_set.height, SHARD, run.work / which, RANKINGS, made, told)
+                run.cost[f"set{which}"] = made.told()
+        began = time.perf_counter()
         with files.whole(Path("data/teachers") / name) as to:
             to.mkdir()
-            tables.write(rank(teacher, steps, writer, asked.top, per_token=p.per_token), to / "lists.parquet", TEACHER)
+            tables.write(handed, to / "lists.parquet", TEACHER)
             vectors = item_embeddings(teacher, sorted(teacher.eyes.numbers), writer, steps["history"].to_list())
             write_embeddings(vectors, to / "vectors.safetensors")
-        run.cost["export_seconds"] = round(time.perf_counter() - began, 2)
-        ranked: dict[str, pl.DataFrame] = {}
-        for which, path in tests.items():
-            records, began = tables.read(path, RECORDS), time.perf_counter()
-            tasks = tasks_of_records(records, test, history)
-            values = [found.tolist() for found in scores(teacher, tasks, writer, per_token=p.per_token)]
-            ranked[f"set{which}"] = from_scores(name, records, values)
-            run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - began, 2), "records": records.height}
+        run.cost["export_seconds"] = round(lists.seconds + time.perf_counter() - began, 2)
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
+
+
+def ranked_records(name: str, teacher: Teacher, writer: Writer, per_token: bool, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rankings of records that stand beside their tasks."""
+    return from_scores(name, rows, [own.tolist() for own in scores(teacher, rows, writer, per_token=per_token)])
 
 
 if __name__ == "__main__":

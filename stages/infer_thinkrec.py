@@ -3,7 +3,7 @@ Reads the pinned base, the items, data/thinkrec (records and stages), data/idrec
 readers' interactions; writes data/rankings/thinkrec-<stage>, metrics/thinkrec/<stage>.json (AUC and UAUC with 95 %
 intervals, vectors that were missing, who answered) and plots/thinkrec/<stage>.csv (users by who answered)."""
 
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from kitrec.idrec.storing import load_model
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.llm.shards import Clocked, in_shards, of_rows
 from kitrec.prep.params import Data
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.answering import Answering, known_of, liking, routed
@@ -30,6 +31,7 @@ from kitrec.thinkrec.watching import answering_bar
 from stages import entry, paths
 
 FOLDER = Path("data/thinkrec")
+SHARD = 32  # records that a killed run has to answer again
 
 
 def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
@@ -51,17 +53,17 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         trained = load_trained(load_in(base, weights), tokenizer, base, FOLDER, stage)
         stored = load_model(Path("data/idrec") / eyes)
         known = known_of(stored, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
+        answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known)
         ranked: dict[str, pl.DataFrame] = {}
         metrics: dict[str, Any] = {}
         with answering_bar(sum(own.height for own in records.values()), quiet=quiet) as told:
-            answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known, told)
             for which, own in records.items():
-                began = time.perf_counter()
-                table, routing = answering.rank(f"thinkrec-{stage}", own, titles)
-                ranked[f"set{which}"] = table
-                run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - began, 2)}
+                made = Clocked(of_rows(own, partial(answering.rank, f"thinkrec-{stage}", titles)))
+                table = in_shards(own.height, SHARD, run.work / which, RANKINGS, made, told)
+                ranked[f"set{which}"], run.cost[f"set{which}"] = table, made.told()
                 metrics[f"set{which}"] = liking(table, own, resamples, seed).told() | answering.missing(own)
         tables.write_all(ranked, paths.rankings(f"thinkrec-{stage}"), RANKINGS)
+        routing = answering.routing(own)
         metrics |= {"routing": routing.statistics()} if trained.groups else {}
         files.write_json(metrics, Path(f"metrics/thinkrec/{stage}.json"))
         with files.whole(Path(f"plots/thinkrec/{stage}.csv")) as draft:

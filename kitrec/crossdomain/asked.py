@@ -12,17 +12,21 @@ from kitrec.idrec.sequences import Sequences
 
 @dataclass(frozen=True)
 class Readers:
-    """Histories over both domains; `numbers` says which training user each row is, for models of the paper's form."""
+    """Histories over both domains; `numbers` says which training user each row is, for models of the paper's form;
+    `liked` [sum of lengths] which items may be learned as positives, None: all."""
 
     histories: Sequences
     numbers: np.ndarray | None = None
+    liked: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
 
     def take(self, rows: np.ndarray) -> "Readers":
         """Some of them, in the order given."""
-        return Readers(self.histories.take(rows), None if self.numbers is None else self.numbers[rows])
+        own = self.histories
+        liked = None if self.liked is None else Sequences(self.liked, own.starts).take(rows).items
+        return Readers(own.take(rows), None if self.numbers is None else self.numbers[rows], liked)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from kitrec.crossdomain import params
 from kitrec.crossdomain.asked import Readers
@@ -20,7 +21,7 @@ from kitrec.idrec import learning
 from kitrec.idrec.item_features import known_of
 from kitrec.idrec.learning import Given, Outcome
 from kitrec.idrec.params import Counted, CrossDomain
-from kitrec.idrec.readers import readers, with_truths
+from kitrec.idrec.readers import met, readers, with_truths
 from kitrec.idrec.sequences import Sequences
 from kitrec.idrec.training import Progress
 from kitrec.idrec.vocabulary import Vocabulary
@@ -43,11 +44,17 @@ def learn(p: CrossDomain | Counted, given: Given, told: Callable[[Progress], Non
     if isinstance(p, Counted):
         model, rows, chosen = _counted(p, given, learned, validation, catalogue)
     else:
-        model, rows, chosen = _trained(p, given, learned, validation, catalogue, vocabulary, told)
+        liked = liked_items(seen, p)
+        model, rows, chosen = _trained(p, given, learned, validation, catalogue, liked, vocabulary, told)
     chosen = {name: round(value, 6) for name, value in chosen.items()}
     popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)
     save_model(Stored(model, vocabulary, popularity, chosen), p.model, to)
     return Outcome(rows, {**chosen, "items": len(vocabulary), "sequences": len(learned)})
+
+
+def liked_items(seen: pl.DataFrame, p: CrossDomain) -> np.ndarray:
+    """Which of the items in the order of `with_truths` had so many stars; where none are told, they were liked."""
+    return (met(seen, readers(seen), p.history)["rating"].fill_null(p.liked) >= p.liked).to_numpy()
 
 
 Found = tuple[Ranker, list[dict[str, float]], dict[str, float]]
@@ -65,6 +72,7 @@ def _trained(
     learned: Sequences,
     validation: Validation,
     catalogue: Catalogue,
+    liked: np.ndarray,
     vocabulary: Vocabulary,
     told: Callable[[Progress], None],
 ) -> Found:
@@ -74,6 +82,6 @@ def _trained(
         assert known.titles is not None
         titles = known.titles[: catalogue.items + 1]
     asked = None if p.course.mode == "full_data" else validation
-    readers_ = Readers(learned)
+    readers_ = Readers(learned, liked=liked)
     fitted = fit(p.model, p.course, catalogue, readers_, asked, given.seed, given.work, told, titles=titles)
     return fitted.model, fitted.progress.rows, fitted.told()

@@ -1,7 +1,8 @@
 """An epoch as arrays: every positive of every reader once, those of the source beside those of the target.
 
 Row r of a reader holds their r-th item of either side in a random order. The shorter side begins again and is then only
-company (not counted, and not left out of the history). All negatives of the epoch are drawn at once."""
+company (not counted, and not left out of the history). What a reader did not like is no
+positive, and no negative either: it is part of what was read. All negatives of the epoch are drawn at once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ import torch
 from kitrec.crossdomain.asked import Readers, ask
 from kitrec.crossdomain.catalogue import Catalogue, Unknown
 from kitrec.crossdomain.recommender import Lesson
-from kitrec.idrec.sequences import Sequences
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,10 @@ class Epoch:
     shift: np.ndarray  # [m]
 
 
-def epoch(
-    histories: Sequences, catalogue: Catalogue, unknown: Unknown, negatives: int, seed: np.random.Generator
-) -> Epoch:
+def epoch(readers: Readers, catalogue: Catalogue, unknown: Unknown, negatives: int, seed: np.random.Generator) -> Epoch:
     """The rows of an epoch in a random order."""
-    rows, places, counted = _paired(histories, catalogue, seed)
+    histories = readers.histories
+    rows, places, counted = _paired(readers, catalogue, seed)
     order = seed.permutation(len(rows))
     rows, places, counted = rows[order], places[order], counted[order]
     positives = np.where(places >= 0, np.append(histories.items, 0)[places], 0)
@@ -53,9 +52,12 @@ def lessons(
 
 
 def _paired(
-    histories: Sequences, catalogue: Catalogue, rng: np.random.Generator
+    readers: Readers, catalogue: Catalogue, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    histories = readers.histories
     side = catalogue.sides[histories.items]
+    if readers.liked is not None:
+        side = np.where(readers.liked, side, -1)
     own, counts, first = [], [], []
     for asked in (0, 1):
         found = np.flatnonzero(side == asked)

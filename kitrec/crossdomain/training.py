@@ -49,7 +49,7 @@ def teach(
     """One epoch."""
     model, number = training.model, training.progress.epoch
     catalogue: Catalogue = model.catalogue
-    planned = epoch(readers.histories, catalogue, unknown, negatives, generator(seed, "crossdomain", number))
+    planned = epoch(readers, catalogue, unknown, negatives, generator(seed, "crossdomain", number))
     steps = -(-len(planned.rows) // course.batch)
     model.train()
     total = 0.0

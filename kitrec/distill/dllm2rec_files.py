@@ -41,6 +41,11 @@ def read_lists(folder: Path) -> pl.DataFrame:
     )
 
 
+def vectors_in(folder: Path) -> bool:
+    """Whether a folder holds item vectors, in any of their forms."""
+    return any(folder.glob(f"{VECTORS}.*"))
+
+
 def read_vectors(folder: Path) -> Embeddings:
     """The item vectors of a folder."""
     items, vectors = _items(folder), _vectors(folder)

@@ -125,9 +125,10 @@ class Method:
 
 @section
 class CrossDomain:
-    """One ranker over two domains: each model has its own loss."""
+    """One ranker over two domains: each model has its own loss. Items of `liked` stars or more are its positives."""
 
     history: Literal["target", "both"]
+    liked: Annotated[float, Field(ge=1, le=5)]
     model: Annotated[crossdomain.Learned, Field(discriminator="kind")]
     course: Course
 

@@ -13,14 +13,14 @@ import torch
 from scipy.special import log_softmax
 
 from kitrec.distill.embeddings import Embeddings
-from kitrec.distill.teacher_table import KEY, TEACHER
+from kitrec.distill.teacher_table import KEY
 from kitrec.errors import InputError
 from kitrec.ilora.lessons import questions_of
 from kitrec.ilora.prompts import Writer
 from kitrec.ilora.scoring import batches, likelihoods
 from kitrec.ilora.teacher import Teacher
 
-CHUNK = 512  # tasks whose prompts are there at once
+SHARD = 64  # tasks whose prompts are there at once, and that a killed run has to repeat
 READ_TOKENS = 16_384
 
 
@@ -29,17 +29,22 @@ def rank(teacher: Teacher, tasks: pl.DataFrame, writer: Writer, top: int, *, per
     fewest = tasks["candidates"].list.len().min()
     if isinstance(fewest, int) and fewest < top:
         raise InputError(f"a task has only {fewest} candidates: a ranking of {top} needs as many; lower top")
-    ranked = [_ranked(teacher, tasks[start : start + CHUNK], writer, top, per_token) for start in _starts(tasks.height)]
-    return pl.concat([pl.DataFrame(schema=dict(TEACHER.columns)), *ranked])
+    values = scores(teacher, tasks, writer, per_token=per_token)
+    items, distances = [], []
+    for own, listed in zip(values, tasks["candidates"].to_list(), strict=True):
+        distance = -log_softmax(own)
+        best = sorted(range(len(listed)), key=lambda k: (distance[k], listed[k]))[:top]
+        items.append([listed[k] for k in best])
+        distances.append(distance[best].tolist())
+    return tasks.select(*KEY, next_id="truth").with_columns(
+        pl.Series("item_ids", items, dtype=pl.List(pl.String)),
+        pl.Series("distances", distances, dtype=pl.List(pl.Float64)),
+    )
 
 
 def scores(teacher: Teacher, tasks: pl.DataFrame, writer: Writer, *, per_token: bool) -> list[np.ndarray]:
     """The log likelihood of every task's candidates, in their shown order."""
-    found: list[np.ndarray] = []
-    for start in _starts(tasks.height):
-        part = questions_of(tasks[start : start + CHUNK], writer, teacher.eyes)
-        found += likelihoods(teacher, part, per_token=per_token)
-    return found
+    return likelihoods(teacher, questions_of(tasks, writer, teacher.eyes), per_token=per_token)
 
 
 def item_embeddings(
@@ -57,20 +62,6 @@ def item_embeddings(
     return Embeddings(list(item_ids), found)
 
 
-def _ranked(teacher: Teacher, tasks: pl.DataFrame, writer: Writer, top: int, per_token: bool) -> pl.DataFrame:
-    values = scores(teacher, tasks, writer, per_token=per_token)
-    items, distances = [], []
-    for own, listed in zip(values, tasks["candidates"].to_list(), strict=True):
-        distance = -log_softmax(own)
-        best = sorted(range(len(listed)), key=lambda k: (distance[k], listed[k]))[:top]
-        items.append([listed[k] for k in best])
-        distances.append(distance[best].tolist())
-    return tasks.select(*KEY, next_id="truth").with_columns(
-        pl.Series("item_ids", items, dtype=pl.List(pl.String)),
-        pl.Series("distances", distances, dtype=pl.List(pl.Float64)),
-    )
-
-
 def _read(teacher: Teacher, lines: list[list[int]]) -> np.ndarray:
     """[B, width]: the mean of the states over each line; padding is on the right and not counted."""
     longest = max(map(len, lines))
@@ -80,7 +71,3 @@ def _read(teacher: Teacher, lines: list[list[int]]) -> np.ndarray:
     ).unsqueeze(1)
     hidden = teacher.decoder(input_ids=ids, use_cache=False).last_hidden_state.float()
     return ((hidden * real[..., None]).sum(1) / real.sum(1, keepdim=True)).cpu().numpy()
-
-
-def _starts(count: int) -> range:
-    return range(0, count, CHUNK)

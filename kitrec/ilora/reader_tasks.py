@@ -3,6 +3,7 @@
 import polars as pl
 
 from kitrec.distill.teacher_table import KEY
+from kitrec.idrec.reader_lists import listed
 from kitrec.idrec.readers import History, met, readers
 from kitrec.ilora.eyes import Eyes
 from kitrec.ilora.tasks import TASKS, tasks_of
@@ -12,7 +13,7 @@ from kitrec.randomness import generator
 def tasks_of_records(records: pl.DataFrame, seen: pl.DataFrame, history: History) -> pl.DataFrame:
     """One task per record, in their order: its own candidates, what came before in time order."""
     who = records.select("user_id", "target")
-    before = _listed(met(seen, who, history).filter(~pl.col("held_out")), who)["items"]
+    before = listed(met(seen, who, history).filter(~pl.col("held_out")), who)["items"]
     rows = records.select("user_id", "target", candidates="candidate_ids", truth="gt_item_id", history=before)
     return rows.with_columns(seen=pl.col("history").list.len().cast(pl.Int32)).select(*TASKS.columns)
 
@@ -24,16 +25,16 @@ def tasks_of_steps(
 
     Each has `count` candidates: the item that came next, and others of its domain that the reader never touched."""
     who = readers(seen)
-    sequences = _listed(met(seen, who, history), who)
+    sequences = listed(met(seen, who, history), who)
     found = []
     for target in sorted(set(who["target"])):
         own = sequences.filter(pl.col("target") == target)
-        listed = dict(own.select("user_id", "items").iter_rows())
+        taken = dict(own.select("user_id", "items").iter_rows())
         places = {
             user: [k for k, domain in enumerate(domains) if domain == target and k][-newest:]
             for user, domains in own.select("user_id", "domains").iter_rows()
         }
-        found.append(tasks_of(listed, places, target, _pool(items, target), count, seed))
+        found.append(tasks_of(taken, places, target, _pool(items, target), count, seed))
     return pl.concat([pl.DataFrame(schema=dict(TASKS.columns)), *found])
 
 
@@ -44,23 +45,15 @@ def with_likely_candidates(
 
     What to hand on to students: the true item is there only where the eyes found it likely."""
     pools = {target: _pool(items, target) for target in tasks["target"].unique()}
-    listed = []
+    drawn = []
     for target, part in tasks.with_row_index("row").group_by("target", maintain_order=True):
         likely = eyes.likeliest(part["history"].to_list(), pools[str(target[0])], count)
         for key, own in zip(part.select(*KEY, "row").iter_rows(), likely, strict=True):
             rng = generator(seed, "order of likely candidates", *key[:-1])
-            listed.append((key[-1], [own[k] for k in rng.permutation(count)]))
-    in_order = [own for _, own in sorted(listed)]
+            drawn.append((key[-1], [own[k] for k in rng.permutation(count)]))
+    in_order = [own for _, own in sorted(drawn)]
     return tasks.with_columns(candidates=pl.Series(in_order, dtype=pl.List(pl.String)))
 
 
 def _pool(items: pl.DataFrame, target: str) -> list[str]:
     return items.filter(pl.col("domain") == target)["item_id"].sort().to_list()
-
-
-def _listed(rows: pl.DataFrame, who: pl.DataFrame) -> pl.DataFrame:
-    """user_id, target, items and their domains in time order, one row per row of `who`."""
-    lists = rows.group_by("row", maintain_order=True).agg(items="item_id", domains="domain")
-    whole = who.with_row_index("row").join(lists, on="row", how="left", maintain_order="left")
-    empty = pl.lit([], dtype=pl.List(pl.String))
-    return whole.drop("row").with_columns(pl.col("items").fill_null(empty), pl.col("domains").fill_null(empty))

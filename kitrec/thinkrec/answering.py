@@ -1,6 +1,6 @@
 """A trained ThinkRec before the pipeline's own records: rankings, how well likes are told, and who answered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kitrec.idrec.readers import histories, readers
 from kitrec.idrec.storing import Stored
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.composer import Composer
-from kitrec.thinkrec.converting import reader_names
+from kitrec.thinkrec.converting import histories_of, reader_names
 from kitrec.thinkrec.groups import Grouped, grouped
 from kitrec.thinkrec.id_vectors import of_sequence_model
 from kitrec.thinkrec.judging import Asker, rank
@@ -25,8 +25,9 @@ from kitrec.thinkrec.vectors import Vectors, read_shards
 
 @dataclass(frozen=True)
 class Known:
-    """Vectors of the asked users and of items; in which group users of the training were."""
+    """What the asked users met, vectors of them and of items; in which group users of the training were."""
 
+    histories: Mapping[str, Sequence[str]]
     users: Vectors
     items: Vectors
     groups: Grouped | None
@@ -36,7 +37,8 @@ def known_of(eyes: Stored, seen: pl.DataFrame, records: Path, group_of: Mapping[
     """What the model whose vectors the conversion took into `records` sees in these readers' interactions."""
     who, history = readers(seen), files.read_json(records / "origin.json")["history"]
     users, items = of_sequence_model(eyes, reader_names(who), histories(seen, who, history, eyes.vocabulary))
-    return Known(users, items, grouped(group_of, read_shards([records / "users.safetensors"])) if group_of else None)
+    groups = grouped(group_of, read_shards([records / "users.safetensors"])) if group_of else None
+    return Known(histories_of(who, seen), users, items, groups)
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,17 @@ class Answering:
     rule: RoutingRule
     encoder: Encoder
     known: Known
-    told: Callable[[int], None]  # so many more records are answered
 
-    def rank(self, method: str, records: pl.DataFrame, titles: Mapping[str, str]) -> tuple[pl.DataFrame, Routing]:
-        """The rankings table, and who answered for each record."""
-        routing = self._route(reader_names(records))
+    def rank(self, method: str, titles: Mapping[str, str], records: pl.DataFrame) -> pl.DataFrame:
+        """The rankings table."""
         model, stack = self.trained.model, self.trained.stack
-        asker = Asker(model, self._composer(), self.objective, stack, self.told)
-        return rank(method, records, titles, asker, routing.weights if stack else None), routing
+        asker = Asker(model, self._composer(), self.objective, stack)
+        weights = self.routing(records).weights if stack else None
+        return rank(method, records, self.known.histories, titles, asker, weights)
+
+    def routing(self, records: pl.DataFrame) -> Routing:
+        """Who answers for each record."""
+        return self._route(reader_names(records))
 
     def _composer(self) -> Composer:
         if self.trained.model.projector is None:

@@ -6,12 +6,14 @@ towards two targets, with a history for each: there every (user, target) counts 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from kitrec.errors import InputError
+from kitrec.idrec.reader_lists import listed
+from kitrec.idrec.readers import met
 from kitrec.randomness import generator
 from kitrec.thinkrec.labels import Labelled
 from kitrec.thinkrec.reasons import contradicts
@@ -53,25 +55,38 @@ def from_interactions(
     return found
 
 
-def from_records(records: pl.DataFrame, titles: Mapping[str, str], negatives: int | None, seed: int) -> list[Record]:
+def histories_of(records: pl.DataFrame, seen: pl.DataFrame) -> dict[str, list[str]]:
+    """What each reader of the pipeline's records met before what is held out: Books and the target's, in time order."""
+    who = records.select("user_id", "target").unique(maintain_order=True)
+    found = listed(met(seen, who, "both").filter(~pl.col("held_out")), who)
+    return dict(zip(reader_names(found), found["items"].to_list(), strict=True))
+
+
+def from_records(
+    records: pl.DataFrame,
+    histories: Mapping[str, Sequence[str]],
+    titles: Mapping[str, str],
+    negatives: int | None,
+    seed: int,
+) -> list[Record]:
     """From the pipeline's own records: the truth was liked, candidates drawn from the record's list (None: all of it)
     were not."""
     found = []
     for row in records.iter_rows(named=True):
-        history = [*row["source_items"], *row["target_items"]]
         others = [item for item in row["candidate_ids"] if item != row["gt_item_id"]]
         drawn = generator(seed, "thinkrec negatives", row["record_id"]).permutation(len(others))[:negatives]
         for item in (row["gt_item_id"], *(others[k] for k in drawn)):
             user = reader_name(row["user_id"], row["target"])
-            found.append(_record(user, history, item, int(item == row["gt_item_id"]), titles))
+            found.append(_record(user, histories[user], item, int(item == row["gt_item_id"]), titles))
     return found
 
 
-def asked_candidates(row: Mapping[str, object], titles: Mapping[str, str]) -> list[Record]:
+def asked_candidates(
+    row: Mapping[str, Any], histories: Mapping[str, Sequence[str]], titles: Mapping[str, str]
+) -> list[Record]:
     """The candidates of one of the pipeline's records as questions, in their shown order; their labels say nothing."""
-    history = [*row["source_items"], *row["target_items"]]  # type: ignore[misc]
     user = reader_name(row["user_id"], row["target"])
-    return [_record(user, history, item, 0, titles) for item in row["candidate_ids"]]  # type: ignore[attr-defined]
+    return [_record(user, histories[user], item, 0, titles) for item in row["candidate_ids"]]
 
 
 def reader_name(user: object, target: object) -> str:

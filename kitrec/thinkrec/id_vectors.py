@@ -4,13 +4,16 @@ One projector reads both kinds, so both are brought to one scale: a user's vecto
 to a mean square of 1. No user's order of items changes by that. (SASRec's states are some twenty times as long as its
 item vectors; standardised together, items would all look the same.) Shapes: n ids, d width."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+import polars as pl
 import torch
 
 from kitrec.crossdomain.asked import Readers, ask
 from kitrec.crossdomain.bpr_mf import BPRMF
 from kitrec.idrec.ranking import represent
-from kitrec.idrec.sequences import Sequences
+from kitrec.idrec.sequences import Sequences, of_lists
 from kitrec.idrec.storing import Stored
 from kitrec.idrec.vocabulary import Vocabulary
 from kitrec.thinkrec.labelled_training import Fitted
@@ -25,6 +28,12 @@ def of_sequence_model(stored: Stored, users: list[str], histories: Sequences) ->
     states = represent(stored.model, histories.take(read)).float().cpu().numpy()
     items = stored.model.output()[0].float().cpu().numpy()
     return Vectors([users[k] for k in read], unit(states)), Vectors(stored.vocabulary.item_ids, unit_table(items))
+
+
+def of_histories(stored: Stored, history_of: Mapping[str, Sequence[str]]) -> tuple[Vectors, Vectors]:
+    """(users, items) of a sequence model, for users who met these items; items it does not know are left out."""
+    numbers = [stored.vocabulary.numbers(pl.Series(own, dtype=pl.String)) for own in history_of.values()]
+    return of_sequence_model(stored, list(history_of), of_lists(own[own > 0] for own in numbers))
 
 
 @torch.inference_mode()

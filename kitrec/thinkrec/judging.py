@@ -27,7 +27,6 @@ class Asker:
     composer: Composer
     objective: Objective
     stack: Stack | None = None
-    told: Callable[[int], None] = lambda _lists: None  # so many more lists are answered
 
     def probabilities(self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None) -> list[np.ndarray]:
         """P(Yes) for each list of records of one user; all by the first template. `weights` [lists, G] of the stack."""
@@ -38,7 +37,6 @@ class Asker:
                 said = ask(self.model, [prompts[user] for user in batch])
             for user, own in zip(batch, said, strict=True):
                 found[user] = own.probabilities(self.objective)
-            self.told(len(batch))
         return found
 
     def _answered_by(self, weights: np.ndarray | None) -> AbstractContextManager[None]:
@@ -71,9 +69,14 @@ def judge_of(asker: Asker, records: Sequence[Record]) -> Callable[[], dict[str, 
 
 
 def rank(
-    method: str, records: pl.DataFrame, titles: Mapping[str, str], asker: Asker, weights: np.ndarray | None = None
+    method: str,
+    records: pl.DataFrame,
+    histories: Mapping[str, Sequence[str]],
+    titles: Mapping[str, str],
+    asker: Asker,
+    weights: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """The rankings table of the pipeline's own records, every candidate scored by P(Yes)."""
-    lists = [asked_candidates(row, titles) for row in records.iter_rows(named=True)]
+    lists = [asked_candidates(row, histories, titles) for row in records.iter_rows(named=True)]
     scores = asker.probabilities(lists, weights)
     return from_scores(method, records, [own.astype(float).tolist() for own in scores])

@@ -56,7 +56,7 @@ def some_readers(count: int, seed: int = 0, *, numbered: bool = False) -> Reader
 def a_lesson(readers: Readers, negatives: int = 3, seed: int = 0, catalogue: Catalogue = CATALOGUE):
     """One batch of everything."""
     unknown = Unknown(readers.histories, catalogue)
-    planned = epoch(readers.histories, catalogue, unknown, negatives, np.random.default_rng(seed))
+    planned = epoch(readers, catalogue, unknown, negatives, np.random.default_rng(seed))
     return next(lessons(readers, catalogue, planned, len(planned.rows), torch.device("cpu")))
 
 

@@ -11,7 +11,7 @@ from kitrec.idrec.sequences import of_lists
 from tests.crossdomain.made_domains import CATALOGUE, some_readers
 
 READERS = some_readers(60, seed=5)
-PLANNED = epoch(READERS.histories, CATALOGUE, Unknown(READERS.histories, CATALOGUE), 4, np.random.default_rng(0))
+PLANNED = epoch(READERS, CATALOGUE, Unknown(READERS.histories, CATALOGUE), 4, np.random.default_rng(0))
 
 
 def test_every_positive_is_learned_exactly_once():
@@ -22,6 +22,26 @@ def test_every_positive_is_learned_exactly_once():
     assert (CATALOGUE.sides[positives] == [0, 1]).all()
     longer = [max((own <= 20).sum(), (own > 20).sum()) for own in (READERS.histories[u] for u in range(60))]
     assert np.bincount(PLANNED.rows).tolist() == longer
+
+
+def test_what_was_not_liked_is_neither_positive_nor_negative_but_read():
+    liked = np.random.default_rng(1).random(len(READERS.histories.items)) < 0.6
+    readers = Readers(READERS.histories, READERS.numbers, liked)
+    planned = epoch(readers, CATALOGUE, Unknown(READERS.histories, CATALOGUE), 4, np.random.default_rng(0))
+    assert sorted(planned.places[planned.counted].tolist()) == np.flatnonzero(liked).tolist()
+    for row, items in zip(planned.rows, planned.items, strict=True):
+        assert not set(items[:, 1:].ravel().tolist()) & set(READERS.histories[row].tolist())
+    shown = next(iter(lessons(readers, CATALOGUE, planned, 10**6, torch.device("cpu")))).asked
+    assert sum(len(side[side > 0]) for side in shown.items) == sum(
+        READERS.histories.lengths[row] - counted.sum()
+        for row, counted in zip(planned.rows, planned.counted, strict=True)
+    )
+
+
+def test_rows_of_readers_keep_what_they_liked():
+    readers = Readers(of_lists([[1, 2], [3], [4, 5]]), None, np.array([True, False, True, False, True]))
+    taken = readers.take(np.array([2, 0]))
+    assert taken.histories.items.tolist() == [4, 5, 1, 2] and taken.liked.tolist() == [False, True, True, False]
 
 
 def test_company_of_the_shorter_side_is_the_readers_own():
@@ -68,7 +88,7 @@ def test_batches_are_the_epoch_in_parts():
 
 def test_a_reader_of_one_domain_learns_from_it_alone():
     readers = of_lists([[21, 22, 23], [1, 2]])
-    planned = epoch(readers, CATALOGUE, Unknown(readers, CATALOGUE), 2, np.random.default_rng(0))
+    planned = epoch(Readers(readers), CATALOGUE, Unknown(readers, CATALOGUE), 2, np.random.default_rng(0))
     assert sorted(planned.counted.sum(1).tolist()) == [1] * 5
     assert (planned.items[planned.rows == 0][:, 0] == 0).all() and (planned.items[planned.rows == 1][:, 1] == 0).all()
 
@@ -83,7 +103,7 @@ def test_the_newest_items_of_a_side():
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_seed_draws_the_same_epoch(seed):
     one, other = (
-        epoch(READERS.histories, CATALOGUE, Unknown(READERS.histories, CATALOGUE), 4, np.random.default_rng(seed))
+        epoch(READERS, CATALOGUE, Unknown(READERS.histories, CATALOGUE), 4, np.random.default_rng(seed))
         for _ in range(2)
     )
     assert (one.items == other.items).all() and (one.rows == other.rows).all() and (one.shift == other.shift).all()

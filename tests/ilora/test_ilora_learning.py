@@ -22,6 +22,7 @@ from kitrec.ilora.watching import bar
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import PinnedBase, pin
+from kitrec.llm.shards import Clocked, in_shards
 from kitrec.prompts.tokens import Encoder
 from tests.ilora.made_teachers import GATES, a_choice, a_course, a_mixture, ilora_params, stored_eyes
 
@@ -141,12 +142,14 @@ def test_a_ranking_is_that_of_the_likelihoods_and_its_distances_are_probabilitie
         assert row["distances"] == sorted(row["distances"])
 
 
-def test_rankings_do_not_depend_on_chunks_or_order_of_rows(trained, base, monkeypatch):
+def test_rankings_do_not_depend_on_shards_or_order_of_rows(trained, base, tmp_path):
     teacher, writer = loaded(trained, base)
     asked = tasks(3)
     whole = rank(teacher, asked, writer, 3, per_token=False)
-    monkeypatch.setattr("kitrec.ilora.exporting.CHUNK", 2)
-    parts = rank(teacher, asked.reverse(), writer, 3, per_token=False).reverse()
+    turned = asked.reverse()
+    made = Clocked(lambda part: rank(teacher, turned[part], writer, 3, per_token=False))
+    parts = in_shards(asked.height, 2, tmp_path, TEACHER, made).reverse()
+    assert made.rows == asked.height
     assert parts["item_ids"].equals(whole["item_ids"])
     assert np.abs(parts["distances"].explode() - whole["distances"].explode()).max() < 1e-4
 

@@ -383,7 +383,7 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
 def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
     """From teacher to ONNX in one `dvc repro`, and a broken-off student ends with the same curve and the same bytes."""
     clone = finished[0]
-    with clone.variant("distilled", "rank_student") as headline:
+    with clone.variant("distilled", "rank_student", "examine_teacher") as headline:
         for student, teacher in itertools.product(("sasrec", "gru4rec"), ("oracle", "ensemble", "ilora-sasrec")):
             pair = f"{student}-{teacher}"
             assert "scored" in headline[pair]
@@ -396,6 +396,11 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
             assert [row["batch"] for row in times["student_latency"]] == [1, 256]
         assert files.read_json(clone.folder / "metrics/time/sasrec-ilora-sasrec.json")["teacher_seconds_per_user"] > 0
         assert "scored" in headline["ilora-sasrec"]
+        examined = files.read_json(clone.folder / "metrics/ilora/sasrec.json")["setA"]["all"]
+        assert examined["samples"] == 20 and 0 <= examined["hit_ratio@1"] <= examined["valid_ratio"] <= 1
+        assert clone.run("kitrec", "teacher", "to-text", "data/teachers/oracle", "--to", "text").returncode == 0
+        told = clone.run("kitrec", "teacher", "from-text", "text", "--to", "data/teachers/mine")
+        assert told.returncode == 0 and "lists" in told.stdout, told.stderr
         (clone.folder / "readers.tsv").write_text("user\titem\ttime\nu\tnone\t0\n")
         told = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "readers.tsv", "--to", "best.tsv")
         assert told.returncode == 0 and "1 readers by popularity" in told.stdout, told.stderr

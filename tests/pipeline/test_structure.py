@@ -28,6 +28,8 @@ LAYERS = [
         "cli_items",
         "cli_report",
         "cli_results",
+        "cli_teacher",
+        "cli_thinkrec",
         "cli_trace",
         "cli",
     },

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kitrec.domains import SOURCE
 from kitrec.errors import InputError
-from kitrec.thinkrec.converting import from_interactions, from_labelled, from_records, with_reasons
+from kitrec.thinkrec.converting import from_interactions, from_labelled, from_records, histories_of, with_reasons
 from kitrec.thinkrec.labels import Labelled, read_labelled, read_titles
 from kitrec.thinkrec.reasons import contradicts, said_by
 from kitrec.thinkrec.records import encoded, read_records, write_records
@@ -160,15 +161,31 @@ def test_interactions_become_one_liked_record_and_its_negatives():
 def test_the_pipelines_records_become_records(dataset, items):
     records = dataset.records["B"]["train"].head(5)
     titles = {own: item["title"] for own, item in items.items()}
-    found = from_records(records, titles, 3, seed=1)
+    met = histories_of(records, dataset.interactions["train"])
+    found = from_records(records, met, titles, 3, seed=1)
     assert len(found) == 20 and sum(own.label for own in found) == 5
-    every = from_records(records, titles, None, seed=1)
+    every = from_records(records, met, titles, None, seed=1)
     assert len(every) == records["candidate_ids"].list.len().sum() and sum(own.label for own in every) == 5
     for row, group in zip(records.iter_rows(named=True), range(0, 20, 4), strict=True):
         own = found[group : group + 4]
         assert own[0].target == row["gt_item_id"] and len({r.target for r in own}) == 4
         assert {r.target for r in own} <= set(row["candidate_ids"])
         assert not set(own[0].history) & {r.target for r in own}
+        assert sorted(own[0].history) == sorted([*row["source_items"], *row["target_items"]])
+
+
+def test_histories_are_in_time_order_across_both_domains(dataset):
+    records, seen = dataset.records["B"]["train"], dataset.interactions["train"]
+    when = {(user, item): time for user, item, time in seen.select("user_id", "item_id", "time").iter_rows()}
+    mixed = 0
+    for reader, items in histories_of(records, seen).items():
+        user = reader.rpartition(":")[0]
+        times = [when[user, item] for item in items]
+        assert times == sorted(times)
+        domains = seen.filter(user_id=user).select("item_id", "domain")
+        own = [dict(domains.iter_rows())[item] for item in items]
+        mixed += own != sorted(own, key=lambda name: name != SOURCE)
+    assert mixed  # some read a book after a film: Books first would be another order
 
 
 def test_labelled_rows_are_read(tmp_path):

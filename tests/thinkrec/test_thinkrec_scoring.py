@@ -11,6 +11,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.tables import write
 from kitrec.thinkrec import scoring
 from kitrec.thinkrec.composer import Composer
+from kitrec.thinkrec.converting import histories_of
 from kitrec.thinkrec.judging import Asker, judge_of, rank
 from kitrec.thinkrec.liking_metrics import auc
 from kitrec.thinkrec.mixture import Stack
@@ -96,7 +97,8 @@ def test_the_pipelines_records_become_rankings(model, tokenizer, dataset, items,
     records = dataset.records["B"]["test"].head(2)
     composer = Composer((TEXT,), Encoder(tokenizer), 5, None, None)
     titles = {own: item["title"] for own, item in items.items()}
-    table = rank("thinkrec", records, titles, Asker(model, composer, an_objective()))
+    met = histories_of(records, dataset.interactions["test"])
+    table = rank("thinkrec", records, met, titles, Asker(model, composer, an_objective()))
     write(table, tmp_path / "rankings.parquet", RANKINGS)
     for row, record in zip(table.iter_rows(named=True), records.iter_rows(named=True), strict=True):
         assert sorted(row["item_ids"]) == sorted(record["candidate_ids"])

@@ -1,0 +1,87 @@
+"""`kitrec thinkrec-records`: ThinkRec's records from interactions or labelled rows of one's own."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from kitrec import files
+from kitrec.errors import InputError
+from kitrec.idrec.interaction_files import read_interactions
+from kitrec.idrec.metadata_files import pairs
+from kitrec.thinkrec.converting import from_interactions, from_labelled, with_reasons
+from kitrec.thinkrec.labels import PARTS, read_labelled, read_titles
+from kitrec.thinkrec.records import Record, write_records
+from kitrec.thinkrec.teachers import TemplateTeacher
+
+
+def thinkrec_records(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or TSV with user, item, time; or a folder of labelled rows: train.tsv (user, item, rating 0 or "
+            "1), train_history.tsv, items.tsv, the same of valid and test"
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="folder to write")],
+    titles: Annotated[Path | None, typer.Option(help="TSV with item, title; labelled rows bring theirs")] = None,
+    genres: Annotated[
+        Path | None, typer.Option(help="TSV with item, genre: each record also says why, by what genres it shares")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="sequence model of `kitrec fit` (its best-*): vectors of users and items")
+    ] = None,
+    negatives: Annotated[int, typer.Option(min=1, help="untouched items asked beside each user's last")] = 3,
+    seed: int = 42,
+) -> None:
+    """Ask of each user's last item whether they liked it, of others too; or take rows that say so already."""
+    if to.exists():
+        raise InputError(f"{to} is there already: move it away, or name another folder")
+    parts = _labelled(source) if source.is_dir() else {"records": _asked(source, titles, negatives, seed)}
+    with files.whole(to) as draft:
+        draft.mkdir()
+        for part, records in parts.items():
+            explained = _explained(records, genres) if genres and part in ("records", "train") else []
+            named = _write_vectors(model, part, records, draft) if model else {}
+            write_records([*records, *explained], draft / f"{part}.jsonl", **named)
+            print(f"{to / part}.jsonl: {len(records)} records, {len(explained)} with a reason")
+
+
+def _asked(source: Path, titles: Path | None, negatives: int, seed: int) -> list[Record]:
+    if titles is None:
+        raise InputError("--titles: prompts name items by their titles; give a TSV with item, title")
+    read = read_interactions(source)
+    items = read.vocabulary.ids(read.sequences.items)
+    users = [read.users[k] for k in read.sequences.users]
+    rows = pl.DataFrame({"user_id": users, "item_id": items, "time": range(len(items))})
+    return from_interactions(rows, _first(titles), read.vocabulary.item_ids, negatives, seed)
+
+
+def _labelled(source: Path) -> dict[str, list[Record]]:
+    titles = read_titles(source)
+    return {part: from_labelled(read_labelled(source, part), titles) for part in PARTS}
+
+
+def _explained(records: Sequence[Record], genres: Path) -> list[Record]:
+    listed = pairs(genres).group_by("item").agg("value")
+    return with_reasons(records, TemplateTeacher(dict(listed.iter_rows())))[0]
+
+
+def _first(table: Path) -> Mapping[str, str]:
+    return dict(pairs(table).unique("item", keep="first", maintain_order=True).iter_rows())
+
+
+def _write_vectors(model: Path, part: str, records: Sequence[Record], draft: Path) -> dict[str, str]:
+    """Shards of the model's vectors of these users and of all items, by the names that records give them."""
+    from kitrec.idrec.storing import load_model  # torch is only needed here
+    from kitrec.thinkrec.id_vectors import of_histories
+    from kitrec.thinkrec.vectors import write_shard
+
+    folder = next(iter(sorted(model.glob("best-*"))), model)
+    users, items = of_histories(load_model(folder), {own.user: own.history for own in records})
+    names = {"users": f"users-{part}.safetensors", "items": "items.safetensors"}
+    write_shard(users, draft / names["users"])
+    write_shard(items, draft / names["items"])
+    return names

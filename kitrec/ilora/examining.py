@@ -1,0 +1,61 @@
+"""A teacher before test records, as the papers examine it: what it finds likeliest, and what it writes.
+
+The papers show 20 candidates (LLaRA's loader: the next item and 19 others), the pipeline all of a record's; a shorter
+list is the record's own, cut to the truth and the first others it shows."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kitrec.distill.teacher_table import KEY
+from kitrec.ilora.judging import scored_ratio, written_ratios
+from kitrec.ilora.lessons import questions_of
+from kitrec.ilora.prompts import Writer
+from kitrec.ilora.scoring import likelihoods, written
+from kitrec.ilora.teacher import Teacher
+from kitrec.tables import Table
+
+LISTED = 20  # candidates in the papers' protocol
+
+EXAMINED = Table(
+    "examined",
+    {
+        "user_id": pl.String,
+        "target": pl.String,
+        "seen": pl.Int32,
+        "scores": pl.List(pl.Float64),  # of the candidates, in their shown order
+        "written": pl.String,
+    },
+    key=KEY,
+)
+
+
+def shorter(tasks: pl.DataFrame, count: int) -> pl.DataFrame:
+    """The same tasks with the truth and the first `count` - 1 others of each list, in the order they had."""
+    found = []
+    for truth, listed in tasks.select("truth", "candidates").iter_rows():
+        kept = {truth, *[item for item in listed if item != truth][: count - 1]}
+        found.append([item for item in listed if item in kept])
+    return tasks.with_columns(candidates=pl.Series(found, dtype=pl.List(pl.String)))
+
+
+def examine(teacher: Teacher, tasks: pl.DataFrame, writer: Writer, tokenizer: Any, *, per_token: bool) -> pl.DataFrame:
+    """An EXAMINED table: how likely every candidate is, and what the teacher writes by itself."""
+    questions = questions_of(tasks, writer, teacher.eyes)
+    values = [own.tolist() for own in likelihoods(teacher, questions, per_token=per_token)]
+    return tasks.select(*KEY).with_columns(
+        pl.Series("scores", values, dtype=pl.List(pl.Float64)),
+        pl.Series("written", written(teacher, questions, tokenizer), dtype=pl.String),
+    )
+
+
+def ratios(examined: pl.DataFrame, tasks: pl.DataFrame, writer: Writer) -> dict[str, float]:
+    """HitRatio@1 and ValidRatio of what was written, HitRatio@1 of what was scored, over all tasks."""
+    listed = tasks["candidates"].to_list()
+    truths = [own.index(truth) for own, truth in zip(listed, tasks["truth"], strict=True)]
+    names = [[writer.name(item) for item in own] for own in listed]
+    told = written_ratios(examined["written"].to_list(), names, truths)
+    scored = scored_ratio([np.array(own) for own in examined["scores"].to_list()], truths)
+    found = {"hit_ratio@1": told["hit_ratio@1"], "valid_ratio": told["valid_ratio"], "hit_ratio@1_scored": scored}
+    return {name: round(value, 6) for name, value in found.items()} | {"samples": tasks.height}

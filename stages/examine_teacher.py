@@ -1,0 +1,56 @@
+"""Examine a trained iLoRA teacher as its papers do.   python -m stages.examine_teacher sasrec
+Reads the pinned base, data/ilora/<method>, data/idrec/<method>, items, the test readers' interactions and records;
+writes metrics/ilora/<method>.json: HitRatio@1 and ValidRatio of 20 candidates and of all."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kitrec import files, params, tables
+from kitrec.contracts.records import RECORDS
+from kitrec.contracts.seen import SEEN
+from kitrec.idrec.params import AnyMethod
+from kitrec.ilora.examining import EXAMINED, LISTED, examine, ratios, shorter
+from kitrec.ilora.exporting import SHARD
+from kitrec.ilora.reader_tasks import tasks_of_records
+from kitrec.ilora.watching import answering_bar
+from kitrec.llm.base_model import load_tokenizer
+from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.llm.shards import in_shards, of_rows
+from kitrec.prep.params import Data
+from stages import entry, paths
+from stages.teaching import trained_teacher
+
+
+def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+    """Let the teacher with METHOD's eyes name the next item of every test reader, by score and by its own words."""
+    sets = params.value(Data, "data.test_sets")
+    history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
+    folder, own = Path("data/ilora") / method, Path("data/idrec") / method
+    tests, seen = {which: paths.set_records(which, "test") for which in sets}, paths.interactions("test")
+    reads = [FILE, folder, own, paths.ITEMS, seen, *tests.values()]
+    with entry.running("examine_teacher", method, reads=reads, params=[sets, history]) as run:
+        teacher, writer, _, per_token = trained_teacher(folder, own)
+        tokenizer, met = load_tokenizer(read_pinned()), tables.read(seen, SEEN)
+        whole = {w: tasks_of_records(tables.read(path, RECORDS), met, history) for w, path in tests.items()}
+        asked = {(which, name): tasks for which, own in whole.items() for name, tasks in lists_of(own).items()}
+        metrics: dict[str, Any] = {f"set{which}": {} for which in sets}
+        with answering_bar(sum(tasks.height for tasks in asked.values()), quiet=quiet) as told:
+            for (which, name), tasks in asked.items():
+                examined = partial(examine, teacher, writer=writer, tokenizer=tokenizer, per_token=per_token)
+                work = run.work / f"{which}-{name}"
+                found = in_shards(tasks.height, SHARD, work, EXAMINED, of_rows(tasks, examined), told)
+                metrics[f"set{which}"][name] = ratios(found, tasks, writer)
+        files.write_json(metrics, Path(f"metrics/ilora/{method}.json"))
+
+
+def lists_of(tasks: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The tasks with all their candidates, and where those are more, with as many as in the papers."""
+    few = shorter(tasks, LISTED)
+    return {"all": tasks} if few.equals(tasks) else {"all": tasks, str(LISTED): few}
+
+
+if __name__ == "__main__":
+    entry.start(main)

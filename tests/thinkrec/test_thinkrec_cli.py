@@ -1,0 +1,94 @@
+"""`kitrec thinkrec-records`: records of interactions or labelled rows of one's own."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from kitrec.cli import app
+from kitrec.errors import InputError
+from kitrec.idrec.known import Known
+from kitrec.idrec.ranking import represent
+from kitrec.idrec.sequences import of_lists
+from kitrec.idrec.storing import Stored, load_model, save_model
+from kitrec.idrec.vocabulary import Vocabulary
+from kitrec.thinkrec.records import read_records
+from tests.idrec.made_models import a_model, model_params
+
+
+def run(*arguments: object) -> str:
+    return CliRunner().invoke(app, [str(own) for own in arguments], catch_exceptions=False).output
+
+
+@pytest.fixture
+def files_of_ones_own(tmp_path):
+    rows = ["u,a,1", "u,b,2", "u,c,3", "v,b,1", "v,d,2", "w,a,9"]
+    (tmp_path / "seen.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
+    (tmp_path / "titles.tsv").write_text("item\ttitle\n" + "".join(f"{item}\tTitle {item}\n" for item in "abcdef"))
+    (tmp_path / "genres.tsv").write_text("item\tgenre\na\tFjord\nb\tRiver\nc\tFjord\nd\tLamp\n")
+    return tmp_path
+
+
+def test_each_users_last_item_was_liked_and_untouched_ones_were_not(files_of_ones_own):
+    at = files_of_ones_own
+    told = run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--negatives", 1)
+    assert "4 records, 0 with a reason" in told
+    found = read_records(at / "r/records.jsonl").records
+    liked = {own.user: (own.target, own.history) for own in found if own.label}
+    assert liked == {"u": ("c", ("a", "b")), "v": ("d", ("b",))}  # w has one item: nothing comes before it
+    assert {own.user: own.target for own in found if not own.label}["u"] == "d"  # the only one u never touched
+    assert found[0].target_title == "Title c" and found[0].titles == ("Title a", "Title b")
+
+
+def test_genres_say_why(files_of_ones_own):
+    at = files_of_ones_own
+    options = ["--titles", at / "titles.tsv", "--genres", at / "genres.tsv", "--negatives", 1]
+    run("thinkrec-records", at / "seen.csv", "--to", at / "r", *options)
+    reasons = [own for own in read_records(at / "r/records.jsonl").records if own.mode == "v1"]
+    assert len(reasons) == 4
+    why = {(own.user, own.target): own.reason for own in reasons}
+    assert why["u", "c"].startswith("Yes") and "Fjord" in why["u", "c"]
+
+
+def test_a_models_vectors_are_those_of_what_came_before(files_of_ones_own):
+    at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
+    stored = Stored(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
+    save_model(stored, model_params("sasrec"), Known(), at / "model")
+    options = ["--titles", at / "titles.tsv", "--model", at / "model", "--negatives", 1]
+    run("thinkrec-records", at / "seen.csv", "--to", at / "r", *options)
+    users = read_records(at / "r/records.jsonl").users
+    state = (
+        represent(load_model(at / "model").model, of_lists([vocabulary.numbers(pl.Series(["a", "b"]))]))
+        .detach()
+        .numpy()[0]
+    )
+    own = users.find("u")
+    assert own @ state / np.linalg.norm(own) / np.linalg.norm(state) == pytest.approx(1, abs=1e-6)
+    line = json.loads((at / "r/records.jsonl").read_text().splitlines()[0])
+    assert line["User_emb"] == "users-records.safetensors" and line["TargetItem_emb"] == "items.safetensors"
+
+
+def test_labelled_rows_keep_their_parts(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/items.tsv").write_text("item\ttitle\n1\tOne\n2\tTwo\n")
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"own/{part}.tsv").write_text("user\titem\trating\ttime\n7\t1\t1\t5\n7\t2\t0\t6\n")
+        history = "user\titem\tlabel\thistory\n7\t1\t1\t\n7\t2\t0\t1\n"
+        (tmp_path / f"own/{part}_history.tsv").write_text(history)
+    run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "r")
+    for part in ("train", "valid", "test"):
+        found = read_records(tmp_path / f"r/{part}.jsonl").records
+        assert [(own.target, own.history, own.label) for own in found] == [("1", (), 1), ("2", ("1",), 0)]
+
+
+def test_what_is_missing_is_named(files_of_ones_own):
+    at = files_of_ones_own
+    with pytest.raises(InputError, match="--titles"):
+        run("thinkrec-records", at / "seen.csv", "--to", at / "r")
+    with pytest.raises(InputError, match="is there already"):
+        run("thinkrec-records", at / "seen.csv", "--to", at, "--titles", at / "titles.tsv")
+    with pytest.raises(InputError, match="user u touched all but 1"):
+        run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--negatives", 2)
+    assert not (at / "r").exists()
