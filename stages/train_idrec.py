@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from kitrec import files, params, tables
 from kitrec.contracts.items import ITEMS
 from kitrec.contracts.seen import SEEN
-from kitrec.crossdomain import learning as crossdomain
+from kitrec.crossdomain.searching import learn_best
 from kitrec.errors import InputError
-from kitrec.idrec import learning
 from kitrec.idrec.curves import board
 from kitrec.idrec.epochs import bar
 from kitrec.idrec.learning import Given, Outcome
-from kitrec.idrec.params import AnyMethod, Counted, IdRec, Method, Ranker
+from kitrec.idrec.params import AnyMethod, Counted, IdRec, Ranker
 from kitrec.idrec.training import Progress
 from kitrec.idrec.validations import validations
 from stages import entry, paths
@@ -30,8 +30,9 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     seed = params.load(int, "seed")
     p: Ranker = params.load(AnyMethod, f"idrec.methods.{method}")  # type: ignore[arg-type]  # a union is no type to mypy
     train_on = params.value(IdRec, "idrec.train_on")
+    pinned, trials = params.value(IdRec, "idrec.pinned_memory"), params.value(IdRec, "idrec.trials")
     sources = {role: paths.interactions(role) for role in ("train", "development", "others")}
-    reads, asked = [paths.ITEMS, *sources.values()], [seed, p, train_on]
+    reads, asked = [paths.ITEMS, *sources.values()], [seed, p, train_on, pinned, trials]
     with entry.running("train_idrec", method, reads=reads, params=asked) as run:
         train, development, others = (tables.read(path, SEEN) for path in sources.values())
         if train_on == "all_reviews" and others.is_empty():
@@ -39,14 +40,11 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
                 "idrec.train_on: this source knows no reviews but those of sampled users; set it to records"
             )
         train = pl.concat([train, others]) if train_on == "all_reviews" else train
-        given = Given(seed, tables.read(paths.ITEMS, ITEMS), train, development, run.work)
+        given = Given(seed, tables.read(paths.ITEMS, ITEMS), train, development, run.work, pinned)
         to = Path("data/idrec") / method
         with _listener(method, p, quiet=quiet) as told:
-            if isinstance(p, Method):
-                outcome = learning.learn(p, given, told, to)
-            else:
-                outcome = crossdomain.learn(p, given, told, to)
-        _write_record(method, outcome)
+            outcome, tried = learn_best(method, p, trials, given, told, to)
+        _write_record(method, outcome, tried)
 
 
 @contextmanager
@@ -63,12 +61,12 @@ def _listener(method: str, p: Ranker, *, quiet: bool) -> Iterator[Callable[[Prog
         yield told
 
 
-def _write_record(method: str, outcome: Outcome) -> None:
+def _write_record(method: str, outcome: Outcome, tried: list[Any]) -> None:
     curve = pl.DataFrame(outcome.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6))
     for rows, folder in ((curve, "plots/training/idrec-"), (validations(outcome.rows), "plots/idrec/")):
         with files.whole(Path(f"{folder}{method}.csv")) as draft:
             rows.write_csv(draft)
-    files.write_json(outcome.numbers, Path(f"metrics/train/idrec-{method}.json"))
+    files.write_json(outcome.numbers | ({"tried": tried} if tried else {}), Path(f"metrics/train/idrec-{method}.json"))
 
 
 if __name__ == "__main__":

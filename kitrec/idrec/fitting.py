@@ -42,12 +42,14 @@ def fit(
     seed: int,
     work: Path,
     told: Callable[[Progress], None],
+    *,
+    pinned: bool = False,
 ) -> Fitted[Recommender]:
-    """Train a method; `told` hears of every epoch."""
+    """Train a method; `told` hears of every epoch. `pinned`: batches reach a GPU by way of pinned memory."""
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "idrec weights"))
         model = build(p.model, items, known)
-    training = begin(model, p.course, team())
+    training = begin(model, p.course, team(pinned=pinned))
 
     def learn(keep: Watcher) -> None:
         train(training, sequences, validation, p.course, p.loss, seed, keep)

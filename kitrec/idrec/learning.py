@@ -25,6 +25,7 @@ class Given:
     train: pl.DataFrame
     development: pl.DataFrame
     work: Path
+    pinned: bool = False  # memory of batches for a GPU
 
     def learned_from(self, course: Course) -> pl.DataFrame:
         """The training readers' interactions; with full_data, where nobody judges, the development readers' too."""
@@ -48,7 +49,7 @@ def learn(p: Method, given: Given, told: Callable[[Progress], None], to: Path) -
     print(*notices, sep="\n", end="\n" if notices else "")
     learned = with_truths(seen, readers(seen), p.history, vocabulary)
     judged = None if p.course.mode == "full_data" else validation(given.development, p.history, vocabulary)
-    fitted = fit(p, known, len(vocabulary), learned, judged, given.seed, given.work, told)
+    fitted = fit(p, known, len(vocabulary), learned, judged, given.seed, given.work, told, pinned=given.pinned)
     chosen = {name: round(value, 6) for name, value in fitted.told().items()}
     popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)
     save_model(Stored(fitted.model, vocabulary, popularity, chosen), p.model, known, to)

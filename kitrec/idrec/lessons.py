@@ -5,6 +5,7 @@
     bert4rec          at every hidden place: the item that stood there
 Shapes: n targets, d the width of the output vectors; targets are 0 ... N-1 (item number less one)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,30 +35,32 @@ def learnable(model: Recommender, sequences: Sequences) -> np.ndarray:
 
 
 def lesson(
-    model: Recommender, sequences: Sequences, rng: np.random.Generator, device: torch.device | str = "cpu"
+    model: Recommender, sequences: Sequences, rng: np.random.Generator, packed: Callable[[Sequences], Packed] = pack
 ) -> Lesson:
     """The targets of a batch; a sequence that is too long teaches its newest part (Caser: each of its windows)."""
     if isinstance(model, BERT4Rec):
-        return _restore(model, sequences, rng, device)
+        return _restore(model, sequences, rng, packed)
     if isinstance(model, Caser):
-        return _ahead(model, pack(sequences, device))
+        return _ahead(model, packed(sequences))
     assert isinstance(model, SASRec | GRU4Rec)
-    return _next(model, sequences, device)
+    return _next(model, sequences, packed)
 
 
-def _next(model: SASRec | GRU4Rec, whole: Sequences, device: torch.device | str) -> Lesson:
+def _next(model: SASRec | GRU4Rec, whole: Sequences, packed: Callable[[Sequences], Packed]) -> Lesson:
     sequences = whole.newest(model.length + 1)
-    states = model(pack(sequences.without_last(), device))
+    states = model(packed(sequences.without_last()))
     first = np.zeros(len(sequences.items), dtype=bool)
     first[sequences.starts[:-1]] = True
     return _lesson(states, sequences, np.flatnonzero(~first), whole)
 
 
-def _restore(model: BERT4Rec, whole: Sequences, rng: np.random.Generator, device: torch.device | str) -> Lesson:
+def _restore(
+    model: BERT4Rec, whole: Sequences, rng: np.random.Generator, packed: Callable[[Sequences], Packed]
+) -> Lesson:
     sequences = whole.newest(model.length)
     masked = mask(sequences, model.masking, model.mask_item - 1, rng)
     hidden = np.flatnonzero(masked.hidden)
-    x = model(pack(masked.shown, device))
+    x = model(packed(masked.shown))
     states = model.restored(x[torch.from_numpy(hidden).to(x.device)])
     return _lesson(states, sequences, hidden, whole)
 

@@ -37,7 +37,14 @@ class OwnData:
 
 
 def train_on(
-    p: Method, data: OwnData, seed: int, negatives: int, told: Callable[[Progress], None], to: Path
+    p: Method,
+    data: OwnData,
+    seed: int,
+    negatives: int,
+    told: Callable[[Progress], None],
+    to: Path,
+    *,
+    pinned: bool = False,
 ) -> dict[str, Any]:
     """Learn, keep both models, and tell; `negatives` other than 0: the test is ranked among so many others too."""
     read, split = data.interactions, leave_one_out(data.interactions.sequences)
@@ -47,7 +54,7 @@ def train_on(
     popularity = np.bincount(learned.items, minlength=items + 1).astype(np.float32)
     others = {} if everything else _others(split, popularity[1:], seed, negatives)
     work = _work(p, data, seed, to)
-    fitted = fit(p, data.known, items, learned, validation, seed, work, told)
+    fitted = fit(p, data.known, items, learned, validation, seed, work, told, pinned=pinned)
     report: dict[str, Any] = {"chosen": fitted.told(), "users": len(read.users), "items": items}
     if not team().first:
         return report

@@ -65,15 +65,16 @@ def by_length(sequences: Sequences) -> np.ndarray:
     return np.argsort(sequences.lengths, kind="stable")
 
 
-def pack(sequences: Sequences, device: torch.device | str = "cpu") -> Packed:
-    """The sequences of a batch as tensors."""
+def pack(sequences: Sequences, device: torch.device | str = "cpu", *, pinned: bool = False) -> Packed:
+    """The sequences of a batch as tensors; by way of pinned memory the copies to a GPU run beside its work."""
     lengths = sequences.lengths
     places = np.arange(len(sequences.items)) - np.repeat(sequences.starts[:-1], lengths)
     from_end = np.repeat(lengths, lengths) - 1 - places
     parts = tuple(_part(sequences, places, first, after, device) for first, after in _similar(lengths))
 
     def tensor(own: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(own, dtype=np.int64)).to(device)
+        found = torch.from_numpy(np.ascontiguousarray(own, dtype=np.int64))
+        return (found.pin_memory() if pinned else found).to(device, non_blocking=pinned)
 
     return Packed(
         tensor(sequences.items), tensor(sequences.users), tensor(places), tensor(from_end), tensor(lengths), parts

@@ -157,10 +157,13 @@ AnyMethod = Annotated[
 
 @section
 class IdRec:
-    """`train_on`: what the training records show, or every review of users without a role too."""
+    """`train_on`: what the training records show, or every review of users without a role too. `trials`: how many
+    settings of each method are tried (kitrec/crossdomain/searching.py)."""
 
     train: list[str]
     train_on: Literal["records", "all_reviews"]
+    pinned_memory: bool
+    trials: Count
     methods: dict[str, AnyMethod]
 
     def __post_init__(self) -> None:
@@ -168,6 +171,12 @@ class IdRec:
         for name in self.train:
             require(name in self.methods, f"train: there is no method {name!r}; there are {', '.join(self.methods)}")
         require(len(set(self.train)) == len(self.train), "train: a method is named twice")
+        searched = {name: self.methods[name] for name in self.train if name in self.methods} if self.trials > 1 else {}
+        for name, own in searched.items():
+            judged = isinstance(own, Counted) or own.course.mode == "standard"
+            require(
+                judged, f"trials: nobody judges {name}, its course.mode is full_data; set trials: 1 or mode: standard"
+            )
         done()
 
 

@@ -12,12 +12,16 @@ import torch.distributed as dist
 from accelerate import PartialState
 from torch import nn
 
+from kitrec.idrec.packed import Packed, pack
+from kitrec.idrec.sequences import Sequences
+
 
 @dataclass(frozen=True)
 class Team:
     device: torch.device
     rank: int = 0
     size: int = 1
+    pinned: bool = False  # batches go to the GPU by way of pinned memory
 
     @property
     def first(self) -> bool:
@@ -27,6 +31,10 @@ class Team:
     def share(self, users: np.ndarray) -> np.ndarray:
         """This process's users of a batch."""
         return users[self.rank :: self.size]
+
+    def packed(self, sequences: Sequences) -> Packed:
+        """A batch as tensors on this process's device."""
+        return pack(sequences, self.device, pinned=self.pinned)
 
     def total(self, own: float) -> float:
         """The sum over all processes."""
@@ -56,7 +64,8 @@ class Team:
             dist.barrier()
 
 
-def team() -> Team:
-    """The team this process was started in."""
+def team(*, pinned: bool = False) -> Team:
+    """The team this process was started in; without a GPU there is nothing to pin for."""
     state = PartialState(cpu=not torch.accelerator.is_available())  # without it no team on CPU
-    return Team(state.device, state.process_index, state.num_processes)
+    pinned = pinned and state.device.type == "cuda"
+    return Team(state.device, state.process_index, state.num_processes, pinned)

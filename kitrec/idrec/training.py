@@ -146,7 +146,7 @@ def _epoch(training: Training[Recommender], sequences: Sequences, course: Course
         own = sequences.take(own_users)
         autocast = torch.autocast(team.device.type, torch.bfloat16, enabled=course.precision == "16-mixed")
         with autocast, parametrize.cached():  # a weight that is computed is computed once
-            taught = lesson(model, own, drawn, team.device) if len(own) else None
+            taught = lesson(model, own, drawn, team.packed) if len(own) else None
             count = 0 if taught is None else len(taught.wanted)
             together = int(team.total(count))
             if not together:  # nothing was hidden in a batch of few items

@@ -9,6 +9,7 @@ from kitrec.idrec.packed import pack
 from kitrec.idrec.params import Masking
 from kitrec.idrec.ranking import candidate_scores, places, quality, represent
 from kitrec.idrec.sequences import of_lists
+from kitrec.idrec.team import team
 from kitrec.idrec.training import Validation, begin, mean_loss, train
 from tests.idrec.made_models import CE, ITEMS, KINDS, a_course, a_model, some_sequences
 
@@ -114,3 +115,15 @@ def test_gradients_reach_every_parameter(kind):
     mean_loss(taught, model, useful, CE, np.random.default_rng(0)).backward()
     assert [name for name, own in model.named_parameters() if own.grad is None or not own.grad.any()] == []
     assert not model.items.weight.grad[0].any()  # padding
+
+
+def test_memory_is_pinned_for_a_gpu_alone():
+    assert team(pinned=True).pinned == torch.cuda.is_available()
+    assert not team().pinned
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="pinned memory needs a GPU")
+def test_a_batch_by_way_of_pinned_memory_is_the_same():
+    own = some_sequences(30, seed=5)
+    one, other = (pack(own, "cuda", pinned=pinned) for pinned in (False, True))
+    assert torch.equal(one.items, other.items) and torch.equal(one.lengths, other.lengths)
