@@ -116,6 +116,7 @@ def _unranked(s: Mapping[str, Any]) -> list[str]:
     """Methods that are evaluated and that nothing ranks; two rankers of one name."""
     distilled = [f"{own}-{other}" for own in s["distillation"].students for other in s["distillation"].teachers]
     asked = [*(f"ilora-{own}" for own in s["ilora"].eyes), *(f"thinkrec-{own}" for own in s["thinkrec"].train)]
+    asked += s["distillation"].ranked
     ranked = ["references", *s["infer"].methods, *s["idrec"].train, *asked, *distilled]
     found = [
         f"idrec.train: {name} is also one of infer.methods; rename one" for name in ranked if ranked.count(name) > 1
@@ -136,7 +137,15 @@ def _untaught(s: Mapping[str, Any]) -> list[str]:
         if name not in s["idrec"].train or not isinstance(s["idrec"].methods[name], Method)
     ]
     made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
+    brought = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")}
     for name in s["distillation"].teachers:
+        if name not in made:
+            if name not in brought:
+                found.append(
+                    f"distillation.teachers: nobody makes {name!r}; add it to distillation.made, or to ilora.eyes, or "
+                    "bring its files by `kitrec teacher from-text`"
+                )
+            continue
         eyes = name.removeprefix("ilora-")
         reads = s["idrec"].methods[eyes].history if eyes != name and eyes in s["idrec"].methods else "both"
         found += [
@@ -144,8 +153,6 @@ def _untaught(s: Mapping[str, Any]) -> list[str]:
             for student in s["distillation"].students
             if s["distillation"].settings[student].student.history != reads
         ]
-        if name not in made:
-            found.append(f"distillation.teachers: nobody makes {name!r}; add it to distillation.made, or to ilora.eyes")
     if "oracle" in s["distillation"].made and s["source"].kind != "synthetic":
         found.append("distillation.made: only a synthetic world has an oracle; take ensemble")
     return found

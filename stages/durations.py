@@ -10,7 +10,7 @@ def durations(student: str, teacher: str) -> dict[str, float | None]:
     """The four durations of a pair in seconds, and the teacher's per user; what nobody measured is null."""
     eyes = teacher.removeprefix("ilora-")
     if eyes == teacher:
-        made = _ledger(f"make_teacher-{teacher}")
+        made = _ledger(f"make_teacher-{teacher}") | _sets(_ledger(f"rank_teacher-{teacher}"))
         trained = made.get("train_seconds", 0.0) if made else None  # an oracle is not trained
     else:
         made, trained = _ledger(f"infer_teacher-{eyes}"), _ledger(f"train_teacher_ilora-{eyes}").get("seconds")
@@ -25,9 +25,13 @@ def durations(student: str, teacher: str) -> dict[str, float | None]:
 
 
 def _per_user(ledger: dict[str, Any]) -> float | None:
-    """Of all test sets; a teacher that is no LLM answers no test reader."""
-    sets = [own for name, own in ledger.items() if name.startswith("set")]
+    """Of all test sets; an oracle answers no test reader."""
+    sets = list(_sets(ledger).values())
     return round(sum(own["seconds"] for own in sets) / sum(own["records"] for own in sets), 6) if sets else None
+
+
+def _sets(ledger: dict[str, Any]) -> dict[str, Any]:
+    return {name: own for name, own in ledger.items() if name.startswith("set")}
 
 
 def _ledger(stage: str) -> dict[str, Any]:

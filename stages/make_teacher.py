@@ -1,6 +1,6 @@
 """A teacher that is no LLM: the world's oracle, or an ensemble.   python -m stages.make_teacher oracle
-Reads data/interactions of the training users (and data/world); writes data/teachers/<teacher>: lists.parquet, and
-vectors.safetensors where it has vectors of items."""
+Reads data/interactions of the training users (and data/world); writes data/teachers/<teacher>: lists.parquet,
+vectors.safetensors where it has vectors of items, and the members of an ensemble."""
 
 import time
 from pathlib import Path
@@ -10,6 +10,7 @@ from kitrec.contracts.seen import SEEN
 from kitrec.distill.alignment import whole
 from kitrec.distill.embeddings import write_embeddings
 from kitrec.distill.ensemble import fit_ensemble
+from kitrec.distill.ensemble_files import save_members
 from kitrec.distill.oracle import oracle_lists
 from kitrec.distill.params import Ensemble
 from kitrec.distill.teacher_table import TEACHER
@@ -41,6 +42,7 @@ def main(teacher: str) -> None:
                 fitted = fit_ensemble(ensemble, rows, vocabulary, seed, run.work)
                 run.cost["train_seconds"] = round(time.perf_counter() - began, 2)
                 began = time.perf_counter()
+                save_members(fitted, vocabulary, rows.sequences, folder / "members")
                 lists = fitted.lists(rows, vocabulary)
                 if vectors := fitted.embeddings(vocabulary):
                     write_embeddings(vectors, folder / "vectors.safetensors")

@@ -8,14 +8,16 @@ Shapes: U histories, N items."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 
 from kitrec.crossdomain import ease, item_knn, random_walk
+from kitrec.crossdomain.building import tally
 from kitrec.crossdomain.counting import matrix
-from kitrec.crossdomain.params import EASE, ItemKNN, RandomWalk
+from kitrec.crossdomain.recommender import Ranker
 from kitrec.idrec.fitting import fit
 from kitrec.idrec.known import Known
 from kitrec.idrec.params import Counted, Method
@@ -25,6 +27,10 @@ from kitrec.idrec.sequences import Sequences
 
 
 class Member(ABC):
+    """A fitted `model` that scores all items."""
+
+    model: Any  # a Recommender or a Ranker: each kind of member knows its own
+
     @abstractmethod
     def scores(self, histories: Sequences) -> np.ndarray:
         """[U, N] for histories of at least one item each."""
@@ -36,20 +42,21 @@ class Member(ABC):
 
 class SequenceMember(Member):
     def __init__(self, model: Recommender) -> None:
-        self._model = model
+        self.model = model
 
     def scores(self, histories: Sequences) -> np.ndarray:
-        weight, bias = self._model.output()
+        weight, bias = self.model.output()
         with torch.inference_mode():
-            found = represent(self._model, histories) @ weight.T
+            found = represent(self.model, histories) @ weight.T
             return (found if bias is None else found + bias).cpu().numpy()
 
     def vectors(self) -> np.ndarray | None:
-        return self._model.output()[0].detach().cpu().numpy()
+        return self.model.output()[0].detach().cpu().numpy()
 
 
 class NeighbourMember(Member):
     def __init__(self, model: item_knn.ItemKNN) -> None:
+        self.model = model
         near, similar = model.get_buffer("neighbours").numpy(), model.get_buffer("similarities").numpy()
         self._items, owned = len(near) - 1, np.repeat(np.arange(len(near)), near.shape[1])
         shape = (self._items + 1, self._items + 1)
@@ -65,6 +72,7 @@ class NeighbourMember(Member):
 
 class EASEMember(Member):
     def __init__(self, model: ease.EASE) -> None:
+        self.model = model
         self._read, self._written = model.get_buffer("read").numpy(), model.get_buffer("written").numpy()
 
     def scores(self, histories: Sequences) -> np.ndarray:
@@ -77,10 +85,10 @@ class EASEMember(Member):
 
 class WalkMember(Member):
     def __init__(self, model: random_walk.RandomWalk) -> None:
-        self._model = model
+        self.model = model
 
     def scores(self, histories: Sequences) -> np.ndarray:
-        return self._model.scores(histories)[:, 1:]
+        return self.model.scores(histories)[:, 1:]
 
     def vectors(self) -> np.ndarray | None:
         return None
@@ -89,13 +97,20 @@ class WalkMember(Member):
 def member(p: Method | Counted, sequences: Sequences, items: int, seed: int, work: Path) -> Member:
     """Fit one member."""
     if isinstance(p, Method):
-        return SequenceMember(fit(p, Known(), items, sequences, None, seed, work, lambda _: None).model)
-    match p.model:
-        case ItemKNN():
-            return NeighbourMember(item_knn.count(sequences, items, p.model))
-        case EASE():
-            return EASEMember(ease.count(sequences, items, p.model, seed))
-        case RandomWalk():
-            return WalkMember(random_walk.count(sequences, items, p.model))
+        return member_of(fit(p, Known(), items, sequences, None, seed, work, lambda _: None).model)
+    return member_of(tally(p.model, sequences, items, seed))
+
+
+def member_of(model: Recommender | Ranker) -> Member:
+    """A fitted model as a member."""
+    match model:
+        case item_knn.ItemKNN():
+            return NeighbourMember(model)
+        case ease.EASE():
+            return EASEMember(model)
+        case random_walk.RandomWalk():
+            return WalkMember(model)
+        case Recommender():
+            return SequenceMember(model)
         case _:
-            raise ValueError(f"{p.model.kind} is no member of a teacher")
+            raise ValueError(f"{type(model).__name__} is no member of a teacher")

@@ -108,11 +108,14 @@ class Ensemble:
 
 @section
 class Distillation:
-    """Which students learn from which teachers (all pairs), with how many seeds."""
+    """Which students learn from which teachers (all pairs), with how many seeds.
+
+    `ranked`: of `made`, those whose models rank the test too (an oracle does so as a reference)."""
 
     students: list[str]
     teachers: list[str]
     made: list[Literal["oracle", "ensemble"]]
+    ranked: list[Literal["ensemble"]]
     seeds: Count
     ensemble: Ensemble
     settings: dict[str, Distill]
@@ -121,5 +124,7 @@ class Distillation:
         require, done = rules()
         for name in self.students:
             require(name in self.settings, f"students: there is no {name!r}; there are {', '.join(self.settings)}")
+        lost = [name for name in self.ranked if name not in self.made]
+        require(not lost, f"ranked: {', '.join(lost)} is not in made, so it has no models")
         require(bool(self.students) == bool(self.teachers), "students: give students and teachers, or neither")
         done()

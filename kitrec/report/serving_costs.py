@@ -10,6 +10,7 @@ STAGES = {  # stage that answers -> what its method is called
     "infer_idrec": "{}",
     "infer_teacher": "ilora-{}",
     "infer_thinkrec": "thinkrec-{}",
+    "rank_teacher": "{}",
 }
 
 

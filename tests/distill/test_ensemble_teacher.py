@@ -11,11 +11,13 @@ from kitrec.crossdomain.asked import Readers
 from kitrec.crossdomain.params import EASE, ItemKNN, RandomWalk
 from kitrec.distill import ensemble, params
 from kitrec.distill.alignment import align
-from kitrec.distill.ensemble import combined, teach
+from kitrec.distill.ensemble import combined, fit_ensemble, teach
+from kitrec.distill.ensemble_files import load_ensemble, save_members
 from kitrec.distill.listing import listed
 from kitrec.distill.members import EASEMember, member
 from kitrec.distill.prefixes import before, came, places_of
 from kitrec.distill.teacher_table import TEACHER
+from kitrec.errors import InputError
 from kitrec.idrec.params import Counted, Method
 from kitrec.idrec.sequences import of_lists
 from tests.distill.made_teachers import VOCABULARY, named, some_rows
@@ -142,3 +144,18 @@ def test_ease_of_all_items_is_that_of_candidates():
 def test_params_say_what_is_no_teacher(members, said):
     with pytest.raises(ValueError, match=said):
         made_of(members)
+
+
+def test_a_stored_ensemble_ranks_as_the_fitted_one(tmp_path):
+    rows, p = some_rows(20, seed=2), made_of({"knn": KNN, "ease": FLAT, "walk": WALK, "sasrec": SASREC}, folds=2)
+    fitted = fit_ensemble(p, rows, VOCABULARY, 0, tmp_path / "work")
+    save_members(fitted, VOCABULARY, rows.sequences, tmp_path / "members")
+    histories = some_sequences(7, seed=9)
+    histories = histories.take(np.flatnonzero(histories.lengths > 0))
+    stored = load_ensemble(tmp_path / "members", p)
+    unread = [np.setdiff1d(np.arange(1, ITEMS + 1), histories[k])[:5] for k in range(len(histories))]
+    expected = np.take_along_axis(fitted.scores(histories), np.stack(unread) - 1, axis=1)
+    assert np.allclose(stored.candidate_scores(histories, np.stack(unread)), expected, atol=1e-5)
+    assert stored.popularity[1:].sum() == len(rows.sequences.items)
+    with pytest.raises(InputError, match=r"2-knn.*no such member"):
+        load_ensemble(tmp_path / "members", made_of(p.members, folds=3))

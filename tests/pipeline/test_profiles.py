@@ -109,3 +109,15 @@ def test_a_student_reads_what_its_teacher_speaks_of(copy):
     profiles.use(copy, ["variants=distilled"])
     with pytest.raises(InputError, match=r"sasrec.student.history: oracle speaks of both; set that"):
         profiles.put(copy, {"distillation.settings.sasrec.student.history": "target"})
+
+
+def test_a_teacher_is_made_or_brought(copy, monkeypatch, tmp_path):
+    profiles.use(copy, ["variants=distilled"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"nobody makes 'mine'.*kitrec teacher from-text"):
+        profiles.put(copy, {"distillation.teachers": ["oracle", "mine"], "evaluation.methods": ["references"]})
+    (tmp_path / "data/teachers/mine").mkdir(parents=True)
+    (tmp_path / "data/teachers/mine/lists.parquet").touch()
+    profiles.put(copy, {"distillation.teachers": ["oracle", "mine"], "evaluation.methods": ["references"]})
+    with pytest.raises(InputError, match="ranked: ensemble is not in made"):
+        profiles.put(copy, {"distillation.made": ["oracle"]})

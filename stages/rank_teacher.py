@@ -1,0 +1,39 @@
+"""Let a teacher that is no LLM rank the test.   python -m stages.rank_teacher ensemble
+Reads data/teachers/<teacher> (its members), the test readers' interactions and records; writes
+data/rankings/<teacher>."""
+
+import time
+from pathlib import Path
+
+import polars as pl
+
+from kitrec import params, tables
+from kitrec.contracts.rankings import RANKINGS, from_scores
+from kitrec.contracts.records import RECORDS
+from kitrec.contracts.seen import SEEN
+from kitrec.distill.ensemble_files import load_ensemble
+from kitrec.distill.params import Ensemble
+from kitrec.idrec.candidates import score_records
+from kitrec.prep.params import Data
+from stages import entry, paths
+
+
+def main(teacher: str) -> None:
+    """Score every candidate of every test record with all members of TEACHER, one of distillation.ranked."""
+    sets = params.value(Data, "data.test_sets")
+    ensemble = params.load(Ensemble, "distillation.ensemble")
+    folder, seen_path = Path("data/teachers") / teacher, paths.interactions("test")
+    tests = {which: paths.set_records(which, "test") for which in sets}
+    reads = [folder, seen_path, *tests.values()]
+    with entry.running("rank_teacher", teacher, reads=reads, params=[sets, ensemble]) as run:
+        stored, seen = load_ensemble(folder / "members", ensemble), tables.read(seen_path, SEEN)
+        ranked: dict[str, pl.DataFrame] = {}
+        for which, path in tests.items():
+            records, began = tables.read(path, RECORDS), time.perf_counter()
+            ranked[f"set{which}"] = from_scores(teacher, records, score_records(stored, records, seen, "both").scores)
+            run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - began, 2), "records": records.height}
+        tables.write_all(ranked, paths.rankings(teacher), RANKINGS)
+
+
+if __name__ == "__main__":
+    entry.start(main)
