@@ -51,6 +51,9 @@ test: lint
 test-all: lint
 	pytest
 
+quality-%: setup  # make quality-seqrec ARGS="toys_s3rec sasrec_ce 3": the tables on public data (KITREC_PUBLIC_DATA)
+	python -m bench.quality_$* $(ARGS)
+
 bench-pipeline: setup
 	python -m bench.pipeline
 

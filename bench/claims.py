@@ -46,10 +46,11 @@ def _claim(text: str, value: float, unit: str, bar: str, holds: bool, command: s
     return Claim(text, float(f"{value:.4g}"), unit, bar, holds, command=command, date=today, **about)
 
 
-def publish(name: str, claims: list[Claim], details: dict[str, Any]) -> None:
-    """Write bench/results/<name>.json, show the table, render docs/benchmarks.md anew."""
+def publish(name: str, claims: list[Claim], details: dict[str, Any], about: str = "") -> None:
+    """Write bench/results/<name>.json, show the table, render docs/benchmarks.md anew; `about` stands above."""
     machine = f"{platform.processor() or platform.machine()}, {platform.system()}, {_cores()} cores"
     document = {"name": name, "machine": machine, "claims": [asdict(c) for c in claims], "details": details}
+    document |= {"about": about} if about else {}
     files.write_json(document, RESULTS / f"{name}.json")
     table = Table("claim", "value", "bar", "holds")
     for c in claims:

@@ -27,7 +27,11 @@ def _section(document: dict[str, Any]) -> str:
     command = document["claims"][0]["command"]
     details = "".join(f"\n{_details(name, table)}" for name, table in document["details"].items())
     body = "\n".join(rows)
-    return f"\n## {document['name']}\n\n`{command}` on {document['machine']}.\n\n{head}\n{body}\n{details}"
+    several = "" if len({c["command"] for c in document["claims"]}) == 1 else " and its like"
+    about = f"{document['about']}\n\n" if "about" in document else ""
+    return (
+        f"\n## {document['name']}\n\n`{command}`{several} on {document['machine']}.\n\n{about}{head}\n{body}\n{details}"
+    )
 
 
 def _details(name: str, rows: list[dict[str, Any]]) -> str:

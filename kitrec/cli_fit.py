@@ -13,7 +13,7 @@ from kitrec.errors import InputError
 from kitrec.idrec.interaction_files import read_interactions
 from kitrec.idrec.known import Known
 from kitrec.idrec.metadata_files import read_metadata
-from kitrec.idrec.params import AnyMethod, BERT4Rec, IdRec, Method, Ranker
+from kitrec.idrec.params import AnyMethod, BERT4Rec, Method, Ranker
 from kitrec.idrec.vocabulary import Vocabulary
 
 
@@ -55,7 +55,7 @@ def fit(
             if write:
                 write(progress)
 
-        report = train_on(p, data, seed, negatives, told, to, pinned=params.value(IdRec, "idrec.pinned_memory"))
+        report = train_on(p, data, seed, negatives, told, to, pinned=params.load(bool, "idrec.pinned_memory"))
     if first:
         _show(report, read.left_out, to)
 

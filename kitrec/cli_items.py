@@ -23,7 +23,11 @@ def title_embeddings(
     to: Annotated[Path, typer.Option(help="the embeddings file to write; one that is there becomes <name>.backup")],
     method: Annotated[Literal["tfidf", "sentence", "bert"], typer.Option(help="tfidf needs no model")] = "tfidf",
     model: Annotated[
-        str, typer.Option(help="a folder or a hub name: all-MiniLM-L6-v2, mxbai-embed-large-v1, klue/bert-base, ...")
+        str,
+        typer.Option(
+            help="a folder or a hub name: sentence-transformers/all-mpnet-base-v2, mixedbread-ai/mxbai-embed-large-v1, "
+            "jhgan/ko-sroberta-multitask (Korean), google-bert/bert-base-uncased (for bert), ..."
+        ),
     ] = "sentence-transformers/all-MiniLM-L6-v2",
     batch: Annotated[int, typer.Option(min=1)] = 64,
     seed: int = 42,
@@ -33,6 +37,11 @@ def title_embeddings(
     if source.exists() and is_embeddings(source):
         raise InputError(f"{source} holds vectors already: name the folder of the raw titles")
     listed = titles.texts(pairs(source), pairs(genres) if genres.exists() else None)
+    twice = listed.filter(pl.col("item").is_duplicated())["item"].unique(maintain_order=True)
+    if len(twice):
+        raise InputError(
+            f"{source}: {len(twice)} items have more than one title, as {', '.join(twice.head(3))}: keep one"
+        )
     lines = listed["text"].to_list()
     match method:
         case "tfidf":
@@ -61,16 +70,10 @@ def predict(
     metadata: Annotated[Path | None, typer.Option(help="folder with years.tsv: nothing from a reader's future")] = None,
 ) -> None:
     """Write the best items of each reader; what they have seen, and what came out later, is left out."""
-    from kitrec.crossdomain.storing import is_crossdomain  # torch is only needed here
-    from kitrec.idrec.predicting import Scorer
-    from kitrec.idrec.predicting import predict as best_items
-    from kitrec.idrec.storing import load_model
-    from kitrec.serving.served import is_served, load_served
+    from kitrec.idrec.predicting import predict as best_items  # torch is only needed here
+    from kitrec.serving.prediction import load_scorer
 
-    folder = next(iter(sorted(model.glob("best-*"))), model)
-    if is_crossdomain(folder):
-        raise InputError(f"{model} ranks the candidates of records only: take a sequence model (sasrec, bert4rec, ...)")
-    stored: Scorer = load_served(folder) if is_served(folder) else load_model(folder)
+    stored = load_scorer(model)
     read = read_interactions(interactions)
     numbers = stored.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
     known = numbers > 0
@@ -90,7 +93,9 @@ def predict(
                 stream.write(f"{user}\t{rank}\t{item}\t{score:.6g}\n")
     unknown, cold = int((~known).sum()), int((histories.lengths == 0).sum())
     print(f"{to}: {len(read.users)} readers; {unknown} interactions with unknown items, {cold} readers by popularity")
-    if years is not None:
+    if years is None:
+        print("years are not told (--metadata): items that came out after a reader's last visit were not left out")
+    else:
         print(f"{found.from_the_future} items from the future left out, of {found.readers_with_future} readers")
 
 

@@ -42,9 +42,10 @@ def thinkrec_records(
     parts = _labelled(source) if source.is_dir() else {"records": _asked(source, titles, negatives, seed)}
     with files.whole(to) as draft:
         draft.mkdir()
+        learned = parts.get("train", parts.get("records", []))
+        named = _write_vectors(model, learned, draft) if model else {}
         for part, records in parts.items():
-            explained = _explained(records, genres) if genres and part in ("records", "train") else []
-            named = _write_vectors(model, part, records, draft) if model else {}
+            explained = _explained(records, genres) if genres and records is learned else []
             write_records([*records, *explained], draft / f"{part}.jsonl", **named)
             print(f"{to / part}.jsonl: {len(records)} records, {len(explained)} with a reason")
 
@@ -73,15 +74,20 @@ def _first(table: Path) -> Mapping[str, str]:
     return dict(pairs(table).unique("item", keep="first", maintain_order=True).iter_rows())
 
 
-def _write_vectors(model: Path, part: str, records: Sequence[Record], draft: Path) -> dict[str, str]:
-    """Shards of the model's vectors of these users and of all items, by the names that records give them."""
+def _write_vectors(model: Path, learned: Sequence[Record], draft: Path) -> dict[str, str]:
+    """Shards of the model's vectors of users and of all items, by the names that records give them.
+
+    A user is what came before the newest of their training rows, in the other parts too: those know the answers."""
     from kitrec.idrec.storing import load_model  # torch is only needed here
     from kitrec.thinkrec.id_vectors import of_histories
     from kitrec.thinkrec.vectors import write_shard
 
     folder = next(iter(sorted(model.glob("best-*"))), model)
-    users, items = of_histories(load_model(folder), {own.user: own.history for own in records})
-    names = {"users": f"users-{part}.safetensors", "items": "items.safetensors"}
+    stored, histories = load_model(folder), {own.user: own.history for own in learned}
+    if not set(stored.vocabulary.item_ids) & {item for own in histories.values() for item in own}:
+        raise InputError(f"--model {model} knows none of these items: give one that was trained on them")
+    users, items = of_histories(stored, histories)
+    names = {"users": "users.safetensors", "items": "items.safetensors"}
     write_shard(users, draft / names["users"])
     write_shard(items, draft / names["items"])
     return names

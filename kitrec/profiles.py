@@ -137,7 +137,8 @@ def _untaught(s: Mapping[str, Any]) -> list[str]:
         if name not in s["idrec"].train or not isinstance(s["idrec"].methods[name], Method)
     ]
     made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
-    brought = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")}
+    brought = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")} - {"oracle", "ensemble"}
+    brought = {name for name in brought if not name.startswith("ilora-")}  # those of earlier params are stale
     for name in s["distillation"].teachers:
         if name not in made:
             if name not in brought:

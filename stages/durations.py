@@ -10,14 +10,14 @@ def durations(student: str, teacher: str) -> dict[str, float | None]:
     """The four durations of a pair in seconds, and the teacher's per user; what nobody measured is null."""
     eyes = teacher.removeprefix("ilora-")
     if eyes == teacher:
-        made = _ledger(f"make_teacher-{teacher}") | _sets(_ledger(f"rank_teacher-{teacher}"))
+        made = _ledger(f"make_teacher-{teacher}")
         trained = made.get("train_seconds", 0.0) if made else None  # an oracle is not trained
     else:
         made, trained = _ledger(f"infer_teacher-{eyes}"), _ledger(f"train_teacher_ilora-{eyes}").get("seconds")
     alone, taught = _ledger(f"train_student-{student}"), _ledger(f"distill_student-{student}-{teacher}")
     return {
         "teacher_train_time_total": trained,
-        "distill_teacher_export_time": made.get("export_seconds"),
+        "distill_teacher_export_time": None if made.get("resumed") else made.get("export_seconds"),
         "student_baseline_train_time": alone.get("training_seconds"),
         "distill_student_train_time": taught.get("training_seconds"),
         "teacher_seconds_per_user": _per_user(made),
@@ -25,9 +25,10 @@ def durations(student: str, teacher: str) -> dict[str, float | None]:
 
 
 def _per_user(ledger: dict[str, Any]) -> float | None:
-    """Of all test sets; an oracle answers no test reader."""
+    """Of all test sets; an ensemble's of the training rows it ranked, an oracle asks nobody."""
     sets = list(_sets(ledger).values())
-    return round(sum(own["seconds"] for own in sets) / sum(own["records"] for own in sets), 6) if sets else None
+    records = sum(own["records"] for own in sets)  # a process that only went on from kept shards answered none
+    return round(sum(own["seconds"] for own in sets) / records, 6) if records else None
 
 
 def _sets(ledger: dict[str, Any]) -> dict[str, Any]:

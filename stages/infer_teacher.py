@@ -39,27 +39,27 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     reads = [FILE, folder, own, paths.ITEMS, *seen, *tests.values()]
     with entry.running("infer_teacher", method, reads=reads, params=[seed, asked, sets, history]) as run:
         teacher, writer, items, per_token = trained_teacher(folder, own)
-        train, test = (tables.read(path, SEEN) for path in seen)
         records = {which: tables.read(path, RECORDS) for which, path in tests.items()}
+        train, test = (tables.read(path, SEEN) for path in seen)
+        began = time.perf_counter()
         steps = tasks_of_steps(train, items, history, newest=asked.steps, count=asked.candidates, seed=seed)
         steps = with_likely_candidates(steps, teacher.eyes, items, count=asked.candidates, seed=seed)
         ranked: dict[str, pl.DataFrame] = {}
         with answering_bar(steps.height + sum(of_set.height for of_set in records.values()), quiet=quiet) as told:
-            lists = Clocked(of_rows(steps, partial(rank, teacher, writer=writer, top=asked.top, per_token=per_token)))
-            handed = in_shards(steps.height, SHARD, run.work / "steps", TEACHER, lists, told)
+            listed = of_rows(steps, partial(rank, teacher, writer=writer, top=asked.top, per_token=per_token))
+            handed = in_shards(steps.height, SHARD, run.work / "steps", TEACHER, listed, told)
+            with files.whole(Path("data/teachers") / name) as to:
+                to.mkdir()
+                tables.write(handed, to / "lists.parquet", TEACHER)
+                vectors = item_embeddings(teacher, sorted(teacher.eyes.numbers), writer, steps["history"].to_list())
+                write_embeddings(vectors, to / "vectors.safetensors")
+            run.cost["export_seconds"] = round(time.perf_counter() - began, 2)
             for which, of_set in records.items():
                 tasks = tasks_of_records(of_set, test, history).select("history", "candidates", "truth")
                 rows = pl.concat([of_set, tasks], how="horizontal")
                 made = Clocked(of_rows(rows, partial(ranked_records, name, teacher, writer, per_token)))
                 ranked[f"set{which}"] = in_shards(of_set.height, SHARD, run.work / which, RANKINGS, made, told)
                 run.cost[f"set{which}"] = made.told()
-        began = time.perf_counter()
-        with files.whole(Path("data/teachers") / name) as to:
-            to.mkdir()
-            tables.write(handed, to / "lists.parquet", TEACHER)
-            vectors = item_embeddings(teacher, sorted(teacher.eyes.numbers), writer, steps["history"].to_list())
-            write_embeddings(vectors, to / "vectors.safetensors")
-        run.cost["export_seconds"] = round(lists.seconds + time.perf_counter() - began, 2)
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
 
 

@@ -41,9 +41,10 @@ def main(teacher: str) -> None:
             else:
                 fitted = fit_ensemble(ensemble, rows, vocabulary, seed, run.work)
                 run.cost["train_seconds"] = round(time.perf_counter() - began, 2)
-                began = time.perf_counter()
                 save_members(fitted, vocabulary, rows.sequences, folder / "members")
+                began = time.perf_counter()
                 lists = fitted.lists(rows, vocabulary)
+                run.cost["setTrain"] = {"seconds": round(time.perf_counter() - began, 2), "records": lists.height}
                 if vectors := fitted.embeddings(vocabulary):
                     write_embeddings(vectors, folder / "vectors.safetensors")
             tables.write(lists, folder / "lists.parquet", TEACHER)

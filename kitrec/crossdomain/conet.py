@@ -9,7 +9,8 @@ Shapes: B readers (n rows), C candidates each, k negatives, d width of p and q.
 Deviations: p_u is a table's row only in the paper's form; in the history form it is made of what the reader read. A
 cross unit stands at every hidden layer, the first one included. A row pairs examples of both domains whose labels are
 independent, so that no label can be read off the other tower. Scoring asks with the reader's newest item of the
-other domain beside the candidate. A target tower serves all targets; negatives come from the positive's own domain."""
+other domain beside the candidate, liked or not (in training the company is liked). A target tower serves all targets;
+negatives come from the positive's own domain."""
 
 import itertools
 

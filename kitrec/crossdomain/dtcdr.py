@@ -8,7 +8,7 @@
     L = weight L_target + (1 - weight) L_source                    cross-entropies: both domains are learned together
 Shapes: n rows (B readers), C items each, d width, m vectors that are combined.
 
-Deviations: every interaction is a positive with y = 1, so the paper's cross-entropy of y / max(y) is the plain one.
+Deviations: every liked interaction is a positive with y = 1, so the cross-entropy of y / max(y) is the plain one.
 DMF's max(1e-6, cos) has no slope where the cosine is negative, hence the affine form. Titles stand for the paper's
 documents (reviews, profiles); without them (`titles: false`) only the rating part runs. A reader with nothing in a
 domain brings no vector of that domain: max and mean go over the others, concat holds zeros. Users are table rows only

@@ -45,6 +45,10 @@ def learn(p: CrossDomain | Counted, given: Given, told: Callable[[Progress], Non
         model, rows, chosen = _counted(p, given, learned, validation, catalogue)
     else:
         liked = liked_items(seen, p)
+        if not liked.any():
+            raise InputError(
+                f"no item has {p.liked} stars or more: nothing is a positive; lower `liked` of this method"
+            )
         model, rows, chosen = _trained(p, given, learned, validation, catalogue, liked, vocabulary, told)
     chosen = {name: round(value, 6) for name, value in chosen.items()}
     popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)

@@ -3,7 +3,8 @@
     trial 0   the method as its params say
     trial k   drawn around it:   learning rate x 10^U(-1, 1/2)     weight decay 10^U(-6, -3), or none in half of them
                                  dropout U(0, 0.6) where a model has one
-              what is counted:   neighbours, shrink, rank, penalty x 10^U(-1, 1)     alpha U(0.2, 1)     hops 1 to 3
+              what is counted:   neighbours, shrink, penalty x 10^U(-1, 1)     rank x 10^U(-1, 0)
+                                 alpha U(0.2, 1)     hops 1 to 3
 A draw belongs to the seed, the method's name and k: more trials keep the earlier ones."""
 
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 
 from kitrec import files
 from kitrec.crossdomain import learning as crossdomain
+from kitrec.errors import InputError
 from kitrec.idrec import learning
 from kitrec.idrec.learning import Given, Outcome
 from kitrec.idrec.params import Counted, Method, Ranker
@@ -31,15 +33,19 @@ def learn_best(name: str, p: Ranker, trials: int, given: Given, told: Tell, to: 
     if trials == 1:
         return _learn(p, given, told, to), []
     tried = [p, *(_drawn(p, generator(given.seed, "idrec search", name, k)) for k in range(1, trials))]
-    found = []
+    found = {}
     for number, own in enumerate(tried):
         work = given.work / str(number)
-        found.append(_learn(own, replace(given, work=work / "training"), told, work / "model"))
-    best = max(range(trials), key=lambda number: found[number].numbers[JUDGED_BY])
+        try:
+            found[number] = _learn(own, replace(given, work=work / "training"), told, work / "model")
+        except InputError:  # a drawn setting that runs away loses; the method's own is the user's to mend
+            if not number:
+                raise
+    judged = {number: own.numbers[JUDGED_BY] for number, own in found.items()}
+    best = max(judged, key=lambda number: judged[number])
     with files.whole(to) as draft:
         shutil.copytree(given.work / str(best) / "model", draft)
-    record = [{**_changed(own), JUDGED_BY: out.numbers[JUDGED_BY]} for own, out in zip(tried, found, strict=True)]
-    return found[best], record
+    return found[best], [{**_changed(own), JUDGED_BY: judged.get(number)} for number, own in enumerate(tried)]
 
 
 def _learn(p: Ranker, given: Given, told: Tell, to: Path) -> Outcome:
@@ -62,7 +68,7 @@ def _model(model: Any, rng: np.random.Generator) -> dict[str, Any]:
         if own.name == "dropout":
             found[own.name] = _short(rng.uniform(0, 0.6))
         elif own.name in SCALED:
-            drawn = value * 10 ** rng.uniform(-1, 1)
+            drawn = value * 10 ** rng.uniform(-1, 1 if own.name != "rank" else 0)
             found[own.name] = max(round(drawn), 1) if isinstance(value, int) else _short(drawn)
         elif own.name == "alpha":
             found[own.name] = _short(rng.uniform(0.2, 1))

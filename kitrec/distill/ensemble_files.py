@@ -10,6 +10,7 @@ import numpy as np
 from kitrec.crossdomain import storing as crossdomain
 from kitrec.crossdomain.recommender import Ranker
 from kitrec.distill.ensemble import Ensembled, combined
+from kitrec.distill.listing import CHUNK
 from kitrec.distill.members import Member, member_of
 from kitrec.distill.params import Ensemble
 from kitrec.errors import InputError
@@ -32,9 +33,13 @@ class StoredEnsemble:
 
     def candidate_scores(self, histories: Sequences, candidates: np.ndarray) -> np.ndarray:
         """[readers, C] scores of each reader's own candidates."""
-        scores = combined([own.scores(histories) for own in self.members], self.combine)
-        found: np.ndarray = np.take_along_axis(scores, candidates - 1, axis=1)
-        return found
+        found = []
+        for start in range(0, len(histories), CHUNK):
+            part = np.arange(start, min(start + CHUNK, len(histories)))
+            own = histories.take(part)
+            scores = combined([each.scores(own) for each in self.members], self.combine)
+            found.append(np.take_along_axis(scores, candidates[part] - 1, axis=1))
+        return np.concatenate(found)
 
 
 def save_members(fitted: Ensembled, vocabulary: Vocabulary, learned: Sequences, to: Path) -> None:

@@ -9,8 +9,10 @@ Learning: restore hidden places (masking.py) by cross-entropy over all items (eq
 last item and restored. `share_embeddings: false` gives the output vectors of their own.
 
 Deviations: a LayerNorm after the embedding sum (the authors' code has it, the paper does not); item metadata may be
-fused into E[item_t] (metadata.py); as with all models here, gradients are not clipped and 16-mixed is bfloat16, which
-needs no scaling of the loss. Shapes: T packed places, B users, d hidden, N items; 0 is padding, N+1 the mask."""
+fused into E[item_t] (metadata.py); `masking.last` hides the last item of some sequences once more, as ranking asks for
+it; the schedule is a param, AdamW decays by `weight_decay` (paper: linear, .01); as with all models here, gradients are
+not clipped and 16-mixed is bfloat16, which needs no scaling of the loss.
+Shapes: T packed places, B users, d hidden, N items; 0 is padding, N+1 the mask."""
 
 import torch
 import torch.nn.functional as F

@@ -9,7 +9,7 @@ A window learns the next `ahead` items at once (section 3.4: skip behaviours), w
 
 Deviation: the user's own vector P_u beside z (eq. 10) is left out. Readers of the test are unknown in training, so they
 have none; z then has to carry all there is. Windows that begin before the first item are padded with zero vectors.
-The loss takes the mean over a target's negatives, the paper their sum.
+The loss takes the mean over a target's negatives, the paper their sum. AdamW's `weight_decay` stands for Adam with L2.
 Shapes: n windows, L length, d hidden, N items."""
 
 import torch

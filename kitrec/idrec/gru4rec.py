@@ -7,7 +7,7 @@
 Deviations: torch's GRU applies r_t after U h (the variant of cuDNN: near, not the same functions) and swaps the names
 of z and 1 - z; items enter as embeddings that the output shares (Hidasi and Karatzoglou, CIKM 2018, section 4.2), not
 as one-hot vectors; a batch holds whole users instead of parallel sessions, so the gradient reaches every step; the loss
-is one of losses.py, not TOP1 or BPR against the other items of a mini-batch.
+is one of losses.py, not TOP1 or BPR against the other items of a mini-batch; AdamW instead of Adagrad.
 Shapes: T packed items, B users, L the longest, d hidden, N items."""
 
 import torch

@@ -43,6 +43,9 @@ def read_metadata(folder: Path, vocabulary: Vocabulary, features: list[str], emb
         else:
             values[name], counts[name], notice = _values(path, vocabulary)
             notices.append(notice)
+            several = int((values[name].lengths > 1).sum())
+            if name == "director" and several:
+                notices.append(f"{path}: {several} items have several directors, their mean stands for one")
     return Read(Known(values, counts, titles), notices)
 
 

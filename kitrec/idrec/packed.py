@@ -15,6 +15,7 @@ import torch
 
 from kitrec.idrec.sequences import Sequences
 
+Tensor = Callable[[np.ndarray], torch.Tensor]  # an array on its device
 ROOM = 1.25  # the longest of a part is at most so much longer than its shortest
 
 
@@ -70,12 +71,12 @@ def pack(sequences: Sequences, device: torch.device | str = "cpu", *, pinned: bo
     lengths = sequences.lengths
     places = np.arange(len(sequences.items)) - np.repeat(sequences.starts[:-1], lengths)
     from_end = np.repeat(lengths, lengths) - 1 - places
-    parts = tuple(_part(sequences, places, first, after, device) for first, after in _similar(lengths))
 
     def tensor(own: np.ndarray) -> torch.Tensor:
-        found = torch.from_numpy(np.ascontiguousarray(own, dtype=np.int64))
+        found = torch.from_numpy(np.ascontiguousarray(own, dtype=bool if own.dtype == bool else np.int64))
         return (found.pin_memory() if pinned else found).to(device, non_blocking=pinned)
 
+    parts = tuple(_part(sequences, places, first, after, tensor) for first, after in _similar(lengths))
     return Packed(
         tensor(sequences.items), tensor(sequences.users), tensor(places), tensor(from_end), tensor(lengths), parts
     )
@@ -92,11 +93,11 @@ def _similar(lengths: np.ndarray) -> list[tuple[int, int]]:
     return [*runs, (first, len(lengths))] if len(lengths) else []
 
 
-def _part(sequences: Sequences, places: np.ndarray, first: int, after: int, device: torch.device | str) -> Part:
+def _part(sequences: Sequences, places: np.ndarray, first: int, after: int, tensor: Tensor) -> Part:
     lengths = sequences.lengths[first:after]
     longest, span = int(lengths.max()), slice(int(sequences.starts[first]), int(sequences.starts[after]))
     if (lengths == longest).all():
         return Part(span, after - first, longest, None, None)
     slots = np.repeat(np.arange(after - first), lengths) * longest + places[span]
     real = np.arange(longest) < lengths[:, None]
-    return Part(span, after - first, longest, torch.from_numpy(slots).to(device), torch.from_numpy(real).to(device))
+    return Part(span, after - first, longest, tensor(slots), tensor(real))

@@ -8,7 +8,8 @@ Loss as published: binary cross-entropy with one negative per place (eq. 8); oth
 params take full cross-entropy.
 
 Deviations: sqrt(d) and a last LayerNorm before the scores stand in the authors' code, not in the paper (without
-sqrt(d) the binary loss learns far slower: docs/log.md); weights start at N(0, 0.02).
+sqrt(d) the binary loss learns far slower: docs/log.md); weights start at N(0, 0.02); AdamW has torch's betas, the
+authors' Adam a beta2 of .98. The paper's size (d 50, one head) is the profile idrec=sasrec_paper.
 Shapes: T packed items, d hidden, N items."""
 
 import torch

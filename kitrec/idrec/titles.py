@@ -65,12 +65,15 @@ def by_bert(lines: list[str], model: str, batch: int) -> np.ndarray:
 
     with _named(model):
         tokenizer, encoder = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
-    found = []
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    encoder, found = encoder.to(device), []
     with torch.inference_mode():
         for start in track(range(0, len(lines), batch), description="titles"):
-            asked = tokenizer(lines[start : start + batch], padding=True, truncation=True, return_tensors="pt")
+            asked = tokenizer(lines[start : start + batch], padding=True, truncation=True, return_tensors="pt").to(
+                device
+            )
             hidden, real = encoder(**asked).last_hidden_state, asked["attention_mask"][..., None]
-            found.append(((hidden * real).sum(1) / real.sum(1)).float().numpy())
+            found.append(((hidden * real).sum(1) / real.sum(1)).float().cpu().numpy())
     return normalised(np.concatenate(found))
 
 

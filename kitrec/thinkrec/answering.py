@@ -33,12 +33,14 @@ class Known:
     groups: Grouped | None
 
 
-def known_of(eyes: Stored, seen: pl.DataFrame, records: Path, group_of: Mapping[str, int]) -> Known:
-    """What the model whose vectors the conversion took into `records` sees in these readers' interactions."""
+def known_of(
+    eyes: Stored, asked: pl.DataFrame, seen: pl.DataFrame, records: Path, group_of: Mapping[str, int]
+) -> Known:
+    """What the readers of the `asked` records met, and what the model whose vectors are in `records` sees in it."""
     who, history = readers(seen), files.read_json(records / "origin.json")["history"]
     users, items = of_sequence_model(eyes, reader_names(who), histories(seen, who, history, eyes.vocabulary))
     groups = grouped(group_of, read_shards([records / "users.safetensors"])) if group_of else None
-    return Known(histories_of(who, seen), users, items, groups)
+    return Known(histories_of(asked, seen), users, items, groups)
 
 
 @dataclass(frozen=True)

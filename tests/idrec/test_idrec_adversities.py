@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from kitrec.errors import InputError
 from kitrec.idrec.fitting import fit
 from kitrec.idrec.known import Known
+from kitrec.idrec.lessons import lesson
+from kitrec.idrec.packed import pack
 from kitrec.idrec.params import Loss, Masking, Method
 from kitrec.idrec.ranking import represent
 from kitrec.idrec.sequences import Sequences, of_lists
@@ -57,6 +60,35 @@ def test_bert4rec_reads_a_user_without_items_as_a_mask_alone():
     model = a_model("bert4rec")
     together, alone = represent(model, of_lists([[1, 2], [], [3]])), represent(model, of_lists([[]]))
     assert together[1].allclose(alone[0], atol=1e-6)
+
+
+def test_a_sequence_of_masks_alone_is_read_like_any_other():
+    """At its longest: nothing is known, so every place says the same up to where it stands, and nothing runs away."""
+    model = a_model("bert4rec")
+    masks = of_lists([[model.mask_item] * model.length])
+    states = model.restored(model(pack(masks)))
+    assert states.shape[0] == model.length and torch.isfinite(states).all()
+    alone = model.restored(model(pack(of_lists([[model.mask_item]]))))
+    assert torch.isfinite(alone).all() and not torch.allclose(states[-1], states[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_longer_sequence_teaches_its_newest_part(kind):
+    """What no place is left for teaches nothing (Caser: every window has its places, so it teaches all)."""
+    model = a_model(kind, masking=Masking(random=0.9, last=0.9)) if kind == "bert4rec" else a_model(kind)
+    own = np.random.default_rng(0).integers(1, ITEMS + 1, size=40).tolist()
+    kept = own if kind == "caser" else own[-(model.length + (kind != "bert4rec")) :]
+    whole, newest = (lesson(model, of_lists([part]), np.random.default_rng(1)) for part in (own, kept))
+    assert torch.equal(whole.wanted, newest.wanted) and torch.allclose(whole.states, newest.states, atol=1e-6)
+    if kind in ("sasrec", "gru4rec"):
+        assert (whole.wanted + 1).tolist() == own[-model.length :]
+        assert whole.places.tolist() == list(range(40 - model.length, 40))
+
+
+@pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
+def test_heads_that_do_not_divide_the_width_are_refused(kind):
+    with pytest.raises(ValueError, match="heads: 3 does not divide hidden 16"):
+        model_params(kind, heads=3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,8 +8,14 @@ import torch
 import torch.nn.functional as F
 
 from kitrec.idrec import losses
+from kitrec.idrec.lessons import lesson
 from kitrec.idrec.negatives import own_negatives, shared_negatives
+from kitrec.idrec.packed import pack
+from kitrec.idrec.params import Masking
+from kitrec.idrec.ranking import represent
 from kitrec.idrec.sequences import of_lists
+from kitrec.idrec.training import mean_loss
+from tests.idrec.made_models import CE, KINDS, a_model
 
 
 @pytest.fixture
@@ -53,9 +59,24 @@ def test_sampled_cross_entropy_over_every_item_is_the_full_one(numbers):
     assert mine.item() == pytest.approx(losses.full(states, wanted, (weight, bias)).item(), abs=1e-5)
 
 
-def test_binary_cross_entropy_is_torchs(numbers):
+def test_sampled_cross_entropy_is_that_of_the_target_among_the_drawn(numbers):
+    """Of a few items, where some targets are drawn themselves: they then stand there once."""
     states, weight, bias, wanted = numbers
-    negatives = torch.randint(40, (600, 1))
+    drawn = torch.tensor([3, 11, 27, 39])
+    assert torch.isin(wanted, drawn).any()
+    logits, each = F.linear(states, weight, bias), []
+    for row, item in zip(logits, wanted.tolist(), strict=True):
+        rest = [other for other in drawn.tolist() if other != item]
+        each.append(F.cross_entropy(row[[item, *rest]][None], torch.tensor([0])))
+    assert losses.sampled(states, wanted, (weight, bias), drawn).item() == pytest.approx(
+        torch.stack(each).mean().item(), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_binary_cross_entropy_is_torchs(numbers, count):
+    states, weight, bias, wanted = numbers
+    negatives = torch.randint(40, (600, count))
     logits = F.linear(states, weight, bias)
     liked, other = logits.gather(1, wanted[:, None]), logits.gather(1, negatives)
     expected = F.binary_cross_entropy_with_logits(liked, torch.ones_like(liked))
@@ -105,3 +126,29 @@ def test_a_reader_of_everything_does_not_hang():
 def test_shared_negatives_are_items():
     drawn = shared_negatives(np.random.default_rng(0), items=5, count=1000)
     assert set(drawn) == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_models_loss_is_the_mean_over_what_each_past_should_name(kind):
+    """Listed by hand: each past of a user and what came next (Caser: the next two), read one past or user at a time."""
+    model = a_model(kind, masking=Masking(random=1e-9, last=1.0)) if kind == "bert4rec" else a_model(kind)
+    users = [[3, 7, 1, 9], [4, 2], [8, 8, 5]]
+    ahead = 2 if kind == "caser" else 1
+    pasts = [
+        (user[:k], user[k + step])
+        for user in users
+        for k in (range(1, len(user)) if kind != "bert4rec" else [len(user) - 1])
+        for step in range(ahead)
+        if k + step < len(user)
+    ]
+    weight, bias = model.output()
+    if kind == "sasrec":  # its places count from the newest item, so a past is read with what was read after it
+        states = torch.cat([model(pack(of_lists([user[:-1]]))) for user in users])
+    else:
+        states = torch.cat([represent(model, of_lists([past])) for past, _ in pasts])
+    logits = states @ weight.T if bias is None else states @ weight.T + bias
+    expected = F.cross_entropy(logits, torch.tensor([item - 1 for _, item in pasts]))
+    own = of_lists(users)
+    taught = lesson(model, own, np.random.default_rng(0))
+    found = mean_loss(taught, model, own, CE, np.random.default_rng(0))
+    assert len(taught.wanted) == len(pasts) and found.item() == pytest.approx(expected.item(), abs=1e-5)

@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from kitrec.cli import app
 from kitrec.errors import InputError
 from kitrec.idrec import titles
 from kitrec.idrec.interaction_files import read_interactions
@@ -22,6 +24,7 @@ from kitrec.idrec.predicting import predict
 from kitrec.idrec.sequences import of_lists
 from kitrec.idrec.storing import Stored, load_model, save_model
 from kitrec.idrec.vocabulary import Vocabulary
+from kitrec.serving.prediction import predict as predict_from
 from tests.idrec.made_models import ITEMS, a_model, model_params, some_sequences
 
 VOCABULARY = Vocabulary(["a", "b", "c"])
@@ -306,3 +309,54 @@ def test_a_last_visit_has_its_calendar_year(tmp_path):
 def test_a_time_that_is_no_number_is_left_out(time, tmp_path):
     read = read_interactions(write(tmp_path, "i.csv", "user,item,time", f"u,a,{time}", "u,b,1"))
     assert (read.left_out, read.newest) == (1, [1.0])
+
+
+def test_an_item_with_two_titles_is_named(tmp_path):
+    write(tmp_path, "titles.tsv", "item\ttitle", "a\tOne", "a\tTwo", "b\tThree")
+    with pytest.raises(InputError, match="1 items have more than one title, as a"):
+        CliRunner().invoke(
+            app, ["title-embeddings", str(tmp_path), "--to", str(tmp_path / "v.tsv")], catch_exceptions=False
+        )
+
+
+def test_several_directors_are_told(tmp_path):
+    write(tmp_path, "directors.tsv", "item\tdirector", "a\tOne", "a\tTwo", "b\tThree")
+    notices = read_metadata(tmp_path, VOCABULARY, ["director"]).notices
+    assert any("1 items have several directors" in own for own in notices)
+
+
+def test_the_function_predicts_from_a_folder_by_ids(tmp_path):
+    vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
+    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, model_params("sasrec"), Known(), tmp_path / "run/best-000001-ndcg@10-0.1")
+    asked = [["i00", "i01", "unknown"], []]
+    expected = predict(stored, of_lists([[1, 2], []]), 4, np.array([3]))
+    for folder in (tmp_path / "run", tmp_path / "run/best-000001-ndcg@10-0.1"):
+        found = predict_from(folder, asked, 4, ["i02", "nobody"])
+        assert found.items == expected.items
+        assert np.allclose(found.scores[0], expected.scores[0], atol=1e-5)
+    assert "i02" not in found.items[0] and len(predict_from(folder, asked).items[0]) == 10
+
+
+def test_a_bert_with_any_weights_makes_title_vectors_by_command(tmp_path):
+    """The mean over each text's own tokens, worked out one by one without padding."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "war", "mars", "bread", "genres", ":", ".", "home"]
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/vocab.txt").write_text("\n".join(words) + "\n")
+    tokenizer = BertTokenizerFast(vocab_file=str(tmp_path / "m/vocab.txt"))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    torch.manual_seed(0)
+    model = BertModel(BertConfig(vocab_size=len(words), **sizes)).eval()
+    tokenizer.save_pretrained(tmp_path / "m")
+    model.save_pretrained(tmp_path / "m")
+    write(tmp_path, "titles.tsv", "item\ttitle", "a\tWar Mars war", "b\tBread")
+    write(tmp_path, "genres.tsv", "item\tgenre", "b\tHome")
+    options = ["--to", str(tmp_path / "v.tsv"), "--method", "bert", "--model", str(tmp_path / "m"), "--batch", "2"]
+    CliRunner().invoke(app, ["title-embeddings", str(tmp_path), *options], catch_exceptions=False)
+    read = read_metadata(tmp_path, Vocabulary(["a", "b"]), ["title"], tmp_path / "v.tsv").known.titles
+    for row, text in ((1, "War Mars war"), (2, "Bread. Genres: Home")):
+        with torch.no_grad():
+            mean = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()
+        assert np.allclose(read[row], mean / np.linalg.norm(mean), atol=1e-5)

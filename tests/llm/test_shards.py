@@ -29,6 +29,14 @@ def test_a_killed_run_repeats_one_shard_at_most_and_the_watcher_hears_of_every_r
     assert heard == [2, 2, 2, 2, 2, 1]
 
 
+def test_a_clock_counts_what_was_made_and_how_long_it_took(tmp_path, monkeypatch):
+    times = iter([0.0, 1.5, 10.0, 12.0])  # two shards, of 1.5 and 2 seconds
+    monkeypatch.setattr("kitrec.llm.shards.time.perf_counter", lambda: next(times))
+    made = Clocked(squares)
+    in_shards(4, 2, tmp_path, SQUARES, made)
+    assert made.told() == {"seconds": 3.5, "records": 4}
+
+
 def test_no_rows_are_an_empty_table_of_the_same_columns(tmp_path):
     found = in_shards(0, 2, tmp_path, SQUARES, squares)
     assert found.schema == pl.Schema(SQUARES.columns) and not found.height

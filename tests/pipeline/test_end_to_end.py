@@ -383,7 +383,7 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
 def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
     """From teacher to ONNX in one `dvc repro`, and a broken-off student ends with the same curve and the same bytes."""
     clone = finished[0]
-    with clone.variant("distilled", "rank_student", "examine_teacher") as headline:
+    with clone.variant("distilled", "rank_student", "rank_teacher", "examine_teacher") as headline:
         for student, teacher in itertools.product(("sasrec", "gru4rec"), ("oracle", "ensemble", "ilora-sasrec")):
             pair = f"{student}-{teacher}"
             assert "scored" in headline[pair]
@@ -395,7 +395,8 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
             assert times["distill_student_train_time"] > 0 and times["onnx_differs_from_torch_by"] <= 1e-5
             assert [row["batch"] for row in times["student_latency"]] == [1, 256]
         assert files.read_json(clone.folder / "metrics/time/sasrec-ilora-sasrec.json")["teacher_seconds_per_user"] > 0
-        assert "scored" in headline["ilora-sasrec"]
+        assert files.read_json(clone.folder / "metrics/time/sasrec-ensemble.json")["teacher_seconds_per_user"] > 0
+        assert "scored" in headline["ilora-sasrec"] and "scored" in headline["ensemble"]
         examined = files.read_json(clone.folder / "metrics/ilora/sasrec.json")["setA"]["all"]
         assert examined["samples"] == 20 and 0 <= examined["hit_ratio@1"] <= examined["valid_ratio"] <= 1
         assert clone.run("kitrec", "teacher", "to-text", "data/teachers/oracle", "--to", "text").returncode == 0

@@ -67,7 +67,7 @@ def test_a_models_vectors_are_those_of_what_came_before(files_of_ones_own):
     own = users.find("u")
     assert own @ state / np.linalg.norm(own) / np.linalg.norm(state) == pytest.approx(1, abs=1e-6)
     line = json.loads((at / "r/records.jsonl").read_text().splitlines()[0])
-    assert line["User_emb"] == "users-records.safetensors" and line["TargetItem_emb"] == "items.safetensors"
+    assert line["User_emb"] == "users.safetensors" and line["TargetItem_emb"] == "items.safetensors"
 
 
 def test_labelled_rows_keep_their_parts(tmp_path):
@@ -81,6 +81,34 @@ def test_labelled_rows_keep_their_parts(tmp_path):
     for part in ("train", "valid", "test"):
         found = read_records(tmp_path / f"r/{part}.jsonl").records
         assert [(own.target, own.history, own.label) for own in found] == [("1", (), 1), ("2", ("1",), 0)]
+
+
+def test_no_users_vector_knows_what_later_parts_ask(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/items.tsv").write_text("item\ttitle\n" + "".join(f"{item}\tTitle {item}\n" for item in "abcd"))
+    rows = {"train": [("b", "a")], "valid": [("c", "a b")], "test": [("d", "a b c")]}
+    for part, listed in rows.items():
+        lines = "".join(f"7\t{item}\t1\t5\n" for item, _ in listed)
+        (tmp_path / f"own/{part}.tsv").write_text("user\titem\trating\ttime\n" + lines)
+        shown = "".join(f"7\t{item}\t1\t{history}\n" for item, history in listed)
+        (tmp_path / f"own/{part}_history.tsv").write_text("user\titem\tlabel\thistory\n" + shown)
+    vocabulary = Vocabulary(list("abcd"))
+    stored = Stored(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
+    save_model(stored, model_params("sasrec"), Known(), tmp_path / "model")
+    run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "r", "--model", tmp_path / "model")
+    state = represent(stored.model, of_lists([vocabulary.numbers(pl.Series(["a"]))])).detach().numpy()[0]
+    for part in rows:
+        own = read_records(tmp_path / f"r/{part}.jsonl").users.find("7")
+        assert own @ state / np.linalg.norm(own) / np.linalg.norm(state) == pytest.approx(1, abs=1e-6)
+    (tmp_path / "own/items.tsv").write_text("item\ttitle\nz\tTitle z\n")
+    save_model(
+        Stored(stored.model, Vocabulary(list("wxyz")), stored.popularity, {}),
+        model_params("sasrec"),
+        Known(),
+        tmp_path / "other",
+    )
+    with pytest.raises(InputError, match="knows none of these items"):
+        run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "s", "--model", tmp_path / "other")
 
 
 def test_what_is_missing_is_named(files_of_ones_own):
