@@ -55,10 +55,11 @@ sd over seeds, `standard_error_of_users` of one run. S3-Rec's table (CIKM 2020, 
 but gives seen items a score of 0 instead of leaving them out; its GRU4Rec and BERT4Rec columns are under-trained
 (LlamaRec's table has BERT4Rec at .0372 where it has .0170). LlamaRec's Beauty is another run of the same
 preprocessing. `ndcg@10_uniform` and `_popularity` rank among 100 sampled items. Settings: bench/seqrec_settings.py.
-With the setting named first for it, a data set's recommended command is `python -m bench.quality_seqrec DATA SETTING
+What we recommend for a data set is the claim that says so, its command `python -m bench.quality_seqrec DATA SETTING
 3`; on own files `kitrec profile use idrec=reviews && kitrec fit FILE --method sasrec --to FOLDER` trains the same as
-`sasrec_ce`. Caser with its own loss (three negatives) stays below the table's Caser. For mlsmall_raw nothing is
-published under this protocol; its titles are vectors by TF-IDF."""
+`sasrec_ce`. Caser with its own loss (three negatives) stays below the table's Caser. Whether genres and titles help
+on mlsmall_raw is a question, not a bar; nothing is published for it under this protocol, and its titles are vectors
+by TF-IDF."""
 
 
 def main(arguments: list[str]) -> None:
