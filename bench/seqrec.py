@@ -2,7 +2,7 @@
 
 beauty_s3rec, length 50, hidden 64, 2 layers, 2 heads, batch 256, cross-entropy over all items, same cores, in turns.
 A training row of RecBole's holds one target, ours one for every place of a reader: targets are counted, not rows.
-The time to a quality is taken with about as many targets a step as RecBole's and in mixed precision; all else in 32 bits.
+The time to a quality is taken with about as many targets a step as RecBole's, in mixed precision; all else in 32 bits.
 RecBole runs in an environment of its own (numpy < 2), which the first run makes in .work/recbole."""
 
 import contextlib
