@@ -74,6 +74,7 @@ bench-evaluate: setup
 
 bench-seqrec: setup
 	python -m bench.seqrec
+	python -m bench.seqrec_minutes
 
 bench-distill: setup
 	python -m bench.distill

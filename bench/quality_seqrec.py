@@ -51,15 +51,16 @@ RECOMMENDED = {  # data -> our setting for it, and the best published NDCG@10 of
     "lastfm_s3rec": ("sasrec_bce_long", 0.0390, "SASRec of S3-Rec's table"),
 }
 ABOUT = """Leave-one-out, ranked among all items, those of the history left out; the epoch chosen on the validation;
-sd over seeds, `standard_error_of_users` of one run. S3-Rec's table (CIKM 2020, its repository) has this protocol too,
-but gives seen items a score of 0 instead of leaving them out; its GRU4Rec and BERT4Rec columns are under-trained
-(LlamaRec's table has BERT4Rec at .0372 where it has .0170). LlamaRec's Beauty is another run of the same
+sd over seeds, `standard_error_of_users` of one run. S3-Rec's table (CIKM 2020, its repository) has this protocol
+too, but gives seen items a score of 0 instead of leaving them out; its GRU4Rec and BERT4Rec columns are under-
+trained (LlamaRec's table has BERT4Rec at .0372 where it has .0170). LlamaRec's Beauty is another run of the same
 preprocessing. `ndcg@10_uniform` and `_popularity` rank among 100 sampled items. Settings: bench/seqrec_settings.py.
 What we recommend for a data set is the claim that says so, its command `python -m bench.quality_seqrec DATA SETTING
-3`; on own files `kitrec profile use idrec=reviews && kitrec fit FILE --method sasrec --to FOLDER` trains the same as
-`sasrec_ce`. Caser with its own loss (three negatives) stays below the table's Caser. Whether genres and titles help
-on mlsmall_raw is a question, not a bar; nothing is published for it under this protocol, and its titles are vectors
-by TF-IDF."""
+3`; on own files `kitrec profile use idrec=reviews && kitrec fit FILE --method sasrec --to FOLDER` trains the same
+as `sasrec_ce`. Caser with its own loss (three negatives) stays below the table's Caser. Whether genres and titles
+help on mlsmall_raw is a question, not a bar; nothing is published for it under this protocol, and its titles are
+vectors by TF-IDF. Minutes are of one thread by the clock, beside other work (some runs stood still for minutes);
+those to the best epoch bound the time to the published figures from above."""
 
 
 def main(arguments: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 beauty_s3rec, length 50, hidden 64, 2 layers, 2 heads, batch 256, cross-entropy over all items, same cores, in turns.
 A training row of RecBole's holds one target, ours one for every place of a reader: targets are counted, not rows.
-The time to a quality is taken with about as many targets a step as RecBole's, in mixed precision; all else in 32 bits.
+All in 32 bits; the time to a quality is bench/seqrec_minutes.py's.
 RecBole runs in an environment of its own (numpy < 2), which the first run makes in .work/recbole."""
 
 import contextlib
@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,31 +29,22 @@ from kitrec.idrec.params import Method
 from kitrec.idrec.ranking import places
 from kitrec.idrec.recommender import Recommender
 from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
-from kitrec.idrec.training import JUDGED_BY, Training, Validation, begin, train
+from kitrec.idrec.training import Training, begin, train
 
 COMMAND, PEER = "make bench-seqrec", "RecBole 1.2.1"
 HOME = Path(".work/recbole")
 NEEDS = ["recbole==1.2.1", "numpy<2", "pandas<2.3", "scipy<1.14", f"torch=={torch.__version__}"]
 SECONDS, REPEATS = 30, 2
-# 44 readers hold about 256 targets, as 256 rows of RecBole do; 256 of ours hide about as many places as 256 rows of its
-# BERT4Rec; bfloat16 as in the settings we recommend
-AS_MANY_UPDATES = {
-    "SASRec": course(50, 50, batch=44, precision="16-mixed"),
-    "BERT4Rec": course(50, 50, precision="16-mixed"),
-}
 OURS: dict[str, Method] = {"SASRec": method(sasrec(0.5), CE, course(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
 
 
 def main() -> None:
-    """Both sides, both models, in turns; then how long each takes to the same quality."""
-    python = _environment()
-    source = folder("beauty_s3rec") / "interactions.tsv"
-    split = leave_one_out(read_interactions(source).sequences)
-    _atomic_file(source)
+    """Both sides, both models, in turns."""
+    python, split = prepared()
     rows: list[dict[str, Any]] = []
     for repeat, model in itertools.product(range(REPEATS), OURS):
         rows.append({"model": model, "side": "kitrec", "repeat": repeat, **_ours(OURS[model], split)})
-        rows.append({"model": model, "side": PEER, "repeat": repeat, **_theirs(python, model, SECONDS)})
+        rows.append({"model": model, "side": PEER, "repeat": repeat, **theirs(python, model, SECONDS)})
     claims = []
     for model, what in itertools.product(OURS, ("targets_per_second", "users_per_second")):
         mine, other = ([r[what] for r in rows if (r["model"], r["side"]) == (model, s)] for s in ("kitrec", PEER))
@@ -65,12 +55,6 @@ def main() -> None:
         claims.append(
             at_least(text, float(np.mean(ratios)), limit, "x", COMMAND, peer=PEER, repeats=REPEATS, spread=spread)
         )
-    for model in OURS:
-        epoch = _theirs(python, model, 0)
-        ratio = epoch["trained_seconds"] / _seconds_to(model, epoch["ndcg@10"], split)
-        what = f"that of one epoch of the peer in {epoch['trained_seconds']:.0f} s; ours in bfloat16"
-        text = f"{model}: time to validation NDCG@10 {epoch['ndcg@10']:.4f}, {what}"
-        claims.append(at_least(text, ratio, 4, "x", COMMAND, peer=PEER))
     publish(
         "seqrec",
         claims,
@@ -81,7 +65,7 @@ def main() -> None:
 def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
     """Targets per second over one epoch or more than SECONDS, and users per second of one evaluation."""
     torch.manual_seed(0)
-    training = begin(build(p.model, _items(split)), p.course)
+    training = begin(build(p.model, items(split)), p.course)
     spent: list[tuple[float, float]] = []
     began = time.perf_counter()
 
@@ -100,28 +84,15 @@ def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
     return {"targets_per_second": targets / spent[-1][1], "users_per_second": len(split.validation) / judged}
 
 
-def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
-    """How long we train, judging after every epoch, until the validation is as good."""
-    torch.manual_seed(0)
-    p = replace(OURS[model], course=AS_MANY_UPDATES[model])
-    training = begin(build(p.model, _items(split)), p.course)
-    began, reached = time.perf_counter(), float("nan")
-
-    def watch(training: Training[Recommender]) -> None:
-        nonlocal reached
-        if training.progress.rows[-1][JUDGED_BY] >= value:
-            reached = time.perf_counter() - began
-            raise StopIteration
-
-    try:
-        validation = Validation(split.before_validation, split.validation)
-        train(training, split.train, validation, p.course, p.loss, 0, watch)
-    except StopIteration:
-        pass
-    return reached
+def prepared() -> tuple[Path, LeaveOneOut]:
+    """RecBole's Python, and the data in both forms."""
+    python, source = environment(), folder("beauty_s3rec") / "interactions.tsv"
+    atomic_file(source)
+    return python, leave_one_out(read_interactions(source).sequences)
 
 
-def _theirs(python: Path, model: str, seconds: float) -> dict[str, float]:
+def theirs(python: Path, model: str, seconds: float) -> dict[str, float]:
+    """What the peer's side tells of so many seconds of training; 0: of one epoch."""
     script = Path(__file__).with_name("seqrec_peer.py")
     command = [str(python), str(script.resolve()), str(HOME.resolve()), model, str(seconds)]
     done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
@@ -131,11 +102,12 @@ def _theirs(python: Path, model: str, seconds: float) -> dict[str, float]:
     return told
 
 
-def _items(split: LeaveOneOut) -> int:
+def items(split: LeaveOneOut) -> int:
+    """How many there are."""
     return int(max(split.before_test.items.max(), split.test.max()))
 
 
-def _atomic_file(source: Path) -> None:
+def atomic_file(source: Path) -> None:
     """The same rows in RecBole's own form."""
     columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
     (HOME / "data").mkdir(parents=True, exist_ok=True)
@@ -143,7 +115,7 @@ def _atomic_file(source: Path) -> None:
     table.write_csv(HOME / "data/data.inter", separator="\t")
 
 
-def _environment() -> Path:
+def environment() -> Path:
     """RecBole's own environment; wheels of torch come from where ours came from."""
     python = HOME / "env/bin/python"
     if not python.exists():

@@ -1,0 +1,72 @@
+"""How long do the sequential recommenders take to RecBole 1.2.1's quality?   make bench-seqrec   (KITREC_PUBLIC_DATA)
+
+The data and models of bench/seqrec.py. The peer learns for one epoch (SASRec) or five minutes (BERT4Rec, whose epoch
+takes it three times as long) and is judged by validation NDCG@10; ours learns until its own is as good, judged after
+every epoch, its judging counted. Both have as many threads and about as many targets a step; ours is in mixed
+precision."""
+
+import time
+from dataclasses import replace
+
+import torch
+
+from bench.claims import Claim, at_least, publish
+from bench.command import start
+from bench.seqrec import OURS, PEER, items, prepared, theirs
+from bench.seqrec_settings import course
+from kitrec.idrec.building import build
+from kitrec.idrec.params import Course
+from kitrec.idrec.recommender import Recommender
+from kitrec.idrec.sequences import LeaveOneOut
+from kitrec.idrec.training import JUDGED_BY, Training, Validation, begin, train
+
+COMMAND = "python -m bench.seqrec_minutes"
+LEARNS = {"SASRec": 0, "BERT4Rec": 300}  # seconds of the peer; 0: one epoch
+COURSES: dict[str, Course] = {
+    "SASRec": course(50, 50, batch=44, precision="16-mixed"),  # 44 readers hold about 256 targets, as its 256 rows do
+    "BERT4Rec": course(50, 50, precision="16-mixed"),  # 256 readers hide about as many places as its 256 rows
+}
+
+
+def main() -> None:
+    """The peer first, then ours to the same quality."""
+    python, split = prepared()
+    claims: list[Claim] = []
+    rows = []
+    for model, seconds in LEARNS.items():
+        peer = theirs(python, model, seconds)
+        ours = _seconds_to(model, peer["ndcg@10"], split)
+        threads = {"threads": int(peer["threads"]), "ours": torch.get_num_threads()}
+        rows.append(
+            {"model": model, "ndcg@10": peer["ndcg@10"], "peer_seconds": peer["trained_seconds"], "seconds": ours}
+        )
+        rows[-1] |= threads
+        text = f"{model}: time to validation NDCG@10 {peer['ndcg@10']:.4f}, where the peer is after"
+        text += f" {peer['trained_seconds']:.0f} s"
+        claims.append(at_least(text, peer["trained_seconds"] / ours, 4, "x", COMMAND, peer=PEER))
+    publish("seqrec_minutes", claims, {"Runs": rows})
+
+
+def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
+    """How long we train, judging after every epoch, until the validation is as good."""
+    torch.manual_seed(0)
+    p = replace(OURS[model], course=COURSES[model])
+    training = begin(build(p.model, items(split)), p.course)
+    began, reached = time.perf_counter(), float("nan")
+
+    def watch(training: Training[Recommender]) -> None:
+        nonlocal reached
+        if training.progress.rows[-1][JUDGED_BY] >= value:
+            reached = time.perf_counter() - began
+            raise StopIteration
+
+    try:
+        validation = Validation(split.before_validation, split.validation)
+        train(training, split.train, validation, p.course, p.loss, 0, watch)
+    except StopIteration:
+        pass
+    return reached
+
+
+if __name__ == "__main__":
+    start(main, __doc__)
