@@ -10,10 +10,12 @@ import numpy as np
 
 from kitrec import files
 from kitrec.errors import InputError
+from kitrec.idrec.packed import by_length
 from kitrec.idrec.sequences import Sequences
 from kitrec.idrec.vocabulary import Vocabulary
 
 GRAPH, TOLD = "model.onnx", "model.json"
+TOGETHER = 32  # readers in one row-padded batch: more would be padded further
 
 
 class Served:
@@ -21,8 +23,12 @@ class Served:
         self._session, self.vocabulary, self.popularity, self.reads = session, Vocabulary(item_ids), popularity, reads
 
     def all_scores(self, histories: Sequences) -> np.ndarray:
-        """[readers, N] of histories of at least one item each."""
-        found: np.ndarray = self._session.run(["scores"], {"items": table(histories.newest(self.reads))})[0]
+        """[readers, N] of histories of at least one item each; those of like length are asked together."""
+        own, order = histories.newest(self.reads), by_length(histories)
+        found = np.empty((len(histories), len(self.vocabulary)), dtype=np.float32)
+        for start in range(0, len(order), TOGETHER):
+            part = order[start : start + TOGETHER]
+            found[part] = self._session.run(["scores"], {"items": table(own.take(part))})[0]
         return found
 
 
