@@ -37,6 +37,7 @@ from kitrec.randomness import generator
 RUNS = RESULTS / "seqrec_runs"
 BARS = {  # data, setting -> NDCG@10 that it is to reach, and whose it is
     ("beauty_s3rec", "sasrec_bce"): (0.0318, "SASRec of S3-Rec's table (64 wide; ours 128, cosine)"),
+    ("beauty_s3rec", "sasrec_bce_64"): (0.0318, "SASRec of S3-Rec's table, of this width"),
     ("beauty_s3rec", "sasrec_ce"): (0.045, "our aim with cross-entropy; SASRec of LlamaRec's table .0481"),
     ("beauty_s3rec", "bert4rec_boost"): (0.034, "our aim; BERT4Rec of S3-Rec's table .0170, of LlamaRec's .0372"),
     ("beauty_s3rec", "gru4rec"): (0.0137, "GRU4Rec of S3-Rec's table"),
