@@ -18,7 +18,6 @@ from kitrec.idrec.sequences import Sequences, of_rows
 from kitrec.randomness import generator
 
 NEGATIVES, VALIDATED = 99, 0.1
-COLDEST_HAVE = 3  # items before the held-out one that a user of the cold strata (1 to 4 ratings) has in truth
 SCHEMA = {"user": pl.String, "item": pl.String, "time": pl.Int64}
 
 
@@ -85,29 +84,36 @@ def asked(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.ndarr
     return rows, Validation(Readers(histories, np.arange(len(histories))).take(rows), truths[rows], drawn)
 
 
-def cut(pair: Pair, side: int, most: int, share: float, seed: int) -> tuple[Pair, np.ndarray]:
-    """A share of the users keep only `most` items of a side (0: none) everywhere; who they are.
+def cut(pair: Pair, side: int, cores: tuple[int, ...], share: float, seed: int) -> tuple[Pair, dict[int, np.ndarray]]:
+    """For every core a share of the users, no one twice, has that many ratings of a side, the held-out one included;
+    what is left, and who stands in which core.
 
-    They are drawn from those who have the most of any stratum, so that all strata are the same users."""
+    All are drawn from those who could stand in any core, so that the cores differ by what was cut alone."""
     own = pair.before_test
     had = np.bincount(own.users[pair.catalogue.sides[own.items] == side], minlength=len(own))
-    able = np.flatnonzero(had >= COLDEST_HAVE)
-    users = generator(seed, "cold", side).permutation(able)[: int(share * len(pair.train))]
-    chosen = np.zeros(len(pair.train), dtype=bool)
-    chosen[users] = True
-    train, before = (_shortened(own, pair.catalogue, side, most, chosen) for own in (pair.train, pair.before_test))
+    able = generator(seed, "cold", side).permutation(np.flatnonzero(had >= max(cores) - 1))
+    count = int(share * len(own))
+    if len(able) < count * len(cores):
+        raise InputError(
+            f"only {len(able)} users have {max(cores)} ratings of {pair.names[side]}: take a smaller share"
+        )
+    groups = {core: np.sort(able[at * count : (at + 1) * count]) for at, core in enumerate(cores)}
+    most = np.full(len(own), np.iinfo(np.int64).max)
+    for core, users in groups.items():
+        most[users] = core - 1
+    train, before = (_shortened(own, pair.catalogue, side, most) for own in (pair.train, pair.before_test))
     validation = pair.validation.copy()
-    validation[chosen, side] = 0
+    validation[np.concatenate([*groups.values()]), side] = 0
     kept = Pair(pair.names, pair.ids, pair.catalogue, train, validation, before, pair.test, pair.warm, pair.touched)
-    return kept, np.sort(users)
+    return kept, groups
 
 
-def _shortened(own: Sequences, catalogue: Catalogue, side: int, most: int, chosen: np.ndarray) -> Sequences:
-    """The chosen users keep their first `most` items of a side."""
-    where = np.flatnonzero((catalogue.sides[own.items] == side) & chosen[own.users])
+def _shortened(own: Sequences, catalogue: Catalogue, side: int, most: np.ndarray) -> Sequences:
+    """Every user keeps their first items of a side, as many as `most` [users] says."""
+    where = np.flatnonzero(catalogue.sides[own.items] == side)
     users = own.users[where]
     place = np.arange(len(where)) - np.searchsorted(users, users)
-    kept = np.delete(np.arange(len(own.items)), where[place >= most])
+    kept = np.delete(np.arange(len(own.items)), where[place >= most[users]])
     return of_rows(own.users[kept], own.items[kept], len(own))
 
 

@@ -15,10 +15,10 @@ from kitrec.idrec.params import AnyMethod
 from kitrec.ilora.examining import EXAMINED, LISTED, examine, ratios, shorter
 from kitrec.ilora.exporting import SHARD
 from kitrec.ilora.reader_tasks import tasks_of_records
-from kitrec.ilora.watching import answering_bar
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.llm.shards import in_shards, of_rows
+from kitrec.llm.watching import answering_bar
 from kitrec.prep.params import Data
 from stages import entry, paths
 from stages.teaching import trained_teacher
@@ -39,7 +39,8 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         metrics: dict[str, Any] = {f"set{which}": {} for which in sets}
         with answering_bar(sum(tasks.height for tasks in asked.values()), quiet=quiet) as told:
             for (which, name), tasks in asked.items():
-                examined = partial(examine, teacher, writer=writer, tokenizer=tokenizer, per_token=per_token)
+                scored = name != "all"  # infer_teacher scores those
+                examined = partial(examine, teacher, writer, tokenizer, scored=scored, per_token=per_token)
                 work = run.work / f"{which}-{name}"
                 found = in_shards(tasks.height, SHARD, work, EXAMINED, of_rows(tasks, examined), told)
                 metrics[f"set{which}"][name] = ratios(found, tasks, writer)

@@ -20,9 +20,9 @@ from kitrec.ilora.params import Tasks
 from kitrec.ilora.prompts import Writer
 from kitrec.ilora.reader_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
 from kitrec.ilora.teacher import Teacher
-from kitrec.ilora.watching import answering_bar
 from kitrec.llm.pinned_base import FILE
 from kitrec.llm.shards import Clocked, in_shards, of_rows
+from kitrec.llm.watching import answering_bar
 from kitrec.prep.params import Data
 from stages import entry, paths
 from stages.teaching import trained_teacher

@@ -21,13 +21,13 @@ from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.llm.shards import Clocked, in_shards, of_rows
+from kitrec.llm.watching import answering_bar
 from kitrec.prep.params import Data
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.answering import Answering, known_of, liking, routed
 from kitrec.thinkrec.converting import shown_titles
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.storing import load_trained
-from kitrec.thinkrec.watching import answering_bar
 from stages import entry, paths
 
 FOLDER = Path("data/thinkrec")
@@ -64,7 +64,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
                 ranked[f"set{which}"], run.cost[f"set{which}"] = table, made.told()
                 metrics[f"set{which}"] = liking(table, own, resamples, seed).told() | answering.missing(own)
         tables.write_all(ranked, paths.rankings(f"thinkrec-{stage}"), RANKINGS)
-        routing = answering.routing(own)
+        routing = answering.routing(own)  # of any set: all ask the same readers
         metrics |= {"routing": routing.statistics()} if trained.groups else {}
         files.write_json(metrics, Path(f"metrics/thinkrec/{stage}.json"))
         with files.whole(Path(f"plots/thinkrec/{stage}.csv")) as draft:

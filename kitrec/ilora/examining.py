@@ -1,7 +1,8 @@
 """A teacher before test records, as the papers examine it: what it finds likeliest, and what it writes.
 
 The papers show 20 candidates (LLaRA's loader: the next item and 19 others), the pipeline all of a record's; a shorter
-list is the record's own, cut to the truth and the first others it shows."""
+list is the record's own, cut to the truth and the first others it shows. All candidates are scored where the teacher
+ranks the test, so here only the shorter lists are."""
 
 from typing import Any
 
@@ -28,6 +29,7 @@ EXAMINED = Table(
         "written": pl.String,
     },
     key=KEY,
+    nullable=frozenset({"scores"}),
 )
 
 
@@ -40,10 +42,13 @@ def shorter(tasks: pl.DataFrame, count: int) -> pl.DataFrame:
     return tasks.with_columns(candidates=pl.Series(found, dtype=pl.List(pl.String)))
 
 
-def examine(teacher: Teacher, tasks: pl.DataFrame, writer: Writer, tokenizer: Any, *, per_token: bool) -> pl.DataFrame:
-    """An EXAMINED table: how likely every candidate is, and what the teacher writes by itself."""
-    questions = questions_of(tasks, writer, teacher.eyes)
-    values = [own.tolist() for own in likelihoods(teacher, questions, per_token=per_token)]
+def examine(
+    teacher: Teacher, writer: Writer, tokenizer: Any, tasks: pl.DataFrame, *, scored: bool, per_token: bool
+) -> pl.DataFrame:
+    """An EXAMINED table: what the teacher writes by itself, and if asked how likely every candidate is."""
+    questions, values = questions_of(tasks, writer, teacher.eyes), [None] * tasks.height
+    if scored:
+        values = [own.tolist() for own in likelihoods(teacher, questions, per_token=per_token)]
     return tasks.select(*KEY).with_columns(
         pl.Series("scores", values, dtype=pl.List(pl.Float64)),
         pl.Series("written", written(teacher, questions, tokenizer), dtype=pl.String),
@@ -51,11 +56,11 @@ def examine(teacher: Teacher, tasks: pl.DataFrame, writer: Writer, tokenizer: An
 
 
 def ratios(examined: pl.DataFrame, tasks: pl.DataFrame, writer: Writer) -> dict[str, float]:
-    """HitRatio@1 and ValidRatio of what was written, HitRatio@1 of what was scored, over all tasks."""
+    """HitRatio@1 and ValidRatio of what was written, HitRatio@1 of what was scored (if it was), over all tasks."""
     listed = tasks["candidates"].to_list()
     truths = [own.index(truth) for own, truth in zip(listed, tasks["truth"], strict=True)]
     names = [[writer.name(item) for item in own] for own in listed]
-    told = written_ratios(examined["written"].to_list(), names, truths)
-    scored = scored_ratio([np.array(own) for own in examined["scores"].to_list()], truths)
-    found = {"hit_ratio@1": told["hit_ratio@1"], "valid_ratio": told["valid_ratio"], "hit_ratio@1_scored": scored}
+    found = written_ratios(examined["written"].to_list(), names, truths)
+    if not examined["scores"].null_count():
+        found["hit_ratio@1_scored"] = scored_ratio([np.array(own) for own in examined["scores"].to_list()], truths)
     return {name: round(value, 6) for name, value in found.items()} | {"samples": tasks.height}

@@ -1,4 +1,4 @@
-"""What a person sees of a teacher: bars over its training with the newest losses, or over what it answered."""
+"""What a person sees of a teacher's training: a bar over its stretches with the newest losses and the time left."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,12 +25,3 @@ def bar(name: str, tasks: int, course: Course, *, quiet: bool) -> Iterator[Calla
             shown.update(task, completed=progress.epoch, told=f"{told}, best {-progress.best:.4f}")
 
         yield advance
-
-
-@contextmanager
-def answering_bar(tasks: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Told of tasks that are answered."""
-    columns = (TextColumn("{task.completed}/{task.total} tasks"), BarColumn(), TimeRemainingColumn())
-    with Bar(*columns, disable=quiet) as shown:
-        task = shown.add_task("", total=tasks)
-        yield lambda count: shown.advance(task, count)

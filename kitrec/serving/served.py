@@ -24,7 +24,8 @@ class Served:
 
     def all_scores(self, histories: Sequences) -> np.ndarray:
         """[readers, N] of histories of at least one item each; those of like length are asked together."""
-        own, order = histories.newest(self.reads), by_length(histories)
+        own = histories.newest(self.reads)
+        order = by_length(own)
         found = np.empty((len(histories), len(self.vocabulary)), dtype=np.float32)
         for start in range(0, len(order), TOGETHER):
             part = order[start : start + TOGETHER]

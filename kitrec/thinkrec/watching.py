@@ -1,4 +1,4 @@
-"""What a person sees of a stage: bars over its updates with the newest AUC, or over what is answered; the time left."""
+"""What a person sees of a stage: bars over its updates with the newest AUC and the time left."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,13 +25,3 @@ def bar(course: Course, *, quiet: bool) -> Iterator[Callable[[str, Progress], No
             shown.update(tasks[part], completed=row["updates"], told=told)
 
         yield advance
-
-
-@contextmanager
-def answering_bar(records: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Told of records that are answered."""
-    with Bar(
-        TextColumn("{task.completed}/{task.total} records"), BarColumn(), TimeRemainingColumn(), disable=quiet
-    ) as b:
-        task = b.add_task("", total=records)
-        yield lambda count: b.advance(task, count)

@@ -50,12 +50,16 @@ def test_ratios_by_hand(tiny_base, tokenizer):
 def test_what_is_examined_is_what_the_teacher_scores_and_writes(tiny_base, tokenizer, tmp_path):
     teacher = _teacher(tiny_base)
     writer, tasks = _writer(teacher, tokenizer), three_tasks()
-    found = examine(teacher, tasks, writer, tokenizer, per_token=False)
+    found = examine(teacher, writer, tokenizer, tasks, scored=True, per_token=False)
     tables.write(found, tmp_path / "e.parquet", EXAMINED)
     asked = questions_of(tasks, writer, teacher.eyes)
     assert found["written"].to_list() == written(teacher, asked, tokenizer)
     values = likelihoods(teacher, asked, per_token=False)
     assert found["scores"].to_list() == [pytest.approx(own.tolist()) for own in values]
+    alone = examine(teacher, writer, tokenizer, tasks, scored=False, per_token=False)
+    tables.write(alone, tmp_path / "a.parquet", EXAMINED)
+    assert alone["written"].equals(found["written"]) and alone["scores"].null_count() == 3
+    assert "hit_ratio@1_scored" not in ratios(alone, tasks, writer)
 
 
 def _teacher(tiny_base):
