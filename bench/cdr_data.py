@@ -84,11 +84,13 @@ def asked(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.ndarr
     return rows, Validation(Readers(histories, np.arange(len(histories))).take(rows), truths[rows], drawn)
 
 
-def cut(pair: Pair, side: int, cores: tuple[int, ...], share: float, seed: int) -> tuple[Pair, dict[int, np.ndarray]]:
+def cut(
+    pair: Pair, side: int, cores: tuple[int, ...], share: float, seed: int, turn: int = 0
+) -> tuple[Pair, dict[int, np.ndarray]]:
     """For every core a share of the users, no one twice, has that many ratings of a side, the held-out one included;
     what is left, and who stands in which core.
 
-    All are drawn from those who could stand in any core, so that the cores differ by what was cut alone."""
+    All are drawn from those who could stand in any core; in the next turn each share takes the next core."""
     own = pair.before_test
     had = np.bincount(own.users[pair.catalogue.sides[own.items] == side], minlength=len(own))
     able = generator(seed, "cold", side).permutation(np.flatnonzero(had >= max(cores) - 1))
@@ -97,7 +99,8 @@ def cut(pair: Pair, side: int, cores: tuple[int, ...], share: float, seed: int) 
         raise InputError(
             f"only {len(able)} users have {max(cores)} ratings of {pair.names[side]}: take a smaller share"
         )
-    groups = {core: np.sort(able[at * count : (at + 1) * count]) for at, core in enumerate(cores)}
+    shares = [np.sort(able[at * count : (at + 1) * count]) for at in range(len(cores))]
+    groups = {core: shares[(at + turn) % len(cores)] for at, core in enumerate(cores)}
     most = np.full(len(own), np.iinfo(np.int64).max)
     for core, users in groups.items():
         most[users] = core - 1

@@ -37,6 +37,13 @@ def test_every_core_has_its_own_users_with_so_many_ratings_held_out_one_included
     assert (np.delete(left, users) == 5).all()
 
 
+def test_in_four_turns_the_same_users_stand_in_every_core(pair):
+    turns = [cut(pair, 0, (1, 2, 3, 4), 0.2, seed=3, turn=turn)[1] for turn in range(4)]
+    whole = {core: np.sort(np.concatenate([own[core] for own in turns])) for core in turns[0]}
+    assert all((users == whole[1]).all() for users in whole.values())
+    assert len(np.unique(whole[1])) == 4 * 8
+
+
 def test_the_other_side_and_what_was_touched_stay(pair):
     shorter, groups = cut(pair, 0, CORES, 0.2, seed=3)
     assert (had(shorter.before_test, pair, 1) == 2).all()
