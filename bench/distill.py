@@ -18,7 +18,7 @@ from torch import nn
 
 from bench.claims import at_least, publish
 from bench.command import start
-from bench.distill_data import WINDOW, Split, toys
+from bench.distill_data import WINDOW, Split, split_of
 from bench.distill_settings import SASREC, STUDENTS
 from kitrec.distill.alignment import Lists, cut
 from kitrec.distill.embeddings import Table
@@ -40,7 +40,7 @@ COMMAND, REPEATS, BATCH, STEPS, WIDTH = "python -m bench.distill", 3, 256, 8, 40
 
 def main() -> None:
     """Both sides in turns, one epoch of ours and STEPS steps of the other each."""
-    split, p = toys(), STUDENTS["sasrec"]
+    split, p = split_of("toys_s3rec"), STUDENTS["sasrec"]
     rows: list[dict[str, Any]] = []
     ours(split, p)  # what torch loads at its first step is nobody's
     for repeat in range(REPEATS):

@@ -1,6 +1,6 @@
-"""toys_s3rec cut as DLLM2Rec cuts its data: rows (up to 10 items, the next one), 8 : 1 : 1 in the order of time.
+"""Public data cut as DLLM2Rec cuts its own: rows (up to 10 items, the next one), 8 : 1 : 1 in the order of time.
 
-The file has no times, only each reader's order, so the published cut cannot be made again. Here a row's time is its
+The files have no times, only each reader's order, so the published cut cannot be made again. Here a row's time is its
 place in its reader's sequence, as a share; rows of one share, such as all last ones, come in an order drawn once. Each
 reader's training rows come before the validation's and these before the test's, as in the original."""
 
@@ -19,6 +19,7 @@ from kitrec.idrec.vocabulary import Vocabulary
 from kitrec.randomness import generator
 
 WINDOW, DEPTH = 10, 20
+READERS = {"toys_s3rec": 19_412, "games_llmrank": 15_000}  # all of Toys; of Games the first 15,000 of 50,546
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class Split:
     vocabulary: Vocabulary
 
 
-def toys(readers: int | None = None) -> Split:
-    """The whole data set, or its first readers."""
-    read = read_interactions(folder("toys_s3rec") / "interactions.tsv")
-    sequences = read.sequences if readers is None else read.sequences.take(np.arange(readers))
+def split_of(data: str, readers: int | None = None) -> Split:
+    """The first readers of a data set, as many as READERS says or fewer."""
+    read = read_interactions(folder(data) / "interactions.tsv")
+    sequences = read.sequences.take(np.arange(readers or READERS[data]))
     places = places_of(sequences)
     time = places.seen / (sequences.lengths[places.users] - 1)
     order = np.lexsort((generator(0, "8:1:1").random(len(places)), time))

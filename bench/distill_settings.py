@@ -51,12 +51,10 @@ STUDENTS: dict[str, Distill] = {
     ),
 }
 
-_LONG = method(sasrec(0.5), CE, replace(SETTINGS["sasrec_ce"].course, mode="full_data", epochs=40))
-_BOTH = SETTINGS["bert4rec_boost"]
+_LONG = method(sasrec(0.5), CE, replace(SETTINGS["sasrec_ce"].course, mode="full_data", epochs=30))
 TEACHER = Ensemble(
     members={
         "sasrec": _LONG,
-        "bert4rec": replace(_BOTH, course=replace(_BOTH.course, mode="full_data", epochs=100)),
         "item_knn": Counted(history="target", model=ItemKNN(kind="item_knn", neighbours=100, shrink=10.0)),
         "random_walk": Counted(history="target", model=RandomWalk(kind="random_walk", alpha=0.5, hops=2)),
         "ease": Counted(history="target", model=EASE(kind="ease", rank=256, penalty=100.0)),

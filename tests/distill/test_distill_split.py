@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from bench.distill_data import WINDOW, toys
+from bench.distill_data import WINDOW, split_of
 from bench.public_data import VARIABLE, folder
 from kitrec.idrec.interaction_files import read_interactions
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} 
 
 
 def test_every_row_is_in_one_part_and_training_comes_first():
-    split, read = toys(2000), read_interactions(folder("toys_s3rec") / "interactions.tsv")
+    split, read = split_of("toys_s3rec", 2000), read_interactions(folder("toys_s3rec") / "interactions.tsv")
     whole = [read.sequences[reader].tolist() for reader in range(2000)]
     train = split.rows.sequences
     learned = [item for own in range(len(train)) for item in train[own][1:].tolist()]
