@@ -1,9 +1,9 @@
 """What does distillation give on public data?   python -m bench.quality_distill toys_s3rec sasrec 3
 
 toys_s3rec or games_llmrank (of KITREC_PUBLIC_DATA) cut as DLLM2Rec cuts its data (bench/distill_data.py); the teacher
-is an ensemble of this project's models fitted on training rows alone, two folds; a plain and a distilled student of each
-seed, judged on the test rows among all items. Epochs are chosen by the validation's NDCG@20. The paper's teacher is an
-LLM and its cut is by real times: its gains stand beside ours, they are no bar. Every run is kept in
+is an ensemble of this project's models fitted on training rows alone, two folds; a plain and a distilled student of
+each seed, judged on the test rows among all items. Epochs are chosen by the validation's NDCG@20. The paper's teacher
+is an LLM and its cut is by real times: its gains stand beside ours, they are no bar. Every run is kept in
 bench/results/distill_runs/DATA with each test row's NDCG@20; a run that is there is not repeated. The teacher lies in
 .work/distill_teacher/DATA and is made where it is missing. `python -m bench.quality_distill` alone writes the table."""
 
