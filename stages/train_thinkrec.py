@@ -1,10 +1,9 @@
 """Train one stage of ThinkRec.   python -m stages.train_thinkrec text
-Reads the pinned base, the items, data/thinkrec/records and what the stage goes on from; writes data/thinkrec/<stage>,
-its curve in plots/training/thinkrec-<stage>.csv and its numbers in metrics/train/thinkrec-<stage>.json."""
+Reads the pinned base, the items, data/thinkrec/records, what the stage goes on from, raw/user2group.csv;
+writes data/thinkrec/<stage>, plots/training/thinkrec-<stage>.csv and metrics/train/thinkrec-<stage>.json."""
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -15,7 +14,8 @@ from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.thinkrec.checkpoint import Progress
-from kitrec.thinkrec.params import GroupsStage, ProjectorStage, Stages, ThinkRec
+from kitrec.thinkrec.groups import read_groups
+from kitrec.thinkrec.params import GivenGroups, GroupsStage, ProjectorStage, Stages, ThinkRec
 from kitrec.thinkrec.records import read_records
 from kitrec.thinkrec.reflecting import reflected
 from kitrec.thinkrec.stages import Given, told, train_groups, train_projector, train_text
@@ -23,7 +23,7 @@ from kitrec.thinkrec.watching import bar
 from stages import entry, paths
 from stages.explaining import teacher_of
 
-FOLDER = Path("data/thinkrec")
+FOLDER, GIVEN = Path("data/thinkrec"), Path("raw/user2group.csv")
 
 
 def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
@@ -34,7 +34,8 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     p = params.value(Stages, f"thinkrec.stages.{stage}")
     weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
     objective, teacher = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.teacher")
-    reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / goes_on_from]
+    by_hand = [GIVEN] if isinstance(p, GroupsStage) and isinstance(p.members, GivenGroups) else []
+    reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / goes_on_from, *by_hand]
     asked = [seed, p, goes_on_from, weights, prompt, objective, teacher]
     with entry.running("train_thinkrec", stage, reads=reads, params=asked) as run, bar(p.course, quiet=quiet) as tell:
         base = read_pinned()
@@ -54,25 +55,25 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             seed=seed,
             told=tell,
         )
-        more: dict[str, Any] = {}
+        more: dict[str, object] = {}
         match p:
             case GroupsStage():
-                learned = train_groups(given, p)
+                learned = train_groups(given, p, read_groups(GIVEN) if by_hand else None)
             case ProjectorStage():
                 learned = {stage: train_projector(given, p)}
             case _:
                 learned = {stage: train_text(given, p)}
-                items = tables.read(paths.ITEMS, ITEMS)
-                more = {"reflection": reflected(given, p, teacher_of(teacher, items, seed, quiet=quiet))}
+                explains = teacher_of(teacher, tables.read(paths.ITEMS, ITEMS), seed, quiet=quiet)
+                more = {"reflection": reflected(given, p, explains)}
         _write_record(stage, learned, more)
 
 
-def _write_record(stage: str, learned: dict[str, Progress], more: dict[str, Any]) -> None:
+def _write_record(stage: str, learned: dict[str, Progress], more: dict[str, object]) -> None:
     rows = pl.DataFrame([{"part": part, **row} for part, own in learned.items() for row in own.rows])
     with files.whole(Path(f"plots/training/thinkrec-{stage}.csv")) as draft:
         rows.with_columns(pl.selectors.float().round(6)).write_csv(draft)
-    numbers = {part: told(own) for part, own in learned.items()} | more
-    files.write_json(numbers, Path(f"metrics/train/thinkrec-{stage}.json"))
+    metrics = Path(f"metrics/train/thinkrec-{stage}.json")
+    files.write_json({part: told(own) for part, own in learned.items()} | more, metrics)
 
 
 if __name__ == "__main__":

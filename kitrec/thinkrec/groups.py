@@ -40,7 +40,7 @@ def cluster(users: Vectors, count: int, seed: int) -> Grouped:
     different = len(np.unique(unit, axis=0))
     if different < count:
         raise InputError(
-            f"groups.count: {count} groups of {different} different user vectors would leave an empty group; lower it"
+            f"groups.members.count: {count} groups of {different} different vectors would leave an empty one; lower it"
         )
     found = KMeans(count, n_init=STARTS, random_state=derived_seed(seed, "user groups")).fit_predict(unit)
     return grouped(dict(zip(users.ids, found.tolist(), strict=True)), users)
@@ -72,7 +72,7 @@ def read_groups(path: Path) -> dict[str, int]:
         with path.open(encoding="utf-8", newline="") as stream:
             header, *lines = list(csv.reader(stream)) or [[]]
     except FileNotFoundError:
-        raise InputError(f"{path} is missing: stage `groups` writes it") from None
+        raise InputError(f"{path} is missing: a file of user_id,group_id, as stage `groups` writes it") from None
     if header != COLUMNS:
         raise InputError(f"{path}: the columns must be {', '.join(COLUMNS)}; they are {', '.join(header) or 'none'}")
     found: dict[str, int] = {}

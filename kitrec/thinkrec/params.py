@@ -121,8 +121,23 @@ class ProjectorStage:
 
 
 @section
-class GroupsStage:
+class Clusters:
+    """Groups of like user vectors."""
+
+    kind: Literal["clusters"]
     count: Count
+
+
+@section
+class GivenGroups:
+    """Groups of somebody's own: a user2group.csv."""
+
+    kind: Literal["given"]
+
+
+@section
+class GroupsStage:
+    members: Annotated[Clusters | GivenGroups, Field(discriminator="kind")]
     course: Course
 
 

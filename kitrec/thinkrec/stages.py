@@ -7,7 +7,7 @@ A stage keeps what it needs to go on in a work folder, and judges by the AUC of 
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import derived_seed
 from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.composer import Composer
-from kitrec.thinkrec.groups import cluster, write_groups
+from kitrec.thinkrec.groups import Grouped, cluster, grouped, write_groups
 from kitrec.thinkrec.judging import Asker, judge_of
 from kitrec.thinkrec.model import ThinkModel, adapter_weights, copy_adapter, with_adapter
-from kitrec.thinkrec.params import Course, GroupsStage, Objective, ProjectorStage, Prompt, TextStage
+from kitrec.thinkrec.params import Clusters, Course, GroupsStage, Objective, ProjectorStage, Prompt, TextStage
 from kitrec.thinkrec.projector import Projector
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.samples import samples, verdicts
@@ -102,16 +102,17 @@ def train_projector(given: Given, p: ProjectorStage) -> Progress:
     return progress
 
 
-def train_groups(given: Given, p: GroupsStage) -> dict[str, Progress]:
-    """Stage 3, by the group's name; one whose users have no training record keeps the general adapter's weights."""
-    if given.users is None:
-        raise InputError("groups are clusters of user vectors: give a shard of users")
-    found = cluster(given.users, p.count, given.seed)
+def train_groups(given: Given, p: GroupsStage, members: Mapping[str, int] | None = None) -> dict[str, Progress]:
+    """Stage 3, by the group's name; one whose users have no training record keeps the general adapter's weights.
+
+    `members`: user -> group, where the groups are given."""
+    found = _groups(given, p, members)
+    without_group = len({own.user for own in given.train} - set(found.group_of))
     composer = given.composer(vectors=True)
     llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder, PROJECTOR)
     model = ThinkModel(llm, load_projected(given.folder).to(llm.device), verdicts(Encoder(given.tokenizer)))
     rows = {}
-    for group in range(p.count):
+    for group in range(len(found.centroids)):
         name, own = group_name(group), {user for user, of in found.group_of.items() if of == group}
         llm.add_adapter(name, copy.copy(llm.peft_config[GENERAL]))
         copy_adapter(llm, GENERAL, name)
@@ -123,10 +124,31 @@ def train_groups(given: Given, p: GroupsStage) -> dict[str, Progress]:
             rows[name] = _learn(given, model, weights, name, p.course, composer, train=train, valid=judged)
     with files.whole(given.folder / GROUPS) as draft:
         for group, size in enumerate(found.sizes):
-            origin = {"stage": "groups", "group": group, "users": size, **told(rows.get(group_name(group), Progress()))}
+            own_rows = told(rows.get(group_name(group), Progress()))
+            origin = {
+                "stage": "groups",
+                "group": group,
+                "users": size,
+                "training_users_without_group": without_group,
+                **own_rows,
+            }
             save_stage(llm, group_name(group), given.tokenizer, given.base, origin, draft / group_name(group))
         write_groups(found, draft / USER2GROUP)
     return rows
+
+
+def _groups(given: Given, p: GroupsStage, members: Mapping[str, int] | None) -> Grouped:
+    if given.users is None:
+        raise InputError("groups are told apart by user vectors: give a shard of users")
+    match p.members, members:
+        case Clusters(count=count), None:
+            return cluster(given.users, count, given.seed)
+        case Clusters(), _:
+            raise InputError("thinkrec.stages.groups.members makes clusters, but groups were given; set kind: given")
+        case _, None:
+            raise InputError("thinkrec.stages.groups.members says `given`: name each user's group")
+        case _, _:
+            return grouped(members, given.users)
 
 
 def told(progress: Progress) -> dict[str, object]:

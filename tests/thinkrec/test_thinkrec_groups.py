@@ -54,7 +54,7 @@ def test_wrong_groups_are_named(tmp_path):
         grouped({"u1": 0, "u2": 2}, users)
     with pytest.raises(InputError, match="the first is stranger"):
         grouped({"u1": 0, "stranger": 0}, users)
-    with pytest.raises(InputError, match="would leave an empty group"):
+    with pytest.raises(InputError, match="would leave an empty one"):
         cluster(Vectors(["a", "b"], np.ones((2, 3), np.float32)), 2, seed=0)
 
 

@@ -19,7 +19,17 @@ from kitrec.thinkrec.checkpoint import FILE, Progress
 from kitrec.thinkrec.groups import grouped
 from kitrec.thinkrec.judging import Asker
 from kitrec.thinkrec.model import adapter_weights
-from kitrec.thinkrec.params import Adapter, GroupsStage, ProjectorStage, Prompt, Reflection, Stages, TextStage
+from kitrec.thinkrec.params import (
+    Adapter,
+    Clusters,
+    GivenGroups,
+    GroupsStage,
+    ProjectorStage,
+    Prompt,
+    Reflection,
+    Stages,
+    TextStage,
+)
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.reflecting import train_reflection
 from kitrec.thinkrec.routing import route
@@ -35,7 +45,7 @@ STAGES = Stages(
         adapter=Adapter(rank=2, alpha=4, dropout=0.1), course=COURSE, reflection=Reflection(rounds=1, cases=4)
     ),
     projector=ProjectorStage(expansion=2, moves="projector", course=COURSE),
-    groups=GroupsStage(count=2, course=COURSE),
+    groups=GroupsStage(members=Clusters(kind="clusters", count=2), course=COURSE),
 )
 
 
@@ -169,8 +179,25 @@ def test_a_stage_wants_what_the_one_before_it_left(given):
     own = given("nothing")
     with pytest.raises(InputError, match="text is missing: train its stage first"):
         train_projector(own, STAGES.projector)
-    with pytest.raises(InputError, match="clusters of user vectors"):
+    with pytest.raises(InputError, match="told apart by user vectors"):
         train_groups(replace(own, users=None), STAGES.groups)
+
+
+def test_groups_may_be_given_and_then_are_those(given):
+    own = given("by hand")
+    train_text(own, STAGES.text)
+    train_projector(own, STAGES.projector)
+    by_hand = replace(STAGES.groups, members=GivenGroups(kind="given"))
+    members = {"u0": 0, "u1": 1, "u2": 1, "u3": 2}
+    rows = train_groups(own, by_hand, members)
+    assert set(rows) == {"group-0", "group-1", "group-2"}
+    assert load_trained(own.load_base(), own.tokenizer, own.base, own.folder, "groups").groups == members
+    left = len({record.user for record in own.train} - set(members))
+    assert read_json(own.folder / "groups/group-2/origin.json")["training_users_without_group"] == left > 0
+    with pytest.raises(InputError, match="name each user's group"):
+        train_groups(own, by_hand)
+    with pytest.raises(InputError, match="makes clusters, but groups were given"):
+        train_groups(own, STAGES.groups, members)
 
 
 def test_a_projector_of_another_adapter_is_refused(given):
