@@ -2,8 +2,9 @@
 
 A folder is a checkout in which `kitrec profile use variants=thinkrec` and `dvc repro infer_thinkrec` have run (`.`:
 this one). AUC and UAUC of the test truths among their candidates (set A): text alone, text with vectors, an adapter a
-group, paired, as the same users are resampled for each. Another run's stages are compared with the first folder's,
-those of a run with `-S thinkrec.objective.reasoning=0.0`, say."""
+group, paired, as the same users are resampled for each. Text alone is the best text stage of all folders: give one that
+learned as long as both stages together (`-S thinkrec.stages.text.course.updates=1100`), and one of a single objective
+(`-S thinkrec.objective.reasoning=0.0`), which is compared with the first folder stage by stage."""
 
 import sys
 from pathlib import Path
@@ -19,24 +20,25 @@ from kitrec.errors import InputError
 from kitrec.tables import read
 from kitrec.thinkrec.answering import liking
 from kitrec.thinkrec.liking_metrics import Judged, better
-from kitrec.thinkrec.params import Objective
+from kitrec.thinkrec.params import ThinkRec
 
 STAGES = ("text", "projector", "groups")
 RESAMPLES = 2000
-COMMAND = "dvc repro infer_thinkrec; python -m bench.thinkrec_world ."
+COMMAND = "dvc repro infer_thinkrec; python -m bench.thinkrec_world . LONGER_TEXT SINGLE_OBJECTIVE"
 
 
 def main(folders: list[Path]) -> None:
-    """Compare the stages of the first run, and the text stages of all."""
-    first, *others = folders
-    found = {stage: _judged(first, stage) for stage in STAGES if _has(first, stage)}
-    rows = [_row(first, stage, own, found["text"]) for stage, own in found.items()]
-    for folder in others:
-        rows += [_row(folder, s, _judged(folder, s), found[s]) for s in found if _has(folder, s)]
-    gain = better(found["projector"], found["text"])
+    """Compare the stages of all runs with the best text alone, those of further runs with the first's too."""
+    runs = {folder: {s: _judged(folder, s) for s in STAGES if _has(folder, s)} for folder in folders}
+    first = runs[folders[0]]
+    if missing := [stage for stage in STAGES[:2] if stage not in first]:
+        raise InputError(f"{folders[0]} has no rankings of {', '.join(missing)}: run `dvc repro infer_thinkrec` there")
+    alone = max((own["text"] for own in runs.values() if "text" in own), key=lambda own: own.told()["auc"])
+    rows = [_row(folder, s, own, alone, first[s]) for folder, run in runs.items() for s, own in run.items()]
+    gain = better(first["projector"], alone)
     spread = f"users resampled {RESAMPLES} times"
     claims: list[Claim] = [
-        at_least("text with vectors less text alone, AUC", gain["auc"], 0.0, "", COMMAND, spread=spread),
+        at_least("text with vectors less the best text alone, AUC", gain["auc"], 0.0, "", COMMAND, spread=spread),
         at_most("p of that difference, paired", gain["auc_p"], 0.01, "", COMMAND, spread=spread),
     ]
     publish("thinkrec_world", claims, {"embedded world, set A": rows})
@@ -51,19 +53,21 @@ def _judged(folder: Path, stage: str) -> Judged:
     return liking(read(folder / f"data/rankings/thinkrec-{stage}/setA.parquet", RANKINGS), records, RESAMPLES, seed=0)
 
 
-def _row(folder: Path, stage: str, own: Judged, other: Judged) -> dict[str, Any]:
-    p = params.load(Objective, "thinkrec.objective", folder / params.FILE)
-    told = own.told()
-    ahead = better(own, other)
+def _row(folder: Path, stage: str, own: Judged, alone: Judged, first: Judged) -> dict[str, Any]:
+    p = params.load(ThinkRec, "thinkrec", folder / params.FILE)
+    told, ahead, ahead_of_first = own.told(), better(own, alone), better(own, first)
     return {
         "stage": stage,
-        "share_of_reasoning": p.reasoning,
+        "reasoning": p.objective.reasoning,
+        "updates": getattr(p.stages, stage).course.updates,
         "auc": round(told["auc"], 4),
         "auc_interval": f"{told['auc_low']:.4f} to {told['auc_high']:.4f}",
         "uauc": round(told["uauc"], 4),
         "uauc_interval": f"{told['uauc_low']:.4f} to {told['uauc_high']:.4f}",
-        "auc_ahead": round(ahead["auc"], 4),
+        "ahead_of_text": round(ahead["auc"], 4),
         "p": ahead["auc_p"],
+        "ahead_of_first_run": round(ahead_of_first["auc"], 4),
+        "p_of_that": ahead_of_first["auc_p"],
     }
 
 
