@@ -29,6 +29,7 @@ COMMAND = "dvc repro infer_thinkrec; python -m bench.thinkrec_world . LONGER_TEX
 
 def main(folders: list[Path]) -> None:
     """Compare the stages of all runs with the best text alone, those of further runs with the first's too."""
+    _same_questions(folders)
     runs = {folder: {s: _judged(folder, s) for s in STAGES if _has(folder, s)} for folder in folders}
     first = runs[folders[0]]
     if missing := [stage for stage in STAGES[:2] if stage not in first]:
@@ -42,6 +43,14 @@ def main(folders: list[Path]) -> None:
         at_most("p of that difference, paired", gain["auc_p"], 0.01, "", COMMAND, spread=spread),
     ]
     publish("thinkrec_world", claims, {"embedded world, set A": rows})
+
+
+def _same_questions(folders: list[Path]) -> None:
+    """Pairs are of the same users and candidates, or the p of a difference means nothing."""
+    asked = [read(folder / "data/records/setA/test.parquet", RECORDS) for folder in folders]
+    for folder, own in zip(folders, asked, strict=True):
+        if not own.equals(asked[0]):
+            raise InputError(f"{folder} was asked other records than {folders[0]}: use runs of one seed and one world")
 
 
 def _has(folder: Path, stage: str) -> bool:

@@ -31,7 +31,10 @@ def thinkrec_records(
         Path | None, typer.Option(help="TSV with item, genre: each record also says why, by what genres it shares")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="sequence model of `kitrec fit` (its best-*): vectors of users and items")
+        Path | None,
+        typer.Option(
+            help="sequence model of `kitrec fit` (its best-*): vectors of items, of users too where each is asked once"
+        ),
     ] = None,
     negatives: Annotated[int, typer.Option(min=1, help="untouched items asked beside each user's last")] = 3,
     seed: int = 42,
@@ -43,11 +46,12 @@ def thinkrec_records(
     with files.whole(to) as draft:
         draft.mkdir()
         learned = parts.get("train", parts.get("records", []))
-        named = _write_vectors(model, learned, draft) if model else {}
+        named = _write_vectors(model, learned, draft, users=not source.is_dir()) if model else {}
         for part, records in parts.items():
-            explained = _explained(records, genres) if genres and records is learned else []
+            explained, dropped = _explained(records, genres) if genres and records is learned else ([], 0)
             write_records([*records, *explained], draft / f"{part}.jsonl", **named)
-            print(f"{to / part}.jsonl: {len(records)} records, {len(explained)} with a reason")
+            without = f", {dropped} left out: their reason says the other verdict" if dropped else ""
+            print(f"{to / part}.jsonl: {len(records)} records, {len(explained)} with a reason{without}")
 
 
 def _asked(source: Path, titles: Path | None, negatives: int, seed: int) -> list[Record]:
@@ -65,19 +69,21 @@ def _labelled(source: Path) -> dict[str, list[Record]]:
     return {part: from_labelled(read_labelled(source, part), titles) for part in PARTS}
 
 
-def _explained(records: Sequence[Record], genres: Path) -> list[Record]:
+def _explained(records: Sequence[Record], genres: Path) -> tuple[list[Record], int]:
     listed = pairs(genres).group_by("item").agg("value")
-    return with_reasons(records, TemplateTeacher(dict(listed.iter_rows())))[0]
+    explained, dropped = with_reasons(records, TemplateTeacher(dict(listed.iter_rows())))
+    return explained, sum(dropped.values())
 
 
 def _first(table: Path) -> Mapping[str, str]:
     return dict(pairs(table).unique("item", keep="first", maintain_order=True).iter_rows())
 
 
-def _write_vectors(model: Path, learned: Sequence[Record], draft: Path) -> dict[str, str]:
-    """Shards of the model's vectors of users and of all items, by the names that records give them.
+def _write_vectors(model: Path, learned: Sequence[Record], draft: Path, *, users: bool) -> dict[str, str]:
+    """Shards of the model's vectors of all items and of users, by the names that records give them.
 
-    A user is what came before the newest of their training rows, in the other parts too: those know the answers."""
+    A user is what came before the item that is asked. Labelled rows ask at many times, and what came before the newest
+    tells the answers of the others: there users have no vector."""
     from kitrec.idrec.storing import load_model  # torch is only needed here
     from kitrec.thinkrec.id_vectors import of_histories
     from kitrec.thinkrec.vectors import write_shard
@@ -86,8 +92,10 @@ def _write_vectors(model: Path, learned: Sequence[Record], draft: Path) -> dict[
     stored, histories = load_model(folder), {own.user: own.history for own in learned}
     if not set(stored.vocabulary.item_ids) & {item for own in histories.values() for item in own}:
         raise InputError(f"--model {model} knows none of these items: give one that was trained on them")
-    users, items = of_histories(stored, histories)
-    names = {"users": "users.safetensors", "items": "items.safetensors"}
-    write_shard(users, draft / names["users"])
-    write_shard(items, draft / names["items"])
-    return names
+    of_users, of_items = of_histories(stored, histories)
+    shards = {"items": of_items} | ({"users": of_users} if users else {})
+    for name, own in shards.items():
+        write_shard(own, draft / f"{name}.safetensors")
+    if not users:
+        print("labelled rows: vectors of items alone, since a user's one vector would know earlier rows' answers")
+    return {name: f"{name}.safetensors" for name in shards}

@@ -66,7 +66,7 @@ def _write_record(method: str, outcome: Outcome, tried: list[Any]) -> None:
     for rows, folder in ((curve, "plots/training/idrec-"), (validations(outcome.rows), "plots/idrec/")):
         with files.whole(Path(f"{folder}{method}.csv")) as draft:
             rows.write_csv(draft)
-    files.write_json(outcome.numbers | ({"tried": tried} if tried else {}), Path(f"metrics/train/idrec-{method}.json"))
+    files.write_json(outcome.numbers | {"tried": tried}, Path(f"metrics/train/idrec-{method}.json"))
 
 
 if __name__ == "__main__":

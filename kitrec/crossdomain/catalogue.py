@@ -54,7 +54,7 @@ class Catalogue:
 
 def of_seen(seen: pl.DataFrame, vocabulary: Vocabulary) -> Catalogue:
     """From interactions (item_id, domain) that hold every item of the vocabulary."""
-    known = seen.select("item_id", "domain").unique(subset="item_id")
+    known = seen.select("item_id", "domain").unique(subset="item_id", keep="first", maintain_order=True)
     targets = sorted(set(known["domain"]) - {SOURCE_DOMAIN})
     codes = {SOURCE_DOMAIN: SOURCE, **{name: SOURCE + 1 + k for k, name in enumerate(targets)}}
     domains = np.zeros(len(vocabulary) + 1, dtype=np.int64)

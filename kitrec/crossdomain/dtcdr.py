@@ -78,17 +78,23 @@ class DTCDR(Learner):
     def embedded_readers(self, asked: Asked) -> torch.Tensor:
         """e_u [B, a]"""
         vectors = self.readers(asked, self.items.weight)
-        if "titles" in self._buffers:
-            vectors += [self.text(own) for own in means(asked, self.get_buffer("titles"))]
         there = [torch.ones_like(asked.has(side)) if self.by_number else asked.has(side) for side in (0, 1)]
-        return combine(self.combination, vectors, there * (len(vectors) // 2))
+        if "titles" in self._buffers:
+            titles = self.get_buffer("titles")
+            titled = means(asked, titles.any(1, keepdim=True).float())  # the share of items that have one
+            texts = zip(means(asked, titles), titled, strict=True)
+            vectors += [self.text(own / share.clamp(min=1e-9)) for own, share in texts]
+            there += [share[:, 0] > 0 for share in titled]
+        return combine(self.combination, vectors, there)
 
     def embedded_items(self, items: torch.Tensor) -> torch.Tensor:
         """e_i [..., b]"""
-        vectors = [self.items(items)]
+        vectors, there = [self.items(items)], [torch.ones_like(items, dtype=torch.bool)]
         if "titles" in self._buffers:
-            vectors.append(self.text(self.get_buffer("titles")[items]))
-        return combine(self.combination, vectors, [torch.ones_like(items, dtype=torch.bool)] * len(vectors))
+            titles = self.get_buffer("titles")[items]
+            vectors.append(self.text(titles))
+            there.append(titles.any(-1))
+        return combine(self.combination, vectors, there)
 
     def loss(self, lesson: Lesson) -> torch.Tensor:
         reader, items = self.embedded_readers(lesson.asked), self.embedded_items(lesson.items)

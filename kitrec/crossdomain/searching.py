@@ -31,7 +31,8 @@ Tell = Callable[[Progress], None]
 def learn_best(name: str, p: Ranker, trials: int, given: Given, told: Tell, to: Path) -> tuple[Outcome, list[Any]]:
     """Store the best of so many trials; also what was tried, with how each was judged."""
     if trials == 1:
-        return _learn(p, given, told, to), []
+        only = _learn(p, given, told, to)
+        return only, [{**_changed(p), JUDGED_BY: only.numbers.get(JUDGED_BY)}]
     tried = [p, *(_drawn(p, generator(given.seed, "idrec search", name, k)) for k in range(1, trials))]
     found = {}
     for number, own in enumerate(tried):

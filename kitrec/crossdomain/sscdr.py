@@ -14,7 +14,9 @@ Shapes: n rows (B readers), C candidates, k negatives, d width.
 Deviations: everything is learned at once, but L_S and L_U move only f (their points are constants to them), as if the
 spaces came first. In the history form a reader is the mean of their points, and L_S pulls f(u_source) towards each
 target item of the reader, which pulls towards their mean. A reader with a target history is in the middle of v and
-their own point there; the paper ranks cold readers only."""
+their own point there; the paper ranks cold readers only. u' is the next reader of the batch, whatever they read. In the
+history form a reader without another target item than the one to be learned has no point there, and teaches the source
+space and the mapping alone."""
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +42,10 @@ class SSCDR(Learner):
     def loss(self, lesson: Lesson) -> torch.Tensor:
         source, target = self._points(lesson.asked)
         items = in_ball(self.items(lesson.items))
-        there = self._there(lesson.asked)
+        there = [
+            lesson.asked.has(side) | lesson.counted[:, side] if self.by_number else lesson.asked.has(side)
+            for side in (0, 1)
+        ]
         total = torch.zeros((), device=self.device)
         for side, reader in enumerate((source, target)):
             far = distance(reader[:, None], items[:, side])
@@ -50,7 +55,7 @@ class SSCDR(Learner):
         source, target = source.detach(), target.detach()
         point = target if self.by_number else liked
         learned = self.supervised * counted_mean(
-            distance(self.map(source), point), there[0] & (lesson.counted[:, 1] | self.by_number)
+            distance(self.map(source), point), there[0] & (there[1] if self.by_number else lesson.counted[:, 1])
         )
         mapped = self.map(item)
         wrong = F.relu(self.margin + distance(mapped, target) - distance(mapped, target.roll(1, 0)))
@@ -59,7 +64,7 @@ class SSCDR(Learner):
 
     def scores(self, asked: Asked, candidates: torch.Tensor) -> torch.Tensor:
         source, target = self._points(asked)
-        there = self._there(asked)
+        there = [asked.has(side) for side in (0, 1)]
         mapped = (self.map(source) + self._hop(asked)) / 2
         own = torch.where(there[1][:, None], torch.where(there[0][:, None], (mapped + target) / 2, target), mapped)
         items = in_ball(self.items(candidates))
@@ -69,9 +74,6 @@ class SSCDR(Learner):
 
     def _points(self, asked: Asked) -> list[torch.Tensor]:
         return [in_ball(own) for own in self.readers(asked, self.items.weight)]
-
-    def _there(self, asked: Asked) -> list[torch.Tensor]:
-        return [torch.ones_like(asked.has(side)) if self.by_number else asked.has(side) for side in (0, 1)]
 
     def _hop(self, asked: Asked) -> torch.Tensor:
         """[B, d] the mean of f(i) over the source items of each reader."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from kitrec.idrec.readers import History, histories
+from kitrec.idrec.readers import History, histories, met
 from kitrec.idrec.sequences import Sequences
 from kitrec.idrec.vocabulary import Vocabulary
 
@@ -33,17 +33,22 @@ class Scored:
     without_history: int
     unknown_candidates: int
     candidates: int
+    unknown_history: int  # items of the histories that training never saw: left out
+    history: int
 
     def counts(self) -> dict[str, float]:
         """What is told of it."""
         unknown = round(self.unknown_candidates / max(self.candidates, 1), 6)
-        return {"n": len(self.scores), "ranked_by_popularity": self.without_history, "unknown_candidates": unknown}
+        left_out = round(self.unknown_history / max(self.history, 1), 6)
+        told = {"ranked_by_popularity": self.without_history, "unknown_candidates": unknown}
+        return {"n": len(self.scores), **told, "unknown_history": left_out}
 
 
 def score_records(stored: Stored, records: pl.DataFrame, seen: pl.DataFrame, history: History) -> Scored:
     """Score test records by a stored model; `seen` are the interactions of their readers."""
     who = records.select("user_id", "target")
     own = histories(seen, who, history, stored.vocabulary)
+    shown = met(seen, who, history).filter(~pl.col("held_out")).height
     lengths = records["candidate_ids"].list.len().cast(pl.Int64).to_numpy()
     listed = stored.vocabulary.numbers(records["candidate_ids"].explode())
     rows = np.repeat(np.arange(len(lengths)), lengths)
@@ -56,4 +61,5 @@ def score_records(stored: Stored, records: pl.DataFrame, seen: pl.DataFrame, his
     lowest = np.where(numbers > 0, values, np.inf).min(axis=1, initial=np.inf)
     values = np.where(numbers > 0, values, np.where(np.isfinite(lowest), lowest - 1, 0.0)[:, None])
     scores = [row[:length].tolist() for row, length in zip(values, lengths.tolist(), strict=True)]
-    return Scored(scores, len(lengths) - len(read), int((listed == 0).sum()), len(listed))
+    unknown = int((listed == 0).sum())
+    return Scored(scores, len(lengths) - len(read), unknown, len(listed), shown - len(own.items), shown)

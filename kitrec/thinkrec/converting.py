@@ -27,8 +27,9 @@ class Teacher(Protocol):
 
     name: str
 
-    def explain(self, records: Sequence[Record]) -> list[str | None]:
-        """For each record a text that begins with its verdict, or None where none could be had."""
+    def explain(self, records: Sequence[Record], *, mistaken: bool = False) -> list[str | None]:
+        """For each record a text that begins with its verdict, or None where none could be had; whether the model had
+        the other verdict."""
 
 
 def shown_titles(items: pl.DataFrame) -> dict[str, str]:
@@ -105,9 +106,11 @@ def from_labelled(labelled: Labelled, titles: Mapping[str, str]) -> list[Record]
     return [_record(user, history, item, label, titles) for user, history, item, label in rows]
 
 
-def with_reasons(records: Sequence[Record], teacher: Teacher) -> tuple[list[Record], dict[str, int]]:
+def with_reasons(
+    records: Sequence[Record], teacher: Teacher, *, mistaken: bool = False
+) -> tuple[list[Record], dict[str, int]]:
     """The records as reasoning samples; what the teacher did not explain, or contradicted, is dropped and counted."""
-    told = teacher.explain(records)
+    told = teacher.explain(records, mistaken=mistaken)
     pairs = [(own, reason) for own, reason in zip(records, told, strict=True) if reason is not None]
     kept = [(own, reason) for own, reason in pairs if not contradicts(reason, own.label)]
     counts = {"unexplained": len(records) - len(pairs), "contradicting_reasons": len(pairs) - len(kept)}

@@ -69,10 +69,12 @@ def write_groups(found: Grouped, path: Path) -> None:
 def read_groups(path: Path) -> dict[str, int]:
     """user -> group; a user stands in one group."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             header, *lines = list(csv.reader(stream)) or [[]]
     except FileNotFoundError:
         raise InputError(f"{path} is missing: a file of user_id,group_id, as stage `groups` writes it") from None
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{path} is no UTF-8 ({problem}): save it as UTF-8") from None
     if header != COLUMNS:
         raise InputError(f"{path}: the columns must be {', '.join(COLUMNS)}; they are {', '.join(header) or 'none'}")
     found: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """Learning from likes and dislikes, and choosing the epoch by AUC + UAUC of the validation rows alone."""
 
 import copy
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ def _optimizer(model: LabelledModel, p: LabelledCourse) -> torch.optim.Optimizer
 
 
 def _value(row: dict[str, float]) -> float:
-    return row["auc"] + row["uauc"]
+    return row["auc"] + (0.0 if math.isnan(row["uauc"]) else row["uauc"])  # no user with both labels: AUC alone
 
 
 def _epoch(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from kitrec.llm.settings import PROJECTIONS
@@ -47,12 +48,19 @@ class ThinkModel:
         device = hidden.device
         places = [(row, len(s.prompt) + k - 1) for row, s in enumerate(samples) for k in range(len(s.answer))]
         row, place = (torch.tensor(own, device=device) for own in zip(*places, strict=True))
-        logits = self.causal.get_output_embeddings()(hidden[row, place]).float()
+        answering = hidden[row, place]
+        logits = self.causal.get_output_embeddings()(answering).float()
         wanted = torch.tensor([token for s in samples for token in s.answer], device=device)
         likelihoods = logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(1)
         begins = torch.tensor([0, *(len(s.answer) for s in samples[:-1])], device=device).cumsum(0)
-        first = logits[begins]
-        return Outputs(first[:, self.verdicts.yes], first[:, self.verdicts.no], likelihoods, row)
+        yes, no = self.verdict_logits(answering[begins]).unbind(1)
+        return Outputs(yes, no, likelihoods, row)
+
+    def verdict_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[B, 2] of Yes and of No, in 32 bits: a head of 16 cannot tell most candidates' differences apart."""
+        head, own = self.causal.get_output_embeddings(), [self.verdicts.yes, self.verdicts.no]
+        bias = None if head.bias is None else head.bias[own].float()
+        return F.linear(hidden.float(), head.weight[own].float(), bias)
 
 
 def with_adapter(llm: Any, p: Adapter, name: str) -> Any:

@@ -94,6 +94,8 @@ def read_records(path: Path) -> Reading:
         texts = path.read_text(encoding="utf-8").split("\n")  # titles may hold other line ends
     except FileNotFoundError:
         raise InputError(f"{path} is missing: make it by kitrec.thinkrec.converting") from None
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{path} is no UTF-8 ({problem}): save it as UTF-8") from None
     lines = [_line(path, number, text) for number, text in enumerate(texts, start=1) if text.strip()]
     records = [_record(own) for own in lines]
     sound = [own for own in records if own.reason is None or not contradicts(own.reason, own.label)]

@@ -6,17 +6,20 @@ from dataclasses import asdict, dataclass
 import torch
 
 from kitrec.prompts.tokens import Encoder
+from kitrec.randomness import derived_seed
 from kitrec.thinkrec.checkpoint import put
 from kitrec.thinkrec.converting import Teacher
 from kitrec.thinkrec.judging import Asker, judge_of
 from kitrec.thinkrec.model import ThinkModel, adapter_weights
 from kitrec.thinkrec.params import TextStage
-from kitrec.thinkrec.records import Record
+from kitrec.thinkrec.records import Record, write_records
 from kitrec.thinkrec.reflection import Loop, Reflected, reflect
 from kitrec.thinkrec.samples import samples, verdicts
 from kitrec.thinkrec.stages import Given
 from kitrec.thinkrec.storing import GENERAL, load_adapters, save_stage
 from kitrec.thinkrec.training import JUDGED_BY, Stage, learn
+
+REFLECTED = "reflected.jsonl"  # the corrected mistakes of the rounds that helped, with their provenance
 
 
 def train_reflection(given: Given, p: TextStage, teacher: Teacher) -> Reflected:
@@ -31,6 +34,7 @@ def train_reflection(given: Given, p: TextStage, teacher: Teacher) -> Reflected:
     if found.samples:
         told = {"stage": "reflection", "rounds": len(found.rounds), "samples": len(found.samples)}
         save_stage(llm, GENERAL, given.tokenizer, given.base, told, given.folder / GENERAL)
+        write_records(found.samples, given.folder / GENERAL / REFLECTED)
     return found
 
 
@@ -50,10 +54,12 @@ class _Learner:
     judge: Callable[[], dict[str, float]]
 
     def learn(self, reasons: Sequence[Record], number: int) -> Callable[[], None]:
-        """The training records and all reasons so far."""
+        """The training records; its reasoning samples are the corrected mistakes so far, none of the first reasons."""
         given, tensors = self.given, adapter_weights(self.model.llm, GENERAL)
         before = {name: own.detach().clone() for name, own in tensors.items()}
-        own = samples([*given.train, *reasons], given.composer(vectors=False), Encoder(given.tokenizer))
+        plain = [own for own in given.train if own.mode == "v2"]
+        composer, encoder = given.composer(vectors=False), Encoder(given.tokenizer)
+        own = samples([*plain, *reasons], composer, encoder, derived_seed(given.seed, "reflection", number))
         name = f"reflection-{number}"
         stage = Stage(name, own, self.p.course, given.objective, given.seed, given.work / name)
         learn(self.model, tensors, stage, self.judge, lambda progress: given.told(name, progress))

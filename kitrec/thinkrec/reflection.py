@@ -1,8 +1,8 @@
 """Learning from mistakes: what the model gets wrong in training is explained by a teacher, and learned.
 
     round: training records with P(Yes) on the wrong side of 1/2, at most `cases`, the surest mistakes first
-           -> the teacher, who knows the right answer, says why -> new reasoning samples with their provenance
-           -> the model learns on -> the validation says whether it helped
+           -> the teacher, told the right answer and the wrong one, says why -> new reasoning samples with provenance
+           -> the model learns on, these in place of the first reasons -> the validation says whether it helped
 A round that does not help is told as one, its samples and weights are given up, and there is no other round."""
 
 from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def reflect(records: Sequence[Record], loop: Loop, p: Reflection) -> Reflected:
     rounds, samples, best = [], list[Record](), loop.judge()
     for number in range(1, p.rounds + 1):
         wrong = mistaken(asked, loop.predict(asked))
-        told, dropped = with_reasons(wrong[: p.cases], loop.teacher)
+        told, dropped = with_reasons(wrong[: p.cases], loop.teacher, mistaken=True)
         told = [replace(own, provenance=f"reflection {number}, {own.provenance}") for own in told]
         if not told:
             rounds.append(Round(number, len(wrong), min(len(wrong), p.cases), 0, dropped, best, best))

@@ -7,6 +7,7 @@ import numpy as np
 
 from kitrec.errors import InputError
 from kitrec.prompts.tokens import Encoder
+from kitrec.randomness import generator
 from kitrec.thinkrec.composer import Composed, Composer
 from kitrec.thinkrec.reasons import verdict_of
 from kitrec.thinkrec.records import Record
@@ -48,9 +49,10 @@ def sample(own: Record, composer: Composer, encoder: Encoder, number: int) -> Sa
     return Sample(composer.compose(own, number), ids, own.label, own.mode == "v1")
 
 
-def samples(records: Sequence[Record], composer: Composer, encoder: Encoder) -> list[Sample]:
-    """Templates in turn over the records."""
-    return [sample(own, composer, encoder, number) for number, own in enumerate(records)]
+def samples(records: Sequence[Record], composer: Composer, encoder: Encoder, seed: int) -> list[Sample]:
+    """Each by a template drawn for it: in turn they would follow the order of the labels, and give them away."""
+    drawn = generator(seed, "thinkrec templates").integers(2**31, size=len(records)).tolist()
+    return [sample(own, composer, encoder, number) for number, own in zip(drawn, records, strict=True)]
 
 
 def counts(own: Sequence[Sample]) -> dict[str, int]:

@@ -35,7 +35,7 @@ class Said:
     def probabilities(self, p: Objective) -> np.ndarray:
         """P(Yes) as the objective trained it."""
         found = decision(torch.from_numpy(self.yes), torch.from_numpy(self.no), p)
-        return found.sigmoid().numpy()
+        return found.double().sigmoid().numpy()  # in 32 bits all surer than 17 would be equal
 
 
 def shared_length(prompts: Sequence[Composed]) -> int:
@@ -169,8 +169,9 @@ def _joined(rests: list[Composed]) -> Composed:
 
 def _logits(model: ThinkModel, hidden: torch.Tensor) -> torch.Tensor:
     """[C, 3]: of Yes, of No, and the log of the sum of all."""
-    logits = model.causal.get_output_embeddings()(hidden).float()
-    return torch.stack([logits[:, model.verdicts.yes], logits[:, model.verdicts.no], logits.logsumexp(1)], dim=1)
+    logits, said = model.causal.get_output_embeddings()(hidden).float(), model.verdict_logits(hidden)
+    logits[:, [model.verdicts.yes, model.verdicts.no]] = said
+    return torch.cat([said, logits.logsumexp(1, keepdim=True)], dim=1)
 
 
 def _said(found: torch.Tensor) -> Said:

@@ -178,7 +178,7 @@ def _learn(
             f"stage {name}: AUC chooses the update, and the {len(judged)} validation records have not both labels; "
             "convert records with liked and disliked items"
         )
-    own = samples(given.train if train is None else train, composer, Encoder(given.tokenizer))
+    own = samples(given.train if train is None else train, composer, Encoder(given.tokenizer), given.seed)
     stage = Stage(name, own, course, given.objective, given.seed, given.work / name)
     judge = judge_of(Asker(model, composer, given.objective), judged)
     return learn(model, tensors, stage, judge, lambda progress: given.told(name, progress))

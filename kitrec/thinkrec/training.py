@@ -94,7 +94,7 @@ def _round(
 ) -> dict[str, float]:
     """As many updates as lie between two judgements."""
     p, total = stage.course, 0.0
-    model.llm.train()
+    model.llm.train(any(own.requires_grad for own in model.llm.parameters()))  # a frozen adapter drops nothing out
     for update in range(first, first + p.judge_every):
         torch.manual_seed(derived_seed(stage.seed, "thinkrec", stage.name, update))
         for group in optimizer.param_groups:

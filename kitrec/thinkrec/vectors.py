@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[list[str], np.ndarray]:
                 ids, rows = [str(own) for own in held["ids"]], held["vectors"]
         else:
             with safe_open(path, "np") as file:
-                ids, rows = json.loads(file.metadata()["ids"]), file.get_tensor("vectors")
+                ids, rows = [str(own) for own in json.loads(file.metadata()["ids"])], file.get_tensor("vectors")
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {_WAY_OUT}") from None
     except (SafetensorError, BadZipFile, ValueError, KeyError, TypeError, OSError) as problem:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from kitrec.crossdomain.asked import Readers
 from kitrec.crossdomain.building import build
 from kitrec.crossdomain.dtcdr import DMF, NeuMF, combine
 from kitrec.crossdomain.optimising import RowAdamW
+from kitrec.idrec.sequences import of_lists
 from tests.crossdomain.made_domains import CATALOGUE, a_lesson, a_model, asked_of, model_params, some_readers
 
 ONE, OTHER = torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[-1.0, 4.0, 5.0]])
@@ -101,3 +103,20 @@ def test_titles_enter_readers_and_items(combination):
     assert asked.has(0).all() and not np.allclose(before, model.candidate_scores(readers, listed), atol=1e-6)
     with pytest.raises(ValueError, match="titles"):
         build(p, CATALOGUE)
+
+
+def test_an_item_without_a_title_has_no_text_to_combine():
+    """A vector of zeros would halve a mean; it is not there."""
+    rng = np.random.default_rng(0)
+    titles = rng.normal(size=(CATALOGUE.items + 1, 5)).astype(np.float32)
+    titles[[0, 3, 25]] = 0
+    torch.manual_seed(0)
+    model = build(model_params("dtcdr", titles=True, combination="mean"), CATALOGUE, titles=titles).eval()
+    items = torch.tensor([25, 26])
+    plain, text = model.items(items), model.text(torch.from_numpy(titles)[items])
+    found = model.embedded_items(items)
+    assert torch.allclose(found[0], plain[0]) and torch.allclose(found[1], (plain[1] + text[1]) / 2)
+    asked = [asked_of(Readers(of_lists([own]))) for own in ([2, 3], [2])]
+    numbers = [model.readers(own, model.items.weight)[0] for own in asked]
+    texts = [2 * model.embedded_readers(own) - number for own, number in zip(asked, numbers, strict=True)]
+    assert torch.allclose(texts[0], texts[1], atol=1e-6)  # item 3 has no part in the mean

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from kitrec.crossdomain.asked import Readers
+from kitrec.idrec.sequences import of_lists
 from tests.crossdomain.made_domains import a_lesson, a_model, some_readers
 
 
@@ -53,6 +55,17 @@ def test_the_loss_of_the_papers_form_by_hand():
     supervised = np.mean([far(plain.f(ball(plain.people[0][u])), ball(plain.people[1][u])) for u in numbers])
     wanted = metric.sum() + 0.7 * supervised + 0.3 * unsupervised
     assert float(model.loss(lesson)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_numbered_reader_without_ratings_of_a_side_is_not_placed_there():
+    """Nobody ever moved their row of that side, so nothing may hang on it."""
+    readers = Readers(of_lists([[1, 2], [3, 22]]), np.arange(2))
+    model, listed = a_model("sscdr", users=2), np.tile(np.arange(21, 27), (2, 1))
+    before = model.candidate_scores(readers, listed)
+    with torch.no_grad():
+        model.readers.tables[1].weight[1:3] += 0.3
+    after = model.candidate_scores(readers, listed)
+    assert np.allclose(before[0], after[0]) and not np.allclose(before[1], after[1])
 
 
 def test_the_mapping_losses_move_the_mapping_alone():

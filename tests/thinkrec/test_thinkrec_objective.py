@@ -76,7 +76,7 @@ def test_every_weight_counts_where_it_should():
 @pytest.fixture(scope="module")
 def batch(tokenizer):
     composer = a_composer(tokenizer, templates=(TEXT,))
-    return lambda mode: samples(an_objective_batch(mode), composer, Encoder(tokenizer))
+    return lambda mode: samples(an_objective_batch(mode), composer, Encoder(tokenizer), 0)
 
 
 def test_recommendations_alone_are_plain_bce(tiny_base, tokenizer, batch):
@@ -126,7 +126,7 @@ def test_left_and_right_padding_give_the_same_states(tiny_base, tokenizer):
 
 def test_gradients_reach_the_adapter_and_the_projector(tiny_base, tokenizer):
     model = a_model(tiny_base, tokenizer)
-    own = samples([a_record(k) for k in range(3)], a_composer(tokenizer), Encoder(tokenizer))
+    own = samples([a_record(k) for k in range(3)], a_composer(tokenizer), Encoder(tokenizer), 0)
     loss(model.outputs(own), torch.tensor([0, 1, 0]), torch.zeros(3, dtype=torch.bool), an_objective()).backward()
     moved = [p for name, p in model.llm.named_parameters() if "lora_" in name and p.requires_grad]
     assert moved and all(p.grad is not None for p in moved) and any(p.grad.abs().max() > 0 for p in moved)

@@ -218,7 +218,7 @@ class Liar:
 
     name = "liar"
 
-    def explain(self, records):
+    def explain(self, records, **_):
         return [None if k % 3 == 0 else "Yes. Of course." for k, _ in enumerate(records)]
 
 

@@ -103,7 +103,8 @@ def test_an_endpoint_explains_once_and_is_remembered(server, tmp_path):
     assert [own.provenance for own in found.samples] == ["reflection 1, endpoint:teacher"] * 3
     assert found.samples[0].reason == "Yes. it is like the rest." and len(server.asked) == 3
     shown = json.loads(server.asked[0]["messages"][1]["content"])
-    assert set(shown) == {"history", "item", "right answer"} and shown["right answer"] == "Yes"
+    assert set(shown) == {"history", "item", "right answer", "the recommender's wrong answer"}
+    assert (shown["right answer"], shown["the recommender's wrong answer"]) == ("Yes", "No")
     again = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, cases=3)
     assert again.samples == found.samples and len(server.asked) == 3
 

@@ -11,7 +11,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.tables import write
 from kitrec.thinkrec import scoring
 from kitrec.thinkrec.composer import Composer
-from kitrec.thinkrec.converting import histories_of
+from kitrec.thinkrec.converting import asked_candidates, histories_of
 from kitrec.thinkrec.judging import Asker, judge_of, rank
 from kitrec.thinkrec.liking_metrics import auc
 from kitrec.thinkrec.mixture import Stack
@@ -103,3 +103,22 @@ def test_the_pipelines_records_become_rankings(model, tokenizer, dataset, items,
     for row, record in zip(table.iter_rows(named=True), records.iter_rows(named=True), strict=True):
         assert sorted(row["item_ids"]) == sorted(record["candidate_ids"])
         assert row["scores"] == sorted(row["scores"], reverse=True)
+    asked = asked_candidates(records.row(0, named=True), met, titles)
+    alone = Asker(model, composer, an_objective()).probabilities([[own] for own in asked])
+    found = dict(zip(*table.select("item_ids", "scores").row(0), strict=True))
+    assert [found[own.target] for own in asked] == pytest.approx([float(own[0]) for own in alone], abs=1e-5)
+
+
+def test_a_head_of_16_bits_still_tells_candidates_apart(tiny_base, tokenizer):
+    """Differences of two logits near 16 are steps of 1/8 there."""
+    model = a_model(tiny_base, tokenizer)
+    model.llm.to(torch.bfloat16)
+    head, own = model.causal.get_output_embeddings(), [model.verdicts.yes, model.verdicts.no]
+    hidden = 8 * torch.randn(200, head.in_features, generator=torch.manual_seed(0)).bfloat16()
+
+    def ahead(logits: torch.Tensor) -> torch.Tensor:
+        return (logits[:, 0] - logits[:, 1]).double()
+
+    wanted = ahead(hidden.double() @ head.weight[own].double().T)
+    assert torch.allclose(ahead(model.verdict_logits(hidden)), wanted, atol=1e-4)
+    assert (ahead(head(hidden)[:, own]) - wanted).abs().max() > 1e-2
