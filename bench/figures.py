@@ -57,6 +57,22 @@ def attention(shares: list[list[float]], truths: list[int]) -> None:
     _draw("reading_attention", {"data": {"values": cells}, "layer": layers})
 
 
+def by_core(name: str, rows: list[dict[str, Any]]) -> None:
+    """NDCG@10 by the ratings a user has of the domain, one picture a domain; `all`: users as they are."""
+    long = [
+        {"setting": row["setting"], "domain": row["domain"], "ratings": core, "NDCG@10": row[key]}
+        for row in rows
+        for core, key in (*((own, f"core {own} ndcg@10") for own in "1234"), ("all", "full ndcg@10"))
+    ]
+    encoding = {
+        "x": {"field": "ratings", "type": "ordinal", "sort": [*"1234", "all"], "axis": {"labelAngle": 0}},
+        "y": {"field": "NDCG@10", "type": "quantitative"},
+        "color": {"field": "setting", "title": None, "scale": {"scheme": "tableau20"}},
+        "column": {"field": "domain", "title": None},
+    }
+    _draw(name, {"data": {"values": long}, "mark": {"type": "line", "point": True}, "encoding": encoding})
+
+
 def _draw(name: str, chart: dict[str, Any]) -> None:
     spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": 520, "height": 320, **chart}
     FOLDER.mkdir(parents=True, exist_ok=True)
