@@ -154,6 +154,11 @@ def _untaught(s: Mapping[str, Any]) -> list[str]:
             for student in s["distillation"].students
             if s["distillation"].settings[student].student.history != reads
         ]
+    found += [
+        f"distillation.ensemble.members.{name}.history: an ensemble reads both domains; set both"
+        for name, own in s["distillation"].ensemble.members.items()
+        if own.history != "both" and s["distillation"].made
+    ]
     if "oracle" in s["distillation"].made and s["source"].kind != "synthetic":
         found.append("distillation.made: only a synthetic world has an oracle; take ensemble")
     return found

@@ -11,17 +11,22 @@ def durations(student: str, teacher: str) -> dict[str, float | None]:
     eyes = teacher.removeprefix("ilora-")
     if eyes == teacher:
         made = _ledger(f"make_teacher-{teacher}")
-        trained = made.get("train_seconds", 0.0) if made else None  # an oracle is not trained
+        trained = _whole(made, "train_seconds", 0.0) if made else None  # an oracle is not trained
     else:
-        made, trained = _ledger(f"infer_teacher-{eyes}"), _ledger(f"train_teacher_ilora-{eyes}").get("seconds")
+        made, trained = _ledger(f"infer_teacher-{eyes}"), _whole(_ledger(f"train_teacher_ilora-{eyes}"), "seconds")
     alone, taught = _ledger(f"train_student-{student}"), _ledger(f"distill_student-{student}-{teacher}")
     return {
         "teacher_train_time_total": trained,
-        "distill_teacher_export_time": None if made.get("resumed") else made.get("export_seconds"),
+        "distill_teacher_export_time": _whole(made, "export_seconds"),
         "student_baseline_train_time": alone.get("training_seconds"),
         "distill_student_train_time": taught.get("training_seconds"),
         "teacher_seconds_per_user": _per_user(made),
     }
+
+
+def _whole(ledger: dict[str, Any], name: str, default: float | None = None) -> float | None:
+    """Seconds of a process that did all of it; one that went on after a kill knows its own part alone."""
+    return None if ledger.get("resumed") else ledger.get(name, default)
 
 
 def _per_user(ledger: dict[str, Any]) -> float | None:

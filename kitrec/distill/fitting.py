@@ -115,6 +115,12 @@ class Students:
             return []
         if vectors is None:
             raise InputError("embedding.form: the teacher has no item vectors; set form: off, or export them")
+        lacking = sorted(set(self.vocabulary.item_ids) - set(vectors.item_ids))
+        if lacking and self.p.gaps == "refuse":
+            raise InputError(
+                f"the teacher has no vector of {len(lacking)} of the student's {len(self.vocabulary)} items, "
+                f"{lacking[0]} among them: export them, or set gaps: mask"
+            )
         table = by_number(vectors, self.vocabulary, item_table(model).num_embeddings)
         if self.p.embedding.form == "injection":
             inject(model, table, self.p.embedding.weight, self.seed)

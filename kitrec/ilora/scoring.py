@@ -41,7 +41,8 @@ def written(teacher: Teacher, questions: Questions, tokenizer: Any) -> list[str]
     teacher.train(False)
     for batch in batches([len(own.text) for own in questions.asked], tree_scoring.BATCH_TOKENS):
         asked = [questions.asked[k] for k in batch]
-        rows, real = left_padded([own.text for own in asked], tokenizer.pad_token_id)
+        padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        rows, real = left_padded([own.text for own in asked], padding)
         longest = max(len(name) for own in asked for name in own.names)
         with torch.inference_mode(), teacher.speaking(teacher.gates(questions.seen[batch])):
             out = teacher.base.generate(
@@ -49,7 +50,7 @@ def written(teacher: Teacher, questions: Questions, tokenizer: Any) -> list[str]
                 attention_mask=real.to(teacher.device),
                 max_new_tokens=longest + SPARE,
                 do_sample=False,
-                pad_token_id=tokenizer.pad_token_id,
+                pad_token_id=padding,
             )
         for k, text in zip(
             batch, tokenizer.batch_decode(out[:, rows.shape[1] :], skip_special_tokens=True), strict=True

@@ -60,7 +60,7 @@ def distill_params(kind: str = "sasrec", **changed) -> params.Distill:
         "embedding": params.Embedding(form="off", weight=0.0),
         "robust": params.Robust(alpha=0.0, beta=1.0, power=0.05),
         "selection": params.Selection(policy="all", fraction=1.0),
-        "gaps": "refuse",
+        "gaps": "mask",
         "depth": 20,
     }
     return params.Distill(**(own | changed))

@@ -125,8 +125,15 @@ def test_a_list_with_an_item_twice_or_without_its_distance_is_refused(column, va
         align(pl.DataFrame(rows, schema=TEACHER.schema), ROWS, VOCABULARY, 3, "mask")
 
 
-def test_another_vocabulary_is_refused():
+def test_other_readers_are_refused():
     other = Vocabulary(f"i{number:02d}" for number in range(1, 41))
     strangers = TEACHER.with_columns(pl.lit("stranger").alias("user_id") + pl.col("user_id"))
     with pytest.raises(InputError, match="speaks of no row"):
         align(strangers, ROWS, other, 3, "mask")
+
+
+@pytest.mark.parametrize(("gaps", "said"), [("mask", "speaks of no row"), ("refuse", "that the student does not know")])
+def test_lists_of_other_items_teach_nobody(gaps, said):
+    renamed = TEACHER.with_columns(pl.col("item_ids").list.eval("other " + pl.element()))
+    with pytest.raises(InputError, match=said):
+        align(renamed, ROWS, VOCABULARY, 3, gaps)

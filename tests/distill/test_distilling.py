@@ -173,7 +173,7 @@ def test_bert4rec_is_told_of_the_places_it_restores():
 
 def test_embeddings_that_are_asked_for_must_be_there(tmp_path):
     with pytest.raises(InputError, match="the teacher has no item vectors"):
-        distilled(distill_params(embedding=INJECTION), tmp_path, Teacher(TEACHER.lists, None))
+        distilled(distill_params(embedding=INJECTION, gaps="refuse"), tmp_path, Teacher(TEACHER.lists, None))
 
 
 def test_params_say_what_cannot_be():
@@ -221,3 +221,11 @@ def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, readers, 
     compared = compare(*np.array(found).swapaxes(0, 1))
     assert compared.distilled > compared.baseline
     assert compared.p_value < 0.01
+
+
+def test_items_without_a_vector_are_refused_where_gaps_are(tmp_path):
+    p = replace(distill_params("sasrec"), embedding=INJECTION, gaps="refuse")
+    with pytest.raises(InputError, match=f"no vector of 2 of the student's {ITEMS} items"):
+        distilled(p, tmp_path)
+    whole = Embeddings(VOCABULARY.item_ids, np.ones((ITEMS, 6), dtype=np.float32))
+    assert distilled(p, tmp_path, replace(TEACHER, embeddings=whole)).told["items without a teacher's vector"] == 0

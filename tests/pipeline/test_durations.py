@@ -45,6 +45,9 @@ def test_what_a_resumed_process_did_not_time_is_not_told(ledgers):
     ledgers(infer_teacher__sasrec={**sets, "export_seconds": 1.0, "resumed": True})
     found = durations("gru", "ilora-sasrec")
     assert found["teacher_seconds_per_user"] is None and found["distill_teacher_export_time"] is None
+    ledgers(train_teacher_ilora__sasrec={"seconds": 5.0, "resumed": True}, make_teacher__ensemble={"resumed": True})
+    for teacher in ("ilora-sasrec", "ensemble"):
+        assert durations("gru", teacher)["teacher_train_time_total"] is None
 
 
 def test_an_oracle_is_neither_trained_nor_asked(ledgers):
