@@ -55,7 +55,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             seed=seed,
             told=tell,
         )
-        more: dict[str, object] = {}
+        more: dict[str, object] = {"dropped": train.dropped}
         match p:
             case GroupsStage():
                 learned = train_groups(given, p, read_groups(GIVEN) if by_hand else None)
@@ -64,7 +64,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             case _:
                 learned = {stage: train_text(given, p)}
                 explains = teacher_of(teacher, tables.read(paths.ITEMS, ITEMS), seed, quiet=quiet)
-                more = {"reflection": reflected(given, p, explains)}
+                more["reflection"] = reflected(given, p, explains)
         _write_record(stage, learned, more)
 
 

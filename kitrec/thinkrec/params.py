@@ -41,7 +41,7 @@ class LabelledCourse:
 
 @section
 class Prompt:
-    """Templates by name: samples take them in turn. `text` is shown without vectors, `vectors` with them."""
+    """Templates by name: one is drawn for each sample, questions take the first. `text` is shown without vectors, `vectors` with them."""
 
     text: Annotated[list[str], Field(min_length=1)]
     vectors: Annotated[list[str], Field(min_length=1)]

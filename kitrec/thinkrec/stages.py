@@ -36,6 +36,7 @@ from kitrec.thinkrec.storing import (
     group_name,
     load_adapters,
     load_projected,
+    projector_of,
     save_projected,
     save_stage,
 )
@@ -130,6 +131,7 @@ def train_groups(given: Given, p: GroupsStage, members: Mapping[str, int] | None
                 "group": group,
                 "users": size,
                 "training_users_without_group": without_group,
+                "projector": projector_of(given.folder),
                 **own_rows,
             }
             save_stage(llm, group_name(group), given.tokenizer, given.base, origin, draft / group_name(group))

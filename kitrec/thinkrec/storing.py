@@ -78,6 +78,19 @@ def load_projected(folder: Path) -> Projector:
     return projector
 
 
+def projector_of(folder: Path) -> str:
+    """Which projector there is, as groups remember it."""
+    return files.sha256(folder / PROJECTOR / WEIGHTS)
+
+
+def _check_groups(folder: Path) -> None:
+    own = files.read_json(folder / GROUPS / group_name(0) / ORIGIN)
+    if own.get("projector") != projector_of(folder):
+        raise InputError(
+            f"{folder / GROUPS} belongs to another projector than {folder / PROJECTOR}: train stage `groups` again"
+        )
+
+
 def _weights_of(adapter: Path) -> str:
     return files.sha256(adapter / "adapter_model.safetensors")
 
@@ -88,6 +101,8 @@ def load_trained(llm: Any, tokenizer: Any, base: PinnedBase, folder: Path, stage
     names = [GENERAL, *(group_name(group) for group in range(max(groups.values(), default=-1) + 1))]
     llm = load_adapters(llm, names, base, folder, stage)
     projector = None if stage == "text" else load_projected(folder).to(llm.device)
+    if groups:
+        _check_groups(folder)
     stack = Stack(llm, names) if len(names) > 1 else None
     llm.set_adapter(GENERAL)
     return Trained(ThinkModel(llm.eval(), projector, verdicts(Encoder(tokenizer))), groups, stack)

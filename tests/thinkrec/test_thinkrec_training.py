@@ -200,6 +200,17 @@ def test_groups_may_be_given_and_then_are_those(given):
         train_groups(own, STAGES.groups, members)
 
 
+def test_groups_of_another_projector_are_refused(given):
+    own = given("retrained")
+    train_text(own, STAGES.text)
+    train_projector(own, STAGES.projector)
+    train_groups(own, STAGES.groups)
+    own.work.rename(own.work.with_suffix(".old"))
+    train_projector(replace(own, seed=6), STAGES.projector)
+    with pytest.raises(InputError, match=r"groups belongs to another projector .*: train stage `groups` again"):
+        load_trained(own.load_base(), own.tokenizer, own.base, own.folder, "groups")
+
+
 def test_a_projector_of_another_adapter_is_refused(given):
     own = given("unlike")
     train_text(own, STAGES.text)
