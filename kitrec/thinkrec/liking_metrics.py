@@ -60,9 +60,9 @@ def judged(labels: np.ndarray, scores: np.ndarray, users: Sequence[str], resampl
         return pooled.auc(weights[number]), mean
 
     drawn = [both(np.bincount(rng.integers(0, count, count), minlength=count)) for _ in range(resamples)]
-    without = [both(np.where(np.arange(count) == left, 0, 1)) for left in range(count)]
     found = np.array(drawn)
-    return Judged(np.array(both(np.ones(count))), found[~np.isnan(found).any(axis=1)], np.array(without))
+    without = np.stack([_auc_without_each(labels, scores, number, own), _mean_without_each(own)], axis=1)
+    return Judged(np.array(both(np.ones(count))), found[~np.isnan(found).any(axis=1)], without)
 
 
 def better(one: Judged, other: Judged) -> Mapping[str, float]:
@@ -86,6 +86,26 @@ class _Pooled:
         rest = np.bincount(self._value, weights * ~self._liked, self._count)
         pairs = liked.sum() * rest.sum()
         return float(liked @ (rest.cumsum() - rest / 2) / pairs) if pairs else np.nan
+
+
+def _auc_without_each(labels: np.ndarray, scores: np.ndarray, number: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """[U] AUC of all rows but a user's: the pairs won, less those with a row of theirs (with two: taken off once)."""
+    liked, value = labels == 1, np.unique(scores, return_inverse=True)[1]
+    likes, rests = np.bincount(value, liked), np.bincount(value, ~liked)
+    lost = (rests.cumsum() - rests / 2)[value]  # rests below each row
+    won = (likes.sum() - likes.cumsum() + likes / 2)[value]  # likes above each row
+    p, n = np.bincount(number, liked), np.bincount(number, ~liked)
+    theirs = np.bincount(number, np.where(liked, lost, won)) - np.nan_to_num(own) * p * n
+    pairs = (p.sum() - p) * (n.sum() - n)
+    left = lost[liked].sum() - theirs
+    return np.divide(left, pairs, out=np.full(len(p), np.nan), where=pairs > 0)
+
+
+def _mean_without_each(own: np.ndarray) -> np.ndarray:
+    """[U] the mean of all users' numbers but one's; users without a number stand aside."""
+    real = ~np.isnan(own)
+    left = real.sum() - real
+    return np.divide(np.nansum(own) - np.nan_to_num(own), left, out=np.full(len(own), np.nan), where=left > 0)
 
 
 def _by_user(labels: np.ndarray, scores: np.ndarray, number: np.ndarray) -> np.ndarray:

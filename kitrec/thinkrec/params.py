@@ -41,7 +41,7 @@ class LabelledCourse:
 
 @section
 class Prompt:
-    """Templates by name: one is drawn for each sample, questions take the first. `text` is shown without vectors, `vectors` with them."""
+    """Templates: one is drawn for each sample, questions take the first. `text` has no vectors, `vectors` has."""
 
     text: Annotated[list[str], Field(min_length=1)]
     vectors: Annotated[list[str], Field(min_length=1)]

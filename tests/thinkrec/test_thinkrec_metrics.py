@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from kitrec.errors import InputError
+from kitrec.randomness import generator
 from kitrec.thinkrec.liking_metrics import auc, better, judged, uauc
 
 
@@ -34,7 +35,9 @@ def test_a_resample_is_auc_with_its_rows_repeated():
     left = [np.flatnonzero(number != k) for k in range(6)]
     truth = [[auc(labels[r], scores[r]), uauc(labels[r], scores[r], [users[k] for k in r])] for r in left]
     assert np.allclose(found.without_each, truth)
-    assert found.resampled.shape == (50, 2)
+    rng = generator(1, "resampled users")
+    drawn = [np.concatenate([np.flatnonzero(number == k) for k in rng.integers(0, 6, 6)]) for _ in range(50)]
+    assert found.resampled[:, 0] == pytest.approx([roc_auc_score(labels[r], scores[r]) for r in drawn], abs=1e-9)
 
 
 def test_intervals_hold_the_value_and_narrow_with_users():
