@@ -20,7 +20,7 @@ def durations(student: str, teacher: str) -> dict[str, float | None]:
         "distill_teacher_export_time": _whole(made, "export_seconds"),
         "student_baseline_train_time": alone.get("training_seconds"),
         "distill_student_train_time": taught.get("training_seconds"),
-        "teacher_seconds_per_user": _per_user(made),
+        "teacher_seconds_per_user": _per_user(_ledger(f"rank_teacher-{teacher}") or made),
     }
 
 
@@ -30,7 +30,7 @@ def _whole(ledger: dict[str, Any], name: str, default: float | None = None) -> f
 
 
 def _per_user(ledger: dict[str, Any]) -> float | None:
-    """Of all test sets; an ensemble's of the training rows it ranked, an oracle asks nobody."""
+    """Of all test sets; of the training rows it ranked where an ensemble ranks no test; an oracle asks nobody."""
     sets = list(_sets(ledger).values())
     records = sum(own["records"] for own in sets)  # a process that only went on from kept shards answered none
     return round(sum(own["seconds"] for own in sets) / records, 6) if records else None

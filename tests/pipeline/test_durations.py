@@ -54,3 +54,10 @@ def test_an_oracle_is_neither_trained_nor_asked(ledgers):
     ledgers(make_teacher__oracle={"export_seconds": 2.0, "resumed": False})
     found = durations("gru", "oracle")
     assert (found["teacher_train_time_total"], found["teacher_seconds_per_user"]) == (0.0, None)
+
+
+def test_an_ensemble_is_timed_where_it_ranks_the_test(ledgers):
+    ledgers(make_teacher__ensemble={"setTrain": {"seconds": 9.0, "records": 10}, "resumed": False})
+    assert durations("gru", "ensemble")["teacher_seconds_per_user"] == 0.9
+    ledgers(rank_teacher__ensemble={"setA": {"seconds": 1.0, "records": 10}, "resumed": False})
+    assert durations("gru", "ensemble")["teacher_seconds_per_user"] == 0.1
