@@ -31,9 +31,9 @@ def course(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:
     )
 
 
-def conet(sparsity: float = 0.0, hidden: int = 32) -> CoNet:
+def conet(sparsity: float = 0.0, hidden: int = 32, first: int = 32) -> CoNet:
     """The paper's width and its tower of halves."""
-    return CoNet(kind="conet", hidden=hidden, layers=[hidden, hidden // 2, hidden // 4], sparsity=sparsity, negatives=4)
+    return CoNet(kind="conet", hidden=hidden, layers=[first, first // 2, first // 4], sparsity=sparsity, negatives=4)
 
 
 def dtcdr(*, titles: bool) -> DTCDR:
@@ -51,6 +51,7 @@ def dtcdr(*, titles: bool) -> DTCDR:
 
 LEARNED: dict[str, Learned] = {
     "conet": conet(),
+    "conet_large": conet(hidden=128, first=256),  # a usual choice today, four times as wide
     "sconet": conet(sparsity=1e-4),
     "dtcdr": dtcdr(titles=False),
     "dtcdr_titles": dtcdr(titles=True),
