@@ -161,7 +161,7 @@ def _publish() -> None:
         for name in SETTINGS:
             runs = [files.read_json(own) for own in sorted(path.glob(f"{name}-*.json"))]
             for domain in runs[0]["test"] if runs else []:
-                tables.setdefault(path.name, []).append(_row(name, domain, runs))
+                tables.setdefault(path.name, []).append(_row(path.name, name, domain, runs))
                 claims += _claims(path.name, name, domain, runs)
     publish("quality_cdr", claims, tables, ABOUT)
     for data in TURNS:
@@ -169,7 +169,7 @@ def _publish() -> None:
             by_core(f"cold_{data}", rows)
 
 
-def _row(name: str, domain: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(data: str, name: str, domain: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
     row: dict[str, Any] = {"setting": name, "domain": domain, "seeds": len(runs)}
     for which in ("full", "warm"):
         for key in ("hit@10", "ndcg@10"):
@@ -177,8 +177,9 @@ def _row(name: str, domain: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
             row[f"{which} {key}"] = round(float(np.mean(own)), 4)
         if which == "full":
             row["sd of seeds"] = round(float(np.std(own, ddof=1)), 4) if len(runs) > 1 else None
-    for core in runs[0].get("cold", {}):
-        row[f"core {core} ndcg@10"] = round(float(np.mean([run["cold"][core][domain]["ndcg@10"] for run in runs])), 4)
+    for core in map(str, COLD) if data in TURNS else ():
+        cold = [run["cold"][core][domain]["ndcg@10"] for run in runs if "cold" in run]
+        row[f"core {core} ndcg@10"] = round(float(np.mean(cold)), 4) if cold else None
     return {**row, "minutes a run": round(float(np.mean([run["minutes"] for run in runs])), 1)}
 
 
