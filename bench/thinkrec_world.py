@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from bench.claims import Claim, at_least, at_most, publish
-from kitrec import params
+from kitrec import files, params
 from kitrec.contracts.rankings import RANKINGS
 from kitrec.contracts.records import RECORDS
 from kitrec.errors import InputError
@@ -42,7 +42,15 @@ def main(folders: list[Path]) -> None:
         at_least("text with vectors less the best text alone, AUC", gain["auc"], 0.0, "", COMMAND, spread=spread),
         at_most("p of that difference, paired", gain["auc_p"], 0.01, "", COMMAND, spread=spread),
     ]
-    publish("thinkrec_world", claims, {"embedded world, set A": rows})
+    details: dict[str, Any] = {"embedded world, set A": rows}
+    told = folders[0] / "metrics/thinkrec/groups.json"
+    if told.exists():
+        routing = files.read_json(told)["routing"]
+        shares = ", ".join(f"{share:.2f}" for share in routing.pop("share_of_adapter"))
+        details["who answered test users: one group, the general adapter, a mixture"] = [
+            {**routing, "shares of general and groups": shares}
+        ]
+    publish("thinkrec_world", claims, details)
 
 
 def _same_questions(folders: list[Path]) -> None:
