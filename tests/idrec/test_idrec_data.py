@@ -78,7 +78,10 @@ def test_unknown_candidates_stand_last_and_readers_without_a_history_get_popular
     stored = Stored(a_model("sasrec", items=6), vocabulary, popularity, {})
     asked = records([["m1", "new", "m2"], ["c1", "c2", "x"], ["y", "c1", "c2"]])
     scored = score_records(stored, asked, SEEN, "target")
-    assert scored.counts() == {"n": 3, "ranked_by_popularity": 2, "unknown_candidates": round(3 / 9, 6)}
+    told = {"n": 3, "ranked_by_popularity": 2, "unknown_candidates": round(3 / 9, 6), "unknown_history": 0.0}
+    assert scored.counts() == told
+    both = score_records(stored, asked, SEEN, "both").counts()  # b1 b2 m1, b1 b2, and the unknown b3
+    assert both["unknown_history"] == round(1 / 6, 6) and both["ranked_by_popularity"] == 1
     ranked = from_scores("sasrec", asked, scored.scores)["item_ids"].to_list()
     assert [own[-1] for own in ranked] == ["new", "x", "y"]
     assert ranked[1][:2] == ["c2", "c1"] and ranked[2][:2] == ["c2", "c1"]
