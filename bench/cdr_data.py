@@ -18,7 +18,6 @@ from kitrec.idrec.sequences import Sequences, of_rows
 from kitrec.randomness import generator
 
 NEGATIVES, VALIDATED = 99, 0.1
-SCHEMA = {"user": pl.String, "item": pl.String, "time": pl.Int64}
 
 
 @dataclass(frozen=True)

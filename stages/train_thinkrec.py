@@ -14,7 +14,6 @@ from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.thinkrec.checkpoint import Progress
-from kitrec.thinkrec.groups import read_groups
 from kitrec.thinkrec.params import GivenGroups, GroupsStage, ProjectorStage, Stages, ThinkRec
 from kitrec.thinkrec.records import read_records
 from kitrec.thinkrec.reflecting import reflected
@@ -58,7 +57,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         more: dict[str, object] = {"dropped": train.dropped}
         match p:
             case GroupsStage():
-                learned = train_groups(given, p, read_groups(GIVEN) if by_hand else None)
+                learned = train_groups(given, p, GIVEN)
             case ProjectorStage():
                 learned = {stage: train_projector(given, p)}
             case _:

@@ -7,7 +7,7 @@ A stage keeps what it needs to go on in a work folder, and judges by the AUC of 
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import derived_seed
 from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.composer import Composer
-from kitrec.thinkrec.groups import Grouped, cluster, grouped, write_groups
+from kitrec.thinkrec.groups import Grouped, cluster, grouped, read_groups, write_groups
 from kitrec.thinkrec.judging import Asker, judge_of
 from kitrec.thinkrec.model import ThinkModel, adapter_weights, copy_adapter, with_adapter
 from kitrec.thinkrec.params import Clusters, Course, GroupsStage, Objective, ProjectorStage, Prompt, TextStage
@@ -103,10 +103,10 @@ def train_projector(given: Given, p: ProjectorStage) -> Progress:
     return progress
 
 
-def train_groups(given: Given, p: GroupsStage, members: Mapping[str, int] | None = None) -> dict[str, Progress]:
+def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progress]:
     """Stage 3, by the group's name; one whose users have no training record keeps the general adapter's weights.
 
-    `members`: user -> group, where the groups are given."""
+    `members` is read where groups are given: a user2group.csv."""
     found = _groups(given, p, members)
     without_group = len({own.user for own in given.train} - set(found.group_of))
     composer = given.composer(vectors=True)
@@ -139,18 +139,12 @@ def train_groups(given: Given, p: GroupsStage, members: Mapping[str, int] | None
     return rows
 
 
-def _groups(given: Given, p: GroupsStage, members: Mapping[str, int] | None) -> Grouped:
+def _groups(given: Given, p: GroupsStage, members: Path) -> Grouped:
     if given.users is None:
         raise InputError("groups are told apart by user vectors: give a shard of users")
-    match p.members, members:
-        case Clusters(count=count), None:
-            return cluster(given.users, count, given.seed)
-        case Clusters(), _:
-            raise InputError("thinkrec.stages.groups.members makes clusters, but groups were given; set kind: given")
-        case _, None:
-            raise InputError("thinkrec.stages.groups.members says `given`: name each user's group")
-        case _, _:
-            return grouped(members, given.users)
+    if isinstance(p.members, Clusters):
+        return cluster(given.users, p.members.count, given.seed)
+    return grouped(read_groups(members), given.users)
 
 
 def told(progress: Progress) -> dict[str, object]:

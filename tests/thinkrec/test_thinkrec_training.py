@@ -40,6 +40,7 @@ from kitrec.thinkrec.training import settle, share_of_rate
 from tests.thinkrec.made_thinkrec import BOTH, ROUTING, TEXT, a_course, a_record, an_objective, vectors
 
 COURSE = a_course(updates=4, judge_every=2, learning_rate=2e-3)
+NO_FILE = Path("nothing.csv")  # clusters read none
 STAGES = Stages(
     text=TextStage(
         adapter=Adapter(rank=2, alpha=4, dropout=0.1), course=COURSE, reflection=Reflection(rounds=1, cases=4)
@@ -124,7 +125,7 @@ def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given
     )
     assert weights(whole.folder / "text") == text  # the adapter stood still
 
-    rows = train_groups(whole, STAGES.groups)
+    rows = train_groups(whole, STAGES.groups, NO_FILE)
     assert set(rows) == {"group-0", "group-1"}
     told = read_json(whole.folder / "projector/origin.json")
     assert told["samples"] == 24 and told["liked"] == 12 and told["missing_vectors"] == 0 and told["auc"] <= 1
@@ -165,7 +166,7 @@ def test_the_adapter_may_move_with_the_projector_and_groups_go_on_from_both(give
     train_projector(own, replace(STAGES.projector, moves="projector_and_adapter"))
     assert weights(own.folder / "text") == text != weights(own.folder / "projector/adapter")
     unmoved = replace(COURSE, learning_rate=1e-12)
-    train_groups(own, replace(STAGES.groups, course=unmoved))
+    train_groups(own, replace(STAGES.groups, course=unmoved), NO_FILE)
     after = load_file(own.folder / "groups/group-0/adapter_model.safetensors")
     before = load_file(own.folder / "projector/adapter/adapter_model.safetensors")
     assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
@@ -180,31 +181,30 @@ def test_a_stage_wants_what_the_one_before_it_left(given):
     with pytest.raises(InputError, match="text is missing: train its stage first"):
         train_projector(own, STAGES.projector)
     with pytest.raises(InputError, match="told apart by user vectors"):
-        train_groups(replace(own, users=None), STAGES.groups)
+        train_groups(replace(own, users=None), STAGES.groups, NO_FILE)
 
 
 def test_groups_may_be_given_and_then_are_those(given):
     own = given("by hand")
     train_text(own, STAGES.text)
     train_projector(own, STAGES.projector)
-    by_hand = replace(STAGES.groups, members=GivenGroups(kind="given"))
-    members = {"u0": 0, "u1": 1, "u2": 1, "u3": 2}
-    rows = train_groups(own, by_hand, members)
+    by_hand, members = replace(STAGES.groups, members=GivenGroups(kind="given")), {"u0": 0, "u1": 1, "u2": 1, "u3": 2}
+    file = own.folder / "mine.csv"
+    with pytest.raises(InputError, match=r"mine.csv is missing: a file of user_id,group_id"):
+        train_groups(own, by_hand, file)
+    file.write_text("user_id,group_id\n" + "".join(f"{user},{group}\n" for user, group in members.items()))
+    rows = train_groups(own, by_hand, file)
     assert set(rows) == {"group-0", "group-1", "group-2"}
     assert load_trained(own.load_base(), own.tokenizer, own.base, own.folder, "groups").groups == members
     left = len({record.user for record in own.train} - set(members))
     assert read_json(own.folder / "groups/group-2/origin.json")["training_users_without_group"] == left > 0
-    with pytest.raises(InputError, match="name each user's group"):
-        train_groups(own, by_hand)
-    with pytest.raises(InputError, match="makes clusters, but groups were given"):
-        train_groups(own, STAGES.groups, members)
 
 
 def test_groups_of_another_projector_are_refused(given):
     own = given("retrained")
     train_text(own, STAGES.text)
     train_projector(own, STAGES.projector)
-    train_groups(own, STAGES.groups)
+    train_groups(own, STAGES.groups, NO_FILE)
     own.work.rename(own.work.with_suffix(".old"))
     train_projector(replace(own, seed=6), STAGES.projector)
     with pytest.raises(InputError, match=r"groups belongs to another projector .*: train stage `groups` again"):
@@ -218,7 +218,7 @@ def test_a_projector_of_another_adapter_is_refused(given):
     own.work.rename(own.work.with_suffix(".old"))
     train_text(replace(own, seed=6), STAGES.text)
     with pytest.raises(InputError, match=r"belongs to another adapter than .*: train stage `projector` again"):
-        train_groups(own, STAGES.groups)
+        train_groups(own, STAGES.groups, NO_FILE)
 
 
 def test_a_file_of_another_training_is_refused(given):
