@@ -51,7 +51,7 @@ def dtcdr(*, titles: bool) -> DTCDR:
 
 LEARNED: dict[str, Learned] = {
     "conet": conet(),
-    "conet_large": conet(hidden=128, first=256),  # a usual choice today, four times as wide
+    "conet_large": conet(hidden=128, first=256),  # the reference shape of today, four times as wide
     "sconet": conet(sparsity=1e-4),
     "dtcdr": dtcdr(titles=False),
     "dtcdr_titles": dtcdr(titles=True),

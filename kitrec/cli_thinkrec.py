@@ -50,7 +50,7 @@ def thinkrec_records(
         for part, records in parts.items():
             explained, dropped = _explained(records, genres) if genres and records is learned else ([], 0)
             write_records([*records, *explained], draft / f"{part}.jsonl", **named)
-            without = f", {dropped} left out: their reason says the other verdict" if dropped else ""
+            without = f", {dropped} without one that fits their verdict" if dropped else ""
             print(f"{to / part}.jsonl: {len(records)} records, {len(explained)} with a reason{without}")
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from kitrec.idrec.readers import History, histories, met
+from kitrec.idrec.readers import History, met, sequences_of
 from kitrec.idrec.sequences import Sequences
 from kitrec.idrec.vocabulary import Vocabulary
 
@@ -47,8 +47,8 @@ class Scored:
 def score_records(stored: Stored, records: pl.DataFrame, seen: pl.DataFrame, history: History) -> Scored:
     """Score test records by a stored model; `seen` are the interactions of their readers."""
     who = records.select("user_id", "target")
-    own = histories(seen, who, history, stored.vocabulary)
-    shown = met(seen, who, history).filter(~pl.col("held_out")).height
+    shown = met(seen, who, history).filter(~pl.col("held_out"))
+    own = sequences_of(shown, who, stored.vocabulary)
     lengths = records["candidate_ids"].list.len().cast(pl.Int64).to_numpy()
     listed = stored.vocabulary.numbers(records["candidate_ids"].explode())
     rows = np.repeat(np.arange(len(lengths)), lengths)
@@ -62,4 +62,4 @@ def score_records(stored: Stored, records: pl.DataFrame, seen: pl.DataFrame, his
     values = np.where(numbers > 0, values, np.where(np.isfinite(lowest), lowest - 1, 0.0)[:, None])
     scores = [row[:length].tolist() for row, length in zip(values, lengths.tolist(), strict=True)]
     unknown = int((listed == 0).sum())
-    return Scored(scores, len(lengths) - len(read), unknown, len(listed), shown - len(own.items), shown)
+    return Scored(scores, len(lengths) - len(read), unknown, len(listed), shown.height - len(own.items), shown.height)

@@ -22,12 +22,12 @@ def readers(seen: pl.DataFrame) -> pl.DataFrame:
 
 def histories(seen: pl.DataFrame, who: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
     """What came before the held-out item of each row of `who` (user_id, target); unknown items are left out."""
-    return _sequences(met(seen, who, history).filter(~pl.col("held_out")), who, vocabulary)
+    return sequences_of(met(seen, who, history).filter(~pl.col("held_out")), who, vocabulary)
 
 
 def with_truths(seen: pl.DataFrame, who: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
     """The same with the held-out item at the end: what a model learns from."""
-    return _sequences(met(seen, who, history), who, vocabulary)
+    return sequences_of(met(seen, who, history), who, vocabulary)
 
 
 def truths(seen: pl.DataFrame, who: pl.DataFrame, vocabulary: Vocabulary) -> np.ndarray:
@@ -51,7 +51,8 @@ def met(seen: pl.DataFrame, who: pl.DataFrame, history: History) -> pl.DataFrame
     return rows.filter(wanted & before).sort("row", "time", "held_out", "item_id")
 
 
-def _sequences(rows: pl.DataFrame, who: pl.DataFrame, vocabulary: Vocabulary) -> Sequences:
+def sequences_of(rows: pl.DataFrame, who: pl.DataFrame, vocabulary: Vocabulary) -> Sequences:
+    """The rows of `met` that the vocabulary knows."""
     numbers = vocabulary.numbers(rows["item_id"])
     known = numbers > 0
     return of_rows(rows["row"].to_numpy()[known], numbers[known], who.height)
