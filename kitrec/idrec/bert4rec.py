@@ -14,6 +14,8 @@ it; the schedule is a param, AdamW decays by `weight_decay` (paper: linear, .01)
 not clipped and 16-mixed is bfloat16, which needs no scaling of the loss.
 Shapes: T packed places, B users, d hidden, N items; 0 is padding, N+1 the mask."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -44,8 +46,7 @@ class BERT4Rec(Recommender):
 
     def forward(self, batch: Packed) -> torch.Tensor:
         """[T, d]: each place in the light of all others; its last layer before the head."""
-        fused = self.fusion(self.items(batch.items), batch.items)
-        x = self.dropout(self.norm(fused + self.places(batch.from_end)))
+        x = self._placed(batch)
         for block in self.blocks:
             x = block(x, batch)
         return x
@@ -59,13 +60,20 @@ class BERT4Rec(Recommender):
         return histories.newest(self.length - 1).extended(self.mask_item)
 
     def represent(self, batch: Packed) -> torch.Tensor:
-        """[B, d] of batches that end in the mask."""
-        return self.restored(self(batch)[batch.ends])
+        """[B, d] of batches that end in the mask, all that the last block is asked for."""
+        x = self._placed(batch)
+        for block in self.blocks[:-1]:
+            x = block(x, batch)
+        return self.restored(cast(_Block, self.blocks[-1]).newest(x, batch))
 
     def output(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Vectors and biases of items 1 ... N."""
         vectors = self.items.weight[1:-1] if self.own_output is None else self.own_output.weight
         return vectors, self.bias
+
+    def _placed(self, batch: Packed) -> torch.Tensor:
+        fused = self.fusion(self.items(batch.items), batch.items)
+        return self.dropout(self.norm(fused + self.places(batch.from_end)))
 
 
 class _Block(nn.Module):
@@ -77,7 +85,14 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(p.dropout)
 
     def forward(self, x: torch.Tensor, batch: Packed) -> torch.Tensor:
-        x = self.norms[0](x + self.dropout(self.attention(x, batch)))
+        return self._fed(x + self.dropout(self.attention(x, batch)))
+
+    def newest(self, x: torch.Tensor, batch: Packed) -> torch.Tensor:
+        """[B, d]: `forward` at each user's last place."""
+        return self._fed(batch.newest(x) + self.dropout(self.attention.newest(x, batch)))
+
+    def _fed(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norms[0](x)
         return self.norms[1](x + self.dropout(self.outer(self.dropout(F.gelu(self.inner(x))))))
 
 

@@ -2,7 +2,8 @@
 
     head_h = softmax(Q_h K_h^T / sqrt(d/H)) V_h,   out = concat(head_1 ... head_H) W_O
 (Vaswani et al. 2017, eq. 1 and section 3.2.2). Dropout falls on the attention weights.
-Shapes: x [T, d], H heads."""
+Of the last layer a ranking needs each user's last place alone: `newest` asks with its query only.
+Shapes: x [T, d], B users, H heads."""
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,21 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor, batch: Packed) -> torch.Tensor:
         return self.out(batch.through_rows(self.into(x), self._mix))
+
+    def newest(self, x: torch.Tensor, batch: Packed) -> torch.Tensor:
+        """[B, d]: `forward` at each user's last place, without dropout."""
+        width = x.shape[-1]
+        weights, biases = self.into.weight, self.into.bias
+        query = F.linear(batch.newest(x), weights[:width], biases[:width])
+        others = F.linear(x, weights[width:], biases[width:])
+        return self.out(batch.beside_rows(query, others, self._mix_newest))
+
+    def _mix_newest(self, query: torch.Tensor, rows: torch.Tensor, part: Part) -> torch.Tensor:
+        users, longest, _ = rows.shape
+        key, value = rows.view(users, longest, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        seen = None if part.real is None else part.real[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(query.view(users, self.heads, 1, -1), key, value, seen)
+        return mixed.reshape(users, -1)
 
     def _mix(self, rows: torch.Tensor, part: Part) -> torch.Tensor:
         users, longest, _ = rows.shape

@@ -38,7 +38,7 @@ class GRU4Rec(Recommender):
 
     def represent(self, batch: Packed) -> torch.Tensor:
         """[B, d]: the state after each user's last item."""
-        return self(batch)[batch.ends]
+        return batch.newest(self(batch))
 
     def output(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Vectors and biases of items 1 ... N."""

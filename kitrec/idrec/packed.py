@@ -42,6 +42,9 @@ class Part:
         return values if self.slots is None else values.index_select(0, self.slots)
 
 
+BesideRows = Callable[[torch.Tensor, torch.Tensor, Part], torch.Tensor]  # [users, d], [users, L, d'] -> [users, d]
+
+
 @dataclass(frozen=True)
 class Packed:
     items: torch.Tensor  # [T]
@@ -51,6 +54,10 @@ class Packed:
     lengths: torch.Tensor  # [B]
     parts: tuple[Part, ...]
 
+    def newest(self, values: torch.Tensor) -> torch.Tensor:
+        """[T, d] -> [B, d], what stands at each user's last item."""
+        return values[self.ends]
+
     @property
     def ends(self) -> torch.Tensor:
         """[B] where each user's last item stands among the T; every user needs one."""
@@ -59,6 +66,12 @@ class Packed:
     def through_rows(self, values: torch.Tensor, layer: Callable[[torch.Tensor, Part], torch.Tensor]) -> torch.Tensor:
         """[T, d] through a layer that wants rows, [T, d'] again."""
         return torch.cat([part.flat(layer(part.rows(values), part)) for part in self.parts])
+
+    def beside_rows(self, own: torch.Tensor, values: torch.Tensor, layer: BesideRows) -> torch.Tensor:
+        """[B, d] through a layer that looks at the rows of [T, d'] beside it, [B, d] again."""
+        owns = own.split([part.users for part in self.parts])
+        pairs = zip(owns, self.parts, strict=True)
+        return torch.cat([layer(of_part, part.rows(values), part) for of_part, part in pairs])
 
 
 def by_length(sequences: Sequences) -> np.ndarray:

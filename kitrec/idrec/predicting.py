@@ -60,17 +60,20 @@ def predict(
             late = (years[None, 1:] > visited[part, None]) & np.isfinite(table)
             future, affected = future + int(late.sum()), affected + int(late.any(1).sum())
             table[late] = -np.inf
-        for reader, best, values in zip(part, *_best(table, topk), strict=True):
-            kept = np.isfinite(values)
-            items[reader] = stored.vocabulary.ids(best[kept] + 1)
-            scores[reader] = values[kept].tolist()
+        best, values = _best(table, topk)
+        names, width = stored.vocabulary.ids(best.ravel() + 1), best.shape[1]
+        left = np.isfinite(values).sum(1).tolist()  # who is out of the race stands last
+        for row, (reader, own, kept) in enumerate(zip(part.tolist(), values.tolist(), left, strict=True)):
+            items[reader], scores[reader] = names[row * width : row * width + kept], own[:kept]
     return Predicted(items, scores, future, affected)
 
 
 def _scores(stored: Scorer, histories: Sequences) -> np.ndarray:
     """[readers, N]; a reader without a known item gets the popularity."""
-    table = np.tile(stored.popularity[1:], (len(histories), 1)).astype(np.float32)
     read = np.flatnonzero(histories.lengths > 0)
+    if len(read) == len(histories):
+        return stored.all_scores(histories)
+    table = np.tile(stored.popularity[1:], (len(histories), 1)).astype(np.float32)
     if len(read):
         table[read] = stored.all_scores(histories.take(read))
     return table
@@ -78,7 +81,7 @@ def _scores(stored: Scorer, histories: Sequences) -> np.ndarray:
 
 def _best(table: np.ndarray, topk: int) -> tuple[np.ndarray, np.ndarray]:
     k = min(topk, table.shape[1])
-    some = np.argpartition(-table, k - 1, axis=1)[:, :k]
+    some = np.argpartition(table, -k, axis=1)[:, -k:]
     order = np.argsort(-np.take_along_axis(table, some, axis=1), axis=1, kind="stable")
     best = np.take_along_axis(some, order, axis=1)
     return best, np.take_along_axis(table, best, axis=1)

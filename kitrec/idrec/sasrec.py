@@ -12,6 +12,8 @@ sqrt(d) the binary loss learns far slower: docs/log.md); weights start at N(0, 0
 authors' Adam a beta2 of .98. The paper's size (d 50, one head) is the profile idrec=sasrec_paper.
 Shapes: T packed items, d hidden, N items."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -35,18 +37,24 @@ class SASRec(Recommender):
 
     def forward(self, batch: Packed) -> torch.Tensor:
         """[T, d]: what each item's place knows of itself and the items before it."""
-        x = self.dropout(self.items(batch.items) * self.scale + self.places(batch.from_end))
+        x = self._placed(batch)
         for block in self.blocks:
             x = block(x, batch)
         return self.norm(x)
 
     def represent(self, batch: Packed) -> torch.Tensor:
-        """[B, d]: the state after each user's last item."""
-        return self(batch)[batch.ends]
+        """[B, d]: the state after each user's last item, all that the last block is asked for."""
+        x = self._placed(batch)
+        for block in self.blocks[:-1]:
+            x = block(x, batch)
+        return self.norm(cast(_Block, self.blocks[-1]).newest(x, batch))
 
     def output(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Vectors of items 1 ... N, and no bias."""
         return self.items.weight[1:], None
+
+    def _placed(self, batch: Packed) -> torch.Tensor:
+        return self.dropout(self.items(batch.items) * self.scale + self.places(batch.from_end))
 
 
 class _Block(nn.Module):
@@ -58,7 +66,13 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(p.dropout)
 
     def forward(self, x: torch.Tensor, batch: Packed) -> torch.Tensor:
-        x = x + self.dropout(self.attention(self.norms[0](x), batch))
+        return self._fed(x + self.dropout(self.attention(self.norms[0](x), batch)))
+
+    def newest(self, x: torch.Tensor, batch: Packed) -> torch.Tensor:
+        """[B, d]: `forward` at each user's last item."""
+        return self._fed(batch.newest(x) + self.dropout(self.attention.newest(self.norms[0](x), batch)))
+
+    def _fed(self, x: torch.Tensor) -> torch.Tensor:
         inner = self.dropout(F.relu(self.inner(self.norms[1](x))))
         return x + self.dropout(self.outer(inner))
 

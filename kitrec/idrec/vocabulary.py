@@ -12,6 +12,7 @@ import polars as pl
 class Vocabulary:
     def __init__(self, item_ids: Iterable[str]) -> None:
         self.item_ids = sorted(set(item_ids))
+        self._ids = np.array(self.item_ids, dtype=object)
         self._numbers = pl.DataFrame(
             {"item_id": self.item_ids, "number": np.arange(1, len(self.item_ids) + 1)},
             schema={"item_id": pl.String, "number": pl.Int64},
@@ -28,4 +29,5 @@ class Vocabulary:
 
     def ids(self, numbers: np.ndarray) -> list[str]:
         """The ids of numbers from 1."""
-        return [self.item_ids[number - 1] for number in numbers.tolist()]
+        found: list[str] = self._ids[numbers - 1].tolist()
+        return found

@@ -8,6 +8,7 @@ Shapes: B users, L items (any number up to the model's length), d hidden, N item
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from kitrec.errors import InputError
 from kitrec.idrec.bert4rec import BERT4Rec
 from kitrec.idrec.caser import Caser
+from kitrec.idrec.packed import Packed
 from kitrec.idrec.recommender import Recommender
 
 
@@ -25,14 +27,32 @@ class _Real:
 
 @dataclass(frozen=True)
 class _Grid:
-    """What the models' forward passes ask of a batch, for a table."""
+    """What the models ask of a packed batch, answered for a table."""
 
-    items: torch.Tensor  # [B, L]
-    from_end: torch.Tensor  # [B, L] how many items come after each; 0 in the padding
+    items: torch.Tensor  # [B L], one row after the other: flat layers are one matrix product with its bias
+    lengths: torch.Tensor  # [B, 1]
+    from_end: torch.Tensor  # [B L] how many items come after each; 0 in the padding
     part: _Real
 
     def through_rows(self, values: torch.Tensor, layer: Callable[[torch.Tensor, _Real], torch.Tensor]) -> torch.Tensor:
-        return layer(values, self.part)
+        return layer(self._rows(values), self.part).flatten(0, 1)
+
+    def beside_rows(
+        self,
+        own: torch.Tensor,
+        values: torch.Tensor,
+        layer: Callable[[torch.Tensor, torch.Tensor, _Real], torch.Tensor],
+    ) -> torch.Tensor:
+        return layer(own, self._rows(values), self.part)
+
+    def newest(self, values: torch.Tensor) -> torch.Tensor:
+        """[B L, d] -> [B, d] of each row's last item."""
+        users, longest = self.part.real.shape
+        first = torch.arange(users, device=values.device) * longest
+        return values[first + (self.lengths[:, 0] - 1).clamp_min(0)]
+
+    def _rows(self, values: torch.Tensor) -> torch.Tensor:
+        return values.view(*self.part.real.shape, -1)
 
 
 class Padded(nn.Module):
@@ -57,19 +77,14 @@ class Padded(nn.Module):
             wider = torch.cat([items, torch.zeros_like(items[:, :1])], dim=1)
             where = torch.arange(wider.shape[1], device=items.device)
             shown = torch.where(where == lengths, self.model.mask_item, wider)
-            return self.model.restored(_last(self.model(_grid(shown, lengths + 1)), lengths + 1))
-        return _last(self.model(_grid(items, lengths)), lengths)
+            return self.model.represent(_grid(shown, lengths + 1))
+        return self.model.represent(_grid(items, lengths))
 
 
-def _grid(items: torch.Tensor, lengths: torch.Tensor) -> _Grid:
+def _grid(items: torch.Tensor, lengths: torch.Tensor) -> Packed:
     where = torch.arange(items.shape[1], device=items.device)
-    return _Grid(items, (lengths - 1 - where).clamp_min(0), _Real(where < lengths))
-
-
-def _last(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """[B, d] of each row's last item."""
-    where = (lengths - 1).clamp_min(0)[:, :, None].expand(-1, 1, states.shape[2])
-    return states.gather(1, where)[:, 0]
+    from_end = (lengths - 1 - where).clamp_min(0)
+    return cast(Packed, _Grid(items.flatten(), lengths, from_end.flatten(), _Real(where < lengths)))
 
 
 def _windows(items: torch.Tensor, lengths: torch.Tensor, length: int) -> torch.Tensor:

@@ -24,6 +24,15 @@ def test_who_else_is_in_the_batch_changes_nothing(kind):
     assert torch.allclose(together, alone, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["sasrec", "bert4rec", "gru4rec"])
+def test_a_history_is_represented_by_the_state_of_its_last_place(kind):
+    model = a_model(kind)
+    batch = pack(model.shown(some_sequences(20)))
+    last = torch.stack([own[-1] for own in model(batch).split(batch.lengths.tolist())])
+    expected = model.restored(last) if kind == "bert4rec" else last
+    assert torch.allclose(model.represent(batch), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", CAUSAL)
 def test_a_later_item_cannot_change_an_earlier_state(kind):
     model = a_model(kind)
