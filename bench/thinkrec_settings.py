@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kitrec.idrec.params import SASRec
 from kitrec.llm.base_model import load_for_serving, load_tokenizer
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
@@ -15,13 +14,12 @@ from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.converting import from_labelled
 from kitrec.thinkrec.id_vectors import of_labelled_model
 from kitrec.thinkrec.judging import Asker
+from kitrec.thinkrec.labelled_settings import MATRIX, SEQUENCE
 from kitrec.thinkrec.labelled_training import fit_labelled
 from kitrec.thinkrec.labels import Labelled
 from kitrec.thinkrec.params import (
-    MF,
     Adapter,
     Course,
-    LabelledCourse,
     Objective,
     ProjectorStage,
     Prompt,
@@ -38,25 +36,7 @@ BEFORE = "A viewer <UserID> liked these films: <ItemTitleList> <HisItemList>. "
 VECTORS = f"{BEFORE}Answer Yes or No: would they enjoy <TargetItemTitle> <TargetItemID>?"
 
 
-def _labelled(model: MF | SASRec, patience: int, bias_rate: float) -> LabelledCourse:
-    return LabelledCourse(
-        model=model,
-        epochs=50,
-        batch=1024,
-        learning_rate=1e-3,
-        weight_decay=0.01,
-        patience=patience,
-        next_item=0.0,
-        bias_rate=bias_rate,
-    )
-
-
-LABELLED = {
-    "mf": _labelled(MF(kind="mf", hidden=64), patience=4, bias_rate=10.0),
-    "sasrec": _labelled(
-        SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=25, dropout=0.5), patience=2, bias_rate=10.0
-    ),
-}
+LABELLED = {"mf": MATRIX, "sasrec": SEQUENCE}
 TINY = ("thinkrec_text", "thinkrec")
 
 

@@ -15,6 +15,7 @@ from kitrec.thinkrec.converting import from_interactions, from_labelled, with_re
 from kitrec.thinkrec.labels import PARTS, read_labelled, read_titles
 from kitrec.thinkrec.records import Record, write_records
 from kitrec.thinkrec.teachers import TemplateTeacher
+from kitrec.thinkrec.vectors import Vectors, write_shard
 
 
 def thinkrec_records(
@@ -33,20 +34,31 @@ def thinkrec_records(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="sequence model of `kitrec fit` (its best-*): vectors of items, of users too where each is asked once"
+            help="sequence model of `kitrec fit` (its best-*), or a folder of data/idrec (bpr_mf too): vectors of "
+            "items, of users too where each is asked once"
         ),
     ] = None,
+    mf: Annotated[
+        bool,
+        typer.Option(
+            "--mf", help="labelled rows: learn matrix factorisation from train, show its vectors of users and items"
+        ),
+    ] = False,
     negatives: Annotated[int, typer.Option(min=1, help="untouched items asked beside each user's last")] = 3,
     seed: int = 42,
 ) -> None:
     """Ask of each user's last item whether they liked it, of others too; or take rows that say so already."""
     if to.exists():
         raise InputError(f"{to} is there already: move it away, or name another folder")
+    if mf and (model or not source.is_dir()):
+        raise InputError("--mf learns from a folder of labelled rows, in place of --model: give one of them")
     parts = _labelled(source) if source.is_dir() else {"records": _asked(source, titles, negatives, seed)}
     with files.whole(to) as draft:
         draft.mkdir()
         learned = parts.get("train", parts.get("records", []))
-        named = _write_vectors(model, learned, draft, users=not source.is_dir()) if model else {}
+        shards = _factorised(source, seed) if mf else {}
+        shards |= _seen_by(model, learned, users=not source.is_dir()) if model else {}
+        named = _written(shards, draft)
         for part, records in parts.items():
             explained, dropped = _explained(records, genres) if genres and records is learned else ([], 0)
             write_records([*records, *explained], draft / f"{part}.jsonl", **named)
@@ -79,23 +91,39 @@ def _first(table: Path) -> Mapping[str, str]:
     return dict(pairs(table).unique("item", keep="first", maintain_order=True).iter_rows())
 
 
-def _write_vectors(model: Path, learned: Sequence[Record], draft: Path, *, users: bool) -> dict[str, str]:
-    """Shards of the model's vectors of all items and of users, by the names that records give them.
+def _seen_by(model: Path, learned: Sequence[Record], *, users: bool) -> dict[str, Vectors]:
+    """The model's vectors of all items and of users, by the names that records give them.
 
     A user is what came before the item that is asked. Labelled rows ask at many times, and what came before the newest
     tells the answers of the others: there users have no vector."""
-    from kitrec.idrec.storing import load_model  # torch is only needed here
-    from kitrec.thinkrec.id_vectors import of_histories
-    from kitrec.thinkrec.vectors import write_shard
+    from kitrec.thinkrec.id_vectors import load_seeing  # torch is only needed here
 
     folder = next(iter(sorted(model.glob("best-*"))), model)
-    stored, histories = load_model(folder), {own.user: own.history for own in learned}
-    if not set(stored.vocabulary.item_ids) & {item for own in histories.values() for item in own}:
+    seeing, histories = load_seeing(folder), {own.user: own.history for own in learned}
+    if not set(seeing.vocabulary.item_ids) & {item for own in histories.values() for item in own}:
         raise InputError(f"--model {model} knows none of these items: give one that was trained on them")
-    of_users, of_items = of_histories(stored, histories)
-    shards = {"items": of_items} | ({"users": of_users} if users else {})
+    of_users, of_items = seeing.of_histories(histories)
+    if users:
+        return {"items": of_items, "users": of_users}
+    print("labelled rows: vectors of items alone, since a user's one vector would know earlier rows' answers")
+    return {"items": of_items}
+
+
+def _factorised(source: Path, seed: int) -> dict[str, Vectors]:
+    """MF's vectors as CoLLM shows them: a user's was learned from all their training rows, the asked one too."""
+    from kitrec.thinkrec.id_vectors import of_labelled_model  # torch is only needed here
+    from kitrec.thinkrec.labelled_settings import MATRIX
+    from kitrec.thinkrec.labelled_training import fit_labelled
+
+    train, valid = (read_labelled(source, part) for part in ("train", "valid"))
+    fitted = fit_labelled(MATRIX, train, valid, seed)
+    best = fitted.rows[fitted.best_epoch - 1]
+    print(f"MF: epoch {fitted.best_epoch}, validation AUC {best['auc']:.4f}, UAUC {best['uauc']:.4f}")
+    users, items = of_labelled_model(fitted, train)
+    return {"users": users, "items": items}
+
+
+def _written(shards: Mapping[str, Vectors], draft: Path) -> dict[str, str]:
     for name, own in shards.items():
         write_shard(own, draft / f"{name}.safetensors")
-    if not users:
-        print("labelled rows: vectors of items alone, since a user's one vector would know earlier rows' answers")
     return {name: f"{name}.safetensors" for name in shards}

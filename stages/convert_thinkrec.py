@@ -13,10 +13,9 @@ from kitrec.contracts.seen import SEEN
 from kitrec.domains import MODELS
 from kitrec.idrec.params import AnyMethod
 from kitrec.idrec.readers import histories, readers
-from kitrec.idrec.storing import load_model
 from kitrec.prep.params import Data
 from kitrec.thinkrec.converting import from_records, histories_of, reader_names, shown_titles, with_reasons
-from kitrec.thinkrec.id_vectors import of_sequence_model
+from kitrec.thinkrec.id_vectors import load_seeing
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.records import write_records
 from kitrec.thinkrec.vectors import write_shard
@@ -37,7 +36,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     reads = [paths.ITEMS, folder, *seen, *(path for own in records.values() for path in own)]
     asked = [seed, which, history, negatives, teacher]
     with entry.running("convert_thinkrec", method, reads=reads, params=asked) as run:
-        items, stored = tables.read(paths.ITEMS, ITEMS), load_model(folder)
+        items, seeing = tables.read(paths.ITEMS, ITEMS), load_seeing(folder)
         own = {part: pl.concat(tables.read(path, RECORDS) for path in found) for part, found in records.items()}
         known = pl.concat(tables.read(path, SEEN) for path in seen)
         met, titles = histories_of(pl.concat(own.values()), known), shown_titles(items)
@@ -45,7 +44,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         valid = from_records(own["valid"], met, titles, None, seed)  # few readers: every candidate counts
         explained, dropped = with_reasons(train, teacher_of(teacher, items, seed, quiet=quiet))
         who = readers(known)
-        users, vectors = of_sequence_model(stored, reader_names(who), histories(known, who, history, stored.vocabulary))
+        users, vectors = seeing.of(reader_names(who), histories(known, who, history, seeing.vocabulary))
         with files.whole(Path("data/thinkrec/records")) as draft:
             draft.mkdir()
             names = {"users": "users.safetensors", "items": "items.safetensors"}

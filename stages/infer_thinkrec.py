@@ -16,7 +16,6 @@ from kitrec.contracts.records import RECORDS
 from kitrec.contracts.seen import SEEN
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
-from kitrec.idrec.storing import load_model
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
@@ -26,6 +25,7 @@ from kitrec.prep.params import Data
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.answering import Answering, known_of, liking, routed
 from kitrec.thinkrec.converting import shown_titles
+from kitrec.thinkrec.id_vectors import load_seeing
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.storing import load_trained
 from stages import entry, paths
@@ -51,9 +51,8 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         base, records = read_pinned(), {which: tables.read(path, RECORDS) for which, path in tests.items()}
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
         trained = load_trained(load_in(base, weights), tokenizer, base, FOLDER, stage)
-        stored = load_model(Path("data/idrec") / eyes)
-        asked_of = pl.concat(records.values())
-        known = known_of(stored, asked_of, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
+        seeing, asked_of = load_seeing(Path("data/idrec") / eyes), pl.concat(records.values())
+        known = known_of(seeing, asked_of, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
         answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known)
         ranked: dict[str, pl.DataFrame] = {}
         metrics: dict[str, Any] = {}

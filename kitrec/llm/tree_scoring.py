@@ -94,7 +94,7 @@ def _summed(model: Any, states: torch.Tensor, t: Trie) -> np.ndarray:
 
 def _decoder(model: Any) -> Any:
     """The transformer without its head, adapters in place."""
-    return (model.get_base_model() if hasattr(model, "get_base_model") else model).model
+    return (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
 
 
 def _filled(rows: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:

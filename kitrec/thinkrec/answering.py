@@ -9,12 +9,11 @@ import polars as pl
 
 from kitrec import files
 from kitrec.idrec.readers import histories, readers
-from kitrec.idrec.storing import Stored
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.converting import histories_of, reader_names
 from kitrec.thinkrec.groups import Grouped, grouped
-from kitrec.thinkrec.id_vectors import of_sequence_model
+from kitrec.thinkrec.id_vectors import Seeing
 from kitrec.thinkrec.judging import Asker, rank
 from kitrec.thinkrec.liking_metrics import Judged, judged
 from kitrec.thinkrec.params import Objective, Prompt, RoutingRule
@@ -34,11 +33,11 @@ class Known:
 
 
 def known_of(
-    eyes: Stored, asked: pl.DataFrame, seen: pl.DataFrame, records: Path, group_of: Mapping[str, int]
+    eyes: Seeing, asked: pl.DataFrame, seen: pl.DataFrame, records: Path, group_of: Mapping[str, int]
 ) -> Known:
     """What the readers of the `asked` records met, and what the model whose vectors are in `records` sees in it."""
     who, history = readers(seen), files.read_json(records / "origin.json")["history"]
-    users, items = of_sequence_model(eyes, reader_names(who), histories(seen, who, history, eyes.vocabulary))
+    users, items = eyes.of(reader_names(who), histories(seen, who, history, eyes.vocabulary))
     groups = grouped(group_of, read_shards([records / "users.safetensors"])) if group_of else None
     return Known(histories_of(asked, seen), users, items, groups)
 

@@ -4,21 +4,50 @@ One projector reads both kinds, so both are brought to one scale: a user's vecto
 to a mean square of 1. No user's order of items changes by that. (SASRec's states are some twenty times as long as its
 item vectors; standardised together, items would all look the same.) Shapes: n ids, d width."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
 
+from kitrec.crossdomain import storing as crossdomain
 from kitrec.crossdomain.asked import Readers, ask
 from kitrec.crossdomain.bpr_mf import BPRMF
+from kitrec.errors import InputError
 from kitrec.idrec.ranking import represent
 from kitrec.idrec.sequences import Sequences, of_lists
-from kitrec.idrec.storing import Stored
+from kitrec.idrec.storing import Stored, load_model
 from kitrec.idrec.vocabulary import Vocabulary
 from kitrec.thinkrec.labelled_training import Fitted
 from kitrec.thinkrec.labels import Labelled
 from kitrec.thinkrec.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class Seeing:
+    """A stored model whose vectors prompts can show."""
+
+    vocabulary: Vocabulary
+    of: Callable[[list[str], Sequences], tuple[Vectors, Vectors]]  # users, what each met -> (users, items)
+
+    def of_histories(self, history_of: Mapping[str, Sequence[str]]) -> tuple[Vectors, Vectors]:
+        """(users, items) for users who met these items; items it does not know are left out."""
+        numbers = [self.vocabulary.numbers(pl.Series(own, dtype=pl.String)) for own in history_of.values()]
+        return self.of(list(history_of), of_lists(own[own > 0] for own in numbers))
+
+
+def load_seeing(folder: Path) -> Seeing:
+    """Of a folder of data/idrec or of `kitrec fit`: a sequence model, or BPR-MF."""
+    if not crossdomain.is_crossdomain(folder):
+        stored = load_model(folder)
+        return Seeing(stored.vocabulary, partial(of_sequence_model, stored))
+    other = crossdomain.load_model(folder)
+    if not isinstance(other.model, BPRMF):
+        raise InputError(f"{folder} has no one vector for a user and an item: take a sequence model or bpr_mf")
+    return Seeing(other.vocabulary, partial(of_bpr_mf, other.model, other.vocabulary))
 
 
 @torch.inference_mode()
@@ -30,19 +59,14 @@ def of_sequence_model(stored: Stored, users: list[str], histories: Sequences) ->
     return Vectors([users[k] for k in read], unit(states)), Vectors(stored.vocabulary.item_ids, unit_table(items))
 
 
-def of_histories(stored: Stored, history_of: Mapping[str, Sequence[str]]) -> tuple[Vectors, Vectors]:
-    """(users, items) of a sequence model, for users who met these items; items it does not know are left out."""
-    numbers = [stored.vocabulary.numbers(pl.Series(own, dtype=pl.String)) for own in history_of.values()]
-    return of_sequence_model(stored, list(history_of), of_lists(own[own > 0] for own in numbers))
-
-
 @torch.inference_mode()
-def of_bpr_mf(model: BPRMF, vocabulary: Vocabulary, users: list[str], readers: Readers) -> tuple[Vectors, Vectors]:
-    """(users, items) of the cross-domain BPR-MF."""
-    asked = ask(readers, model.catalogue.sides, np.arange(len(readers)), device=model.device)
+def of_bpr_mf(model: BPRMF, vocabulary: Vocabulary, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
+    """(users, items) of the cross-domain BPR-MF in its history form; a user without a known item has no vector."""
+    read = np.flatnonzero(histories.lengths > 0)
+    asked = ask(Readers(histories), model.catalogue.sides, read, device=model.device)
     states = model.readers(asked, model.read.weight)[0].float().cpu().numpy()
     items = model.items.weight[1:].float().cpu().numpy()
-    return Vectors(users, unit(states)), Vectors(vocabulary.item_ids, unit_table(items))
+    return Vectors([users[k] for k in read], unit(states)), Vectors(vocabulary.item_ids, unit_table(items))
 
 
 @torch.inference_mode()

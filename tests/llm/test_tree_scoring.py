@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, OPTConfig
 
 from kitrec import params
 from kitrec.llm import tree_scoring
@@ -48,6 +48,24 @@ def test_equal_to_separate_forwards(model, monkeypatch, batch_tokens):
     asked = questions(5, seed=1)
     for question, values in zip(asked, likelihoods(model, asked), strict=True):
         assert np.abs(values - one_by_one(model, question)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LlamaConfig(num_key_value_heads=2, intermediate_size=64),
+        GPTNeoXConfig(intermediate_size=64),
+        OPTConfig(ffn_dim=64, word_embed_proj_dim=32),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_models_of_other_families_are_scored_alike(config):
+    config.update({"vocab_size": 1500, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4})
+    torch.manual_seed(0)
+    other = AutoModelForCausalLM.from_config(config).eval()
+    asked = questions(3, seed=5)
+    for question, values in zip(asked, likelihoods(other, asked), strict=True):
+        assert np.abs(values - one_by_one(other, question)).max() < 1e-4
 
 
 def test_labels_of_one_token_come_from_one_position(model):

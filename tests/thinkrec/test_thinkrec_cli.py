@@ -5,9 +5,14 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from kitrec.cli import app
+from kitrec.crossdomain import params as crossdomain
+from kitrec.crossdomain import storing as crossdomain_storing
+from kitrec.crossdomain.bpr_mf import BPRMF
+from kitrec.crossdomain.catalogue import Catalogue
 from kitrec.errors import InputError
 from kitrec.idrec.known import Known
 from kitrec.idrec.ranking import represent
@@ -109,6 +114,38 @@ def test_labelled_rows_bring_vectors_of_items_alone(tmp_path):
     )
     with pytest.raises(InputError, match="knows none of these items"):
         run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "s", "--model", tmp_path / "other")
+
+
+def test_labelled_rows_bring_the_vectors_of_matrix_factorisation(tmp_path):
+    """Users of one group like the first items, those of the other the last: their vectors must tell."""
+    (tmp_path / "own").mkdir()
+    items = [f"i{k}" for k in range(12)]
+    (tmp_path / "own/items.tsv").write_text("item\ttitle\n" + "".join(f"{item}\tTitle {item}\n" for item in items))
+    liked = [(u, i, int((u < 30) == (k < 6))) for u in range(60) for k, i in enumerate(items)]
+    for part, own in {"train": liked[::1], "valid": liked[::5], "test": liked[::7]}.items():
+        rows = "".join(f"{u}\t{i}\t{label}\t5\n" for u, i, label in own)
+        (tmp_path / f"own/{part}.tsv").write_text("user\titem\trating\ttime\n" + rows)
+        shown = "".join(f"{u}\t{i}\t{label}\t\n" for u, i, label in own)
+        (tmp_path / f"own/{part}_history.tsv").write_text("user\titem\tlabel\thistory\n" + shown)
+    run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "r", "--mf")
+    read = read_records(tmp_path / "r/test.jsonl")
+    scores = np.array([read.users.find(own.user) @ read.items.find(own.target) for own in read.records])
+    assert roc_auc_score([own.label for own in read.records], scores) > 0.9
+    with pytest.raises(InputError, match="--mf"):
+        run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "s", "--mf", "--model", tmp_path)
+
+
+def test_vectors_of_bpr_mf_are_read_as_those_of_a_sequence_model_are(files_of_ones_own):
+    at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
+    p = crossdomain.BPRMF(kind="bpr_mf", hidden=4, negatives=1)
+    model = BPRMF(Catalogue(np.array([0, 1, 1, 2, 2])), None, p)
+    crossdomain_storing.save_model(
+        crossdomain_storing.Stored(model, vocabulary, np.ones(5, np.float32), {}), p, at / "model"
+    )
+    run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--model", at / "model",
+        "--negatives", 1)  # fmt: skip
+    read = read_records(at / "r/records.jsonl")
+    assert read.users.width == 4 and read.items.ids == list("abcd")
 
 
 def test_what_is_missing_is_named(files_of_ones_own):

@@ -93,7 +93,8 @@ def test_vectors_of_bpr_mf_give_its_scores():
     torch.nn.init.normal_(model.items.weight)
     torch.nn.init.zeros_(model.bias.weight)  # a vector does not hold it
     readers = Readers(of_lists([[1, 3], [2, 4, 5]]))
-    users, items = of_bpr_mf(model, Vocabulary(list("abcde")), ["u", "v"], readers)
+    users, items = of_bpr_mf(model, Vocabulary(list("abcde")), ["u", "nobody", "v"], of_lists([[1, 3], [], [2, 4, 5]]))
+    assert users.ids == ["u", "v"]
     wanted = model.candidate_scores(readers, np.array([[1, 2, 3, 4, 5]] * 2))
     assert_same_but_for_a_scale(users.rows @ items.rows.T, wanted)
 
