@@ -3,7 +3,9 @@
     MF       score = p_u . q_i + b_u + b_i + b       (Koren et al., Matrix Factorization, Computer 2009, eq. 4)
     SASRec   score = g s . E_i + b_u + b_i + b       s: SASRec's state after the history (kitrec/idrec/sasrec.py)
     L = -y log s(score) - (1 - y) log(1 - s(score)), mean over rows
-        + n cross-entropy of s over all items, mean over liked rows with a history      (SASRec alone; g starts at 1)
+        + n cross-entropy of s over all items, mean over liked rows with a history      (SASRec alone)
+g starts small (as branches do in ReZero, Bachlechner et al. 2021), so that the biases are there before the states learn
+by heart what a bias would say: started at 1, UAUC on ml1m_collm stayed below that of the biases alone.
 A user or item that training never saw is row 0, whose vector and bias stay zero.
 Shapes: R rows, d width."""
 
@@ -20,6 +22,8 @@ from kitrec.idrec.sasrec import SASRec
 from kitrec.idrec.sequences import Sequences
 from kitrec.idrec.vocabulary import Vocabulary
 from kitrec.thinkrec.labels import Labelled
+
+GAIN = 0.05  # of SASRec's part, at the start
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class LabelledSASRec(nn.Module):
         super().__init__()
         self.reader = SASRec(len(known.items), p)
         self.user_bias, self.item_bias = _table(len(known.users), 1), _table(len(known.items), 1)
-        self.bias, self.gain = nn.Parameter(torch.zeros(())), nn.Parameter(torch.ones(()))
+        self.bias, self.gain = nn.Parameter(torch.zeros(())), nn.Parameter(torch.tensor(GAIN))
 
     @property
     def items(self) -> nn.Embedding:

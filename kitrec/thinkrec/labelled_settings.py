@@ -4,18 +4,20 @@ from kitrec.idrec.params import SASRec
 from kitrec.thinkrec.params import MF, LabelledCourse
 
 
-def _course(model: MF | SASRec, patience: int) -> LabelledCourse:
+def _course(model: MF | SASRec, patience: int, rate: float, bias_rate: float) -> LabelledCourse:
     return LabelledCourse(
         model=model,
         epochs=50,
         batch=1024,
-        learning_rate=1e-3,
+        learning_rate=rate,
         weight_decay=0.01,
         patience=patience,
         next_item=0.0,
-        bias_rate=10.0,
+        bias_rate=bias_rate,
     )
 
 
-MATRIX = _course(MF(kind="mf", hidden=64), patience=4)
-SEQUENCE = _course(SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=25, dropout=0.5), patience=2)
+MATRIX = _course(MF(kind="mf", hidden=64), patience=4, rate=1e-3, bias_rate=10.0)
+SEQUENCE = _course(
+    SASRec(kind="sasrec", hidden=64, heads=2, layers=1, length=50, dropout=0.5), patience=5, rate=3e-4, bias_rate=33.0
+)

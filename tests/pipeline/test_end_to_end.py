@@ -412,6 +412,18 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
         after = results(clone.folder)
         own = [name for name in before if "sasrec-oracle" in name and ("students" in name or "metrics/train" in name)]
         assert len(own) > 10 and {name: after[name] for name in own} == {name: before[name] for name in own}
+        others = {"caser": 1.0, "bert4rec": 0.0}  # Caser with DROS
+        settings = {f"distillation.settings.{name}.robust.alpha": alpha for name, alpha in others.items()}
+        pairs = {
+            "distillation.students": [*others],
+            "distillation.teachers": ["oracle"],
+            "distillation.made": ["oracle"],
+        }
+        ranked = {"distillation.ranked": [], "ilora.eyes": [], "evaluation.methods": ["references", "sasrec"]}
+        profiles.put(clone.folder / "params.yaml", settings | pairs | ranked)
+        done = clone.run("dvc", "repro", "rank_student", timeout=20 * MINUTES)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        assert all((clone.folder / f"data/serving/{name}-oracle/model.onnx").exists() for name in others)
 
 
 @pytest.mark.slow
