@@ -8,11 +8,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from kitrec import files, params
+from kitrec.crossdomain import params as crossdomain
 from kitrec.distill.params import Distillation
 from kitrec.domains import MODELS
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
-from kitrec.idrec.params import IdRec, Method
+from kitrec.idrec.params import CrossDomain, IdRec, Method
 from kitrec.ilora.params import IloraTeacher
 from kitrec.judge.params import Judge
 from kitrec.llm.method_params import Engine, Infer, Probes, Rationales
@@ -128,14 +129,28 @@ def _unranked(s: Mapping[str, Any]) -> list[str]:
     return sorted(set(found))
 
 
+_WITHOUT_VECTORS = crossdomain.LEARNED - {"bpr_mf"}
+
+
+def _blind(section: str, s: Mapping[str, Any], kinds: tuple[type[Method | CrossDomain], ...]) -> list[str]:
+    """Eyes that are not trained, have no vectors, or have seen the answers by which their section chooses."""
+    found = []
+    for name in s[section].eyes:
+        own = s["idrec"].methods.get(name) if name in s["idrec"].train else None
+        if not isinstance(own, kinds) or own.model.kind in _WITHOUT_VECTORS:
+            others = " or bpr_mf" if CrossDomain in kinds else ""
+            found.append(f"{section}.eyes: {name} is no sequence model{others} that is trained; add it to idrec.train")
+        elif own.course.mode == "full_data":
+            found.append(
+                f"{section}.eyes: {name} learns the development users' answers too (course.mode: full_data), and they "
+                "choose what learns from it; set mode: standard"
+            )
+    return found
+
+
 def _untaught(s: Mapping[str, Any]) -> list[str]:
     """Teachers without eyes, and students of teachers that nobody makes."""
-    found = [
-        f"{section}.eyes: {name} is no sequence model that is trained; add it to idrec.train"
-        for section in ("ilora", "thinkrec")
-        for name in s[section].eyes
-        if name not in s["idrec"].train or not isinstance(s["idrec"].methods[name], Method)
-    ]
+    found = [*_blind("ilora", s, (Method,)), *_blind("thinkrec", s, (Method, CrossDomain))]
     made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
     brought = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")} - {"oracle", "ensemble"}
     brought = {name for name in brought if not name.startswith("ilora-")}  # those of earlier params are stale

@@ -2,6 +2,7 @@
 Reads the pinned base, data/ilora/<method>, data/idrec/<method>, items, interactions and test records; writes for its
 students data/teachers/ilora-<method> (lists.parquet, vectors.safetensors), and data/rankings/ilora-<method>."""
 
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from kitrec.prep.params import Data
 from stages import entry, paths
 from stages.teaching import trained_teacher
 
+VECTORS = "vectors.safetensors"
+
 
 def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Hand on what the teacher with METHOD's eyes makes of the newest training steps, and rank the test candidates."""
@@ -51,8 +54,10 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
             with files.whole(Path("data/teachers") / name) as to:
                 to.mkdir()
                 tables.write(handed, to / "lists.parquet", TEACHER)
-                vectors = item_embeddings(teacher, sorted(teacher.eyes.numbers), writer, steps["history"].to_list())
-                write_embeddings(vectors, to / "vectors.safetensors")
+                if not (kept := run.work / VECTORS).exists():  # the whole catalogue is read by the LLM
+                    known = sorted(teacher.eyes.numbers)
+                    write_embeddings(item_embeddings(teacher, known, writer, steps["history"].to_list()), kept)
+                shutil.copyfile(kept, to / VECTORS)
             run.cost["export_seconds"] = round(time.perf_counter() - began, 2)
             for which, of_set in records.items():
                 tasks = tasks_of_records(of_set, test, history).select("history", "candidates", "truth")

@@ -95,6 +95,12 @@ def align(
             f"the teacher does not fit the student's rows: {', '.join(wrong)}{_first(found)}; "
             f"make it of the same training rows, or set gaps: mask"
         )
+    silent = found["next_id"].null_count() - found["line"].null_count()
+    if silent and told["lists of unknown rows"]:
+        raise InputError(
+            f"{silent} rows of the teacher tell no next item, and {told['lists of unknown rows']} of its rows are none "
+            "of the student's: all may be shifted. Give next_id, or leave out the rows that the student has not"
+        )
     of_place = np.full(len(rows.sequences.items), -1, dtype=np.int64)
     line = found["line"].cast(pl.Int64).fill_null(-1).to_numpy()
     of_place[found["place"].to_numpy()] = np.where((line >= 0) & ~np.append(empty, True)[line], line, -1)

@@ -23,7 +23,7 @@ class Attention(nn.Module):
         return self.out(batch.through_rows(self.into(x), self._mix))
 
     def newest(self, x: torch.Tensor, batch: Packed) -> torch.Tensor:
-        """[B, d]: `forward` at each user's last place, without dropout."""
+        """[B, d]: `forward` at each user's last place."""
         width = x.shape[-1]
         weights, biases = self.into.weight, self.into.bias
         query = F.linear(batch.newest(x), weights[:width], biases[:width])
@@ -34,7 +34,8 @@ class Attention(nn.Module):
         users, longest, _ = rows.shape
         key, value = rows.view(users, longest, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         seen = None if part.real is None else part.real[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(query.view(users, self.heads, 1, -1), key, value, seen)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query.view(users, self.heads, 1, -1), key, value, seen, dropout)
         return mixed.reshape(users, -1)
 
     def _mix(self, rows: torch.Tensor, part: Part) -> torch.Tensor:

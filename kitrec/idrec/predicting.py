@@ -81,7 +81,7 @@ def _scores(stored: Scorer, histories: Sequences) -> np.ndarray:
 
 def _best(table: np.ndarray, topk: int) -> tuple[np.ndarray, np.ndarray]:
     k = min(topk, table.shape[1])
-    some = np.argpartition(table, -k, axis=1)[:, -k:]
+    some = np.argpartition(-table, k - 1, axis=1)[:, :k]
     order = np.argsort(-np.take_along_axis(table, some, axis=1), axis=1, kind="stable")
     best = np.take_along_axis(some, order, axis=1)
     return best, np.take_along_axis(table, best, axis=1)

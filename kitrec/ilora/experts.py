@@ -39,6 +39,11 @@ class Gates:
         finally:
             self._slices = before
 
+    @property
+    def samples(self) -> int:
+        """B of the gates that are set."""
+        return 1 if self._slices is None else len(self._slices)
+
     def slices(self, samples: int) -> torch.Tensor:
         """[B, 1, r]"""
         if self._slices is None:
@@ -60,7 +65,9 @@ class Experts(nn.Module):
         self._scale, self._gates = p.alpha * p.experts / p.rank, gates
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, T, in] -> [B, T, out]"""
+        """[B, T, in] -> [B, T, out]; some families (OPT) flatten rows and places: [B T, in] -> [B T, out]"""
+        if x.dim() == 2:
+            return self(x.unflatten(0, (self._gates.samples, -1))).flatten(0, 1)
         slices = self._gates.slices(len(x))
         inner = F.linear(self.dropout(x.to(self.inner.dtype)), self.inner)
         return F.linear(inner * (slices * self._scale).to(inner.dtype), self.outer)

@@ -50,6 +50,7 @@ def written(teacher: Teacher, questions: Questions, tokenizer: Any) -> list[str]
                 attention_mask=real.to(teacher.device),
                 max_new_tokens=longest + SPARE,
                 do_sample=False,
+                repetition_penalty=1.0,  # some bases bring one, and the right name stands in the prompt
                 pad_token_id=padding,
             )
         for k, text in zip(

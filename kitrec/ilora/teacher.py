@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from kitrec.errors import InputError
 from kitrec.ilora.experts import Gates, add_experts
 from kitrec.ilora.eyes import Eyes
 from kitrec.ilora.gates import build_gate
 from kitrec.ilora.hybrid import HybridEmbedding, Projector
 from kitrec.ilora.params import Mixture
+from kitrec.llm.tree_scoring import refuse_changed_logits
 
 
 class Learned(nn.Module):
@@ -29,6 +31,11 @@ class Teacher:
     """A base that answers for each sample by its own mixture of experts."""
 
     def __init__(self, base: Any, eyes: Eyes, p: Mixture) -> None:
+        refuse_changed_logits(base.config)
+        if getattr(base.get_output_embeddings(), "bias", None) is not None:
+            raise InputError(
+                f"the head of {base.config.model_type} has a bias, which the loss does not know: take another"
+            )
         self.eyes, self.base = eyes, base
         self._gates = Gates(p.rank // p.experts)
         words = base.get_input_embeddings()

@@ -11,20 +11,33 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from kitrec.errors import InputError
 from kitrec.llm.requests import Question
 from kitrec.llm.trie import Trie, trie
 
 BATCH_TOKENS = 16_384
 ROWS = 1024  # positions whose logits are there at once
+_BEHIND_THE_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")  # Gemma 2, Granite, Cohere
 
 
 def likelihoods(model: Any, questions: Sequence[Question]) -> list[np.ndarray]:
     """For each question the log likelihood of its continuations [C]; `model` has its adapter set, and no dropout."""
+    refuse_changed_logits(model.config)
     found: list[np.ndarray] = [np.empty(0)] * len(questions)
     for batch in _batches(questions):
         for k, values in zip(batch, _scored(model, [questions[k] for k in batch]), strict=True):
             found[k] = values
     return found
+
+
+def refuse_changed_logits(config: Any) -> None:
+    """Some families scale or cap what their head says, and here the head alone is asked."""
+    changed = [name for name in _BEHIND_THE_HEAD if getattr(config, name, None) not in (None, 1, 1.0)]
+    if changed:
+        raise InputError(
+            f"{config.model_type} changes its logits behind the head ({', '.join(changed)}), so likelihoods would be "
+            "wrong: take a base whose head has the last word, such as Qwen3 or Llama"
+        )
 
 
 def _batches(questions: Sequence[Question]) -> Iterator[list[int]]:

@@ -123,6 +123,12 @@ def quality_against_cost(cells: pl.DataFrame, seconds_per_user: Mapping[str, flo
     )
 
 
+def _teacher(pair: str, known: set[str]) -> str:
+    """Of `<student>-<teacher>`, where both may have hyphens: the longest ending that is a method."""
+    endings = [pair[k + 1 :] for k, sign in enumerate(pair) if sign == "-"]
+    return next((own for own in endings if own in known), endings[0])
+
+
 def students(
     cells: pl.DataFrame, compared: Mapping[str, Mapping[str, Any]], seconds_per_user: Mapping[str, float]
 ) -> Section:
@@ -133,7 +139,7 @@ def students(
     for pair, told in compared.items():
         if pair not in quality:
             continue
-        teacher, found = pair.partition("-")[2], next(iter(told.values()))
+        teacher, found = _teacher(pair, {*quality, *seconds_per_user}), next(iter(told.values()))
         kept = f"{quality[pair] / quality[teacher]:.0%}" if quality.get(teacher) else "–"
         cheaper = seconds_per_user.get(teacher, 0.0) / seconds_per_user[pair]
         rows.append(

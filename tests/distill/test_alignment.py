@@ -69,6 +69,13 @@ def test_a_teacher_that_tells_no_next_item_is_taken_by_name():
     assert align(silent, ROWS, VOCABULARY, 3, "refuse").told["distilled rows"] == TEACHER.height
 
 
+def test_shifted_rows_that_tell_no_next_item_are_refused_too():
+    shifted = TEACHER.with_columns(pl.col("seen") + 1, next_id=pl.lit(None, dtype=pl.String))
+    for gaps in ("refuse", "mask"):
+        with pytest.raises(InputError, match=r"may be shifted|does not fit"):
+            align(shifted, ROWS, VOCABULARY, 3, gaps)
+
+
 def unknown_at(line: int, rank: int) -> pl.DataFrame:
     rows = TEACHER.to_dicts()
     rows[line]["item_ids"][rank] = "another"

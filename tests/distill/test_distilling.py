@@ -93,7 +93,7 @@ def test_a_training_that_broke_off_goes_on_to_the_same_student(form, tmp_path):
     assert whole.fitted.progress == again.fitted.progress
 
 
-def test_padding_and_items_without_a_vector_are_the_students_own(tmp_path):
+def test_padding_stays_nothing_beside_a_teachers_vectors(tmp_path):
     p = replace(distill_params("gru4rec", embedding=INJECTION), ranking=distill_params().ranking)
     items = distilled(p, tmp_path).fitted.model.get_submodule("items").weight
     assert not items[0].any()

@@ -33,6 +33,16 @@ def test_a_history_is_represented_by_the_state_of_its_last_place(kind):
     assert torch.allclose(model.represent(batch), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
+def test_in_training_the_last_place_drops_attention_too(kind):
+    model = a_model(kind, dropout=0.5).train()
+    for own in model.modules():
+        if isinstance(own, torch.nn.Dropout):
+            own.p = 0.0  # what is left falls on the attention
+    batch = pack(model.shown(some_sequences(20)))
+    assert not torch.allclose(model.represent(batch), model.represent(batch), atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", CAUSAL)
 def test_a_later_item_cannot_change_an_earlier_state(kind):
     model = a_model(kind)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
 from kitrec.errors import InputError
 from kitrec.ilora.experts import Gated, Gates, add_experts
@@ -172,13 +172,16 @@ def test_a_backward_pass_outside_of_the_block_is_refused_and_not_wrong():
         loss.backward()
 
 
-@pytest.mark.parametrize("kind", ["llama", "neox"])
+@pytest.mark.parametrize("kind", ["llama", "neox", "opt"])
 def test_other_architectures(kind):
     shape = {"vocab_size": WORDS, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     torch.manual_seed(0)
     if kind == "llama":
         base = LlamaForCausalLM(LlamaConfig(**shape, intermediate_size=64)).eval()
         layers = 2 * 7
+    elif kind == "opt":  # flattens rows and places before its feed-forward layers
+        base = OPTForCausalLM(OPTConfig(**shape, ffn_dim=64, word_embed_proj_dim=32)).eval()
+        layers = 2 * 6
     else:
         base = GPTNeoXForCausalLM(GPTNeoXConfig(**shape, intermediate_size=64)).eval()
         layers = 2 * 4

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, OPTConfig
+from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, LlamaConfig, OPTConfig
 
 from kitrec import params
+from kitrec.errors import InputError
 from kitrec.llm import tree_scoring
 from kitrec.llm.params import FineTune
 from kitrec.llm.requests import Question
@@ -66,6 +67,12 @@ def test_models_of_other_families_are_scored_alike(config):
     asked = questions(3, seed=5)
     for question, values in zip(asked, likelihoods(other, asked), strict=True):
         assert np.abs(values - one_by_one(other, question)).max() < 1e-4
+
+
+def test_a_family_that_caps_its_logits_is_refused():
+    config = Gemma2Config(vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, head_dim=16)
+    with pytest.raises(InputError, match="gemma2 changes its logits behind the head"):
+        likelihoods(AutoModelForCausalLM.from_config(config).eval(), questions(1, seed=5))
 
 
 def test_labels_of_one_token_come_from_one_position(model):

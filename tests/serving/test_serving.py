@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -20,7 +21,7 @@ from kitrec.idrec.vocabulary import Vocabulary
 from kitrec.serving.exporting import OPSET, export
 from kitrec.serving.latency import latency
 from kitrec.serving.padded import Padded
-from kitrec.serving.served import load_served
+from kitrec.serving.served import load_served, table
 from tests.idrec.made_models import ITEMS, KINDS, a_model, model_params, some_sequences
 
 VOCABULARY = Vocabulary(f"i{number:02d}" for number in range(1, ITEMS + 1))
@@ -60,6 +61,15 @@ def test_onnx_gives_what_torch_gives(kind, folders):
         histories = some_sequences(batch, seed=batch + longest, longest=longest)
         expected = own.all_scores(histories)
         assert np.allclose(served.all_scores(histories), expected, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_table_of_three_hundred_rows_is_answered_as_many_small_ones(kind, folders):
+    histories = some_sequences(300, seed=4, longest=9)
+    session = onnxruntime.InferenceSession(folders[kind][0] / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(["scores"], {"items": table(histories)})
+    expected = stored(kind).all_scores(histories)
+    assert np.allclose(found, expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
 def test_the_file_is_plain_onnx(folders):
