@@ -57,9 +57,9 @@ def _course(updates: int, rate: float) -> Course:
 PROMPT = Prompt(text=[TEXT], vectors=[VECTORS], history=5)
 OBJECTIVE = Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning=0.2)
 TEXT_STAGE = TextStage(
-    adapter=Adapter(rank=8, alpha=16, dropout=0.05), course=_course(40, 2e-3), reflection=Reflection(rounds=0, cases=1)
+    adapter=Adapter(rank=8, alpha=16, dropout=0.05), course=_course(200, 2e-3), reflection=Reflection(rounds=0, cases=1)
 )
-PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector", course=_course(40, 2e-3))
+PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector_and_adapter", course=_course(200, 2e-3))
 
 
 def asked_of_tiny(

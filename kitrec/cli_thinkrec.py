@@ -50,6 +50,8 @@ def thinkrec_records(
     """Ask of each user's last item whether they liked it, of others too; or take rows that say so already."""
     if to.exists():
         raise InputError(f"{to} is there already: move it away, or name another folder")
+    if titles and source.is_dir():
+        raise InputError("--titles: labelled rows bring theirs, in items.tsv; leave it out")
     if mf and (model or not source.is_dir()):
         raise InputError("--mf learns from a folder of labelled rows, in place of --model: give one of them")
     parts = _labelled(source) if source.is_dir() else {"records": _asked(source, titles, negatives, seed)}
@@ -72,8 +74,22 @@ def _asked(source: Path, titles: Path | None, negatives: int, seed: int) -> list
     read = read_interactions(source)
     items = read.vocabulary.ids(read.sequences.items)
     users = [read.users[k] for k in read.sequences.users]
+    if read.left_out:
+        print(f"{source}: {read.left_out} unusable rows left out")
+    named = _named(titles, read.vocabulary.item_ids)
     rows = pl.DataFrame({"user_id": users, "item_id": items, "time": range(len(items))})
-    return from_interactions(rows, _first(titles), read.vocabulary.item_ids, negatives, seed)
+    return from_interactions(rows, named, read.vocabulary.item_ids, negatives, seed)
+
+
+def _named(titles: Path, items: Sequence[str]) -> Mapping[str, str]:
+    """item -> title; items without one are counted, and some must have one."""
+    named = _first(titles)
+    missing = sum(item not in named for item in items)
+    if missing == len(items):
+        raise InputError(f"--titles {titles} names none of the {missing} items: its ids are others")
+    if missing:
+        print(f"{missing} of {len(items)} items have no title: prompts say Unknown")
+    return named
 
 
 def _labelled(source: Path) -> dict[str, list[Record]]:
@@ -83,6 +99,8 @@ def _labelled(source: Path) -> dict[str, list[Record]]:
 
 def _explained(records: Sequence[Record], genres: Path) -> tuple[list[Record], int]:
     listed = pairs(genres).group_by("item").agg("value")
+    if not {own.target for own in records} & set(listed["item"]):
+        raise InputError(f"--genres {genres} names none of the items that are asked: its ids are others")
     explained, dropped = with_reasons(records, TemplateTeacher(dict(listed.iter_rows())))
     return explained, sum(dropped.values())
 
@@ -100,7 +118,7 @@ def _seen_by(model: Path, learned: Sequence[Record], *, users: bool) -> dict[str
 
     folder = next(iter(sorted(model.glob("best-*"))), model)
     seeing, histories = load_seeing(folder), {own.user: own.history for own in learned}
-    if not set(seeing.vocabulary.item_ids) & {item for own in histories.values() for item in own}:
+    if not set(seeing.vocabulary.item_ids) & {item for own in learned for item in (own.target, *own.history)}:
         raise InputError(f"--model {model} knows none of these items: give one that was trained on them")
     of_users, of_items = seeing.of_histories(histories)
     if users:
@@ -110,7 +128,7 @@ def _seen_by(model: Path, learned: Sequence[Record], *, users: bool) -> dict[str
 
 
 def _factorised(source: Path, seed: int) -> dict[str, Vectors]:
-    """MF's vectors as CoLLM shows them: a user's was learned from all their training rows, the asked one too."""
+    """MF's vectors; as in CoLLM a user's was learned from all their training rows, the asked one too."""
     from kitrec.thinkrec.id_vectors import of_labelled_model  # torch is only needed here
     from kitrec.thinkrec.labelled_settings import MATRIX
     from kitrec.thinkrec.labelled_training import fit_labelled

@@ -106,6 +106,8 @@ def _check(template: str, marks: Sequence[str], users: Vectors | None, items: Ve
             f"template {template[:60]!r}: {unknown[0]} is no placeholder; there are "
             f"{', '.join(VECTOR_MARKS + TEXT_MARKS)}"
         )
+    if stray := [mark for mark in re.findall(r"<\w+>", template) if mark not in VECTOR_MARKS + TEXT_MARKS]:
+        raise InputError(f"template {template[:60]!r}: {stray[0]} is no placeholder; mind capital letters")
     if "<UserID>" in marks and users is None:
         raise InputError(f"template {template[:60]!r} shows the user's vector, but there is no shard of users")
     if set(marks) & set(VECTOR_MARKS[1:]) and items is None:

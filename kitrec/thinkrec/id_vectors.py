@@ -2,7 +2,9 @@
 
 One projector reads both kinds, so both are brought to one scale: a user's vector to length sqrt(d), the table of items
 to a mean square of 1. No user's order of items changes by that. (SASRec's states are some twenty times as long as its
-item vectors; standardised together, items would all look the same.) Shapes: n ids, d width."""
+item vectors; standardised together, items would all look the same.) A model with biases of items gives vectors one
+longer: [p_u, c] . [q_i, b_i / c] is its order, with the c that makes the last number as large beside p_u as beside q_i.
+Shapes: n ids, d width."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from kitrec.idrec.ranking import represent
 from kitrec.idrec.sequences import Sequences, of_lists
 from kitrec.idrec.storing import Stored, load_model
 from kitrec.idrec.vocabulary import Vocabulary
+from kitrec.thinkrec.labelled_models import LabelledSASRec
 from kitrec.thinkrec.labelled_training import Fitted
 from kitrec.thinkrec.labels import Labelled
 from kitrec.thinkrec.vectors import Vectors
@@ -66,6 +69,8 @@ def of_bpr_mf(model: BPRMF, vocabulary: Vocabulary, users: list[str], histories:
     asked = ask(Readers(histories), model.catalogue.sides, read, device=model.device)
     states = model.readers(asked, model.read.weight)[0].float().cpu().numpy()
     items = model.items.weight[1:].float().cpu().numpy()
+    bias, read_by = model.bias.weight[1:, 0].float().cpu().numpy(), model.read.weight[1:].float().cpu().numpy()
+    states, items = with_bias(states, items, bias, _rms(read_by))
     return Vectors([users[k] for k in read], unit(states)), Vectors(vocabulary.item_ids, unit_table(items))
 
 
@@ -77,9 +82,26 @@ def of_labelled_model(fitted: Fitted, labelled: Labelled) -> tuple[Vectors, Vect
     states = fitted.model.user_vectors(rows).numpy()
     known = np.flatnonzero(np.abs(states).sum(axis=1) > 0)
     users = list(newest)
-    items = fitted.model.items.weight[1:].numpy()
+    model = fitted.model
+    items, bias = model.items.weight[1:].numpy(), model.item_bias.weight[1:, 0].numpy()
+    if isinstance(model, LabelledSASRec):  # its states have a mean square of about 1
+        states, items = with_bias(model.gain.item() * states, items, bias, abs(model.gain.item()))
+    else:
+        states, items = with_bias(states, items, bias, _rms(model.users.weight[1:].numpy()))
     table = Vectors(fitted.known.items.item_ids, unit_table(items))
     return Vectors([users[k] for k in known], unit(states[known])), table
+
+
+def with_bias(users: np.ndarray, items: np.ndarray, bias: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
+    """[n, d + 1] of both: their product gains the bias of the item. `size` is that of the model's users' numbers,
+    whoever is asked for: the items' vectors must be the same in training and afterwards."""
+    of_items, of_bias = _rms(items), _rms(bias)
+    c = float(np.sqrt(size * of_bias / of_items)) if size * of_bias * of_items > 0 else 1.0
+    return np.hstack([users, np.full_like(users[:, :1], c)]), np.hstack([items, bias[:, None] / np.float32(c)])
+
+
+def _rms(rows: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(rows**2)))
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -40,6 +40,8 @@ def fit_labelled(p: LabelledCourse, train: Labelled, valid: Labelled, seed: int)
     """Train until `patience` epochs brought nothing better."""
     if not len(train) or not len(valid):
         raise InputError("training and validation rows are needed; one of the tables is empty")
+    if len(set(valid.labels.tolist())) < 2:
+        raise InputError("AUC chooses the epoch, and the validation rows have one label only; give some of both")
     known = Known(Vocabulary(train.users), Vocabulary([*train.items, *(i for h in train.histories for i in h)]))
     rows, labels = known.rows(train), torch.from_numpy(train.labels).float()
     with torch.random.fork_rng():

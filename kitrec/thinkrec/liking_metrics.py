@@ -29,7 +29,8 @@ def uauc(labels: np.ndarray, scores: np.ndarray, users: Sequence[str]) -> float:
 
 @dataclass(frozen=True)
 class Judged:
-    """Both numbers of the true rows and of every resample [B, 2]; of the rows without each user [U, 2]."""
+    """Both numbers of the true rows, of every resample [B, 2] and of the rows without each user [U, 2]; AUC alone where
+    no user has both labels."""
 
     values: np.ndarray
     resampled: np.ndarray
@@ -38,7 +39,7 @@ class Judged:
     def told(self) -> dict[str, float]:
         """Each number with its 95% interval."""
         low, high = intervals(self.values, self.resampled, accelerations(self.without_each))
-        rows = zip(NAMES, self.values, low, high, strict=True)
+        rows = zip(NAMES, self.values, low, high, strict=False)
         named = [(name, value, least, most) for name, value, least, most in rows]
         return {f"{n}{end}": round(float(v), 5) for n, *own in named for end, v in zip(_ENDS, own, strict=True)}
 
@@ -59,10 +60,12 @@ def judged(labels: np.ndarray, scores: np.ndarray, users: Sequence[str], resampl
         mean = float(counted @ np.nan_to_num(own) / counted.sum()) if counted.sum() else np.nan
         return pooled.auc(weights[number]), mean
 
+    count_of = 1 if np.isnan(own).all() else 2  # without a user of both labels there is no UAUC
     drawn = [both(np.bincount(rng.integers(0, count, count), minlength=count)) for _ in range(resamples)]
-    found = np.array(drawn)
+    found = np.array(drawn)[:, :count_of]
     without = np.stack([_auc_without_each(labels, scores, number, own), _mean_without_each(own)], axis=1)
-    return Judged(np.array(both(np.ones(count))), found[~np.isnan(found).any(axis=1)], without)
+    values = np.array(both(np.ones(count)))[:count_of]
+    return Judged(values, found[~np.isnan(found).any(axis=1)], without[:, :count_of])
 
 
 def better(one: Judged, other: Judged) -> Mapping[str, float]:
@@ -70,8 +73,8 @@ def better(one: Judged, other: Judged) -> Mapping[str, float]:
     gap = one.resampled - other.resampled
     share = (np.minimum((gap <= 0).sum(axis=0), (gap >= 0).sum(axis=0)) + 1) / (len(gap) + 1)
     ahead = one.values - other.values
-    told = {name: round(float(value), 5) for name, value in zip(NAMES, ahead, strict=True)}
-    return told | {f"{name}_p": round(float(min(1, 2 * own)), 5) for name, own in zip(NAMES, share, strict=True)}
+    told = {name: round(float(value), 5) for name, value in zip(NAMES, ahead, strict=False)}
+    return told | {f"{name}_p": round(float(min(1, 2 * own)), 5) for name, own in zip(NAMES, share, strict=False)}
 
 
 class _Pooled:

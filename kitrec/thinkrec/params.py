@@ -47,6 +47,13 @@ class Prompt:
     vectors: Annotated[list[str], Field(min_length=1)]
     history: Count
 
+    def __post_init__(self) -> None:
+        require, done = rules()
+        for own in [*self.text, *self.vectors]:
+            asks = "<TargetItemTitle>" in own or "<TargetItemID>" in own
+            require(asks, f"{own[:40]!r} does not say which item is asked; name <TargetItemTitle> or <TargetItemID>")
+        done()
+
 
 @section
 class Objective:

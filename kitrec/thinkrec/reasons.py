@@ -4,8 +4,9 @@ import re
 from typing import Literal
 
 Verdict = Literal["Yes", "No"]
-# "No-one", "No doubt they would": no verdict
-_BEGINS = re.compile(r"\s*(yes|no)\b(?![-'’]\w)(?!\s+(?:doubt|question|wonder|one)\b)", re.IGNORECASE)
+# "No-one", "No doubt they would", "No less than perfect": no verdict
+_NONE = "doubt|question|wonder|one|matter|less|fewer|more|other|better|longer|sooner|finer|greater"
+_BEGINS = re.compile(rf"\s*(yes|no)\b(?![-'’]\w)(?!(?<=no)\s+(?:{_NONE})\b)", re.IGNORECASE)
 
 
 def verdict_of(label: int) -> Verdict:

@@ -19,7 +19,7 @@ from kitrec.errors import InputError
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import derived_seed
-from kitrec.thinkrec.checkpoint import Progress
+from kitrec.thinkrec.checkpoint import Progress, put
 from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.groups import Grouped, cluster, grouped, read_groups, write_groups
 from kitrec.thinkrec.judging import Asker, judge_of
@@ -40,7 +40,7 @@ from kitrec.thinkrec.storing import (
     save_projected,
     save_stage,
 )
-from kitrec.thinkrec.training import Stage, Tensors, learn
+from kitrec.thinkrec.training import JUDGED_BY, Stage, Tensors, learn
 from kitrec.thinkrec.vectors import Vectors
 
 
@@ -104,7 +104,7 @@ def train_projector(given: Given, p: ProjectorStage) -> Progress:
 
 
 def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progress]:
-    """Stage 3, by the group's name; one whose users have no training record keeps the general adapter's weights.
+    """Stage 3, by the group's name; one without training records, or that gains nothing, keeps the general weights.
 
     `members` is read where groups are given: a user2group.csv."""
     found = _groups(given, p, members)
@@ -122,7 +122,12 @@ def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progr
         judged = valid if len({r.label for r in valid}) == 2 else given.valid
         if train:
             weights = adapter_weights(llm, name)
+            start = {key: tensor.detach().clone() for key, tensor in weights.items()}
+            before = judge_of(Asker(model, composer, given.objective), judged)()[JUDGED_BY]
             rows[name] = _learn(given, model, weights, name, p.course, composer, train=train, valid=judged)
+            if rows[name].best <= before:  # what the group learned is no better than what it came from
+                put(weights, start)
+                rows[name].best, rows[name].best_round = before, 0
     with files.whole(given.folder / GROUPS) as draft:
         for group, size in enumerate(found.sizes):
             own_rows = told(rows.get(group_name(group), Progress()))
@@ -149,8 +154,8 @@ def _groups(given: Given, p: GroupsStage, members: Path) -> Grouped:
 
 def told(progress: Progress) -> dict[str, object]:
     """Its samples, and how it was chosen."""
-    if not progress.rows:
-        return {"updates": 0}
+    if not progress.best_round:
+        return {**progress.counts, "updates": 0}
     best = progress.rows[progress.best_round - 1]
     finite = {name: value for name, value in best.items() if math.isfinite(value)}  # UAUC needs users with both labels
     rounded = {name: round(value, 6) if isinstance(value, float) else value for name, value in finite.items()}

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from kitrec.cli import app
 from kitrec.crossdomain import params as crossdomain
 from kitrec.crossdomain import storing as crossdomain_storing
+from kitrec.crossdomain.asked import Readers
 from kitrec.crossdomain.bpr_mf import BPRMF
 from kitrec.crossdomain.catalogue import Catalogue
 from kitrec.errors import InputError
@@ -121,8 +123,10 @@ def test_labelled_rows_bring_the_vectors_of_matrix_factorisation(tmp_path):
     (tmp_path / "own").mkdir()
     items = [f"i{k}" for k in range(12)]
     (tmp_path / "own/items.tsv").write_text("item\ttitle\n" + "".join(f"{item}\tTitle {item}\n" for item in items))
-    liked = [(u, i, int((u < 30) == (k < 6))) for u in range(60) for k, i in enumerate(items)]
-    for part, own in {"train": liked[::1], "valid": liked[::5], "test": liked[::7]}.items():
+    # half of each group's taste, and i0 is liked by all: that is known by its bias
+    liked = [(u, i, int(k == 0 or (u < 30) == (k < 6))) for u in range(60) for k, i in enumerate(items)]
+    parts = {"train": [own for n, own in enumerate(liked) if n % 5 > 1], "valid": liked[::5], "test": liked[1::5]}
+    for part, own in parts.items():
         rows = "".join(f"{u}\t{i}\t{label}\t5\n" for u, i, label in own)
         (tmp_path / f"own/{part}.tsv").write_text("user\titem\trating\ttime\n" + rows)
         shown = "".join(f"{u}\t{i}\t{label}\t\n" for u, i, label in own)
@@ -138,18 +142,27 @@ def test_labelled_rows_bring_the_vectors_of_matrix_factorisation(tmp_path):
 def test_vectors_of_bpr_mf_are_read_as_those_of_a_sequence_model_are(files_of_ones_own):
     at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
     p = crossdomain.BPRMF(kind="bpr_mf", hidden=4, negatives=1)
+    torch.manual_seed(0)
     model = BPRMF(Catalogue(np.array([0, 1, 1, 2, 2])), None, p)
+    torch.nn.init.normal_(model.bias.weight)
     crossdomain_storing.save_model(
         crossdomain_storing.Stored(model, vocabulary, np.ones(5, np.float32), {}), p, at / "model"
     )
     run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--model", at / "model",
         "--negatives", 1)  # fmt: skip
     read = read_records(at / "r/records.jsonl")
-    assert read.users.width == 4 and read.items.ids == list("abcd")
+    (wanted,) = model.candidate_scores(Readers(of_lists([[1, 2]])), np.array([[1, 2, 3, 4]]))  # u met a and b before
+    assert np.array_equal(np.argsort(read.items.rows @ read.users.find("u")), np.argsort(wanted))
 
 
 def test_what_is_missing_is_named(files_of_ones_own):
     at = files_of_ones_own
+    (at / "others.tsv").write_text("item\ttitle\nX1\tOne\n")
+    with pytest.raises(InputError, match=r"others.tsv names none of the 4 items"):
+        run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "others.tsv")
+    with pytest.raises(InputError, match=r"--genres .* names none of the items"):
+        run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--genres",
+            at / "others.tsv", "--negatives", 1)  # fmt: skip
     with pytest.raises(InputError, match="--titles"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r")
     with pytest.raises(InputError, match="is there already"):

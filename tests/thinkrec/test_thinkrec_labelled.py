@@ -1,5 +1,7 @@
 """Models of likes: what they must learn, what they do not know, and the vectors they hand on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from kitrec.params import parse
 from kitrec.thinkrec.id_vectors import of_bpr_mf, of_labelled_model, of_sequence_model
 from kitrec.thinkrec.labelled_training import fit_labelled
 from kitrec.thinkrec.labels import Labelled
-from kitrec.thinkrec.liking_metrics import auc
+from kitrec.thinkrec.liking_metrics import auc, judged
 from kitrec.thinkrec.params import MF, Course, LabelledCourse, Objective
 from tests.idrec.made_models import ITEMS, a_model
 from tests.thinkrec.made_thinkrec import a_course, an_objective
@@ -91,7 +93,7 @@ def test_vectors_of_bpr_mf_give_its_scores():
     catalogue = Catalogue(np.array([0, 1, 1, 2, 2, 2]))
     model = BPRMF(catalogue, None, crossdomain.BPRMF(kind="bpr_mf", hidden=4, negatives=1))
     torch.nn.init.normal_(model.items.weight)
-    torch.nn.init.zeros_(model.bias.weight)  # a vector does not hold it
+    torch.nn.init.normal_(model.bias.weight)
     readers = Readers(of_lists([[1, 3], [2, 4, 5]]))
     users, items = of_bpr_mf(model, Vocabulary(list("abcde")), ["u", "nobody", "v"], of_lists([[1, 3], [], [2, 4, 5]]))
     assert users.ids == ["u", "v"]
@@ -109,9 +111,33 @@ def test_vectors_of_a_labelled_model_are_of_its_newest_row():
     fitted = fit_labelled(a_labelled_course(SMALL, epochs=1), liked(0, 200), liked(1, 100), seed=0)
     rows = Labelled(["u", "v", "u"], ["1", "1", "1"], np.array([1, 0, 1]), [["1"], [], ["2", "4"]])
     users, items = of_labelled_model(fitted, rows)
-    assert users.ids == ["u"] and items.width == users.width == 8
+    assert users.ids == ["u"] and items.width == users.width == 9  # eight, and the bias
     alone, _ = of_labelled_model(fitted, Labelled(["u"], ["1"], np.array([1]), [["2", "4"]]))
     assert np.allclose(users.rows, alone.rows, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [MF(kind="mf", hidden=8), SMALL])
+def test_vectors_of_a_labelled_model_give_its_order_of_items(p):
+    fitted = fit_labelled(a_labelled_course(p, epochs=3), liked(0, 200), liked(1, 100), seed=0)
+    user = liked(0, 200).users[0]
+    rows = Labelled([user], [fitted.known.items.item_ids[0]], np.array([1]), [fitted.known.items.item_ids[:2]])
+    users, items = of_labelled_model(fitted, rows)
+    every = fitted.known.items.item_ids
+    count = len(every)
+    asked = Labelled([user] * count, every, np.ones(count), [rows.histories[0]] * count)
+    scores = torch.logit(torch.from_numpy(fitted.scores(asked)).double()).numpy()
+    assert np.array_equal(np.argsort(items.rows @ users.rows[0]), np.argsort(scores))
+
+
+def test_validation_rows_of_one_label_are_refused():
+    valid = liked(1, 100)
+    with pytest.raises(InputError, match="one label only"):
+        fit_labelled(a_labelled_course(SMALL), liked(0, 200), replace(valid, labels=np.ones(len(valid))), seed=0)
+
+
+def test_without_a_user_of_both_labels_auc_alone_is_told():
+    told = judged(np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.3, 0.2]), list("abcd"), 50, seed=0).told()
+    assert told["auc"] == 0.75 and "uauc" not in told
 
 
 def test_wrong_params_are_told():

@@ -46,6 +46,9 @@ def test_titles_and_reasons_may_hold_line_ends_of_other_kinds(tmp_path):
         ("No-one likes it.", None),
         ("No doubt they would enjoy it.", None),
         ("No one would.", None),
+        ("No matter what, they will love it.", None),
+        ("No less than perfect.", None),
+        ("No way.", "No"),
         ("Nothing.", None),
     ],
 )

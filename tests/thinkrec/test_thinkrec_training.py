@@ -130,8 +130,11 @@ def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given
     told = read_json(whole.folder / "projector/origin.json")
     assert told["samples"] == 24 and told["liked"] == 12 and told["missing_vectors"] == 0 and told["auc"] <= 1
     projector = sha256(whole.folder / "projector/projector.safetensors")
-    groups = [weights(whole.folder / f"groups/group-{group}") for group in (0, 1)]
-    assert len({text, *groups}) == 3 and sha256(whole.folder / "projector/projector.safetensors") == projector
+    assert sha256(whole.folder / "projector/projector.safetensors") == projector
+    for name, progress in rows.items():  # what gains nothing stays what it came from, and says so
+        updates, learned = (read_json(whole.folder / f"groups/{name}/origin.json")["updates"], progress.rows)
+        assert (updates == 0) == (weights(whole.folder / f"groups/{name}") == text)
+        assert progress.best == max(row["auc"] for row in learned) if updates else progress.best_round == 0
 
     trained = load_trained(whole.load_base(), whole.tokenizer, whole.base, whole.folder, "groups")
     found = route(["u0", "u4", "nobody"], whole.users, grouped(trained.groups, whole.users), ROUTING)
@@ -139,6 +142,18 @@ def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given
     own = [a_record(0), a_record(4), a_record(1, history=(), titles=(), target="i3")]
     scores = asker.probabilities([[record] for record in own], found.weights)
     assert all(0 < float(score[0]) < 1 for score in scores) and trained.model.llm.active_adapter == "text"
+
+
+@pytest.mark.parametrize("found", [0.4, 0.6])
+def test_a_group_that_gains_nothing_keeps_the_general_adapter(given, monkeypatch, found):
+    own = given(f"group-{found}")
+    train_text(own, STAGES.text)
+    train_projector(own, STAGES.projector)
+    said = iter([0.5, found, found] * 2)  # before, and at the two judgements, of two groups
+    monkeypatch.setattr("kitrec.thinkrec.stages.judge_of", lambda *_: lambda: {"auc": next(said), "uauc": 0.5})
+    train_groups(own, STAGES.groups, NO_FILE)
+    kept = [weights(own.folder / f"groups/group-{group}") == weights(own.folder / "text") for group in (0, 1)]
+    assert kept == [found < 0.5] * 2
 
 
 @pytest.mark.slow
