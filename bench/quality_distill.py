@@ -227,6 +227,7 @@ def _row(name: str, runs: list[dict[str, Any]], compared: dict[str, Any], teache
     seconds = {f"{which} seconds": mean(which, "seconds") for which in ("baseline", "distilled")}
     told = {key: compared[key] for key in ("relative_gain", "p_value", "gain_of_seeds")}
     shares = ", ".join("-" if own is None else f"{own:+.2f}" for own in told.pop("gain_of_seeds"))
+    numbers["alone, of the teacher's"] = round(numbers["baseline ndcg@10"] / teacher["test"]["ndcg@10"], 3)
     numbers["of the teacher's"] = round(numbers["distilled ndcg@10"] / teacher["test"]["ndcg@10"], 3)
     return {"student": name, **numbers, **told, "gain_of_seeds": shares, **seconds, "seeds": len(runs)}
 
