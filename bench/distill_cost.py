@@ -23,6 +23,7 @@ from kitrec.distill.params import Distillation
 from kitrec.errors import InputError
 from kitrec.idrec.learning import validation
 from kitrec.idrec.params import AnyMethod
+from kitrec.idrec.readers import History
 from kitrec.idrec.sequences import Sequences
 from kitrec.ilora.lessons import Questions, questions_of
 from kitrec.ilora.reader_tasks import tasks_of_records, with_likely_candidates
@@ -54,7 +55,8 @@ def main(folder: Path) -> None:
         pairs = [f"{own}-{other}" for own in p.students for other in teachers]
         if missing := [own for own in pairs if not (SERVED / own).exists()]:
             raise InputError(f"{folder} serves no {', '.join(missing)}: run `dvc repro rank_student` there")
-        rows = [row for teacher in teachers for row in _rows(teacher, p.students)]
+        readers = {own: p.settings[own].student.history for own in p.students}
+        rows = [row for teacher in teachers for row in _rows(teacher, readers)]
     if not rows:
         raise InputError(f"{folder} has no students of an iLoRA teacher: `kitrec profile use variants=distilled` there")
     claims: list[Claim] = [
@@ -73,15 +75,16 @@ def main(folder: Path) -> None:
     publish("distill_cost", claims, {"milliseconds a reader": rows})
 
 
-def _rows(teacher: str, students: list[str]) -> list[dict[str, Any]]:
-    """One row for each student and length of the list."""
+def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
+    """One row for each student (by what it reads of a reader) and length of the list."""
     method = teacher.removeprefix("ilora-")
     trained = trained_teacher(Path("data/ilora") / method, Path("data/idrec") / method)
     asked = {count: _questions(trained, method, count) for count in LISTS}
-    served = {own: load_served(SERVED / f"{own}-{teacher}") for own in students}
-    vocabulary = next(iter(served.values())).vocabulary
-    histories = validation(tables.read(paths.interactions("test"), SEEN), "both", vocabulary).histories
-    repeats = [_once(trained, asked, served, histories) for _ in range(REPEATS)]
+    seen, served = tables.read(paths.interactions("test"), SEEN), dict[str, tuple[Served, Sequences]]()
+    for own, history in students.items():
+        model = load_served(SERVED / f"{own}-{teacher}")
+        served[own] = model, validation(seen, history, model.vocabulary).histories
+    repeats = [_once(trained, asked, served) for _ in range(REPEATS)]
     return [
         {"student": own, "teacher": teacher, "candidates": count} | _row(asked[count], repeats, own, count)
         for own in students
@@ -108,13 +111,13 @@ def _questions(trained: Trained, method: str, count: int) -> Questions:
     return questions_of(tasks, trained.writer, trained.teacher.eyes)
 
 
-def _once(trained: Trained, asked: dict[int, Questions], served: dict[str, Served], histories: Sequences) -> Spent:
+def _once(trained: Trained, asked: dict[int, Questions], served: dict[str, tuple[Served, Sequences]]) -> Spent:
     teacher, student = {}, {}
     for count, questions in asked.items():
         began = time.perf_counter()
         likelihoods(trained.teacher, questions, per_token=trained.per_token)
         teacher[count] = (time.perf_counter() - began) / len(questions.asked) * 1000
-    for name, model in served.items():
+    for name, (model, histories) in served.items():
         (row,) = latency(model, histories, batches=(256,), repeats=20)
         student[name] = 1000 / row["users_per_second"]
     return Spent(teacher, student)

@@ -69,7 +69,10 @@ def _claims(row: dict[str, Any], seeds: int) -> list[Claim]:
         found.append(
             at_least(f"{text}: NDCG@20 gained", gain, 0.0, "", COMMAND, repeats=seeds, spread=row["difference"])
         )
-        found.append(at_most(f"{text}: p of that, paired", row["p"], 0.01, "", COMMAND, repeats=seeds))
+        p_of_gain = row["p"] if gain > 0 else 1.0
+        found.append(
+            at_most(f"{text}: p of a gain, paired (1: it is a loss)", p_of_gain, 0.01, "", COMMAND, repeats=seeds)
+        )
     if row["teacher's ndcg@10"]:
         kept = row["student's ndcg@10"] / row["teacher's ndcg@10"]
         found.append(at_least(f"{text}: NDCG@10 of the teacher's", kept, KEEPS, "", COMMAND, peer="the teacher"))

@@ -188,7 +188,8 @@ def _judge(path: Path, name: str, teacher: dict[str, Any]) -> tuple[dict[str, An
         repeats=len(runs),
         spread=spread,
     )
-    sure = at_most(f"{text}: p of that gain, paired", pair.p_value, 0.01, "", command, repeats=len(runs))
+    p_of_gain = pair.p_value if pair.difference > 0 else 1.0
+    sure = at_most(f"{text}: p of a gain, paired (1: it is a loss)", p_of_gain, 0.01, "", command, repeats=len(runs))
     row = _row(name, runs, pair.told(), teacher)
     keeps = at_least(
         f"{text}: NDCG@10 of the teacher's",

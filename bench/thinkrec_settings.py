@@ -1,11 +1,13 @@
 """Settings of ThinkRec's benches: models of likes over item numbers, and the tiny base on a sample of the rows."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from kitrec.idrec.params import SASRec
 from kitrec.llm.base_model import load_for_serving, load_tokenizer
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
@@ -14,7 +16,7 @@ from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.converting import from_labelled
 from kitrec.thinkrec.id_vectors import of_labelled_model
 from kitrec.thinkrec.judging import Asker
-from kitrec.thinkrec.labelled_settings import MATRIX, SEQUENCE
+from kitrec.thinkrec.labelled_settings import MATRIX
 from kitrec.thinkrec.labelled_training import fit_labelled
 from kitrec.thinkrec.labels import Labelled
 from kitrec.thinkrec.params import (
@@ -36,7 +38,16 @@ BEFORE = "A viewer <UserID> liked these films: <ItemTitleList> <HisItemList>. "
 VECTORS = f"{BEFORE}Answer Yes or No: would they enjoy <TargetItemTitle> <TargetItemID>?"
 
 
-LABELLED = {"mf": MATRIX, "sasrec": SEQUENCE}
+LABELLED = {
+    "mf": MATRIX,
+    "sasrec": replace(
+        MATRIX,
+        model=SASRec(kind="sasrec", hidden=64, heads=2, layers=1, length=50, dropout=0.5),
+        learning_rate=3e-4,
+        patience=5,
+        bias_rate=33.0,
+    ),
+}
 TINY = ("thinkrec_text", "thinkrec")
 
 

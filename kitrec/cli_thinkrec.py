@@ -117,7 +117,7 @@ def _seen_by(model: Path, learned: Sequence[Record], *, users: bool) -> dict[str
     from kitrec.thinkrec.id_vectors import load_seeing  # torch is only needed here
 
     folder = next(iter(sorted(model.glob("best-*"))), model)
-    seeing, histories = load_seeing(folder), {own.user: own.history for own in learned}
+    seeing, histories = load_seeing(folder), {own.user: own.history for own in learned if users}
     if not set(seeing.vocabulary.item_ids) & {item for own in learned for item in (own.target, *own.history)}:
         raise InputError(f"--model {model} knows none of these items: give one that was trained on them")
     of_users, of_items = seeing.of_histories(histories)

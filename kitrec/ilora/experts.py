@@ -41,7 +41,7 @@ class Gates:
 
     @property
     def samples(self) -> int:
-        """B of the gates that are set."""
+        """B of the gates that are set; without any, whoever asks for their slices is told."""
         return 1 if self._slices is None else len(self._slices)
 
     def slices(self, samples: int) -> torch.Tensor:

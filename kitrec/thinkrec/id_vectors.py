@@ -57,8 +57,8 @@ def load_seeing(folder: Path) -> Seeing:
 def of_sequence_model(stored: Stored, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
     """(users, items) of a model of kitrec/idrec; a user without a known item has no vector."""
     read = np.flatnonzero(histories.lengths > 0)
-    states = represent(stored.model, histories.take(read)).float().cpu().numpy()
     items = stored.model.output()[0].float().cpu().numpy()
+    states = represent(stored.model, histories.take(read)).float().cpu().numpy() if len(read) else items[:0]
     return Vectors([users[k] for k in read], unit(states)), Vectors(stored.vocabulary.item_ids, unit_table(items))
 
 

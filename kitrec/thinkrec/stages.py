@@ -19,7 +19,7 @@ from kitrec.errors import InputError
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.randomness import derived_seed
-from kitrec.thinkrec.checkpoint import Progress, put
+from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.groups import Grouped, cluster, grouped, read_groups, write_groups
 from kitrec.thinkrec.judging import Asker, judge_of
@@ -40,7 +40,7 @@ from kitrec.thinkrec.storing import (
     save_projected,
     save_stage,
 )
-from kitrec.thinkrec.training import JUDGED_BY, Stage, Tensors, learn
+from kitrec.thinkrec.training import Stage, Tensors, learn
 from kitrec.thinkrec.vectors import Vectors
 
 
@@ -122,12 +122,8 @@ def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progr
         judged = valid if len({r.label for r in valid}) == 2 else given.valid
         if train:
             weights = adapter_weights(llm, name)
-            start = {key: tensor.detach().clone() for key, tensor in weights.items()}
-            before = judge_of(Asker(model, composer, given.objective), judged)()[JUDGED_BY]
-            rows[name] = _learn(given, model, weights, name, p.course, composer, train=train, valid=judged)
-            if rows[name].best <= before:  # what the group learned is no better than what it came from
-                put(weights, start)
-                rows[name].best, rows[name].best_round = before, 0
+            own_records = {"train": train, "valid": judged}
+            rows[name] = _learn(given, model, weights, name, p.course, composer, **own_records, start_counts=True)
     with files.whole(given.folder / GROUPS) as draft:
         for group, size in enumerate(found.sizes):
             own_rows = told(rows.get(group_name(group), Progress()))
@@ -172,6 +168,7 @@ def _learn(
     *,
     train: Sequence[Record] | None = None,
     valid: Sequence[Record] | None = None,
+    start_counts: bool = False,
 ) -> Progress:
     judged = given.valid if valid is None else valid
     if len({record.label for record in judged}) < 2:
@@ -180,6 +177,6 @@ def _learn(
             "convert records with liked and disliked items"
         )
     own = samples(given.train if train is None else train, composer, Encoder(given.tokenizer), given.seed)
-    stage = Stage(name, own, course, given.objective, given.seed, given.work / name)
+    stage = Stage(name, own, course, given.objective, given.seed, given.work / name, start_counts)
     judge = judge_of(Asker(model, composer, given.objective), judged)
     return learn(model, tensors, stage, judge, lambda progress: given.told(name, progress))

@@ -36,6 +36,7 @@ class Stage:
     objective: Objective
     seed: int
     work: Path
+    start_counts: bool = False  # what it goes on from is judged too, and left in place where nothing is better
 
 
 def learn(
@@ -46,6 +47,9 @@ def learn(
     p = stage.course
     optimizer = torch.optim.AdamW(tensors.values(), lr=p.learning_rate, weight_decay=p.weight_decay)
     progress, best = resume(tensors, optimizer, stage.work)
+    if stage.start_counts and not progress.rounds:
+        model.llm.eval()
+        progress.best, best = judge()[JUDGED_BY], {name: own.detach().clone() for name, own in tensors.items()}
     progress.counts = counts(stage.samples)
     mixture = Mixture(modes(stage.samples), stage.objective.reasoning, p.batch, stage.seed)
     with torch.random.fork_rng():
