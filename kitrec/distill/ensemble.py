@@ -2,7 +2,8 @@
 
     z_score          score = mean over members of (s - mean of s) / deviation of s, over all items of a row
     reciprocal_rank  score = mean over members of 1 / (60 + rank)             (Cormack et al., SIGIR 2009)
-The latter are standardised too, so that a distance (listing.py) means the same of both.
+The latter are standardised too, so that a distance (listing.py) means the same of both. z_score is for members whose
+scores are spread alike: those of a counting model are 0 or far out, and drown the others.
 
 With `folds` above 1 the readers are dealt into folds, and the rows of a fold are ranked by members that learned from
 the other folds alone: a member that has learned a row by heart has nothing to teach about it but its answer. Item
