@@ -1,8 +1,9 @@
 """From the space of collaborative vectors into the hidden space of the LLM.
 
-    y = W2 relu(W1 x + b1) + b2,   W1 [e d, d], W2 [h, e d],  e = 10      (CoLLM, arXiv 2310.19488, section 4.1.2)
+    y = s (W2 relu(W1 x + b1) + b2),   W1 [e d, d], W2 [h, e d],  e = 10  (CoLLM, arXiv 2310.19488, section 4.1.2)
 Deviation: x is standardised by the mean and spread of the vectors of items and of training and development readers, and
-W2 starts so small that y is about as long as the LLM's own embeddings; the first step throws no frozen LLM off.
+a fixed s makes y about as long as the LLM's own embeddings at first, so no frozen LLM is thrown off. In W2 itself that
+would make weights smaller than a step of Adam: each step would draw the projection anew.
 Shapes: d width of a vector, e expansion, h hidden width of the LLM."""
 
 from pathlib import Path
@@ -25,11 +26,12 @@ class Projector(nn.Module):
         self.inner, self.outer = nn.Linear(width, expansion * width), nn.Linear(expansion * width, hidden)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("spread", torch.ones(width))
+        self.register_buffer("scale", torch.ones(()))
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """[K, d] -> [K, h]"""
         standard = (vectors - self.get_buffer("mean")) / self.get_buffer("spread")
-        return self.outer(torch.relu(self.inner(standard)))
+        return self.get_buffer("scale") * self.outer(torch.relu(self.inner(standard)))
 
     @torch.no_grad()
     def fit_to(self, vectors: np.ndarray, embeddings: torch.Tensor) -> None:
@@ -39,7 +41,7 @@ class Projector(nn.Module):
         self.get_buffer("spread").copy_(known.std(0, correction=0).clamp(min=SMALLEST))
         nn.init.zeros_(self.outer.bias)
         length = self(known[:4096]).square().mean().sqrt().clamp(min=SMALLEST)
-        self.outer.weight.mul_(embeddings.float().square().mean().sqrt().item() / length)  # they may be on a GPU
+        self.get_buffer("scale").copy_(embeddings.float().square().mean().sqrt().cpu() / length)  # they may be on a GPU
 
 
 def save_projector(projector: Projector, path: Path) -> None:

@@ -130,8 +130,9 @@ def test_the_projector_is_the_formula_and_comes_back(tmp_path):
     standard = (x - x.mean(0)) / x.std(0, correction=0)
     inner = torch.relu(standard @ own.inner.weight.T + own.inner.bias)
     assert own.inner.weight.shape == (60, 6)
-    assert torch.allclose(own(x), inner @ own.outer.weight.T + own.outer.bias, atol=1e-6)
+    assert torch.allclose(own(x), own.scale * (inner @ own.outer.weight.T + own.outer.bias), atol=1e-6)
     assert own(x).square().mean().sqrt().item() == pytest.approx(0.5, rel=1e-4)
+    assert own.outer.weight.abs().max() > 0.1  # of 1 / sqrt(60): a step of Adam changes little of it
     save_projector(own, tmp_path / "p.safetensors")
     assert torch.equal(load_projector(tmp_path / "p.safetensors")(x), own(x))
     with pytest.raises(InputError, match="no whole projector"):
