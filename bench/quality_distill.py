@@ -1,7 +1,7 @@
 """What does distillation give on public data?   python -m bench.quality_distill toys_s3rec sasrec 3
 
 toys_s3rec or games_llmrank (of KITREC_PUBLIC_DATA) cut as DLLM2Rec cuts its data (bench/distill_data.py); the teacher
-is an ensemble of this project's models fitted on training rows alone, two folds; a plain and a distilled student of
+is an ensemble of this project's models fitted on training rows alone, in folds; a plain and a distilled student of
 each seed, judged on the test rows among all items. Epochs are chosen by the validation's NDCG@20. The paper's teacher
 is an LLM and its cut is by real times: its gains stand beside ours, they are no bar. Every run is kept in
 bench/results/distill_runs/DATA with each test row's NDCG@20; a run that is there is not repeated. The teacher lies in
@@ -49,7 +49,8 @@ ABOUT = """8 : 1 : 1 of all rows by their place in their reader's sequence, rank
 ensemble of our own models (bench/distill_settings.py), fitted on training rows alone, and lists a training row by
 members that never saw its reader; it reads the whole past there and the newest ten items of a test row, as students
 do. The paper's mean gain is .48 (47.97 %). Its teacher is an LLM, its cut is by real times: its gains stand beside
-ours. Of games_llmrank the first 15,000 readers. p: paired test over test rows, means of the seeds."""
+ours. Of games_llmrank the first 15,000 readers. The epochs of the teacher's members and the strength of sasrec_ce's
+teaching were chosen by the validation of toys_s3rec. p: paired test over test rows, means of the seeds."""
 
 
 def main(arguments: list[str]) -> None:
