@@ -9,7 +9,6 @@ import polars as pl
 
 from kitrec import files, params, tables
 from kitrec.contracts.items import ITEMS
-from kitrec.errors import InputError
 from kitrec.llm.base_model import load_tokenizer
 from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
@@ -27,9 +26,7 @@ FOLDER, GIVEN = Path("data/thinkrec"), Path("raw/user2group.csv")
 
 def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     """Train STAGE: text (an adapter), projector (vectors into the prompt), or groups (an adapter a group)."""
-    seed, goes_on_from = params.load(int, "seed"), params.value(ThinkRec, "thinkrec.train").get(stage)
-    if goes_on_from is None:
-        raise InputError(f"thinkrec.train names no stage {stage!r}: `kitrec profile use variants=thinkrec` has all")
+    seed, goes_on_from = params.load(int, "seed"), params.load(str, f"thinkrec.train.{stage}")
     p = params.value(Stages, f"thinkrec.stages.{stage}")
     weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
     objective, teacher = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.teacher")
