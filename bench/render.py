@@ -36,9 +36,16 @@ def _section(document: dict[str, Any]) -> str:
 
 def _details(name: str, rows: list[dict[str, Any]]) -> str:
     keys = list(rows[0])
-    cells = [[round(v, 4) if isinstance(v, float) else v for v in (row[key] for key in keys)] for row in rows]
+    cells = [[_cell(row[key]) for key in keys] for row in rows]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in cells]
     return f"### {name}\n\n| {' | '.join(keys)} |\n|{'---|' * len(keys)}\n" + "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> Any:
+    """Four places, and two digits of what is smaller: a p of 3e-08 is not 0."""
+    if not isinstance(value, float):
+        return value
+    return f"{value:.2g}" if 0 < abs(value) < 5e-5 else round(value, 4)
 
 
 if __name__ == "__main__":
