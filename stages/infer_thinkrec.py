@@ -27,6 +27,7 @@ from kitrec.thinkrec.answering import Answering, known_of, liking, routed
 from kitrec.thinkrec.converting import shown_titles
 from kitrec.thinkrec.id_vectors import load_seeing
 from kitrec.thinkrec.params import ThinkRec
+from kitrec.thinkrec.served_scoring import load_served
 from kitrec.thinkrec.storing import load_trained
 from stages import entry, paths
 
@@ -40,17 +41,22 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     resamples = params.value(Evaluation, "evaluation.resamples")
     weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
     objective, rule = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.routing")
+    scoring = params.value(ThinkRec, "thinkrec.scoring")
     named = params.value(ThinkRec, "thinkrec.eyes")
     if not named:
         raise InputError("thinkrec is off: `kitrec profile use variants=thinkrec`, then `dvc repro infer_thinkrec`")
     (eyes,) = named
     seen, tests = paths.interactions("test"), {which: paths.set_records(which, "test") for which in sets}
     reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / stage, Path("data/idrec") / eyes, seen, *tests.values()]
-    asked = [seed, sets, resamples, weights, prompt, objective, rule, eyes]
+    asked = [seed, sets, resamples, weights, prompt, objective, rule, scoring, eyes]
     with entry.running("infer_thinkrec", stage, reads=reads, params=asked) as run:
         base, records = read_pinned(), {which: tables.read(path, RECORDS) for which, path in tests.items()}
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
-        trained = load_trained(load_in(base, weights), tokenizer, base, FOLDER, stage)
+        trained = (
+            load_served(base, tokenizer, scoring.engine, FOLDER, stage, seed)
+            if scoring.kind == "vllm"
+            else load_trained(load_in(base, weights), tokenizer, base, FOLDER, stage)
+        )
         seeing, asked_of = load_seeing(Path("data/idrec") / eyes), pl.concat(records.values())
         known = known_of(seeing, asked_of, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
         answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known)

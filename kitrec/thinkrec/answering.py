@@ -14,10 +14,11 @@ from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.converting import histories_of, reader_names
 from kitrec.thinkrec.groups import Grouped, grouped
 from kitrec.thinkrec.id_vectors import Seeing
-from kitrec.thinkrec.judging import Asker, rank
+from kitrec.thinkrec.judging import rank
 from kitrec.thinkrec.liking_metrics import Judged, judged
 from kitrec.thinkrec.params import Objective, Prompt, RoutingRule
 from kitrec.thinkrec.routing import Routing, route
+from kitrec.thinkrec.served_scoring import Served
 from kitrec.thinkrec.storing import Trained
 from kitrec.thinkrec.vectors import Vectors, read_shards
 
@@ -44,9 +45,9 @@ def known_of(
 
 @dataclass(frozen=True)
 class Answering:
-    """What answers: a stage's model, its prompts, and the rule of who answers for whom."""
+    """What answers: what a stage left, its prompts, and the rule of who answers for whom."""
 
-    trained: Trained
+    trained: Trained | Served
     prompt: Prompt
     objective: Objective
     rule: RoutingRule
@@ -55,9 +56,8 @@ class Answering:
 
     def rank(self, method: str, titles: Mapping[str, str], records: pl.DataFrame) -> pl.DataFrame:
         """The rankings table."""
-        model, stack = self.trained.model, self.trained.stack
-        asker = Asker(model, self._composer(), self.objective, stack)
-        weights = self.routing(records).weights if stack else None
+        weights = self.routing(records).weights if self.trained.groups else None
+        asker = self.trained.asker(self._composer(), self.objective)
         return rank(method, records, self.known.histories, titles, asker, weights)
 
     def routing(self, records: pl.DataFrame) -> Routing:
@@ -65,7 +65,7 @@ class Answering:
         return self._route(reader_names(records))
 
     def _composer(self) -> Composer:
-        if self.trained.model.projector is None:
+        if self.trained.projector is None:
             return Composer(self.prompt.text, self.encoder, self.prompt.history, None, None)
         return Composer(self.prompt.vectors, self.encoder, self.prompt.history, self.known.users, self.known.items)
 
@@ -76,7 +76,7 @@ class Answering:
 
     def missing(self, records: pl.DataFrame) -> dict[str, int]:
         """What had to be said in words instead of a vector; nothing, where the prompt shows none."""
-        if self.trained.model.projector is None:
+        if self.trained.projector is None:
             return {}
         users, items = set(self.known.users.ids), set(self.known.items.ids)
         return {

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,14 @@ from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.params import Objective
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.scoring import ask, batches
+
+
+class Asks(Protocol):
+    """Whoever says P(Yes): transformers here, an engine in served_scoring.py."""
+
+    def probabilities(
+        self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None
+    ) -> list[np.ndarray]: ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ def rank(
     records: pl.DataFrame,
     histories: Mapping[str, Sequence[str]],
     titles: Mapping[str, str],
-    asker: Asker,
+    asker: Asks,
     weights: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """The rankings table of the pipeline's own records, every candidate scored by P(Yes)."""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from kitrec.chat.params import Endpoint
 from kitrec.idrec.params import SASRec
+from kitrec.llm.method_params import Engine
 from kitrec.params import rules, section
 
 Count = Annotated[int, Field(ge=1)]
@@ -177,6 +178,24 @@ class AskedTeacher:
 
 
 @section
+class ByTransformers:
+    kind: Literal["transformers"]
+
+
+@section
+class ByEngine:
+    """A stock vLLM engine, of one adapter: no groups."""
+
+    kind: Literal["vllm"]
+    engine: Engine
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(self.engine.replicas == 1, "engine.replicas: one engine scores; set it to 1")
+        done()
+
+
+@section
 class ThinkRec:
     """`train` names what each stage goes on from; no stage: ThinkRec is off."""
 
@@ -187,6 +206,7 @@ class ThinkRec:
     base_weights: Literal["nf4", "bf16", "f32"]
     prompt: Prompt
     objective: Objective
+    scoring: Annotated[ByTransformers | ByEngine, Field(discriminator="kind")]
     stages: Stages
     routing: RoutingRule
 
@@ -197,5 +217,13 @@ class ThinkRec:
         require(not wrong, f"train: {', '.join(f'{name} goes on from {order[name]}' for name in wrong)}")
         lonely = [name for name, before in self.train.items() if before not in (*self.train, "records")]
         require(not lonely, f"train: {', '.join(lonely)} without {', '.join(self.train[n] for n in lonely)} before it")
+        require(
+            self.scoring.kind == "transformers" or self.objective.logit == "yes_minus_no",
+            "scoring: vLLM tells no logit of Yes alone; set objective.logit: yes_minus_no, or kind: transformers",
+        )
+        require(
+            self.scoring.kind == "transformers" or "groups" not in self.train,
+            "scoring: vLLM does not mix the adapters of groups; take groups out of train, or set kind: transformers",
+        )
         require(not self.train or bool(self.eyes), "eyes: name the method of idrec.train whose vectors prompts show")
         done()

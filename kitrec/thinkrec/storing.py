@@ -16,9 +16,12 @@ from kitrec.errors import InputError
 from kitrec.llm.adapters import ORIGIN, check_adapter, save_adapter
 from kitrec.llm.pinned_base import PinnedBase
 from kitrec.prompts.tokens import Encoder
+from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.groups import read_groups
+from kitrec.thinkrec.judging import Asker
 from kitrec.thinkrec.mixture import Stack
 from kitrec.thinkrec.model import ThinkModel
+from kitrec.thinkrec.params import Objective
 from kitrec.thinkrec.projector import Projector, load_projector, save_projector
 from kitrec.thinkrec.samples import verdicts
 
@@ -34,6 +37,15 @@ class Trained:
     model: ThinkModel
     groups: dict[str, int]
     stack: Stack | None
+
+    @property
+    def projector(self) -> Projector | None:
+        """None where prompts show no vectors."""
+        return self.model.projector
+
+    def asker(self, composer: Composer, p: Objective) -> Asker:
+        """Who answers prompts that look so."""
+        return Asker(self.model, composer, p, self.stack)
 
 
 def group_name(group: int) -> str:

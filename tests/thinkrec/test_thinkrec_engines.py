@@ -3,27 +3,60 @@
 import numpy as np
 import pytest
 
+from kitrec import params
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
+from kitrec.thinkrec.judging import Asker
+from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.scoring import ask
-from kitrec.thinkrec.served_scoring import ServedScorer
-from kitrec.thinkrec.storing import save_stage
+from kitrec.thinkrec.served_scoring import load_served
+from kitrec.thinkrec.storing import save_projected, save_stage
+from tests.conftest import ROOT
 from tests.llm.methods import an_engine
-from tests.thinkrec.made_thinkrec import ADAPTER, BOTH, TEXT, a_composer, a_model, a_record
+from tests.thinkrec.made_thinkrec import BOTH, TEXT, a_composer, a_model, a_record, an_objective
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"engine": {"replicas": 2}}, "one engine scores"),
+        ({"objective": {"logit": "yes"}}, "tells no logit of Yes alone"),
+        ({"train": {"text": "records", "projector": "text", "groups": "projector"}}, "does not mix the adapters"),
+    ],
+)
+def test_what_an_engine_cannot_score_is_refused_by_name(changed, rule):
+    tree = params.read(ROOT / "params.yaml")
+    own = tree["thinkrec"]
+    own["eyes"], own["train"] = ["sasrec"], {"text": "records", **changed.get("train", {})}
+    own["objective"] |= changed.get("objective", {})
+    own["scoring"] = {"kind": "vllm", "engine": tree["engine"] | changed.get("engine", {})}
+    problems: list[str] = []
+    params.parse(ThinkRec, "thinkrec", tree, problems)
+    assert len(problems) == 1 and rule in problems[0]
 
 
 @pytest.mark.slow
 def test_yes_and_no_are_as_likely_in_both(tiny_base, tokenizer, tmp_path):
     model, base = a_model(tiny_base, tokenizer), pin(Base(path=str(tiny_base), revision=None))
-    save_stage(model.llm, "general", tokenizer, base, {"stage": "text"}, tmp_path / "text")
+    told = {"stage": "text"}
+    save_stage(model.llm, "general", tokenizer, base, told, tmp_path / "text")
+    save_projected(
+        model.projector, tmp_path, told, lambda own: save_stage(model.llm, "general", tokenizer, base, told, own)
+    )
     composer = a_composer(tokenizer, templates=(BOTH, TEXT, "<ItemIDList> <TargetItemID> <TargetItemTitle>?"))
     prompts = [composer.compose(a_record(k), k) for k in range(9)]
     truth = [said for own in prompts for said in ask(model, [[own]])]
     engine = an_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
-    served = ServedScorer(base, engine, adapter=tmp_path / "text", rank=ADAPTER.rank, seed=1)
-    found = served.log_probabilities(prompts, model.table, model.projector, model.verdicts)
+    served = load_served(base, tokenizer, engine, tmp_path, "projector", seed=1)
+    found = served.scorer.log_probabilities(prompts, served.table, served.projector, served.verdicts)
     wanted = np.array([[said.log_yes[0], said.log_no[0]] for said in truth])
     assert np.abs(found - wanted).max() <= 1e-3
     with model.llm.disable_adapter():
         base_says = ask(model, [[prompts[0]]])[0].log_yes[0]
     assert abs(base_says - wanted[0, 0]) > 1e-2  # the adapter is not nothing
+    lists = [[a_record(k) for k in own] for own in (range(4), [4], range(5, 9))]
+    objective = an_objective(logit="yes_minus_no")
+    ours = Asker(model, composer, objective).probabilities(lists)
+    theirs = served.asker(composer, objective).probabilities(lists)
+    assert [len(own) for own in theirs] == [4, 1, 4]
+    assert np.abs(np.concatenate(ours) - np.concatenate(theirs)).max() <= 1e-3
