@@ -13,6 +13,7 @@ import torch
 from scipy.special import expit
 from torch import nn
 
+from kitrec.errors import InputError
 from kitrec.llm.adapters import check_adapter
 from kitrec.llm.engine_options import configure_process, engine_options, lora_options
 from kitrec.llm.memory_plan import check_fits
@@ -39,6 +40,7 @@ class ServedScorer:
 
         rank = check_adapter(adapter, base)["r"] if adapter else 0
         check_fits(base, engine, 1 if adapter else 0, rank)
+        self._longest = engine.max_model_len - 1  # one is left to the answer
         self._lora = LoRARequest("thinkrec", 1, str(adapter)) if adapter else None
         loras = lora_options(1 if adapter else 0, rank, PROJECTIONS)
         self._llm = LLM(**engine_options(base, engine, seed), **loras, enable_prompt_embeds=True)
@@ -50,6 +52,11 @@ class ServedScorer:
         from vllm import SamplingParams
         from vllm.inputs import EmbedsPrompt
 
+        if (longest := max(map(len, prompts), default=0)) > self._longest:
+            raise InputError(
+                f"a prompt has {longest} tokens, the engine takes {self._longest}: raise "
+                "thinkrec.scoring.engine.max_model_len, or lower thinkrec.prompt.history"
+            )
         with torch.inference_mode():
             rows = [embed([own], table, projector, "right").rows[0] for own in prompts]
         wanted = [verdicts.yes, verdicts.no]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from kitrec import params
+from kitrec.errors import InputError
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
+from kitrec.thinkrec.composer import Composed
 from kitrec.thinkrec.judging import Asker
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.scoring import ask
@@ -51,6 +53,9 @@ def test_yes_and_no_are_as_likely_in_both(tiny_base, tokenizer, tmp_path):
     found = served.scorer.log_probabilities(prompts, served.table, served.projector, served.verdicts)
     wanted = np.array([[said.log_yes[0], said.log_no[0]] for said in truth])
     assert np.abs(found - wanted).max() <= 1e-3
+    with pytest.raises(InputError, match=r"a prompt has 600 tokens, the engine takes 511: raise .*max_model_len"):
+        long = Composed(np.ones(600, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
+        served.scorer.log_probabilities([long], served.table, served.projector, served.verdicts)
     with model.llm.disable_adapter():
         base_says = ask(model, [[prompts[0]]])[0].log_yes[0]
     assert abs(base_says - wanted[0, 0]) > 1e-2  # the adapter is not nothing
