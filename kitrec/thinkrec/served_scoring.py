@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from scipy.special import expit
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 from kitrec.errors import InputError
 from kitrec.llm.adapters import check_adapter
@@ -112,8 +114,7 @@ def load_served(base: PinnedBase, tokenizer: Any, engine: Engine, folder: Path, 
 
 
 def _embeddings(base: PinnedBase, engine: Engine) -> nn.Module:
-    from transformers import AutoModelForCausalLM
-
+    transformers.logging.disable_progress_bar()
     llm = AutoModelForCausalLM.from_pretrained(
         base.path,
         revision=base.revision,
