@@ -1,6 +1,7 @@
 """What every vLLM engine of this project is started with, whatever it is asked."""
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,16 @@ def configure_process(engine: Engine) -> None:
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
     }
+    _let_vllm_look()
     cpu_platform.check_active()
+
+
+def _let_vllm_look() -> None:
+    """vLLM's CPU build reads `__dict__` of whatever any module holds; llvmlite's library (numba) makes a C function
+    of every name it is asked, so a process that has numba could start no engine."""
+    ffi: Any = sys.modules.get("llvmlite.binding.ffi")
+    if ffi is not None:
+        ffi.lib._fntab.setdefault("__dict__", {})
 
 
 def engine_options(base: PinnedBase, engine: Engine, seed: int) -> dict[str, Any]:

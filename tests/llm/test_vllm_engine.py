@@ -12,6 +12,7 @@ from kitrec.answers.parser import parse
 from kitrec.llm.adapters import save_adapter
 from kitrec.llm.asking import Asking
 from kitrec.llm.base_model import load_for_serving
+from kitrec.llm.engine_options import configure_process
 from kitrec.llm.params import Base
 from kitrec.llm.pinned_base import pin
 from kitrec.llm.requests import Question, Request
@@ -188,3 +189,10 @@ def test_an_engine_that_failed_answers_the_next_call_as_if_nothing_had_been(serv
     with pytest.raises(RuntimeError, match="maximum context length"):
         engine.generate([*requests(), Request(list(range(300, 900)), None)], GREEDY)  # longer than the engine takes
     assert engine.generate(requests(), GREEDY) == wanted
+
+
+def test_an_engine_may_start_beside_numba():
+    """vLLM asks the `__dict__` of everything that any module holds for a `kernel`."""
+    ffi = pytest.importorskip("llvmlite.binding.ffi")
+    configure_process(an_engine())
+    assert vars(ffi.lib).get("kernel") is None
