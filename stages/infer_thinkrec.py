@@ -17,18 +17,15 @@ from kitrec.contracts.seen import SEEN
 from kitrec.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.base_weights import load_in
 from kitrec.llm.pinned_base import FILE, read_pinned
 from kitrec.llm.shards import Clocked, in_shards, of_rows
 from kitrec.llm.watching import answering_bar
 from kitrec.prep.params import Data
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.answering import Answering, known_of, liking, routed
+from kitrec.thinkrec.answering import Answering, known_of, liking, load_answering, routed
 from kitrec.thinkrec.converting import shown_titles
 from kitrec.thinkrec.id_vectors import load_seeing
 from kitrec.thinkrec.params import ThinkRec
-from kitrec.thinkrec.served_scoring import load_served
-from kitrec.thinkrec.storing import load_trained
 from stages import entry, paths
 
 FOLDER = Path("data/thinkrec")
@@ -52,11 +49,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     with entry.running("infer_thinkrec", stage, reads=reads, params=asked) as run:
         base, records = read_pinned(), {which: tables.read(path, RECORDS) for which, path in tests.items()}
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
-        trained = (
-            load_served(base, tokenizer, scoring.engine, FOLDER, stage, seed)
-            if scoring.kind == "vllm"
-            else load_trained(load_in(base, weights), tokenizer, base, FOLDER, stage)
-        )
+        trained = load_answering(scoring, base, weights, tokenizer, FOLDER, stage, seed)
         seeing, asked_of = load_seeing(Path("data/idrec") / eyes), pl.concat(records.values())
         known = known_of(seeing, asked_of, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
         answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known)

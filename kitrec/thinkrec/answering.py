@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from kitrec import files
 from kitrec.idrec.readers import histories, readers
+from kitrec.llm.base_weights import BaseWeights, load_in
+from kitrec.llm.pinned_base import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.converting import histories_of, reader_names
@@ -16,10 +19,10 @@ from kitrec.thinkrec.groups import Grouped, grouped
 from kitrec.thinkrec.id_vectors import Seeing
 from kitrec.thinkrec.judging import rank
 from kitrec.thinkrec.liking_metrics import Judged, judged
-from kitrec.thinkrec.params import Objective, Prompt, RoutingRule
+from kitrec.thinkrec.params import ByEngine, ByTransformers, Objective, Prompt, RoutingRule
 from kitrec.thinkrec.routing import Routing, route
-from kitrec.thinkrec.served_scoring import Served
-from kitrec.thinkrec.storing import Trained
+from kitrec.thinkrec.served_scoring import Served, load_served
+from kitrec.thinkrec.storing import Trained, load_trained
 from kitrec.thinkrec.vectors import Vectors, read_shards
 
 
@@ -31,6 +34,21 @@ class Known:
     users: Vectors
     items: Vectors
     groups: Grouped | None
+
+
+def load_answering(
+    how: ByTransformers | ByEngine,
+    base: PinnedBase,
+    weights: BaseWeights,
+    tokenizer: Any,
+    folder: Path,
+    stage: str,
+    seed: int,
+) -> Trained | Served:
+    """What a stage left, on whatever is to answer."""
+    if how.kind == "vllm":
+        return load_served(base, tokenizer, how.engine, folder, stage, seed)
+    return load_trained(load_in(base, weights), tokenizer, base, folder, stage)
 
 
 def known_of(

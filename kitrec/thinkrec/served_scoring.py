@@ -33,24 +33,22 @@ from kitrec.thinkrec.storing import GENERAL, adapter_folder, load_projected
 
 
 class ServedScorer:
-    """log_probabilities(prompts) of one base, with one adapter or without."""
+    """log_probabilities(prompts) of one base with one adapter."""
 
-    def __init__(self, base: PinnedBase, engine: Engine, *, adapter: Path | None, seed: int) -> None:
+    def __init__(self, base: PinnedBase, engine: Engine, *, adapter: Path, seed: int) -> None:
         configure_process(engine)
         from vllm import LLM  # only after the process is configured: vLLM reads its environment on import
         from vllm.lora.request import LoRARequest
 
-        rank = check_adapter(adapter, base)["r"] if adapter else 0
-        check_fits(base, engine, 1 if adapter else 0, rank)
+        rank = check_adapter(adapter, base)["r"]
+        check_fits(base, engine, 1, rank)
         self._longest = engine.max_model_len - 1  # one is left to the answer
-        self._lora = LoRARequest("thinkrec", 1, str(adapter)) if adapter else None
-        loras = lora_options(1 if adapter else 0, rank, PROJECTIONS)
+        self._lora = LoRARequest("thinkrec", 1, str(adapter))
+        loras = lora_options(1, rank, PROJECTIONS)
         self._llm = LLM(**engine_options(base, engine, seed), **loras, enable_prompt_embeds=True)
 
-    def log_probabilities(
-        self, prompts: Sequence[Composed], table: nn.Module, projector: nn.Module | None, verdicts: Verdicts
-    ) -> np.ndarray:
-        """[prompts, 2] log probabilities of Yes and of No as the first token of the answer."""
+    def log_probabilities(self, prompts: Sequence[torch.Tensor], answers: list[int]) -> np.ndarray:
+        """[prompts, answers] of each answer's token as the first after embeddings [T, h]."""
         from vllm import SamplingParams
         from vllm.inputs import EmbedsPrompt
 
@@ -59,33 +57,11 @@ class ServedScorer:
                 f"a prompt has {longest} tokens, the engine takes {self._longest}: raise "
                 "thinkrec.scoring.engine.max_model_len, or lower thinkrec.prompt.history"
             )
-        with torch.inference_mode():
-            rows = [embed([own], table, projector, "right").rows[0] for own in prompts]
-        wanted = [verdicts.yes, verdicts.no]
-        sampling = SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=wanted, detokenize=False)
-        asked = [EmbedsPrompt(prompt_embeds=own.cpu()) for own in rows]
+        sampling = SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=answers, detokenize=False)
+        asked = [EmbedsPrompt(prompt_embeds=own.cpu()) for own in prompts]
         outputs = self._llm.generate(asked, sampling, lora_request=self._lora, use_tqdm=False)
         told: list[Any] = [(output.outputs[0].logprobs or [])[0] for output in outputs]
-        return np.array([[own[token].logprob for token in wanted] for own in told])
-
-
-@dataclass(frozen=True)
-class ServedAsker:
-    """P(Yes) of lists of records, by an engine."""
-
-    scorer: ServedScorer
-    table: nn.Module
-    projector: Projector | None
-    verdicts: Verdicts
-    composer: Composer
-
-    def probabilities(self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None) -> list[np.ndarray]:
-        """One engine call for all; nobody has `weights` here."""
-        if weights is not None:
-            raise ValueError("a vLLM engine mixes no adapters")
-        prompts = [self.composer.compose(own) for records in lists for own in records]
-        said = self.scorer.log_probabilities(prompts, self.table, self.projector, self.verdicts)
-        return np.split(expit(said[:, 0] - said[:, 1]), np.cumsum([len(own) for own in lists])[:-1])
+        return np.array([[own[token].logprob for token in answers] for own in told])
 
 
 @dataclass(frozen=True)
@@ -98,11 +74,32 @@ class Served:
     verdicts: Verdicts
     groups: Mapping[str, int] = field(default_factory=dict)  # none: whose adapters are mixed is not served
 
-    def asker(self, composer: Composer, p: Objective) -> ServedAsker:
+    def asker(self, composer: Composer, p: Objective) -> "ServedAsker":
         """Who answers prompts that look so."""
         if p.logit != "yes_minus_no":
             raise ValueError("vLLM tells no logit of Yes alone")
-        return ServedAsker(self.scorer, self.table, self.projector, self.verdicts, composer)
+        return ServedAsker(self, composer)
+
+    def log_probabilities(self, prompts: Sequence[Composed]) -> np.ndarray:
+        """[prompts, 2] log probabilities of Yes and of No as the first token of the answer."""
+        with torch.inference_mode():
+            rows = [embed([own], self.table, self.projector, "right").rows[0] for own in prompts]
+        return self.scorer.log_probabilities(rows, [self.verdicts.yes, self.verdicts.no])
+
+
+@dataclass(frozen=True)
+class ServedAsker:
+    """P(Yes) of lists of records, by an engine."""
+
+    served: Served
+    composer: Composer
+
+    def probabilities(self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None) -> list[np.ndarray]:
+        """One engine call for all; nobody has `weights` here."""
+        if weights is not None:
+            raise ValueError("a vLLM engine mixes no adapters")
+        said = self.served.log_probabilities([self.composer.compose(own) for records in lists for own in records])
+        return np.split(expit(said[:, 0] - said[:, 1]), np.cumsum([len(own) for own in lists])[:-1])
 
 
 def load_served(base: PinnedBase, tokenizer: Any, engine: Engine, folder: Path, stage: str, seed: int) -> Served:

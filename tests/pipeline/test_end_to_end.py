@@ -19,7 +19,7 @@ import pytest
 from dvc.repo import Repo
 
 from bench.clone import ENVIRONMENT, make_clone, results
-from kitrec import files, profiles
+from kitrec import files, params, profiles
 from kitrec.publish.folders import write_model
 
 MINUTES = 60
@@ -448,3 +448,19 @@ def test_thinkrec_goes_from_records_to_routed_answers(finished):
         after = results(clone.folder)
         own = [name for name in before if "thinkrec/groups" in name or "train/thinkrec-groups" in name]
         assert len(own) > 4 and {name: after[name] for name in own} == {name: before[name] for name in own}
+        engine = params.read(clone.folder / "params.yaml")["engine"] | {"dtype": "float32"}
+        by_transformers, by_engine = (
+            scores_of_projector(clone, scoring)
+            for scoring in ({"kind": "transformers"}, {"kind": "vllm", "engine": engine})
+        )
+        assert (by_transformers - by_engine).abs().max() <= 1e-3
+
+
+def scores_of_projector(clone: Clone, scoring: dict[str, Any]) -> pl.Series:
+    """P(Yes) of the test candidates by the base in 32 bits."""
+    changed = {"thinkrec.base_weights": "f32", "thinkrec.scoring": scoring}
+    profiles.put(clone.folder / "params.yaml", changed | {"thinkrec.train": {"text": "records", "projector": "text"}})
+    done = clone.run("dvc", "repro", "-s", "infer_thinkrec@projector")
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = pl.read_parquet(clone.folder / "data/rankings/thinkrec-projector/setA.parquet")
+    return told.explode("item_ids", "scores").sort("record_id", "item_ids")["scores"]

@@ -50,12 +50,12 @@ def test_yes_and_no_are_as_likely_in_both(tiny_base, tokenizer, tmp_path):
     truth = [said for own in prompts for said in ask(model, [[own]])]
     engine = an_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
     served = load_served(base, tokenizer, engine, tmp_path, "projector", seed=1)
-    found = served.scorer.log_probabilities(prompts, served.table, served.projector, served.verdicts)
+    found = served.log_probabilities(prompts)
     wanted = np.array([[said.log_yes[0], said.log_no[0]] for said in truth])
     assert np.abs(found - wanted).max() <= 1e-3
     with pytest.raises(InputError, match=r"a prompt has 600 tokens, the engine takes 511: raise .*max_model_len"):
         long = Composed(np.ones(600, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
-        served.scorer.log_probabilities([long], served.table, served.projector, served.verdicts)
+        served.log_probabilities([long])
     with model.llm.disable_adapter():
         base_says = ask(model, [[prompts[0]]])[0].log_yes[0]
     assert abs(base_says - wanted[0, 0]) > 1e-2  # the adapter is not nothing
