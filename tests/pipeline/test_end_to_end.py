@@ -458,7 +458,7 @@ def test_thinkrec_goes_from_records_to_routed_answers(finished):
 
 def scores_of_projector(clone: Clone, scoring: dict[str, Any]) -> pl.Series:
     """P(Yes) of the test candidates by the base in 32 bits."""
-    changed = {"thinkrec.base_weights": "f32", "thinkrec.scoring": scoring}
+    changed = {"thinkrec.base_weights": "f32", "thinkrec.scoring": scoring, "evaluation.methods": ["references"]}
     profiles.put(clone.folder / "params.yaml", changed | {"thinkrec.train": {"text": "records", "projector": "text"}})
     done = clone.run("dvc", "repro", "-s", "infer_thinkrec@projector")
     assert done.returncode == 0, done.stderr[-3000:]
