@@ -29,7 +29,7 @@ from kitrec.thinkrec.params import ThinkRec
 from stages import entry, paths
 
 FOLDER = Path("data/thinkrec")
-SHARD = 32  # records that a killed run has to answer again
+SHARD = 32  # records that a killed run has to answer again; an engine has its own
 
 
 def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
@@ -52,13 +52,14 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         trained = load_answering(scoring, base, weights, tokenizer, FOLDER, stage, seed)
         seeing, asked_of = load_seeing(Path("data/idrec") / eyes), pl.concat(records.values())
         known = known_of(seeing, asked_of, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
+        shard = scoring.engine.shard if scoring.kind == "vllm" else SHARD
         answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known)
         ranked: dict[str, pl.DataFrame] = {}
         metrics: dict[str, Any] = {}
         with answering_bar(sum(own.height for own in records.values()), quiet=quiet) as told:
             for which, own in records.items():
                 made = Clocked(of_rows(own, partial(answering.rank, f"thinkrec-{stage}", titles)))
-                table = in_shards(own.height, SHARD, run.work / which, RANKINGS, made, told)
+                table = in_shards(own.height, shard, run.work / which, RANKINGS, made, told)
                 ranked[f"set{which}"], run.cost[f"set{which}"] = table, made.told()
                 metrics[f"set{which}"] = liking(table, own, resamples, seed).told() | answering.missing(own)
         tables.write_all(ranked, paths.rankings(f"thinkrec-{stage}"), RANKINGS)
