@@ -23,7 +23,7 @@ RUN apt-get update \
 COPY requirements-common.txt requirements-gpu.txt /tmp/requirements/
 RUN python3.11 -m venv /opt/kitrec \
  && /opt/kitrec/bin/pip install --no-cache-dir -r /tmp/requirements/requirements-gpu.txt \
- && printf '#!/bin/sh\nexec python -m kitrec.cli "$@"\n' > /opt/kitrec/bin/kitrec \
+ && printf '#!/bin/sh\nexec python -m kitrec.cli.main "$@"\n' > /opt/kitrec/bin/kitrec \
  && chmod 755 /opt/kitrec/bin/kitrec
 
 # A user with the host's ids, so that what is written under /workspace belongs to its owner. Ubuntu's own user 1000 goes.

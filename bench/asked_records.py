@@ -8,15 +8,15 @@ from typing import Any
 import polars as pl
 
 from bench.clone import ROOT
-from kitrec import params
-from kitrec.llm.method_params import Method
-from kitrec.llm.requests import Request, requests_for
-from kitrec.prep.params import Candidates, Source, Users
+from kitrec.core import params
+from kitrec.llm.generation.params import Method
+from kitrec.llm.generation.requests import Request, requests_for
+from kitrec.preprocessing.params import Candidates, Source, Users
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from kitrec.sources.quarantine import Quarantine
-from kitrec.world.params import World
-from stages.sources import Asked, synthetic
+from kitrec.synthetic.params import World
+from stages.lib.sources import Asked, synthetic
 
 PARAMS = ROOT / "params.yaml"
 HUNDRED = Candidates(count=100, same_category=40, neighbours=30, popularity_matched=29)

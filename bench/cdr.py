@@ -15,13 +15,13 @@ from bench.cdr_data import Pair, sport_cloth
 from bench.cdr_settings import conet, course
 from bench.claims import at_least, publish
 from bench.command import start
-from kitrec.crossdomain.asked import Readers, ask
-from kitrec.crossdomain.building import build
-from kitrec.crossdomain.catalogue import Unknown
-from kitrec.crossdomain.lessons import epoch
-from kitrec.crossdomain.recommender import Lesson
-from kitrec.crossdomain.training import begin, teach
-from kitrec.idrec.sequences import Sequences
+from kitrec.recommenders.data.cross_domain_batches import Readers, ask
+from kitrec.recommenders.data.item_domains import Unknown
+from kitrec.recommenders.data.pair_batches import epoch
+from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.models.cross_domain_model import Lesson
+from kitrec.recommenders.models.cross_domain_registry import build
+from kitrec.recommenders.pair_training import begin, teach
 
 COMMAND, REPEATS, BATCH, NEGATIVES = "python -m bench.cdr", 3, 256, 4
 STEPS = 60  # of the straightforward trainer, then its epoch is reckoned from them

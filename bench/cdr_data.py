@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from bench.public_data import folder
-from kitrec.crossdomain.asked import Readers
-from kitrec.crossdomain.catalogue import Catalogue, Unknown
-from kitrec.crossdomain.judging import Validation
-from kitrec.errors import InputError
-from kitrec.idrec.sequences import Sequences, of_rows
-from kitrec.randomness import generator
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import generator
+from kitrec.recommenders.data.cross_domain_batches import Readers
+from kitrec.recommenders.data.item_domains import Catalogue, Unknown
+from kitrec.recommenders.data.sequences import Sequences, of_rows
+from kitrec.recommenders.ranking.within_domain import Validation
 
 NEGATIVES, VALIDATED = 99, 0.1
 

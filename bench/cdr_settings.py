@@ -1,6 +1,6 @@
 """Settings of the quality table of cross-domain baselines: equal courses, the papers' shapes or the reference ones."""
 
-from kitrec.crossdomain.params import (
+from kitrec.recommenders.models.params import (
     BPRMF,
     DTCDR,
     EASE,
@@ -12,7 +12,7 @@ from kitrec.crossdomain.params import (
     Popularity,
     RandomWalk,
 )
-from kitrec.idrec.params import Course
+from kitrec.recommenders.params import Course
 
 
 def course(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:

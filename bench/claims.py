@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from kitrec import files
+from kitrec.core import files
 
 RESULTS = Path("bench/results")
 

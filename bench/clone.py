@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from kitrec import files
+from kitrec.core import files
 
 ROOT = Path(__file__).resolve().parents[1]
 _WHO = {f"GIT_{who}_{what}": "bench@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}

@@ -20,20 +20,20 @@ from bench.claims import at_least, publish
 from bench.command import start
 from bench.distill_data import WINDOW, Split, split_of
 from bench.distill_settings import SASREC, STUDENTS
-from kitrec.distill.alignment import Lists, cut
-from kitrec.distill.embeddings import Table
-from kitrec.distill.extras import Ranked, summed
-from kitrec.distill.params import Distill
-from kitrec.distill.prefixes import before, came, places_of
-from kitrec.distill.selection import policy
-from kitrec.distill.teacher_vectors import inject
-from kitrec.distill.weights import importance
-from kitrec.idrec.building import build
-from kitrec.idrec.packed import pack
-from kitrec.idrec.sasrec import SASRec
-from kitrec.idrec.sequences import Sequences
-from kitrec.idrec.training import Training, begin, train
-from kitrec.randomness import generator
+from kitrec.core.randomness import generator
+from kitrec.distillation.alignment import Lists, cut
+from kitrec.distillation.auxiliary_losses import Ranked, summed
+from kitrec.distillation.importance import importance
+from kitrec.distillation.item_embeddings import Table
+from kitrec.distillation.item_vector_transfer import inject
+from kitrec.distillation.params import Distill
+from kitrec.distillation.prefixes import before, came, places_of
+from kitrec.distillation.selection_policies import policy
+from kitrec.recommenders.data.packed_batches import pack
+from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.models.sasrec import SASRec
+from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.sequence_training import Training, begin, train
 
 COMMAND, REPEATS, BATCH, STEPS, WIDTH = "python -m bench.distill", 3, 256, 8, 4096
 

@@ -16,22 +16,22 @@ import numpy as np
 import torch
 
 from bench.claims import Claim, at_least, publish
-from kitrec import params, tables
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.distill.params import Distillation
-from kitrec.errors import InputError
-from kitrec.idrec.learning import validation
-from kitrec.idrec.params import AnyMethod
-from kitrec.idrec.readers import History
-from kitrec.idrec.sequences import Sequences
-from kitrec.ilora.lessons import Questions, questions_of
-from kitrec.ilora.reader_tasks import tasks_of_records, with_likely_candidates
+from kitrec.core import params, tables
+from kitrec.core.errors import InputError
+from kitrec.distillation.params import Distillation
+from kitrec.ilora.dataset import Questions, questions_of
 from kitrec.ilora.scoring import likelihoods
-from kitrec.serving.latency import latency
-from kitrec.serving.served import Served, load_served
-from stages import paths
-from stages.teaching import Trained, trained_teacher
+from kitrec.ilora.user_tasks import tasks_of_records, with_likely_candidates
+from kitrec.onnx.latency import latency
+from kitrec.onnx.runtime import Served, load_served
+from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.data.user_histories import History
+from kitrec.recommenders.params import AnyMethod
+from kitrec.recommenders.sequence_learning import validation
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from stages.lib import paths
+from stages.lib.ilora_teacher import Trained, trained_teacher
 
 READERS, REPEATS, CHEAPER = 128, 5, 1000.0
 LISTS = (20, 100)  # LLaRA's list and the project's

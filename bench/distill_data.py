@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 
 from bench.public_data import folder
-from kitrec.distill.alignment import Rows, whole
-from kitrec.distill.prefixes import Places, before, came, places_of
-from kitrec.idrec.interaction_files import read_interactions
-from kitrec.idrec.sequences import Sequences
-from kitrec.idrec.training import Validation
-from kitrec.idrec.vocabulary import Vocabulary
-from kitrec.randomness import generator
+from kitrec.core.randomness import generator
+from kitrec.distillation.alignment import Rows, whole
+from kitrec.distillation.prefixes import Places, before, came, places_of
+from kitrec.recommenders.data.interaction_files import read_interactions
+from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.sequence_training import Validation
 
 WINDOW, DEPTH = 10, 20
 READERS = {"toys_s3rec": 19_412, "games_llmrank": 15_000}  # all of Toys; of Games the first 15,000 of 50,546

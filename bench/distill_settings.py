@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from bench.distill_data import DEPTH, WINDOW
 from bench.seqrec_settings import BCE, CE, course, method
-from kitrec.crossdomain.params import ItemKNN
-from kitrec.distill.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
-from kitrec.idrec.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
+from kitrec.distillation.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
+from kitrec.recommenders.models.params import ItemKNN
+from kitrec.recommenders.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
 
 # 64 sequences a batch hold about as many rows as the paper's 256 windows
 LEARNING = replace(course(200, 10), batch=64)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.claims import Claim, at_least, at_most, publish
-from kitrec import files, params
-from kitrec.distill.params import Distillation
-from kitrec.errors import InputError
+from kitrec.core import files, params
+from kitrec.core.errors import InputError
+from kitrec.distillation.params import Distillation
 
 COMMAND = "dvc repro evaluate examine_teacher; python -m bench.distill_world ."
 ASKED = "oracle"  # whose students must gain

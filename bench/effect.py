@@ -13,12 +13,12 @@ from scipy.stats import binomtest
 from bench.claims import Claim, at_least, at_most, publish
 from bench.command import start
 from bench.themes import named_themes
-from kitrec import params, tables
-from kitrec.contracts.scores import SCORES
-from kitrec.domains import CORES, TARGETS
-from kitrec.prep.params import Candidates
-from kitrec.world.params import World
-from stages import paths
+from kitrec.core import params, tables
+from kitrec.core.domains import CORES, TARGETS
+from kitrec.preprocessing.params import Candidates
+from kitrec.schemas.scores import SCORES
+from kitrec.synthetic.params import World
+from stages.lib import paths
 
 COMMAND = "make bench-effect"
 HIT = "hit@1"

@@ -12,13 +12,13 @@ import polars as pl
 
 from bench.claims import at_least, at_most, publish
 from bench.command import start
-from kitrec.contracts.scores import METRICS, SCORES
-from kitrec.domains import CORES, USER_TYPES
-from kitrec.evaluation.cells import STRATA, cells
+from kitrec.core.domains import CORES, USER_TYPES
 from kitrec.evaluation.comparisons import comparisons
-from kitrec.evaluation.matrix import Matrix, matrix
 from kitrec.evaluation.metrics import metrics
 from kitrec.evaluation.params import Family
+from kitrec.evaluation.score_matrix import Matrix, matrix
+from kitrec.evaluation.strata_means import STRATA, cells
+from kitrec.schemas.scores import METRICS, SCORES
 
 COMMAND = "make bench-evaluate"
 USERS, RESAMPLES, FLIPS = 30_000, 10_000, 10_000

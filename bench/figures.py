@@ -5,7 +5,7 @@ from typing import Any
 
 import vl_convert
 
-from kitrec import files
+from kitrec.core import files
 
 FOLDER = Path("docs/figures")
 

@@ -19,11 +19,11 @@ from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 from bench.claims import at_least, at_most, publish
 from bench.clone import ROOT
 from bench.infer_sides import run_side
-from kitrec import files, params
-from kitrec.llm.base_model import load_for_serving
-from kitrec.llm.params import Base, FineTune
-from kitrec.llm.pinned_base import PinnedBase, pin
-from kitrec.llm.settings import lora
+from kitrec.core import files, params
+from kitrec.llm.base.loading import load_for_serving
+from kitrec.llm.base.pinning import PinnedBase, pin
+from kitrec.llm.finetuning.arguments import lora
+from kitrec.llm.finetuning.params import Base, FineTune
 
 COMMAND = "make bench-infer"
 TINY = ROOT / "base" / "tiny-qwen3"

@@ -16,14 +16,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from bench.asked_records import PARAMS, THINKING, drawn, prompts
-from kitrec import params
-from kitrec.llm import tree_scoring
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.method_params import Engine
-from kitrec.llm.pinned_base import PinnedBase
-from kitrec.llm.requests import Question, Request
-from kitrec.llm.tree_scoring import likelihoods
-from kitrec.llm.vllm_engine import Sampling, VllmEngine
+from kitrec.core import params
+from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.generation.params import Engine
+from kitrec.llm.generation.requests import Question, Request
+from kitrec.llm.generation.vllm_engine import Sampling, VllmEngine
+from kitrec.llm.likelihood import shared_prefix
+from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import style_of
@@ -155,8 +155,8 @@ def _questions(base: PinnedBase, count: int, *, labels: bool = False) -> list[Qu
 @torch.inference_mode()
 def _prefill(model: Any, questions: Sequence[Question]) -> None:
     """Nothing but the texts, in the batches the tree has."""
-    for batch in tree_scoring._batches(questions):
-        model.model(input_ids=tree_scoring._filled([np.asarray(questions[k].text) for k in batch], model.device))
+    for batch in shared_prefix._batches(questions):
+        model.model(input_ids=shared_prefix._filled([np.asarray(questions[k].text) for k in batch], model.device))
 
 
 @torch.inference_mode()
@@ -165,7 +165,7 @@ def _alone(model: Any, question: Question) -> np.ndarray:
     for start in range(0, len(question.continuations), 8):
         names = question.continuations[start : start + 8]
         rows = [np.asarray(question.text + name) for name in names]
-        hidden = model.model(input_ids=tree_scoring._filled(rows, model.device)).last_hidden_state
+        hidden = model.model(input_ids=shared_prefix._filled(rows, model.device)).last_hidden_state
         for row, name in enumerate(names):
             read = hidden[row, len(question.text) - 1 : len(question.text) + len(name) - 1]
             at = model.lm_head(read).float().log_softmax(-1)

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from kitrec import files
-from kitrec.errors import InputError
+from kitrec.core import files
+from kitrec.core.errors import InputError
 
 
 def kept(path: Path, setting: dict[str, Any]) -> bool:

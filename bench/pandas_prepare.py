@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kitrec.domains import LABELS, SOURCE, TARGETS, USER_TYPES
-from kitrec.prep.params import Candidates, Users
+from kitrec.core.domains import LABELS, SOURCE, TARGETS, USER_TYPES
+from kitrec.preprocessing.params import Candidates, Users
 
 NAMES = {"books": "Books", "movies": "Movies_and_TV", "music": "CDs_and_Vinyl"}
 FEWEST_BOOKS = 5

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.claims import Claim, at_most, publish
 from bench.clone import ENVIRONMENT, ROOT, make_clone, results
 from bench.command import start
-from kitrec import files
+from kitrec.core import files
 
 COMMAND = "make bench-pipeline"
 REPRO = ["dvc", "repro", "evaluate"]

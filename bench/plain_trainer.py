@@ -11,12 +11,12 @@ import torch
 from peft import get_peft_model
 from transformers import Trainer, TrainingArguments, set_seed
 
-from kitrec.llm.base_model import load_quantised
-from kitrec.llm.pace import Pace
-from kitrec.llm.params import FineTune
-from kitrec.llm.pinned_base import PinnedBase
-from kitrec.llm.samples import Sample, pad
-from kitrec.llm.settings import lora
+from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.finetuning.arguments import lora
+from kitrec.llm.finetuning.dataset import Sample, pad
+from kitrec.llm.finetuning.params import FineTune
+from kitrec.llm.finetuning.throughput import Pace
 
 
 def fine_tune_plainly(

@@ -14,14 +14,14 @@ import polars as pl
 
 from bench import pandas_prepare, raw_amazon
 from bench.claims import at_least, at_most, publish
-from kitrec import tables
-from kitrec.audit.leaks import Evidence, audit
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.records import RECORDS
-from kitrec.domains import SETS
-from kitrec.prep.dataset import build_dataset
-from kitrec.prep.params import Candidates, Users
-from kitrec.publish.rows import rows
+from kitrec.core import tables
+from kitrec.core.domains import SETS
+from kitrec.hub.rows import rows
+from kitrec.preprocessing.dataset import build_dataset
+from kitrec.preprocessing.leak_audit import Evidence, audit
+from kitrec.preprocessing.params import Candidates, Users
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS
 from kitrec.sources import amazon2023
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine

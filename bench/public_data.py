@@ -9,7 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 
 VARIABLE = "KITREC_PUBLIC_DATA"
 SOURCES = {

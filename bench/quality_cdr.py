@@ -23,18 +23,18 @@ from bench.claims import RESULTS, Claim, at_least, publish
 from bench.figures import by_core
 from bench.kept_runs import kept
 from bench.public_data import folder, items
-from kitrec import files
-from kitrec.crossdomain.asked import Readers
-from kitrec.crossdomain.building import tally
-from kitrec.crossdomain.fitting import fit
-from kitrec.crossdomain.judging import Validation, judged, places
-from kitrec.crossdomain.params import DTCDR, Learned
-from kitrec.crossdomain.recommender import Ranker
-from kitrec.errors import InputError
-from kitrec.idrec.epochs import bar
-from kitrec.idrec.params import Course
-from kitrec.idrec.ranking import quality
-from kitrec.idrec.titles import by_tfidf
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.recommenders.data.cross_domain_batches import Readers
+from kitrec.recommenders.data.title_embeddings import by_tfidf
+from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.cross_domain_registry import tally
+from kitrec.recommenders.models.params import DTCDR, Learned
+from kitrec.recommenders.pair_fitting import fit
+from kitrec.recommenders.params import Course
+from kitrec.recommenders.ranking.full import quality
+from kitrec.recommenders.ranking.within_domain import Validation, judged, places
+from kitrec.training.progress import bar
 
 RUNS = RESULTS / "cdr_runs"
 WHOLE_ONLY = ("conet_large_paper",)  # no trainings with cold users: nine times as many

@@ -20,18 +20,18 @@ import torch
 from bench.claims import RESULTS, Claim, at_least, at_most, publish
 from bench.distill_data import READERS, WINDOW, Split, split_of
 from bench.distill_settings import STUDENTS, TEACHER
-from kitrec import files, tables
-from kitrec.distill.alignment import Rows, cut
-from kitrec.distill.comparing import compare, gains
-from kitrec.distill.embeddings import read_embeddings, write_embeddings
-from kitrec.distill.ensemble import Ensembled, fit_ensemble
-from kitrec.distill.fitting import Student, Students, Teacher
-from kitrec.distill.params import Distill
-from kitrec.distill.teacher_table import TEACHER as TABLE
-from kitrec.errors import InputError
-from kitrec.idrec.params import BERT4Rec, Caser
-from kitrec.idrec.ranking import places, quality
-from kitrec.idrec.training import Progress, Validation
+from kitrec.core import files, tables
+from kitrec.core.errors import InputError
+from kitrec.distillation.alignment import Rows, cut
+from kitrec.distillation.comparison import compare, gains
+from kitrec.distillation.ensemble import Ensembled, fit_ensemble
+from kitrec.distillation.item_embeddings import read_embeddings, write_embeddings
+from kitrec.distillation.params import Distill
+from kitrec.distillation.student_training import Student, Students, Teacher
+from kitrec.recommenders.params import BERT4Rec, Caser
+from kitrec.recommenders.ranking.full import places, quality
+from kitrec.recommenders.sequence_training import Progress, Validation
+from kitrec.schemas.teacher_lists import TEACHER as TABLE
 
 RUNS, MADE = RESULTS / "distill_runs", Path(".work/distill_teacher")
 LISTS, VECTORS, TOLD = "teacher.parquet", "vectors.safetensors", "teacher.json"

@@ -20,32 +20,32 @@ import polars as pl
 from bench.claims import RESULTS, Claim, at_least, publish
 from bench.public_data import folder, items
 from bench.seqrec_settings import CE, FAST, course, method
-from kitrec import files
-from kitrec.errors import InputError
-from kitrec.idrec.epochs import bar
-from kitrec.idrec.fitting import fit
-from kitrec.idrec.interaction_files import Interactions, read_interactions
-from kitrec.idrec.known import Known
-from kitrec.idrec.params import Loss, Method, SASRec
-from kitrec.idrec.sequences import of_lists
-from kitrec.idrec.storing import Stored
-from kitrec.idrec.training import Validation
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import generator
 from kitrec.ilora import params as ilora
-from kitrec.ilora import watching
-from kitrec.ilora.eyes import Eyes
-from kitrec.ilora.judging import scored_ratio, written_ratios
+from kitrec.ilora import progress
+from kitrec.ilora.dataset import Questions, questions_of
+from kitrec.ilora.hit_ratio import scored_ratio, written_ratios
 from kitrec.ilora.learning import Given, learn, writer_for
-from kitrec.ilora.lessons import Questions, questions_of
 from kitrec.ilora.scoring import likelihoods, without_words, written
-from kitrec.ilora.storing import load_teacher
+from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.storage import load_teacher
 from kitrec.ilora.tasks import tasks_of
 from kitrec.ilora.teacher import Teacher
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.base_weights import load_in
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import PinnedBase, pin
+from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.pinning import PinnedBase, pin
+from kitrec.llm.base.precision import load_in
+from kitrec.llm.finetuning.params import Base
 from kitrec.prompts.tokens import Encoder
-from kitrec.randomness import generator
+from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
+from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.params import Loss, Method, SASRec
+from kitrec.recommenders.sequence_fitting import fit
+from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.sequence_training import Validation
+from kitrec.training.progress import bar
 
 DATA, SHORTEST, SHOWN, LISTED, DRAWS = "lastfm_ilora", 3, 10, 20, 200
 RUNS = RESULTS / "ilora_runs"
@@ -171,7 +171,7 @@ def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
     stored, _told = _fit(data, "sasrec_ce", seed)
     base = pin(Base(path="base/tiny-qwen3", revision=None))
     texts = {row["item_id"]: {**row, "average_rating": None} for row in items(DATA).iter_rows(named=True)}
-    with tempfile.TemporaryDirectory() as work, watching.bar("teacher", TASKS, TEACHER.course, quiet=False) as told:
+    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.course, quiet=False) as told:
         given = Given(seed, texts, _lessons(data, seed), data.tasks("valid"), Path(work) / "work")
         learn(TEACHER, base, stored, given, told, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60

@@ -19,20 +19,20 @@ from bench.claims import RESULTS, Claim, at_least, publish
 from bench.kept_runs import kept
 from bench.public_data import folder, items
 from bench.seqrec_settings import SETTINGS, setting
-from kitrec import files
-from kitrec.errors import InputError
-from kitrec.idrec.epochs import bar
-from kitrec.idrec.fitting import fit
-from kitrec.idrec.interaction_files import Interactions, read_interactions
-from kitrec.idrec.item_features import known_of
-from kitrec.idrec.known import Known
-from kitrec.idrec.params import BERT4Rec
-from kitrec.idrec.ranking import places, quality
-from kitrec.idrec.recommender import Recommender
-from kitrec.idrec.sampled import sampled_quality, untouched
-from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
-from kitrec.idrec.training import Progress, Validation
-from kitrec.randomness import generator
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import generator
+from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
+from kitrec.recommenders.data.item_features import known_of
+from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
+from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.params import BERT4Rec
+from kitrec.recommenders.ranking.full import places, quality
+from kitrec.recommenders.ranking.sampled import sampled_quality, untouched
+from kitrec.recommenders.sequence_fitting import fit
+from kitrec.recommenders.sequence_training import Progress, Validation
+from kitrec.training.progress import bar
 
 RUNS = RESULTS / "seqrec_runs"
 BARS = {  # data, setting -> NDCG@10 that it is to reach, and whose it is

@@ -17,11 +17,11 @@ import torch
 from bench.claims import RESULTS, Claim, at_least, publish
 from bench.public_data import folder
 from bench.thinkrec_settings import LABELLED, TINY, asked_of_tiny
-from kitrec import files
-from kitrec.errors import InputError
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.thinkrec.auc import judged
+from kitrec.thinkrec.labelled_rows import PARTS, Labelled, read_labelled, read_titles
 from kitrec.thinkrec.labelled_training import fit_labelled
-from kitrec.thinkrec.labels import PARTS, Labelled, read_labelled, read_titles
-from kitrec.thinkrec.liking_metrics import judged
 
 DATA, RUNS = "ml1m_collm", RESULTS / "thinkrec_runs"
 BARS = {  # setting -> AUC and UAUC of CoLLM's table

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from kitrec.domains import LABELS, SOURCE, USER_TYPES
+from kitrec.core.domains import LABELS, SOURCE, USER_TYPES
 
 RAW_NAMES = {"books": "Books", "movies": "Movies_and_TV", "music": "CDs_and_Vinyl"}
 BOOKS_EACH, OVERLAPPING = 8, 7

@@ -13,9 +13,9 @@ from rich.progress import track
 from bench import figures
 from bench.claims import Claim, at_least, at_most, publish
 from bench.command import start
-from kitrec import params
+from kitrec.core import params
 from kitrec.tinybase import probes
-from kitrec.tinybase.looking import attention_to_lines
+from kitrec.tinybase.attention_probe import attention_to_lines
 from kitrec.tinybase.params import TinyBase
 
 COMMAND = "make bench-base"

@@ -23,13 +23,13 @@ from bench.claims import at_least, publish
 from bench.command import start
 from bench.public_data import folder
 from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
-from kitrec.idrec.building import build
-from kitrec.idrec.interaction_files import read_interactions
-from kitrec.idrec.params import Method
-from kitrec.idrec.ranking import places
-from kitrec.idrec.recommender import Recommender
-from kitrec.idrec.sequences import LeaveOneOut, leave_one_out
-from kitrec.idrec.training import Training, begin, train
+from kitrec.recommenders.data.interaction_files import read_interactions
+from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
+from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.params import Method
+from kitrec.recommenders.ranking.full import places
+from kitrec.recommenders.sequence_training import Training, begin, train
 
 COMMAND, PEER = "make bench-seqrec", "RecBole 1.2.1"
 HOME = Path(".work/recbole")

@@ -14,13 +14,13 @@ import torch
 from bench.claims import at_most, publish
 from bench.command import start
 from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
-from kitrec.idrec.building import build
-from kitrec.idrec.params import Method
-from kitrec.idrec.recommender import Recommender
-from kitrec.idrec.sequences import Sequences, of_lists
-from kitrec.idrec.team import team
-from kitrec.idrec.training import Training, begin, train
-from kitrec.randomness import generator
+from kitrec.core.randomness import generator
+from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.params import Method
+from kitrec.recommenders.sequence_training import Training, begin, train
+from kitrec.training.distributed import team
 
 COMMAND, PEER = "make bench-seqrec-gpu", "RecBole on a TITAN RTX"
 USERS, ITEMS, EPOCHS = 6040, 3706, 5

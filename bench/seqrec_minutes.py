@@ -14,11 +14,11 @@ from bench.claims import Claim, at_least, publish
 from bench.command import start
 from bench.seqrec import OURS, PEER, items, prepared, theirs
 from bench.seqrec_settings import course
-from kitrec.idrec.building import build
-from kitrec.idrec.params import Course
-from kitrec.idrec.recommender import Recommender
-from kitrec.idrec.sequences import LeaveOneOut
-from kitrec.idrec.training import JUDGED_BY, Training, Validation, begin, train
+from kitrec.recommenders.data.sequences import LeaveOneOut
+from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.params import Course
+from kitrec.recommenders.sequence_training import JUDGED_BY, Training, Validation, begin, train
 
 COMMAND = "python -m bench.seqrec_minutes"
 LEARNS = {"SASRec": 0, "BERT4Rec": 300}  # seconds of the peer; 0: one epoch

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from kitrec.idrec.params import BERT4Rec, Caser, Course, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
-from kitrec.idrec.presets import sized
+from kitrec.recommenders.params import BERT4Rec, Caser, Course, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
+from kitrec.recommenders.presets import sized
 
 FAST = {"precision": "16-mixed"}  # where all items are scored in every step: less than half the time
 CE = Loss(kind="ce", negatives=0, calibration=0.0)

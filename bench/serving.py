@@ -13,13 +13,13 @@ import torch
 
 from bench.claims import Claim, at_least, at_most, publish
 from bench.public_data import folder
-from kitrec.idrec.building import build
-from kitrec.idrec.interaction_files import read_interactions
-from kitrec.idrec.params import SASRec
-from kitrec.idrec.storing import Stored
-from kitrec.serving.exporting import export
-from kitrec.serving.latency import latency
-from kitrec.serving.served import load_served
+from kitrec.onnx.export import export
+from kitrec.onnx.latency import latency
+from kitrec.onnx.runtime import load_served
+from kitrec.recommenders.data.interaction_files import read_interactions
+from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.params import SASRec
+from kitrec.recommenders.sequence_storage import Stored
 
 DATA, COMMAND = "toys_s3rec", "OMP_NUM_THREADS=1 python -m bench.serving"
 STUDENT = SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=50, dropout=0.5)

@@ -4,12 +4,12 @@ import re
 
 import polars as pl
 
-from kitrec import files, tables
-from kitrec.contracts.answers import ANSWERS
-from kitrec.contracts.records import RECORDS
-from kitrec.domains import LABELS
-from kitrec.world.histories import USER_TRUTH
-from stages import paths
+from kitrec.core import files, tables
+from kitrec.core.domains import LABELS
+from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.records import RECORDS
+from kitrec.synthetic.histories import USER_TRUTH
+from stages.lib import paths
 
 
 def named_themes(method: str, which: str) -> tuple[int, int]:

@@ -13,17 +13,17 @@ import torch
 
 from bench.claims import at_least, at_most, publish
 from bench.thinkrec_settings import BASE, PROJECTOR_STAGE, TEXT_STAGE, VECTORS
-from kitrec.llm.base_model import load_for_serving, load_tokenizer
-from kitrec.llm.pinned_base import pin
+from kitrec.core.randomness import generator
+from kitrec.llm.base.loading import load_for_serving, load_tokenizer
+from kitrec.llm.base.pinning import pin
 from kitrec.prompts.tokens import Encoder
-from kitrec.randomness import generator
-from kitrec.thinkrec.composer import Composed, Composer
 from kitrec.thinkrec.model import ThinkModel, with_adapter
 from kitrec.thinkrec.projector import Projector
+from kitrec.thinkrec.prompt_composer import Composed, Composer
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.samples import verdicts
-from kitrec.thinkrec.scoring import Said, ask, ask_one_by_one
-from kitrec.thinkrec.vectors import Vectors
+from kitrec.thinkrec.shared_prefix import Said, ask, ask_one_by_one
+from kitrec.thinkrec.vector_shards import Vectors
 
 COMMAND, PEER = "python -m bench.thinkrec", "a transformers forward per candidate"
 USERS, CANDIDATES, HISTORY, FILMS, WIDTH = 3, 100, 50, 400, 64

@@ -7,29 +7,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kitrec.idrec.params import SASRec
-from kitrec.llm.base_model import load_for_serving, load_tokenizer
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import pin
-from kitrec.randomness import generator
+from kitrec.core.randomness import generator
+from kitrec.llm.base.loading import load_for_serving, load_tokenizer
+from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.params import Base
+from kitrec.recommenders.params import SASRec
 from kitrec.thinkrec.checkpoint import Progress
-from kitrec.thinkrec.converting import from_labelled
-from kitrec.thinkrec.id_vectors import of_labelled_model
-from kitrec.thinkrec.judging import Asker
+from kitrec.thinkrec.collaborative_vectors import of_labelled_model
+from kitrec.thinkrec.conversion import from_labelled
+from kitrec.thinkrec.labelled_rows import Labelled
 from kitrec.thinkrec.labelled_settings import MATRIX
 from kitrec.thinkrec.labelled_training import fit_labelled
-from kitrec.thinkrec.labels import Labelled
-from kitrec.thinkrec.params import (
-    Adapter,
-    Course,
-    Objective,
-    ProjectorStage,
-    Prompt,
-    Reflection,
-    TextStage,
-)
-from kitrec.thinkrec.stages import Given, train_projector, train_text
-from kitrec.thinkrec.storing import load_trained
+from kitrec.thinkrec.params import Adapter, Course, Objective, ProjectorStage, Prompt, Reflection, TextStage
+from kitrec.thinkrec.stage_training import Given, train_projector, train_text
+from kitrec.thinkrec.storage import load_trained
+from kitrec.thinkrec.yes_no_ranking import Asker
 
 BASE = Base(path="base/tiny-qwen3", revision=None)
 SAMPLE = {"train": 1000, "valid": 200, "test": 600}  # rows for the tiny base

@@ -13,14 +13,14 @@ from typing import Any
 import polars as pl
 
 from bench.claims import Claim, at_least, at_most, publish
-from kitrec import files, params
-from kitrec.contracts.rankings import RANKINGS
-from kitrec.contracts.records import RECORDS
-from kitrec.errors import InputError
-from kitrec.tables import read
-from kitrec.thinkrec.answering import liking
-from kitrec.thinkrec.liking_metrics import Judged, better
+from kitrec.core import files, params
+from kitrec.core.errors import InputError
+from kitrec.core.tables import read
+from kitrec.schemas.rankings import RANKINGS
+from kitrec.schemas.records import RECORDS
+from kitrec.thinkrec.auc import Judged, better
 from kitrec.thinkrec.params import ThinkRec
+from kitrec.thinkrec.test_rankings import liking
 
 STAGES = ("text", "projector", "groups")
 RESAMPLES = 2000

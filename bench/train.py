@@ -20,12 +20,12 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from bench.claims import at_least, at_most, publish
 from bench.peak_memory import above_now
 from bench.plain_trainer import fine_tune_plainly
-from kitrec.llm.base_model import load_quantised
-from kitrec.llm.batches import LengthBuckets
-from kitrec.llm.params import FineTune, Launch
-from kitrec.llm.pinned_base import PinnedBase
-from kitrec.llm.samples import Sample
-from kitrec.llm.training import Course, fine_tune
+from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.finetuning.dataset import Sample
+from kitrec.llm.finetuning.length_buckets import LengthBuckets
+from kitrec.llm.finetuning.params import FineTune, Launch
+from kitrec.llm.finetuning.trainer import Course, fine_tune
 
 COMMAND = "make bench-train"
 VOCABULARY = 151_936

@@ -18,11 +18,11 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from bench.claims import at_least, at_most, publish
-from kitrec.llm.base_model import load_quantised
-from kitrec.llm.params import FineTune, Launch
-from kitrec.llm.pinned_base import PinnedBase
-from kitrec.llm.samples import Sample
-from kitrec.llm.training import Course, fine_tune
+from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.finetuning.dataset import Sample
+from kitrec.llm.finetuning.params import FineTune, Launch
+from kitrec.llm.finetuning.trainer import Course, fine_tune
 
 COMMAND = "make bench-train-gpu"
 REFERENCE_TOKENS = 162_000_000

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.claims import Claim, at_least, publish
-from kitrec import files, params
-from kitrec.errors import InputError
-from kitrec.idrec.params import IdRec
+from kitrec.core import files, params
+from kitrec.core.errors import InputError
+from kitrec.recommenders.params import IdRec
 
 FLOORS = ("popularity", "random")  # hard negatives are popular: popularity may fall below chance
 COMMAND = "dvc repro evaluate; python -m bench.world_baselines ."

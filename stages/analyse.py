@@ -7,21 +7,21 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.cells import CELLS, COMPARISONS
-from kitrec.contracts.rankings import RANKINGS
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.scores import SCORES
+from kitrec.core import files, params, tables
 from kitrec.evaluation.ablation import ablation
-from kitrec.evaluation.cells import by_core, by_set, cells, everybody
 from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.confidence import calibration, errors, stated
-from kitrec.evaluation.matrix import matrix
+from kitrec.evaluation.metrics_json import by_effect, declared
 from kitrec.evaluation.params import Evaluation
-from kitrec.evaluation.ranks import ranks
-from kitrec.evaluation.told import by_effect, declared
-from kitrec.prep.params import Data
-from stages import entry, paths
+from kitrec.evaluation.rank_curve import ranks
+from kitrec.evaluation.score_matrix import matrix
+from kitrec.evaluation.strata_means import by_core, by_set, cells, everybody
+from kitrec.preprocessing.params import Data
+from kitrec.schemas.rankings import RANKINGS
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.scores import SCORES
+from kitrec.schemas.strata_means import CELLS, COMPARISONS
+from stages.lib import paths, runner
 
 ANALYSIS = Path("data/analysis")
 
@@ -33,7 +33,7 @@ def main() -> None:
     sets = params.value(Data, "data.test_sets")
     scored, tested = {w: paths.of_set(paths.SCORES, w) for w in sets}, paths.set_records(which, "test")
     rankings = [paths.of_set(paths.rankings(name), which) for name in p.methods]
-    with entry.running("analyse", None, reads=[*scored.values(), tested, *rankings], params=[seed, which, sets, p]):
+    with runner.running("analyse", None, reads=[*scored.values(), tested, *rankings], params=[seed, which, sets, p]):
         matrices = {w: matrix(tables.read(path, SCORES)) for w, path in scored.items()}
         m = matrices.pop(which)
         found = comparisons(m, p.family, resamples=p.resamples, flips=p.flips, seed=seed)
@@ -64,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

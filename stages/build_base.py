@@ -8,25 +8,25 @@ import polars as pl
 from rich.progress import Progress
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-from kitrec import files, params
+from kitrec.core import files, params
 from kitrec.prompts.tokens import Encoder
 from kitrec.tinybase import curve
+from kitrec.tinybase.architecture import new_model
 from kitrec.tinybase.card import model_card
-from kitrec.tinybase.lessons import Lessons
+from kitrec.tinybase.curriculum import Lessons
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.pretrain import Progressed, pretrain
-from kitrec.tinybase.shape import new_model
 from kitrec.tinybase.tokenizer import choice_opener, learn_tokenizer
-from stages import entry
+from stages.lib import runner
 
 BASE = Path("base/tiny-qwen3")
 CURVES = Path("plots/base")
 
 
-def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Train tokenizer and model on rehearsal worlds and save them as a base any stage can load."""
     seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
-    with entry.running("build_base", None, reads=[], params=[seed, p]) as run, files.whole(BASE) as draft:
+    with runner.running("build_base", None, reads=[], params=[seed, p]) as run, files.whole(BASE) as draft:
         tokenizer = learn_tokenizer(seed, p)
         model = new_model(p, tokenizer, seed)
         lessons = Lessons(seed, p, Encoder(tokenizer), tokenizer.pad_token_id)
@@ -63,4 +63,4 @@ def _write_curves(points: pl.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

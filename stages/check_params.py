@@ -1,8 +1,9 @@
 """Check the whole of params.yaml before anything heavy starts.   python -m stages.check_params
 Reads params.yaml; writes data/params.ok, which is the same for all valid params."""
 
-from kitrec import files, profiles
-from stages import entry, paths
+from kitrec.config import profiles
+from kitrec.core import files
+from stages.lib import paths, runner
 
 
 def main() -> None:
@@ -12,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -6,26 +6,26 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.domains import MODELS
-from kitrec.idrec.params import AnyMethod
-from kitrec.idrec.readers import histories, readers
-from kitrec.prep.params import Data
-from kitrec.thinkrec.converting import from_records, histories_of, reader_names, shown_titles, with_reasons
-from kitrec.thinkrec.id_vectors import load_seeing
+from kitrec.core import files, params, tables
+from kitrec.core.domains import MODELS
+from kitrec.preprocessing.params import Data
+from kitrec.recommenders.data.user_histories import histories, readers
+from kitrec.recommenders.params import AnyMethod
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from kitrec.thinkrec.collaborative_vectors import load_seeing
+from kitrec.thinkrec.conversion import from_records, histories_of, reader_names, shown_titles, with_reasons
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.records import write_records
-from kitrec.thinkrec.vectors import write_shard
-from stages import entry, paths
-from stages.explaining import teacher_of
+from kitrec.thinkrec.vector_shards import write_shard
+from stages.lib import paths, runner
+from stages.lib.rationale_teacher import teacher_of
 
 ROLES = {"train": "train", "valid": "development"}
 
 
-def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Make records of likes, and the vectors that METHOD of idrec.train has of users and items."""
     seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
@@ -35,7 +35,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     records = {part: [paths.model_records(which, m, role) for m in MODELS] for part, role in ROLES.items()}
     reads = [paths.ITEMS, folder, *seen, *(path for own in records.values() for path in own)]
     asked = [seed, which, history, negatives, teacher]
-    with entry.running("convert_thinkrec", method, reads=reads, params=asked) as run:
+    with runner.running("convert_thinkrec", method, reads=reads, params=asked) as run:
         items, seeing = tables.read(paths.ITEMS, ITEMS), load_seeing(folder)
         own = {part: pl.concat(tables.read(path, RECORDS) for path in found) for part, found in records.items()}
         known = pl.concat(tables.read(path, SEEN) for path in seen)
@@ -57,4 +57,4 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -4,27 +4,27 @@ seed to data/students/<student>-<teacher>, their curves to plots/students/ and t
 
 from pathlib import Path
 
-from kitrec import params, tables
-from kitrec.contracts.seen import SEEN
-from kitrec.distill.embeddings import read_embeddings
-from kitrec.distill.fitting import Teacher
-from kitrec.distill.learning import learned_from
-from kitrec.distill.params import Distill
-from kitrec.distill.params import Distillation as Pairs
-from kitrec.distill.teacher_table import TEACHER
-from kitrec.randomness import derived_seed
-from stages import entry, paths
-from stages.studying import study
+from kitrec.core import params, tables
+from kitrec.core.randomness import derived_seed
+from kitrec.distillation.item_embeddings import read_embeddings
+from kitrec.distillation.params import Distill
+from kitrec.distillation.params import Distillation as Pairs
+from kitrec.distillation.student_training import Teacher
+from kitrec.distillation.students import learned_from
+from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.teacher_lists import TEACHER
+from stages.lib import paths, runner
+from stages.lib.students import study
 
 
-def main(student: str, teacher: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(student: str, teacher: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """STUDENT is one of distillation.settings, TEACHER a folder of data/teachers."""
     seed = params.load(int, "seed")
     seeds = params.value(Pairs, "distillation.seeds")
     p = params.load(Distill, f"distillation.settings.{student}")
     name, folder = f"{student}-{teacher}", Path("data/teachers") / teacher
     sources = {role: paths.interactions(role) for role in ("train", "development")}
-    with entry.running("distill_student", name, reads=[folder, *sources.values()], params=[seed, seeds, p]) as run:
+    with runner.running("distill_student", name, reads=[folder, *sources.values()], params=[seed, seeds, p]) as run:
         train, development = (tables.read(path, SEEN) for path in sources.values())
         vectors = folder / "vectors.safetensors"
         given = learned_from(train, development, p.student.history, p.depth)
@@ -35,4 +35,4 @@ def main(student: str, teacher: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) 
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

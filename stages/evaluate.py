@@ -6,15 +6,15 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.rankings import RANKINGS
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.scores import SCORES
+from kitrec.core import files, params, tables
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.scoring import score
 from kitrec.evaluation.summary import summarise, summarise_strata
-from kitrec.prep.params import Data
-from stages import entry, paths
+from kitrec.preprocessing.params import Data
+from kitrec.schemas.rankings import RANKINGS
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.scores import SCORES
+from stages.lib import paths, runner
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     inputs = {which: [paths.of_set(paths.rankings(name), which) for name in methods] for which in sets}
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [*tests.values(), *(path for listed in inputs.values() for path in listed)]
-    with entry.running("evaluate", None, reads=reads, params=[own_set, sets, methods]):
+    with runner.running("evaluate", None, reads=reads, params=[own_set, sets, methods]):
         scores = {}
         for which, listed in inputs.items():
             rankings = pl.concat([tables.read(path, RANKINGS) for path in listed])
@@ -39,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -8,30 +8,30 @@ from typing import Any
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.idrec.params import AnyMethod
-from kitrec.ilora.examining import EXAMINED, LISTED, examine, ratios, shorter
-from kitrec.ilora.exporting import SHARD
-from kitrec.ilora.reader_tasks import tasks_of_records
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.llm.shards import in_shards, of_rows
-from kitrec.llm.watching import answering_bar
-from kitrec.prep.params import Data
-from stages import entry, paths
-from stages.teaching import trained_teacher
+from kitrec.core import files, params, tables
+from kitrec.core.shards import in_shards, of_rows
+from kitrec.ilora.export import SHARD
+from kitrec.ilora.paper_metrics import EXAMINED, LISTED, examine, ratios, shorter
+from kitrec.ilora.user_tasks import tasks_of_records
+from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.generation.progress import answering_bar
+from kitrec.preprocessing.params import Data
+from kitrec.recommenders.params import AnyMethod
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from stages.lib import paths, runner
+from stages.lib.ilora_teacher import trained_teacher
 
 
-def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Let the teacher with METHOD's eyes name the next item of every test reader, by score and by its own words."""
     sets = params.value(Data, "data.test_sets")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     folder, own = Path("data/ilora") / method, Path("data/idrec") / method
     tests, seen = {which: paths.set_records(which, "test") for which in sets}, paths.interactions("test")
     reads = [FILE, folder, own, paths.ITEMS, seen, *tests.values()]
-    with entry.running("examine_teacher", method, reads=reads, params=[sets, history]) as run:
+    with runner.running("examine_teacher", method, reads=reads, params=[sets, history]) as run:
         teacher, writer, _, per_token = trained_teacher(folder, own)
         tokenizer, met = load_tokenizer(read_pinned()), tables.read(seen, SEEN)
         whole = {w: tasks_of_records(tables.read(path, RECORDS), met, history) for w, path in tests.items()}
@@ -54,4 +54,4 @@ def lists_of(tasks: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

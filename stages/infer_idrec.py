@@ -7,16 +7,16 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.rankings import RANKINGS, from_scores
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.crossdomain import storing as crossdomain
-from kitrec.idrec import storing
-from kitrec.idrec.candidates import score_records
-from kitrec.idrec.params import AnyMethod
-from kitrec.prep.params import Data
-from stages import entry, paths
+from kitrec.core import files, params, tables
+from kitrec.preprocessing.params import Data
+from kitrec.recommenders import cross_domain_storage as crossdomain
+from kitrec.recommenders import sequence_storage
+from kitrec.recommenders.params import AnyMethod
+from kitrec.recommenders.ranking.candidates import score_records
+from kitrec.schemas.rankings import RANKINGS, from_scores
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from stages.lib import paths, runner
 
 
 def main(method: str) -> None:
@@ -25,10 +25,10 @@ def main(method: str) -> None:
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     folder, seen_path = Path("data/idrec") / method, paths.interactions("test")
     tests = {which: paths.set_records(which, "test") for which in sets}
-    with entry.running(
+    with runner.running(
         "infer_idrec", method, reads=[folder, seen_path, *tests.values()], params=[sets, history]
     ) as run:
-        load = crossdomain.load_model if crossdomain.is_crossdomain(folder) else storing.load_model
+        load = crossdomain.load_model if crossdomain.is_crossdomain(folder) else sequence_storage.load_model
         stored, seen = load(folder), tables.read(seen_path, SEEN)
         ranked: dict[str, pl.DataFrame] = {}
         counted = {}
@@ -43,4 +43,4 @@ def main(method: str) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

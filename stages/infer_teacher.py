@@ -9,29 +9,29 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.rankings import RANKINGS, from_scores
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.distill.embeddings import write_embeddings
-from kitrec.distill.teacher_table import TEACHER
-from kitrec.idrec.params import AnyMethod
-from kitrec.ilora.exporting import SHARD, item_embeddings, rank, scores
+from kitrec.core import files, params, tables
+from kitrec.core.shards import Clocked, in_shards, of_rows
+from kitrec.distillation.item_embeddings import write_embeddings
+from kitrec.ilora.export import SHARD, item_embeddings, rank, scores
 from kitrec.ilora.params import Tasks
 from kitrec.ilora.prompts import Writer
-from kitrec.ilora.reader_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
 from kitrec.ilora.teacher import Teacher
-from kitrec.llm.pinned_base import FILE
-from kitrec.llm.shards import Clocked, in_shards, of_rows
-from kitrec.llm.watching import answering_bar
-from kitrec.prep.params import Data
-from stages import entry, paths
-from stages.teaching import trained_teacher
+from kitrec.ilora.user_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
+from kitrec.llm.base.pinning import FILE
+from kitrec.llm.generation.progress import answering_bar
+from kitrec.preprocessing.params import Data
+from kitrec.recommenders.params import AnyMethod
+from kitrec.schemas.rankings import RANKINGS, from_scores
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.teacher_lists import TEACHER
+from stages.lib import paths, runner
+from stages.lib.ilora_teacher import trained_teacher
 
 VECTORS = "vectors.safetensors"
 
 
-def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Hand on what the teacher with METHOD's eyes makes of the newest training steps, and rank the test candidates."""
     seed = params.load(int, "seed")
     asked = params.load(Tasks, "ilora.tasks")
@@ -40,7 +40,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     folder, own, name = Path("data/ilora") / method, Path("data/idrec") / method, f"ilora-{method}"
     tests, seen = {w: paths.set_records(w, "test") for w in sets}, [paths.interactions(r) for r in ("train", "test")]
     reads = [FILE, folder, own, paths.ITEMS, *seen, *tests.values()]
-    with entry.running("infer_teacher", method, reads=reads, params=[seed, asked, sets, history]) as run:
+    with runner.running("infer_teacher", method, reads=reads, params=[seed, asked, sets, history]) as run:
         teacher, writer, items, per_token = trained_teacher(folder, own)
         records = {which: tables.read(path, RECORDS) for which, path in tests.items()}
         train, test = (tables.read(path, SEEN) for path in seen)
@@ -74,4 +74,4 @@ def ranked_records(name: str, teacher: Teacher, writer: Writer, per_token: bool,
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

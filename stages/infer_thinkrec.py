@@ -9,30 +9,30 @@ from typing import Any
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.rankings import RANKINGS
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.errors import InputError
+from kitrec.core import files, params, tables
+from kitrec.core.errors import InputError
+from kitrec.core.shards import Clocked, in_shards, of_rows
 from kitrec.evaluation.params import Evaluation
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.llm.shards import Clocked, in_shards, of_rows
-from kitrec.llm.watching import answering_bar
-from kitrec.prep.params import Data
+from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.generation.progress import answering_bar
+from kitrec.preprocessing.params import Data
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.answering import Answering, known_of, liking, load_answering, routed
-from kitrec.thinkrec.converting import shown_titles
-from kitrec.thinkrec.id_vectors import load_seeing
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.rankings import RANKINGS
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from kitrec.thinkrec.collaborative_vectors import load_seeing
+from kitrec.thinkrec.conversion import shown_titles
 from kitrec.thinkrec.params import ThinkRec
-from stages import entry, paths
+from kitrec.thinkrec.test_rankings import Answering, known_of, liking, load_answering, routed
+from stages.lib import paths, runner
 
 FOLDER = Path("data/thinkrec")
 SHARD = 32  # records that a killed run has to answer again; an engine has its own
 
 
-def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Rank every test record's candidates by P(Yes) of what STAGE (text, projector, groups) left."""
     seed, sets = params.load(int, "seed"), params.value(Data, "data.test_sets")
     resamples = params.value(Evaluation, "evaluation.resamples")
@@ -46,7 +46,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     seen, tests = paths.interactions("test"), {which: paths.set_records(which, "test") for which in sets}
     reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / stage, Path("data/idrec") / eyes, seen, *tests.values()]
     asked = [seed, sets, resamples, weights, prompt, objective, rule, scoring, eyes]
-    with entry.running("infer_thinkrec", stage, reads=reads, params=asked) as run:
+    with runner.running("infer_thinkrec", stage, reads=reads, params=asked) as run:
         base, records = read_pinned(), {which: tables.read(path, RECORDS) for which, path in tests.items()}
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
         trained = load_answering(scoring, base, weights, tokenizer, FOLDER, stage, seed)
@@ -71,4 +71,4 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -6,28 +6,28 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from kitrec import params, tables
-from kitrec.contracts.answers import ANSWERS
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.records import RECORDS
-from kitrec.domains import MODELS
-from kitrec.llm.adapters import trained_on_other_lists
-from kitrec.llm.answering import answer_all, spent
-from kitrec.llm.asking import Asking
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.llm4cdr import with_notes
-from kitrec.llm.method_params import Engine, Method
-from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.llm.replicas import EngineSpec, start_engines
-from kitrec.llm.requests import requests_for
-from kitrec.prep.params import Data
+from kitrec.core import params, tables
+from kitrec.core.domains import MODELS
+from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.finetuning.adapters import trained_on_other_lists
+from kitrec.llm.generation.generator import Asking
+from kitrec.llm.generation.llm4cdr import with_notes
+from kitrec.llm.generation.params import Engine, Method
+from kitrec.llm.generation.replicas import EngineSpec, start_engines
+from kitrec.llm.generation.requests import requests_for
+from kitrec.llm.generation.resumable import answer_all, spent
+from kitrec.preprocessing.params import Data
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import single_token_labels
 from kitrec.prompts.tokens import Encoder
-from stages import entry, paths
+from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS
+from stages.lib import paths, runner
 
 
-def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Answer all test records by METHOD (a key of infer.methods), each user by the model its type belongs to."""
     seed = params.load(int, "seed")
     sets = params.value(Data, "data.test_sets")
@@ -37,7 +37,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     records = {which: paths.set_records(which, "test") for which in sets}
     adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
     reads = [FILE, paths.ITEMS, *records.values(), *adapters.values()]
-    with entry.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
+    with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
@@ -60,7 +60,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
         tables.write_all(answers, paths.answers(method), ANSWERS)
 
 
-def _warn(sentences: list[str], run: entry.Run) -> None:
+def _warn(sentences: list[str], run: runner.Run) -> None:
     """Loudly, and kept with the costs."""
     for sentence in sentences:
         print(f"WARNING: {sentence}", file=sys.stderr)
@@ -68,4 +68,4 @@ def _warn(sentences: list[str], run: entry.Run) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -8,25 +8,25 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.chat.client import answered
-from kitrec.chat.replies import Replies
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.rankings import RANKINGS
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.verdicts import PAIR_VERDICTS, VERDICTS
+from kitrec.core import files, params, tables
 from kitrec.evaluation.params import Evaluation
-from kitrec.judge.judging import Judged, judge, judge_pairs
-from kitrec.judge.params import Judge
-from kitrec.judge.sampling import draw
-from kitrec.judge.summary import summarise
-from kitrec.prep.params import Data
-from stages import entry, paths
+from kitrec.llm_judge.judging import Judged, judge, judge_pairs
+from kitrec.llm_judge.params import Judge
+from kitrec.llm_judge.sampling import draw
+from kitrec.llm_judge.summary import summarise
+from kitrec.openai_client.client import answered
+from kitrec.openai_client.replies import Replies
+from kitrec.preprocessing.params import Data
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.rankings import RANKINGS
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.verdicts import PAIR_VERDICTS, VERDICTS
+from stages.lib import paths, runner
 
 FOLDER = Path("data/judge")
 
 
-def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Have rationales of the same users rated, and compared in pairs; kept replies are never asked for again."""
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     resamples = params.value(Evaluation, "evaluation.resamples")
@@ -34,8 +34,8 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     tested = paths.set_records(which, "test")
     rankings = [paths.of_set(paths.rankings(name), which) for name in p.methods]
     reads = [paths.ITEMS, tested, *rankings]
-    with entry.running("judge", None, reads=reads, params=[which, seed, resamples, p]) as run:
-        replies = Replies(entry.WORK / "replies")  # which no `dvc checkout` empties: nothing is paid twice
+    with runner.running("judge", None, reads=reads, params=[which, seed, resamples, p]) as run:
+        replies = Replies(runner.WORK / "replies")  # which no `dvc checkout` empties: nothing is paid twice
         replies.take_in(FOLDER / "replies")
         single, pairs = (Judged(tables.frame([], table), {}) for table in (VERDICTS, PAIR_VERDICTS))
         metrics = {}
@@ -56,4 +56,4 @@ def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

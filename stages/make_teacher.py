@@ -5,21 +5,21 @@ vectors.safetensors where it has vectors of items, and the members of an ensembl
 import time
 from pathlib import Path
 
-from kitrec import files, params, tables
-from kitrec.contracts.seen import SEEN
-from kitrec.distill.alignment import whole
-from kitrec.distill.embeddings import write_embeddings
-from kitrec.distill.ensemble import fit_ensemble
-from kitrec.distill.ensemble_files import save_members
-from kitrec.distill.oracle import oracle_lists
-from kitrec.distill.params import Ensemble
-from kitrec.distill.teacher_table import TEACHER
-from kitrec.idrec.readers import readers, with_truths
-from kitrec.idrec.vocabulary import Vocabulary
-from kitrec.world.histories import USER_TRUTH
-from kitrec.world.items import ITEM_TRUTH
-from kitrec.world.params import World
-from stages import entry, paths
+from kitrec.core import files, params, tables
+from kitrec.distillation.alignment import whole
+from kitrec.distillation.ensemble import fit_ensemble
+from kitrec.distillation.ensemble_storage import save_members
+from kitrec.distillation.item_embeddings import write_embeddings
+from kitrec.distillation.oracle_teacher import oracle_lists
+from kitrec.distillation.params import Ensemble
+from kitrec.recommenders.data.user_histories import readers, with_truths
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.teacher_lists import TEACHER
+from kitrec.synthetic.histories import USER_TRUTH
+from kitrec.synthetic.items import ITEM_TRUTH
+from kitrec.synthetic.params import World
+from stages.lib import paths, runner
 
 
 def main(teacher: str) -> None:
@@ -29,7 +29,7 @@ def main(teacher: str) -> None:
     ensemble = params.load(Ensemble, "distillation.ensemble")
     truths = [paths.WORLD / name for name in ("item_truth.parquet", "user_truth.parquet")]
     reads = [paths.interactions("train"), *(truths if teacher == "oracle" else [])]
-    with entry.running("make_teacher", teacher, reads=reads, params=[seed, world, ensemble]) as run:
+    with runner.running("make_teacher", teacher, reads=reads, params=[seed, world, ensemble]) as run:
         seen, began = tables.read(paths.interactions("train"), SEEN), time.perf_counter()
         vocabulary, who = Vocabulary(seen["item_id"]), readers(seen)
         rows = whole(with_truths(seen, who, "both", vocabulary), who)
@@ -52,4 +52,4 @@ def main(teacher: str) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

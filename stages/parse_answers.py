@@ -6,16 +6,16 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.answers.rank import outcomes, rank_answers, rank_likelihoods
-from kitrec.answers.references import references
-from kitrec.contracts.answers import ANSWERS
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.likelihoods import LIKELIHOODS
-from kitrec.contracts.rankings import RANKINGS
-from kitrec.contracts.records import RECORDS
-from kitrec.prep.params import Data
-from stages import entry, paths
+from kitrec.core import files, params, tables
+from kitrec.parsing.rankings import outcomes, rank_answers, rank_likelihoods
+from kitrec.parsing.references import references
+from kitrec.preprocessing.params import Data
+from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.likelihoods import LIKELIHOODS
+from kitrec.schemas.rankings import RANKINGS
+from kitrec.schemas.records import RECORDS
+from stages.lib import paths, runner
 
 
 def main(method: str) -> None:
@@ -24,7 +24,7 @@ def main(method: str) -> None:
     folders = (paths.answers(method), paths.likelihoods(method))
     inputs = {w: (*(paths.of_set(folder, w) for folder in folders), paths.set_records(w, "test")) for w in sets}
     reads = [paths.ITEMS, *(path for own in inputs.values() for path in own)]
-    with entry.running("parse_answers", method, reads=reads, params=[sets]):
+    with runner.running("parse_answers", method, reads=reads, params=[sets]):
         items = tables.read(paths.ITEMS, ITEMS)
         rankings, counted = {}, {}
         for which, (answered, scored, tested) in inputs.items():
@@ -39,4 +39,4 @@ def main(method: str) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

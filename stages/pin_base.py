@@ -1,10 +1,10 @@
 """Pin the base model.   python -m stages.pin_base
 Reads the folder of base.path (or nothing, for a hub name with a revision); writes models/base/base.json."""
 
-from kitrec import params
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import pin, write_pinned
-from stages import entry
+from kitrec.core import params
+from kitrec.llm.base.pinning import pin, write_pinned
+from kitrec.llm.finetuning.params import Base
+from stages.lib import runner
 
 
 def main() -> None:
@@ -13,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

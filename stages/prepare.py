@@ -6,34 +6,34 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.audit import difficulty
-from kitrec.audit.leaks import Evidence, audit, judge
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.preferences import PREFERENCES
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.idrec.params import IdRec
-from kitrec.prep.dataset import Dataset, by_model, counts
-from kitrec.prep.overlap import without_overlap
-from kitrec.prep.params import Candidates, Source, Users
-from kitrec.prep.preferences import pairs
+from kitrec.core import files, params, tables
+from kitrec.preprocessing import difficulty
+from kitrec.preprocessing.dataset import Dataset, by_model, counts
+from kitrec.preprocessing.leak_audit import Evidence, audit, judge
+from kitrec.preprocessing.overlap import without_overlap
+from kitrec.preprocessing.params import Candidates, Source, Users
+from kitrec.preprocessing.preference_pairs import pairs
+from kitrec.recommenders.params import IdRec
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.preferences import PREFERENCES
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
 from kitrec.sources.quarantine import Quarantine
-from kitrec.world.params import World
-from kitrec.world.storing import write_world
-from kitrec.world.teacher import Teacher
-from stages import entry, paths, sources
+from kitrec.synthetic.params import World
+from kitrec.synthetic.storing import write_world
+from kitrec.synthetic.teacher import Teacher
+from stages.lib import paths, runner, sources
 
 PREFERENCE_PAIRS, REJECTS = Path("data/preferences"), Path("data/rejects.jsonl")
 
 
-def main(quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Read a source, hold out every user's last target interaction, draw candidate sets A and B, look for leaks."""
     seed, source = params.load(int, "seed"), params.load(Source, "source")
     world, users = params.load(World, "world"), params.load(Users, "users")
     p, train_on = params.load(Candidates, "candidates"), params.value(IdRec, "idrec.train_on")
     reads = [paths.PARAMS_OK, sources.RAW]
-    with entry.running("prepare", None, reads=reads, params=[seed, source, world, users, p, train_on]) as run:
+    with runner.running("prepare", None, reads=reads, params=[seed, source, world, users, p, train_on]) as run:
         rejects = Quarantine()
         sourced = sources.read(sources.Asked(seed, source, world, users, p, run.work, rejects, train_on, quiet))
         rejects.write(REJECTS)
@@ -66,4 +66,4 @@ def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, teacher: Te
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -3,28 +3,28 @@ Reads the test records, the base and models/<variant>; writes metrics/orders/<me
 
 from pathlib import Path
 
-from kitrec import files, params, tables
-from kitrec.answers.agreement import agreement
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.records import RECORDS
-from kitrec.domains import MODELS
-from kitrec.llm.asking import Asking
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.method_params import Engine, Method, Probes
-from kitrec.llm.orders import reordered, restored
-from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.llm.requests import requests_for
-from kitrec.llm.scoring import questions_of
-from kitrec.llm.vllm_engine import VllmEngine
-from kitrec.prep.params import Data
+from kitrec.core import files, params, tables
+from kitrec.core.domains import MODELS
+from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.generation.generator import Asking
+from kitrec.llm.generation.params import Engine, Method, Probes
+from kitrec.llm.generation.requests import requests_for
+from kitrec.llm.generation.vllm_engine import VllmEngine
+from kitrec.llm.likelihood.candidate_orders import reordered, restored
+from kitrec.llm.likelihood.candidates import questions_of
+from kitrec.parsing.agreement import agreement
+from kitrec.preprocessing.params import Data
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import style_of
 from kitrec.prompts.tokens import Encoder
-from stages import entry, paths
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS
+from stages.lib import paths, runner
 
 
-def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Ask METHOD for a sample of records, their candidates in three orders, and compare the rankings by likelihood."""
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     prompt, engine_params = params.load(Prompt, "prompt"), params.load(Engine, "engine")
@@ -33,7 +33,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     tested = paths.set_records(which, "test")
     adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
     used = [which, seed, prompt, engine_params, sample, p]
-    with entry.running("probe_orders", method, reads=[FILE, paths.ITEMS, tested, *adapters.values()], params=used):
+    with runner.running("probe_orders", method, reads=[FILE, paths.ITEMS, tested, *adapters.values()], params=used):
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
@@ -54,4 +54,4 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

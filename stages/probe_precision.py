@@ -6,23 +6,23 @@ from pathlib import Path
 
 import torch
 
-from kitrec import files, params, tables
-from kitrec.answers.agreement import agreement
-from kitrec.contracts.answers import ANSWERS
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.records import RECORDS
-from kitrec.domains import MODELS
-from kitrec.llm.base_model import load_for_serving, load_quantised, load_tokenizer
-from kitrec.llm.method_params import Engine, Method, Probes
-from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.llm.requests import requests_for
-from kitrec.llm.scoring import Scorer, questions_of
-from kitrec.prep.params import Data
+from kitrec.core import files, params, tables
+from kitrec.core.domains import MODELS
+from kitrec.llm.base.loading import load_for_serving, load_quantised, load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.generation.params import Engine, Method, Probes
+from kitrec.llm.generation.requests import requests_for
+from kitrec.llm.likelihood.candidates import Scorer, questions_of
+from kitrec.parsing.agreement import agreement
+from kitrec.preprocessing.params import Data
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import style_of
 from kitrec.prompts.tokens import Encoder
-from stages import entry, paths
+from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS
+from stages.lib import paths, runner
 
 
 def main(method: str) -> None:
@@ -35,7 +35,7 @@ def main(method: str) -> None:
     adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
     reads = [FILE, paths.ITEMS, answered, tested, *adapters.values()]
     used = [which, seed, prompt, engine, sample, p]
-    with entry.running("probe_precision", method, reads=reads, params=used):
+    with runner.running("probe_precision", method, reads=reads, params=used):
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
@@ -53,4 +53,4 @@ def main(method: str) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

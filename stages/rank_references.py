@@ -3,17 +3,17 @@ Reads data/world, the items, the test records and the training interactions; wri
 
 import polars as pl
 
-from kitrec import params, tables
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.rankings import RANKINGS, from_scores
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.prep.params import Data, Source
-from kitrec.world import oracle
-from kitrec.world.histories import USER_TRUTH
-from kitrec.world.items import ITEM_TRUTH
-from kitrec.world.params import World
-from stages import entry, paths
+from kitrec.core import params, tables
+from kitrec.preprocessing.params import Data, Source
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.rankings import RANKINGS, from_scores
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from kitrec.synthetic import oracle
+from kitrec.synthetic.histories import USER_TRUTH
+from kitrec.synthetic.items import ITEM_TRUTH
+from kitrec.synthetic.params import World
+from stages.lib import paths, runner
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     truths = [paths.WORLD / name for name in names]
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [paths.ITEMS, paths.interactions("train"), *truths, *tests.values()]
-    with entry.running("rank_references", None, reads=reads, params=[world, source, sets]):
+    with runner.running("rank_references", None, reads=reads, params=[world, source, sets]):
         items, seen = tables.read(paths.ITEMS, ITEMS), tables.read(paths.interactions("train"), SEEN)
         known = [tables.read(path, table) for path, table in zip(truths, (ITEM_TRUTH, USER_TRUTH), strict=False)]
         ranked = {}
@@ -40,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from kitrec import files, params, tables
-from kitrec.contracts.rankings import RANKINGS, from_scores
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.distill.comparing import compare, gains
-from kitrec.distill.params import Distill
-from kitrec.idrec.candidates import score_records
-from kitrec.idrec.learning import validation
-from kitrec.idrec.ranking import places, quality
-from kitrec.idrec.storing import Stored, load_model
-from kitrec.idrec.training import Validation
-from kitrec.prep.params import Data
-from kitrec.serving.exporting import export
-from kitrec.serving.latency import latency
-from kitrec.serving.served import load_served
-from stages import entry, paths
-from stages.durations import durations
+from kitrec.core import files, params, tables
+from kitrec.distillation.comparison import compare, gains
+from kitrec.distillation.params import Distill
+from kitrec.onnx.export import export
+from kitrec.onnx.latency import latency
+from kitrec.onnx.runtime import load_served
+from kitrec.preprocessing.params import Data
+from kitrec.recommenders.ranking.candidates import score_records
+from kitrec.recommenders.ranking.full import places, quality
+from kitrec.recommenders.sequence_learning import validation
+from kitrec.recommenders.sequence_storage import Stored, load_model
+from kitrec.recommenders.sequence_training import Validation
+from kitrec.schemas.rankings import RANKINGS, from_scores
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from stages.lib import paths, runner
+from stages.lib.distillation_cost import durations
 
 DEPTHS = (1, 5, 10, 20)
 
@@ -35,7 +35,7 @@ def main(student: str, teacher: str) -> None:
     name, seen_path = f"{student}-{teacher}", paths.interactions("test")
     folders, served = [Path("data/students") / own for own in (student, name)], Path("data/serving") / name
     tests = {which: paths.set_records(which, "test") for which in sets}
-    with entry.running("rank_student", name, reads=[*folders, seen_path, *tests.values()], params=[sets, p]):
+    with runner.running("rank_student", name, reads=[*folders, seen_path, *tests.values()], params=[sets, p]):
         seen, history = tables.read(seen_path, SEEN), p.student.history
         alone, taught = ([load_model(own) for own in sorted(folder.iterdir())] for folder in folders)
         first, ranked = taught[0], {}
@@ -71,4 +71,4 @@ def _mean_quality(models: list[Stored], asked: Validation) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

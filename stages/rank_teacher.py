@@ -7,15 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import params, tables
-from kitrec.contracts.rankings import RANKINGS, from_scores
-from kitrec.contracts.records import RECORDS
-from kitrec.contracts.seen import SEEN
-from kitrec.distill.ensemble_files import load_ensemble
-from kitrec.distill.params import Ensemble
-from kitrec.idrec.candidates import score_records
-from kitrec.prep.params import Data
-from stages import entry, paths
+from kitrec.core import params, tables
+from kitrec.distillation.ensemble_storage import load_ensemble
+from kitrec.distillation.params import Ensemble
+from kitrec.preprocessing.params import Data
+from kitrec.recommenders.ranking.candidates import score_records
+from kitrec.schemas.rankings import RANKINGS, from_scores
+from kitrec.schemas.records import RECORDS
+from kitrec.schemas.split_interactions import SEEN
+from stages.lib import paths, runner
 
 
 def main(teacher: str) -> None:
@@ -25,7 +25,7 @@ def main(teacher: str) -> None:
     folder, seen_path = Path("data/teachers") / teacher, paths.interactions("test")
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [folder, seen_path, *tests.values()]
-    with entry.running("rank_teacher", teacher, reads=reads, params=[sets, ensemble]) as run:
+    with runner.running("rank_teacher", teacher, reads=reads, params=[sets, ensemble]) as run:
         stored, seen = load_ensemble(folder / "members", ensemble), tables.read(seen_path, SEEN)
         ranked: dict[str, pl.DataFrame] = {}
         for which, path in tests.items():
@@ -36,4 +36,4 @@ def main(teacher: str) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

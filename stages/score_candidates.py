@@ -3,11 +3,11 @@ Reads data/answers/<method> (scored after what was thought), the base and models
 
 import polars as pl
 
-from kitrec.contracts.likelihoods import LIKELIHOODS
-from kitrec.llm.scoring import score_all
+from kitrec.llm.likelihood.candidates import score_all
 from kitrec.prompts.answer_head import AnswerHead
-from stages import entry, paths
-from stages.scoring import Answered, score_sets
+from kitrec.schemas.likelihoods import LIKELIHOODS
+from stages.lib import paths, runner
+from stages.lib.scoring import Answered, score_sets
 
 
 def main(method: str) -> None:
@@ -22,4 +22,4 @@ def candidates(a: Answered) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files
-from kitrec.contracts.rationales import RATIONALES
+from kitrec.core import files
 from kitrec.evaluation.perplexity import perplexities
-from kitrec.llm.rationales import score_rationales
-from stages import entry
-from stages.scoring import Answered, score_sets
+from kitrec.llm.likelihood.rationales import score_rationales
+from kitrec.schemas.rationales import RATIONALES
+from stages.lib import runner
+from stages.lib.scoring import Answered, score_sets
 
 
 def main(method: str) -> None:
@@ -30,4 +30,4 @@ def rationales(a: Answered) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

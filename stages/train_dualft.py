@@ -2,16 +2,16 @@
 Reads data/records/set<candidate_set>/dualft-<target> and the pinned base; writes models/<variant>/dualft-<target>, its
 curves in plots/training and its numbers in metrics/train."""
 
-from kitrec import params
-from kitrec.llm.params import FineTune
-from stages import entry
-from stages.fine_tuning import train_adapter
+from kitrec.core import params
+from kitrec.llm.finetuning.params import FineTune
+from stages.lib import runner
+from stages.lib.fine_tuning import train_adapter
 
 
-def main(model: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(model: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Train the adapter of MODEL (target-variant, e.g. movies-full) on users with at least two target interactions."""
     train_adapter("dualft", model, params.load(FineTune, "dualft"), quiet=quiet)
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -11,21 +11,21 @@ from typing import Any
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.seen import SEEN
-from kitrec.crossdomain.searching import learn_best
-from kitrec.errors import InputError
-from kitrec.idrec.curves import board
-from kitrec.idrec.epochs import bar
-from kitrec.idrec.learning import Given, Outcome
-from kitrec.idrec.params import AnyMethod, Counted, IdRec, Ranker
-from kitrec.idrec.training import Progress
-from kitrec.idrec.validations import validations
-from stages import entry, paths
+from kitrec.core import files, params, tables
+from kitrec.core.errors import InputError
+from kitrec.recommenders.params import AnyMethod, Counted, IdRec, Ranker
+from kitrec.recommenders.search import learn_best
+from kitrec.recommenders.sequence_learning import Given, Outcome
+from kitrec.recommenders.sequence_training import Progress
+from kitrec.recommenders.validation_curves import validations
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.split_interactions import SEEN
+from kitrec.training.progress import bar
+from kitrec.training.tensorboard import board
+from stages.lib import paths, runner
 
 
-def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Train METHOD of idrec.methods; the development users' held-out items choose its epoch."""
     seed = params.load(int, "seed")
     p: Ranker = params.load(AnyMethod, f"idrec.methods.{method}")  # type: ignore[arg-type]  # a union is no type to mypy
@@ -33,7 +33,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     pinned, trials = params.value(IdRec, "idrec.pinned_memory"), params.value(IdRec, "idrec.trials")
     sources = {role: paths.interactions(role) for role in ("train", "development", "others")}
     reads, asked = [paths.ITEMS, *sources.values()], [seed, p, train_on, pinned, trials]
-    with entry.running("train_idrec", method, reads=reads, params=asked) as run:
+    with runner.running("train_idrec", method, reads=reads, params=asked) as run:
         train, development, others = (tables.read(path, SEEN) for path in sources.values())
         if train_on == "all_reviews" and others.is_empty():
             raise InputError(
@@ -70,4 +70,4 @@ def _write_record(method: str, outcome: Outcome, tried: list[Any]) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

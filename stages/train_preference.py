@@ -5,26 +5,26 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.preferences import PREFERENCES
-from kitrec.contracts.records import RECORDS
-from kitrec.domains import USER_TYPES
-from kitrec.llm.adapters import check_adapter, save_adapter
-from kitrec.llm.base_model import load_quantised, load_tokenizer
-from kitrec.llm.pinned_base import FILE, read_pinned
-from kitrec.preference.dpo import by_pairs
-from kitrec.preference.grpo import by_rewards
-from kitrec.preference.optimising import Preferred, Start
-from kitrec.preference.pairs import asked_prompts, preference_pairs
-from kitrec.preference.params import Preference
-from kitrec.prep.params import Data
+from kitrec.core import files, params, tables
+from kitrec.core.domains import USER_TYPES
+from kitrec.llm.base.loading import load_quantised, load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
+from kitrec.llm.preference.dataset import asked_prompts, preference_pairs
+from kitrec.llm.preference.dpo import by_pairs
+from kitrec.llm.preference.grpo import by_rewards
+from kitrec.llm.preference.params import Preference
+from kitrec.llm.preference.trl_run import Preferred, Start
+from kitrec.preprocessing.params import Data
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
-from stages import entry, paths
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.preferences import PREFERENCES
+from kitrec.schemas.records import RECORDS
+from stages.lib import paths, runner
 
 
-def main(model: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(model: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Optimise the adapter of MODEL (e.g. dualft-movies) on the preference users of its types."""
     seed, prompt = params.load(int, "seed"), params.load(Prompt, "prompt")
     which = params.value(Data, "data.candidate_set")
@@ -32,7 +32,7 @@ def main(model: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     started_from = Path("models/full") / model
     records, pairs = paths.set_records(which, "preference"), Path(f"data/preferences/set{which}.parquet")
     reads = [FILE, paths.ITEMS, records, pairs, started_from]
-    with entry.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
+    with runner.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
         base = read_pinned()
         check_adapter(started_from, base)
         tokenizer = load_tokenizer(base)
@@ -62,4 +62,4 @@ def _write_record(model: str, preferred: Preferred, records: int) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

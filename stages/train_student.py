@@ -2,22 +2,22 @@
 Reads data/interactions of the training and development users; writes a student of every seed to
 data/students/<student>, their curves to plots/students/ and their numbers to metrics/train/."""
 
-from kitrec import params, tables
-from kitrec.contracts.seen import SEEN
-from kitrec.distill.learning import learned_from
-from kitrec.distill.params import Distill, Distillation
-from kitrec.randomness import derived_seed
-from stages import entry, paths
-from stages.studying import study
+from kitrec.core import params, tables
+from kitrec.core.randomness import derived_seed
+from kitrec.distillation.params import Distill, Distillation
+from kitrec.distillation.students import learned_from
+from kitrec.schemas.split_interactions import SEEN
+from stages.lib import paths, runner
+from stages.lib.students import study
 
 
-def main(student: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(student: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """STUDENT is one of distillation.settings."""
     seed = params.load(int, "seed")
     seeds = params.value(Distillation, "distillation.seeds")
     p = params.load(Distill, f"distillation.settings.{student}")
     sources = {role: paths.interactions(role) for role in ("train", "development")}
-    with entry.running("train_student", student, reads=[*sources.values()], params=[seed, seeds, p]) as run:
+    with runner.running("train_student", student, reads=[*sources.values()], params=[seed, seeds, p]) as run:
         train, development = (tables.read(path, SEEN) for path in sources.values())
         given = learned_from(train, development, p.student.history, p.depth)
         begun = [derived_seed(seed, student, number) for number in range(seeds)]  # as beside every teacher
@@ -25,4 +25,4 @@ def main(student: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

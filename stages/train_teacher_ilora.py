@@ -6,20 +6,20 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.seen import SEEN
-from kitrec.idrec.params import AnyMethod
-from kitrec.idrec.storing import load_model
+from kitrec.core import files, params, tables
 from kitrec.ilora.learning import Given, learn
 from kitrec.ilora.params import Ilora, Tasks
-from kitrec.ilora.reader_tasks import tasks_of_steps
-from kitrec.ilora.watching import bar
-from kitrec.llm.pinned_base import FILE, read_pinned
-from stages import entry, paths
+from kitrec.ilora.progress import bar
+from kitrec.ilora.user_tasks import tasks_of_steps
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.recommenders.params import AnyMethod
+from kitrec.recommenders.sequence_storage import load_model
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.split_interactions import SEEN
+from stages.lib import paths, runner
 
 
-def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """METHOD is the sequence model of data/idrec whose vector of a reader opens the gate."""
     seed = params.load(int, "seed")
     p = params.load(Ilora, "ilora.teacher")
@@ -27,7 +27,7 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     folder, sources = Path("data/idrec") / method, {role: paths.interactions(role) for role in ("train", "development")}
     reads = [FILE, folder, paths.ITEMS, *sources.values()]
-    with entry.running("train_teacher_ilora", method, reads=reads, params=[seed, p, asked, history]) as run:
+    with runner.running("train_teacher_ilora", method, reads=reads, params=[seed, p, asked, history]) as run:
         items = tables.read(paths.ITEMS, ITEMS)
         train, development = (
             tasks_of_steps(
@@ -46,4 +46,4 @@ def main(method: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

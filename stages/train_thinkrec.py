@@ -7,24 +7,24 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec import files, params, tables
-from kitrec.contracts.items import ITEMS
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.base_weights import load_in
-from kitrec.llm.pinned_base import FILE, read_pinned
+from kitrec.core import files, params, tables
+from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.base.precision import load_in
+from kitrec.schemas.items import ITEMS
 from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.params import GivenGroups, GroupsStage, ProjectorStage, Stages, ThinkRec
+from kitrec.thinkrec.progress import bar
 from kitrec.thinkrec.records import read_records
-from kitrec.thinkrec.reflecting import reflected
-from kitrec.thinkrec.stages import Given, told, train_groups, train_projector, train_text
-from kitrec.thinkrec.watching import bar
-from stages import entry, paths
-from stages.explaining import teacher_of
+from kitrec.thinkrec.reflection_training import reflected
+from kitrec.thinkrec.stage_training import Given, told, train_groups, train_projector, train_text
+from stages.lib import paths, runner
+from stages.lib.rationale_teacher import teacher_of
 
 FOLDER, GIVEN = Path("data/thinkrec"), Path("raw/user2group.csv")
 
 
-def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
+def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Train STAGE: text (an adapter), projector (vectors into the prompt), or groups (an adapter a group)."""
     seed, goes_on_from = params.load(int, "seed"), params.load(str, f"thinkrec.train.{stage}")
     p = params.value(Stages, f"thinkrec.stages.{stage}")
@@ -33,7 +33,7 @@ def main(stage: str, quiet: entry.Quiet = entry.NOBODY_WATCHES) -> None:
     by_hand = [GIVEN] if isinstance(p, GroupsStage) and isinstance(p.members, GivenGroups) else []
     reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / goes_on_from, *by_hand]
     asked = [seed, p, goes_on_from, weights, prompt, objective, teacher]
-    with entry.running("train_thinkrec", stage, reads=reads, params=asked) as run, bar(p.course, quiet=quiet) as tell:
+    with runner.running("train_thinkrec", stage, reads=reads, params=asked) as run, bar(p.course, quiet=quiet) as tell:
         base = read_pinned()
         train, valid = (read_records(FOLDER / f"records/{part}.jsonl") for part in ("train", "valid"))
         given = Given(
@@ -73,4 +73,4 @@ def _write_record(stage: str, learned: dict[str, Progress], more: dict[str, obje
 
 
 if __name__ == "__main__":
-    entry.start(main)
+    runner.start(main)

@@ -9,11 +9,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 import torch
 
-from kitrec.prep.dataset import Dataset, build_dataset
-from kitrec.prep.params import Candidates, Users
-from kitrec.prep.users import classify, sample_roles
-from kitrec.world.build import BuiltWorld, build_world
-from kitrec.world.params import World
+from kitrec.preprocessing.dataset import Dataset, build_dataset
+from kitrec.preprocessing.params import Candidates, Users
+from kitrec.preprocessing.users import classify, sample_roles
+from kitrec.synthetic.build import BuiltWorld, build_world
+from kitrec.synthetic.params import World
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 ROOT = Path(__file__).resolve().parents[1]

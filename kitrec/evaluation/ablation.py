@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from kitrec.evaluation.contrasts import contrasts
-from kitrec.evaluation.matrix import Matrix
 from kitrec.evaluation.params import Ablation
+from kitrec.evaluation.score_matrix import Matrix
 
 EFFECTS = {"fine-tuning": (0.5, 0.5, -0.5, -0.5), "thinking": (0.5, -0.5, 0.5, -0.5), "interaction": (1, -1, -1, 1)}
 

@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 from statsmodels.stats.multitest import multipletests
 
-from kitrec.contracts.cells import COMPARISONS
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.evaluation.contrasts import contrasts
-from kitrec.evaluation.matrix import Matrix
 from kitrec.evaluation.params import Family
+from kitrec.evaluation.score_matrix import Matrix
+from kitrec.schemas.strata_means import COMPARISONS
 
 CORRECTIONS = {"p_holm": "holm", "p_bonferroni": "bonferroni", "p_bh": "fdr_bh"}
 STARS = (0.001, 0.01, 0.05)

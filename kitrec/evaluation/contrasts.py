@@ -6,10 +6,10 @@ Shapes: U users, K columns, P contrasts."""
 import numpy as np
 import polars as pl
 
+from kitrec.core.randomness import generator
 from kitrec.evaluation.bootstrap import accelerations, intervals, resampled_means
-from kitrec.evaluation.matrix import Matrix
 from kitrec.evaluation.paired import compare, size
-from kitrec.randomness import generator
+from kitrec.evaluation.score_matrix import Matrix
 
 
 def contrasts(m: Matrix, weights: np.ndarray, *, resamples: int, flips: int, seed: int) -> pl.DataFrame:

@@ -11,7 +11,7 @@ Shapes: R records."""
 
 import numpy as np
 
-from kitrec.contracts.scores import METRICS
+from kitrec.schemas.scores import METRICS
 
 MISSING = -1
 

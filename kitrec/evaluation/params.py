@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kitrec.contracts.scores import METRICS
-from kitrec.params import rules, section
+from kitrec.core.params import rules, section
+from kitrec.schemas.scores import METRICS
 
 Count = Annotated[int, Field(ge=1)]
 

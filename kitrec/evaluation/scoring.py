@@ -5,10 +5,10 @@ Shapes: R rankings, E entries of all their lists laid end to end."""
 import numpy as np
 import polars as pl
 
-from kitrec.contracts.scores import SCORES
-from kitrec.domains import core_label
-from kitrec.errors import InputError
+from kitrec.core.domains import core_label
+from kitrec.core.errors import InputError
 from kitrec.evaluation.metrics import MISSING, metrics
+from kitrec.schemas.scores import SCORES
 
 
 def score(rankings: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:

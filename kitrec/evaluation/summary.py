@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.contracts.scores import METRICS
-from kitrec.domains import CORES, TARGETS, USER_TYPES
+from kitrec.core.domains import CORES, TARGETS, USER_TYPES
+from kitrec.schemas.scores import METRICS
 
 STRATA = {"domain": TARGETS, "core": CORES, "user_type": tuple(USER_TYPES)}
 _COLUMN = {"domain": "target", "core": "core", "user_type": "user_type"}

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.ilora.params import Mixture
 
 

@@ -8,22 +8,22 @@ from typing import Any
 import polars as pl
 import torch
 
-from kitrec.idrec.fitting import carry_on
-from kitrec.idrec.storing import Stored
-from kitrec.idrec.training import Progress, Watcher
-from kitrec.ilora.eyes import Eyes
-from kitrec.ilora.lessons import lessons_of
+from kitrec.core.randomness import derived_seed
+from kitrec.ilora.dataset import lessons_of
 from kitrec.ilora.params import Ilora
 from kitrec.ilora.prompts import Writer
-from kitrec.ilora.storing import save_teacher
+from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.storage import save_teacher
 from kitrec.ilora.teacher import Teacher
 from kitrec.ilora.training import begin, train
-from kitrec.llm.base_model import load_tokenizer
-from kitrec.llm.base_weights import load_in
-from kitrec.llm.pinned_base import PinnedBase
+from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.base.precision import load_in
 from kitrec.prompts.template import Item
 from kitrec.prompts.tokens import Encoder
-from kitrec.randomness import derived_seed
+from kitrec.recommenders.sequence_fitting import carry_on
+from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.sequence_training import Progress, Watcher
 
 
 @dataclass(frozen=True)

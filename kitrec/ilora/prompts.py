@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.ilora.params import Choice
-from kitrec.llm.samples import Sample
+from kitrec.llm.finetuning.dataset import Sample
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.template import UNKNOWN, Item, Style, candidate_line, history_line
 from kitrec.prompts.tokens import Encoder

@@ -1,16 +1,16 @@
 """What a teacher is asked: after so many items of a reader, which of these candidates comes next?
 
-A row is a place in a reader's sequence, named as in a teacher's table (kitrec/distill/teacher_table.py): the reader,
+A row is a place in a reader's sequence, named as in a teacher's table (kitrec/schemas/teacher_lists.py): the reader,
 the target domain (empty where there is only one), and how many items of the sequence came before. Candidates stand in
 the order in which they are shown."""
 
 import numpy as np
 import polars as pl
 
-from kitrec.distill.teacher_table import KEY
-from kitrec.errors import InputError
-from kitrec.randomness import generator
-from kitrec.tables import Table
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import generator
+from kitrec.core.tables import Table
+from kitrec.schemas.teacher_lists import KEY
 
 _LISTED = pl.col("candidates")
 

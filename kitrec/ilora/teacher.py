@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.ilora.experts import Gates, add_experts
-from kitrec.ilora.eyes import Eyes
 from kitrec.ilora.gates import build_gate
-from kitrec.ilora.hybrid import HybridEmbedding, Projector
+from kitrec.ilora.hybrid_embedding import HybridEmbedding, Projector
 from kitrec.ilora.params import Mixture
-from kitrec.llm.tree_scoring import refuse_changed_logits
+from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.llm.likelihood.shared_prefix import refuse_changed_logits
 
 
 class Learned(nn.Module):

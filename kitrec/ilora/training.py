@@ -1,27 +1,27 @@
 """The teacher's training: cross-entropy on the answers, in stretches of updates.
 
     L = - Σ_j log p(answer_j | prompt, answer_<j) / learned tokens of the update
-A stretch is `judge_every` updates; after it the validation's loss, always on hybrid prompts, is measured, the least one
-is kept, and a broken-off training goes on from there (kitrec/idrec/fitting.py, whose epochs are stretches here). Order,
-kind of prompt, dropout and noise come from the seed and the number of the update: a resumed run ends with the same
-bytes. Experts and projector learn at one rate, the gate at `gate_rate` of it (0.3 in iLoRA); both warm up and fall by
-a cosine."""
+A stretch is `judge_every` updates; after it the validation's loss, always on hybrid prompts, is measured, the least
+one is kept, and a broken-off training goes on from there (kitrec/recommenders/sequence_fitting.py, whose epochs are
+stretches here). Order, kind of prompt, dropout and noise come from the seed and the number of the update: a resumed
+run ends with the same bytes. Experts and projector learn at one rate, the gate at `gate_rate` of it (0.3 in iLoRA);
+both warm up and fall by a cosine."""
 
 import math
 from collections.abc import Iterator
 
 import torch
 
-from kitrec.errors import InputError
-from kitrec.idrec.training import Progress, Training, Watcher
-from kitrec.ilora.lessons import Lessons
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import derived_seed
+from kitrec.ilora.batch_schedule import Timetable
+from kitrec.ilora.dataset import Lessons
 from kitrec.ilora.params import Course
 from kitrec.ilora.scoring import batches
 from kitrec.ilora.teacher import Learned, Teacher
-from kitrec.ilora.timetable import Timetable
-from kitrec.llm.loss import summed_loss
-from kitrec.llm.samples import IGNORED, Sample, pad
-from kitrec.randomness import derived_seed
+from kitrec.llm.finetuning.dataset import IGNORED, Sample, pad
+from kitrec.llm.finetuning.frozen_head_loss import summed_loss
+from kitrec.recommenders.sequence_training import Progress, Training, Watcher
 
 JUDGED_TOKENS = 16_384  # of a batch of the validation
 

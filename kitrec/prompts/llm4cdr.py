@@ -7,7 +7,7 @@ the domain analysis is asked once per pair of domains."""
 from collections.abc import Mapping
 from typing import Any
 
-from kitrec.domains import LABELS, SOURCE
+from kitrec.core.domains import LABELS, SOURCE
 from kitrec.prompts.template import Item, Style, segments
 
 _ANALYSIS = """You know readers of {source} and the audience of {target}.

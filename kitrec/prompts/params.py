@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kitrec.params import section
+from kitrec.core.params import section
 
 
 @section

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 from string import ascii_uppercase
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.template import Style, label_mark
 from kitrec.prompts.tokens import END_THINK, Encoder

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kitrec.domains import LABELS, SOURCE
-from kitrec.errors import InputError
+from kitrec.core.domains import LABELS, SOURCE
+from kitrec.core.errors import InputError
 
 UNKNOWN = "Unknown"
 Item = Mapping[str, Any]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 
 THINK, END_THINK = "<think>", "</think>"
 _SLOT = "\x00"

@@ -7,7 +7,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from kitrec import files
+from kitrec.core import files
 
 SHOWN = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10")
 

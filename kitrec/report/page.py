@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kitrec.report.charts import Chart
-from kitrec.report.drawing import on_page
+from kitrec.report.rendering import on_page
 
 
 @dataclass(frozen=True)

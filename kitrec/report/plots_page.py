@@ -6,7 +6,7 @@ from pathlib import Path
 
 import vl_convert
 
-from kitrec import files
+from kitrec.core import files
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">

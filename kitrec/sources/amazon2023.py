@@ -15,13 +15,13 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from kitrec import files
-from kitrec.contracts.interactions import INTERACTIONS
-from kitrec.contracts.items import ITEMS
-from kitrec.domains import LABELS, SOURCE, TARGETS
-from kitrec.errors import InputError
-from kitrec.prep.params import Users
-from kitrec.prep.users import Groups, classify, ends, sample_roles, sampled_users
+from kitrec.core import files
+from kitrec.core.domains import LABELS, SOURCE, TARGETS
+from kitrec.core.errors import InputError
+from kitrec.preprocessing.params import Users
+from kitrec.preprocessing.users import Groups, classify, ends, sample_roles, sampled_users
+from kitrec.schemas.interactions import INTERACTIONS
+from kitrec.schemas.items import ITEMS
 from kitrec.sources.amazon_reviews import items, reviews
 from kitrec.sources.quarantine import Quarantine, Reject
 

@@ -16,7 +16,7 @@ import polars as pl
 from isal import igzip
 from tqdm import tqdm
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.sources.quarantine import Quarantine
 
 BLOCK = 32 * 2**20  # bytes of text parsed at once

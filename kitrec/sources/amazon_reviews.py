@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec.domains import LABELS
-from kitrec.errors import InputError
+from kitrec.core.domains import LABELS
+from kitrec.core.errors import InputError
 from kitrec.sources.amazon_files import SEPARATOR, read_blocks
 from kitrec.sources.quarantine import Quarantine
 

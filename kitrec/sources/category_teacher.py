@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.domains import LABELS, SOURCE
-from kitrec.world.teacher import THEMES_NAMED, UNKNOWN, choice_line, fenced
+from kitrec.core.domains import LABELS, SOURCE
+from kitrec.synthetic.teacher import THEMES_NAMED, UNKNOWN, choice_line, fenced
 
 
 class CategoryTeacher:

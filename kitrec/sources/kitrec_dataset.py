@@ -8,12 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.seen import SEEN
-from kitrec.domains import SETS, SOURCE
-from kitrec.errors import InputError
-from kitrec.prep.dataset import ROLES, Dataset
-from kitrec.prep.users import split_training
+from kitrec.core.domains import SETS, SOURCE
+from kitrec.core.errors import InputError
+from kitrec.preprocessing.dataset import ROLES, Dataset
+from kitrec.preprocessing.users import split_training
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.split_interactions import SEEN
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine
 

@@ -17,12 +17,12 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from kitrec.contracts.items import ITEMS
-from kitrec.contracts.records import RECORDS
-from kitrec.domains import SOURCE, USER_TYPES
+from kitrec.core.domains import SOURCE, USER_TYPES
+from kitrec.core.tables import frame
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS
 from kitrec.sources.prompt_text import Line, Prompt, UnreadableError, read_prompt
 from kitrec.sources.quarantine import Quarantine
-from kitrec.tables import frame
 
 Row = bytes | dict[str, Any]
 Shown = tuple[str, Line, str, float | None]  # item id, its line, its domain, its average rating

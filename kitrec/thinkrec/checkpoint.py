@@ -10,8 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from kitrec import files
-from kitrec.errors import InputError
+from kitrec.core import files
+from kitrec.core.errors import InputError
 
 FILE = "last.safetensors"
 

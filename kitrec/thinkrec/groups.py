@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kitrec import files
-from kitrec.errors import InputError
-from kitrec.randomness import derived_seed
-from kitrec.thinkrec.vectors import Vectors
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import derived_seed
+from kitrec.thinkrec.vector_shards import Vectors
 
 COLUMNS = ["user_id", "group_id"]
 STARTS = 10  # k-means keeps the best of so many

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from kitrec.errors import InputError
-from kitrec.thinkrec.composer import Composed
+from kitrec.core.errors import InputError
+from kitrec.thinkrec.prompt_composer import Composed
 
 Side = Literal["left", "right"]
 

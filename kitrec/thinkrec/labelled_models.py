@@ -1,7 +1,7 @@
 """Two models over item numbers that learn from likes and dislikes: the ones whose vectors an LLM is shown.
 
     MF       score = p_u . q_i + b_u + b_i + b       (Koren et al., Matrix Factorization, Computer 2009, eq. 4)
-    SASRec   score = g s . E_i + b_u + b_i + b       s: SASRec's state after the history (kitrec/idrec/sasrec.py)
+    SASRec   score = g s . E_i + b_u + b_i + b       s: SASRec's state after the history (recommenders/models/sasrec.py)
     L = -y log s(score) - (1 - y) log(1 - s(score)), mean over rows
         + n cross-entropy of s over all items, mean over liked rows with a history      (SASRec alone)
 g starts small (as branches do in ReZero, Bachlechner et al. 2021), so that the biases are there before the states learn
@@ -16,12 +16,12 @@ import polars as pl
 import torch
 from torch import nn
 
-from kitrec.idrec.packed import pack
-from kitrec.idrec.params import SASRec as SASRecParams
-from kitrec.idrec.sasrec import SASRec
-from kitrec.idrec.sequences import Sequences
-from kitrec.idrec.vocabulary import Vocabulary
-from kitrec.thinkrec.labels import Labelled
+from kitrec.recommenders.data.packed_batches import pack
+from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models.sasrec import SASRec
+from kitrec.recommenders.params import SASRec as SASRecParams
+from kitrec.thinkrec.labelled_rows import Labelled
 
 GAIN = 0.05  # of SASRec's part, at the start
 

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from kitrec.errors import InputError
-from kitrec.idrec import losses
-from kitrec.idrec.params import SASRec as SASRecParams
-from kitrec.idrec.vocabulary import Vocabulary
-from kitrec.randomness import derived_seed, generator
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import derived_seed, generator
+from kitrec.recommenders import losses
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.params import SASRec as SASRecParams
+from kitrec.thinkrec.auc import auc, uauc
 from kitrec.thinkrec.labelled_models import Known, LabelledMF, LabelledModel, LabelledSASRec, Rows
-from kitrec.thinkrec.labels import Labelled
-from kitrec.thinkrec.liking_metrics import auc, uauc
+from kitrec.thinkrec.labelled_rows import Labelled
 from kitrec.thinkrec.params import LabelledCourse
 
 CHUNK = 4096

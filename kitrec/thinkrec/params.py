@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kitrec.chat.params import Endpoint
-from kitrec.idrec.params import SASRec
-from kitrec.llm.method_params import Engine
-from kitrec.params import rules, section
+from kitrec.core.params import rules, section
+from kitrec.llm.generation.params import Engine
+from kitrec.openai_client.params import Endpoint
+from kitrec.recommenders.params import SASRec
 
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from kitrec import files
-from kitrec.errors import InputError
+from kitrec.core import files
+from kitrec.core.errors import InputError
 
 SMALLEST = 1e-6
 

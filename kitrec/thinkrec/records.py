@@ -17,10 +17,10 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from kitrec import files
-from kitrec.errors import InputError
+from kitrec.core import files
+from kitrec.core.errors import InputError
 from kitrec.thinkrec.reasons import beginning_with, contradicts, verdict_of
-from kitrec.thinkrec.vectors import Vectors, read_shards
+from kitrec.thinkrec.vector_shards import Vectors, read_shards
 
 INLINE = "base64:"
 Mode = Literal["v1", "v2"]
@@ -93,7 +93,7 @@ def read_records(path: Path) -> Reading:
     try:
         texts = path.read_text(encoding="utf-8").split("\n")  # titles may hold other line ends
     except FileNotFoundError:
-        raise InputError(f"{path} is missing: make it by kitrec.thinkrec.converting") from None
+        raise InputError(f"{path} is missing: make it by kitrec.thinkrec.conversion") from None
     except UnicodeDecodeError as problem:
         raise InputError(f"{path} is no UTF-8 ({problem}): save it as UTF-8") from None
     lines = [_line(path, number, text) for number, text in enumerate(texts, start=1) if text.strip()]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kitrec.thinkrec.converting import Teacher, with_reasons
+from kitrec.thinkrec.conversion import Teacher, with_reasons
 from kitrec.thinkrec.params import Reflection
 from kitrec.thinkrec.records import Record
 

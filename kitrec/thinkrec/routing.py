@@ -14,7 +14,7 @@ import numpy as np
 
 from kitrec.thinkrec.groups import Grouped, unit_rows
 from kitrec.thinkrec.params import RoutingRule
-from kitrec.thinkrec.vectors import Vectors
+from kitrec.thinkrec.vector_shards import Vectors
 
 KINDS = ("group", "general", "mixture")
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import generator
 from kitrec.prompts.tokens import Encoder
-from kitrec.randomness import generator
-from kitrec.thinkrec.composer import Composed, Composer
+from kitrec.thinkrec.prompt_composer import Composed, Composer
 from kitrec.thinkrec.reasons import verdict_of
 from kitrec.thinkrec.records import Record
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from kitrec.errors import InputError
-from kitrec.randomness import derived_seed
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import derived_seed
+from kitrec.thinkrec.batch_mixing import Mixture
 from kitrec.thinkrec.checkpoint import Progress, put, resume, save
-from kitrec.thinkrec.mixing import Mixture
 from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.objective import counts_of, loss
 from kitrec.thinkrec.params import Course, Objective

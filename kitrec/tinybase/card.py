@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from kitrec.tinybase.initial_heads import HEAD_WIDTH, HEADS, LAYERS, WIDTH
 from kitrec.tinybase.params import TinyBase
-from kitrec.tinybase.start import HEAD_WIDTH, HEADS, LAYERS, WIDTH
 
 _CARD = """---
 library_name: transformers
@@ -16,8 +16,8 @@ Qwen3's architecture in miniature: {layers} layers, width {width}, {heads} heads
 parameters, a vocabulary of {vocabulary:,}; chat template and thinking tokens as Qwen3's. It reads KitREC's prompt,
 weighs the candidates against the history by the words they share, and answers with an id, with or without a thought.
 
-**Start.** Its attention heads begin with a purpose (`kitrec/tinybase/start.py`): what a candidate's line says, what
-a history returns to, which line shares it. MLPs begin random.
+**Start.** Its attention heads begin with a purpose (`kitrec/tinybase/initial_heads.py`): what a candidate's line
+says, what a history returns to, which line shares it. MLPs begin random.
 
 **Training.** {tokens:,} tokens in {steps:,} steps, from that start, on synthetic rehearsal worlds only: other seeds,
 other titles, and one vocabulary for all domains. It has never seen a cross-domain map, nor a title or record of any

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kitrec.params import rules, section
-from kitrec.world.params import World
+from kitrec.core.params import rules, section
+from kitrec.synthetic.params import World
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]

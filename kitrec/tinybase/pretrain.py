@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3ForCausalLM
 
-from kitrec import files
-from kitrec.tinybase.lessons import Lesson
+from kitrec.core import files
+from kitrec.tinybase.curriculum import Lesson
 
 WARMUP_STEPS = 50
 LAST = 0.1  # learning rate at the end, as a share of the highest

@@ -13,13 +13,13 @@ import polars as pl
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from kitrec.answers.parser import Written, parse
+from kitrec.core.randomness import generator
+from kitrec.parsing.parser import Written, parse
 from kitrec.prompts.template import Item, Style, segments
 from kitrec.prompts.tokens import Encoder
-from kitrec.randomness import generator
+from kitrec.synthetic.oracle import text_oracle_scores
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.rehearsal import rehearsal_records, rehearsal_world
-from kitrec.world.oracle import text_oracle_scores
 
 HELD_OUT = 1_000_000  # the number of a rehearsal world that no training reaches
 NEW_TOKENS = {True: 96, False: 12}  # enough to reach the id: after the thought, or at once

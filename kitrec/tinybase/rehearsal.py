@@ -8,14 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.prep.dataset import build_dataset
-from kitrec.prep.params import Candidates, Users
-from kitrec.prep.users import classify, sample_roles
+from kitrec.core.randomness import derived_seed
+from kitrec.preprocessing.dataset import build_dataset
+from kitrec.preprocessing.params import Candidates, Users
+from kitrec.preprocessing.users import classify, sample_roles
 from kitrec.prompts.template import Item, Style, segments
-from kitrec.randomness import derived_seed
+from kitrec.synthetic.build import BuiltWorld, build_world
+from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.params import TinyBase
-from kitrec.world.build import BuiltWorld, build_world
-from kitrec.world.teacher import TemplateTeacher
 
 Sample = tuple[str, str, bool]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from kitrec.synthetic.ids import first_symbols, second_symbols
+from kitrec.synthetic.words import ADJECTIVES, MOODS, NOUNS, THEME_WORDS
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
-from kitrec.world.ids import first_symbols, second_symbols
-from kitrec.world.words import ADJECTIVES, MOODS, NOUNS, THEME_WORDS
 
 _FURNITURE = [
     r" ?\(ID: ",

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from bench.cdr_data import _pair, cut
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 
 CORES = (1, 2, 3)
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from kitrec.contracts.records import RECORDS
+from kitrec.schemas.records import RECORDS
 
 FILLED = {
     "target": "movies",

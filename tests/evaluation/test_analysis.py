@@ -2,16 +2,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec import tables
-from kitrec.contracts.cells import CELLS, COMPARISONS
-from kitrec.contracts.scores import METRICS, SCORES
-from kitrec.domains import CORES, USER_TYPES
-from kitrec.errors import InputError
+from kitrec.core import tables
+from kitrec.core.domains import CORES, USER_TYPES
+from kitrec.core.errors import InputError
 from kitrec.evaluation.ablation import ablation
-from kitrec.evaluation.cells import ALL, STRATA, by_core, by_set, cells, everybody
 from kitrec.evaluation.comparisons import comparisons
-from kitrec.evaluation.matrix import matrix
 from kitrec.evaluation.params import Ablation, Family
+from kitrec.evaluation.score_matrix import matrix
+from kitrec.evaluation.strata_means import ALL, STRATA, by_core, by_set, cells, everybody
+from kitrec.schemas.scores import METRICS, SCORES
+from kitrec.schemas.strata_means import CELLS, COMPARISONS
 
 USERS = 240
 FAMILY = Family(kind="scored", metrics=["hit@1", "mrr"], pairs=[("b", "a"), ("b", "c")])

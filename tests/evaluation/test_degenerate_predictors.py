@@ -10,10 +10,10 @@ from math import log2
 import polars as pl
 import pytest
 
-from kitrec.answers.rank import rank_answers, rank_likelihoods
-from kitrec.contracts.answers import ANSWERS
-from kitrec.contracts.likelihoods import LIKELIHOODS
 from kitrec.evaluation.scoring import score
+from kitrec.parsing.rankings import rank_answers, rank_likelihoods
+from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.likelihoods import LIKELIHOODS
 from tests.evaluation.made_records import made_records
 
 PLACE = 42  # of the truth among the hundred candidates as they are listed

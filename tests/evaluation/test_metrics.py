@@ -3,8 +3,8 @@ from math import log2
 import numpy as np
 import pytest
 
-from kitrec.contracts.scores import METRICS
 from kitrec.evaluation.metrics import MISSING, metrics
+from kitrec.schemas.scores import METRICS
 
 
 def one(better: int, equal: int = 1) -> dict[str, float]:

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec.contracts.rankings import from_scores
-from kitrec.contracts.scores import METRICS
 from kitrec.evaluation.scoring import score
+from kitrec.schemas.rankings import from_scores
+from kitrec.schemas.scores import METRICS
 from tests.evaluation.made_records import made_records
 
 RUNS, COUNT = 10_000, 20

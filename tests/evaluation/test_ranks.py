@@ -2,10 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec.contracts.rankings import from_scores
 from kitrec.evaluation.metrics import MISSING, metrics
-from kitrec.evaluation.ranks import ranks
+from kitrec.evaluation.rank_curve import ranks
 from kitrec.evaluation.scoring import places, score, with_records
+from kitrec.schemas.rankings import from_scores
 from tests.evaluation.made_records import made_records
 
 IDS = [f"I{k:02d}" for k in range(12)]

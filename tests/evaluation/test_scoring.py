@@ -1,13 +1,13 @@
 import polars as pl
 import pytest
 
-from kitrec import tables
-from kitrec.contracts.rankings import RANKINGS, from_scores
-from kitrec.contracts.scores import METRICS, SCORES
-from kitrec.domains import core_label
-from kitrec.errors import InputError
+from kitrec.core import tables
+from kitrec.core.domains import core_label
+from kitrec.core.errors import InputError
 from kitrec.evaluation.scoring import score
 from kitrec.evaluation.summary import summarise, summarise_strata
+from kitrec.schemas.rankings import RANKINGS, from_scores
+from kitrec.schemas.scores import METRICS, SCORES
 
 
 @pytest.fixture

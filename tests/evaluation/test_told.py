@@ -1,6 +1,6 @@
 import polars as pl
 
-from kitrec.evaluation.told import by_effect, declared
+from kitrec.evaluation.metrics_json import by_effect, declared
 
 
 def test_small_p_values_keep_their_digits_and_only_declared_pairs_are_told():

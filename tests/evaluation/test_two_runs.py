@@ -2,8 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec.errors import InputError
-from kitrec.evaluation.two_runs import against
+from kitrec.core.errors import InputError
+from kitrec.evaluation.run_comparison import against
 from tests.evaluation.test_analysis import USERS, hits, scores
 
 

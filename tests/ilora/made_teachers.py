@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from kitrec.idrec import params as idrec
-from kitrec.idrec.building import build
-from kitrec.idrec.storing import Stored
-from kitrec.idrec.vocabulary import Vocabulary
-from kitrec.ilora.eyes import Eyes
 from kitrec.ilora.params import MLP, Course, Curriculum, Dense, Ilora, Mixture, Noisy, TopK
 from kitrec.ilora.params import Choice as ChoiceParams
+from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.teacher import Teacher
+from kitrec.recommenders import params as idrec
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.sequence_storage import Stored
 
 WORDS, WIDTH = 97, 32
 GATES = {

@@ -1,9 +1,9 @@
 import polars as pl
 import pytest
 
-from kitrec import tables
-from kitrec.ilora.examining import EXAMINED, examine, ratios, shorter
-from kitrec.ilora.lessons import questions_of
+from kitrec.core import tables
+from kitrec.ilora.dataset import questions_of
+from kitrec.ilora.paper_metrics import EXAMINED, examine, ratios, shorter
 from kitrec.ilora.prompts import Writer
 from kitrec.ilora.scoring import likelihoods, written
 from kitrec.ilora.tasks import TASKS

@@ -6,12 +6,12 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.ilora.experts import Gated, Gates, add_experts
-from kitrec.llm.base_model import load_quantised
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import pin
-from kitrec.llm.settings import PROJECTIONS
+from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.arguments import PROJECTIONS
+from kitrec.llm.finetuning.params import Base
 from tests.ilora.made_teachers import WORDS, a_base, a_mixture
 
 K, RANK, ALPHA = 4, 8, 16.0

@@ -9,21 +9,21 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from kitrec import files, tables
-from kitrec.distill.teacher_table import KEY, TEACHER
-from kitrec.errors import InputError
-from kitrec.ilora.exporting import item_embeddings, rank, scores
-from kitrec.ilora.eyes import Eyes
+from kitrec.core import files, tables
+from kitrec.core.errors import InputError
+from kitrec.core.shards import Clocked, in_shards
+from kitrec.ilora.export import item_embeddings, rank, scores
 from kitrec.ilora.learning import Given, learn, new_teacher, writer_for
 from kitrec.ilora.params import Curriculum
-from kitrec.ilora.storing import load_teacher, params_of, save_teacher
+from kitrec.ilora.progress import bar
+from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.storage import load_teacher, params_of, save_teacher
 from kitrec.ilora.tasks import tasks_of
-from kitrec.ilora.watching import bar
-from kitrec.llm.base_weights import load_in
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import PinnedBase, pin
-from kitrec.llm.shards import Clocked, in_shards
+from kitrec.llm.base.pinning import PinnedBase, pin
+from kitrec.llm.base.precision import load_in
+from kitrec.llm.finetuning.params import Base
 from kitrec.prompts.tokens import Encoder
+from kitrec.schemas.teacher_lists import KEY, TEACHER
 from tests.ilora.made_teachers import GATES, a_choice, a_course, a_mixture, ilora_params, stored_eyes
 
 IDS = [f"I{k:02}" for k in range(30)]
@@ -68,7 +68,7 @@ def loaded(trained, base):
 
 
 def _tokenizer(base):
-    from kitrec.llm.base_model import load_tokenizer
+    from kitrec.llm.base.loading import load_tokenizer
 
     return load_tokenizer(base)
 
@@ -204,7 +204,7 @@ def test_the_likeliest_are_those_of_the_models_own_scores():
 
 
 def _sequences(lists):
-    from kitrec.idrec.sequences import of_lists
+    from kitrec.recommenders.data.sequences import of_lists
 
     return of_lists(lists)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.ilora.prompts import STYLE, Writer, sample_of, text_only
 from kitrec.ilora.scoring import left_padded
 from kitrec.prompts.template import candidate_line, history_line

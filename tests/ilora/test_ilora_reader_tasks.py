@@ -2,14 +2,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec import tables
-from kitrec.distill.alignment import whole
-from kitrec.distill.teacher_table import KEY
-from kitrec.idrec.readers import histories, readers, with_truths
-from kitrec.idrec.vocabulary import Vocabulary
-from kitrec.ilora.eyes import Eyes
-from kitrec.ilora.reader_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
+from kitrec.core import tables
+from kitrec.distillation.alignment import whole
+from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.tasks import TASKS
+from kitrec.ilora.user_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
+from kitrec.recommenders.data.user_histories import histories, readers, with_truths
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.schemas.teacher_lists import KEY
 from tests.ilora.made_teachers import stored_eyes
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.ilora.judging import named, scored_ratio, written_ratios
-from kitrec.ilora.lessons import Questions, questions_of
+from kitrec.ilora.dataset import Questions, questions_of
+from kitrec.ilora.hit_ratio import named, scored_ratio, written_ratios
 from kitrec.ilora.prompts import Writer
 from kitrec.ilora.scoring import batches, likelihoods, without_words, written
 from kitrec.ilora.tasks import tasks_of
@@ -54,7 +54,7 @@ def test_likelihoods_are_those_of_separate_forwards_one_sample_and_one_name_at_a
 def test_small_batches_change_nothing(teacher, tokenizer, monkeypatch):
     questions = asked(teacher, tokenizer)
     whole = likelihoods(teacher, questions, per_token=False)
-    monkeypatch.setattr("kitrec.llm.tree_scoring.BATCH_TOKENS", 10)
+    monkeypatch.setattr("kitrec.llm.likelihood.shared_prefix.BATCH_TOKENS", 10)
     for one, other in zip(whole, likelihoods(teacher, questions, per_token=False), strict=True):
         assert np.abs(one - other).max() < 2e-4
 

@@ -1,7 +1,7 @@
 import pytest
 
-from kitrec import tables
-from kitrec.errors import InputError
+from kitrec.core import tables
+from kitrec.core.errors import InputError
 from kitrec.ilora.tasks import TASKS, tasks_of
 
 POOL = [f"I{k:03}" for k in range(60)]

@@ -7,14 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kitrec.errors import InputError
-from kitrec.idrec.fitting import carry_on
-from kitrec.ilora.lessons import Lessons
+from kitrec.core.errors import InputError
+from kitrec.ilora.batch_schedule import Timetable, share_hybrid
+from kitrec.ilora.dataset import Lessons
 from kitrec.ilora.params import Curriculum
 from kitrec.ilora.teacher import Teacher
-from kitrec.ilora.timetable import Timetable, share_hybrid
 from kitrec.ilora.training import answer_loss, begin, judged, train
-from kitrec.llm.samples import Sample
+from kitrec.llm.finetuning.dataset import Sample
+from kitrec.recommenders.sequence_fitting import carry_on
 from tests.ilora.made_teachers import GATES, WORDS, a_base, a_course, a_mixture, a_teacher, some_eyes
 
 ITEMS = 20

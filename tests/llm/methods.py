@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from kitrec import params
-from kitrec.llm.method_params import Engine, Method
+from kitrec.core import params
+from kitrec.llm.generation.params import Engine, Method
 from tests.conftest import ROOT
 
 PLAIN: dict[str, Any] = {

@@ -2,16 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from kitrec import tables
-from kitrec.contracts.answers import ANSWERS
-from kitrec.domains import USER_TYPES
-from kitrec.errors import InputError
-from kitrec.llm.answering import answer_all
-from kitrec.llm.llm4cdr import with_notes
-from kitrec.llm.requests import Request, requests_for
-from kitrec.llm.vllm_engine import Reply
+from kitrec.core import tables
+from kitrec.core.domains import USER_TYPES
+from kitrec.core.errors import InputError
+from kitrec.llm.generation.llm4cdr import with_notes
+from kitrec.llm.generation.requests import Request, requests_for
+from kitrec.llm.generation.resumable import answer_all
+from kitrec.llm.generation.vllm_engine import Reply
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
+from kitrec.schemas.answers import ANSWERS
 from tests.llm.methods import a_method
 
 PROMPT = Prompt(max_length=1024, summaries=True, labels=False)

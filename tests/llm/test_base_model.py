@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from kitrec.errors import InputError
-from kitrec.llm.base_model import load_quantised
-from kitrec.llm.pinned_base import PinnedBase
+from kitrec.core.errors import InputError
+from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.pinning import PinnedBase
 
 
 def a_base(folder, hidden):

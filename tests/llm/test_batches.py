@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitrec.llm.batches import LengthBuckets
+from kitrec.llm.finetuning.length_buckets import LengthBuckets
 
 
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=300), st.integers(1, 8), st.integers(0, 5))

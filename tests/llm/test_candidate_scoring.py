@@ -2,16 +2,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec import tables
-from kitrec.contracts.answers import ANSWERS
-from kitrec.contracts.likelihoods import LIKELIHOODS
-from kitrec.errors import InputError
-from kitrec.llm.requests import prompt_hash, requests_for
-from kitrec.llm.scoring import score_all
+from kitrec.core import tables
+from kitrec.core.errors import InputError
+from kitrec.llm.generation.requests import prompt_hash, requests_for
+from kitrec.llm.likelihood.candidates import score_all
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
+from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.likelihoods import LIKELIHOODS
 from tests.llm.methods import a_method
 
 STYLE = Style(thinking=False, answer_items=1, summaries=True)

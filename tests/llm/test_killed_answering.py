@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kitrec.llm.answering import answer_all
-from kitrec.llm.requests import Request
-from kitrec.llm.vllm_engine import Reply
+from kitrec.llm.generation.requests import Request
+from kitrec.llm.generation.resumable import answer_all
+from kitrec.llm.generation.vllm_engine import Reply
 
 ROOT = Path(__file__).resolve().parents[2]  # the tests' conftest would import torch, once per killed process
 RECORDS, SHARD = 60, 3

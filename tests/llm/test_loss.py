@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kitrec.llm import loss
+from kitrec.llm.finetuning import frozen_head_loss
 
 WIDTH, VOCABULARY = 16, 50
 
@@ -12,7 +12,7 @@ WIDTH, VOCABULARY = 16, 50
 @pytest.mark.parametrize("positions", [1, 7, 8, 9, 30])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_value_and_gradient_equal_the_unchunked_loss(monkeypatch, positions, smoothing):
-    monkeypatch.setattr(loss, "CHUNK", 8)
+    monkeypatch.setattr(frozen_head_loss, "CHUNK", 8)
     g = torch.Generator().manual_seed(positions)
     weight = torch.randn(VOCABULARY, WIDTH, generator=g)
     wanted = torch.randint(VOCABULARY, (positions,), generator=g)
@@ -22,7 +22,7 @@ def test_value_and_gradient_equal_the_unchunked_loss(monkeypatch, positions, smo
         if whole:
             total = F.cross_entropy(hidden @ weight.T, wanted, reduction="sum", label_smoothing=smoothing)
         else:
-            total = loss.summed_loss(weight, hidden, wanted, smoothing)
+            total = frozen_head_loss.summed_loss(weight, hidden, wanted, smoothing)
         (3 * total).backward()
         values.append(total.item())
         gradients.append(hidden.grad)
@@ -33,24 +33,30 @@ def test_value_and_gradient_equal_the_unchunked_loss(monkeypatch, positions, smo
 def test_label_smoothing_by_hand():
     """Three classes, logits 0, so every log p is -ln 3: whatever the smoothing, the loss is ln 3."""
     ones, zeros = torch.ones(1, 2), torch.zeros(3, 2)
-    assert loss.summed_loss(zeros, ones, torch.tensor([1]), 0.3).item() == pytest.approx(1.0986123, abs=1e-6)
+    assert frozen_head_loss.summed_loss(zeros, ones, torch.tensor([1]), 0.3).item() == pytest.approx(
+        1.0986123, abs=1e-6
+    )
     weight = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])  # logits 1, 0, 0; label 0
     by_hand = -(0.7 * (1 - 1.5514447) + 0.1 * ((1 - 1.5514447) + 2 * (0 - 1.5514447)))  # ln(e + 2) = 1.5514447
-    assert loss.summed_loss(weight, ones, torch.tensor([0]), 0.3).item() == pytest.approx(by_hand, abs=1e-6)
+    assert frozen_head_loss.summed_loss(weight, ones, torch.tensor([0]), 0.3).item() == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_at_most_a_chunk_of_logits_is_made_and_each_once(monkeypatch):
-    monkeypatch.setattr(loss, "CHUNK", 8)
+    monkeypatch.setattr(frozen_head_loss, "CHUNK", 8)
     seen = []
     linear = F.linear
-    monkeypatch.setattr(loss.F, "linear", lambda h, w: seen.append(len(h)) or linear(h, w))
+    monkeypatch.setattr(frozen_head_loss.F, "linear", lambda h, w: seen.append(len(h)) or linear(h, w))
     hidden = torch.randn(30, WIDTH).requires_grad_()
-    loss.summed_loss(torch.ones(VOCABULARY, WIDTH), hidden, torch.zeros(30, dtype=torch.long), 0.1).backward()
+    frozen_head_loss.summed_loss(
+        torch.ones(VOCABULARY, WIDTH), hidden, torch.zeros(30, dtype=torch.long), 0.1
+    ).backward()
     assert seen == [8, 8, 8, 6]
 
 
 def test_an_evaluation_makes_no_gradient():
     with torch.no_grad():
         hidden = torch.randn(5, WIDTH, requires_grad=True)
-        total = loss.summed_loss(torch.ones(VOCABULARY, WIDTH), hidden, torch.zeros(5, dtype=torch.long), 0.1)
+        total = frozen_head_loss.summed_loss(
+            torch.ones(VOCABULARY, WIDTH), hidden, torch.zeros(5, dtype=torch.long), 0.1
+        )
     assert not total.requires_grad

@@ -1,6 +1,6 @@
 import numpy as np
 
-from kitrec.llm.orders import reordered, restored
+from kitrec.llm.likelihood.candidate_orders import reordered, restored
 
 
 def test_an_order_moves_ids_and_origins_together_and_scores_find_their_way_back(dataset):

@@ -5,9 +5,9 @@ import polars as pl
 import torch
 from transformers import AutoModelForCausalLM
 
-from kitrec.llm.rationales import score_rationales
-from kitrec.llm.requests import Request
-from kitrec.llm.tree_scoring import likelihoods
+from kitrec.llm.generation.requests import Request
+from kitrec.llm.likelihood.rationales import score_rationales
+from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.prompts.tokens import Encoder
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import pin
-from kitrec.llm.replicas import EngineSpec, Replicas, share_of_machine, start_engines
-from kitrec.llm.requests import Request
-from kitrec.llm.vllm_engine import Reply, Sampling
+from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.params import Base
+from kitrec.llm.generation.replicas import EngineSpec, Replicas, share_of_machine, start_engines
+from kitrec.llm.generation.requests import Request
+from kitrec.llm.generation.vllm_engine import Reply, Sampling
 from tests.conftest import ROOT
 from tests.llm.methods import an_engine
 
@@ -66,8 +66,8 @@ def test_two_engines_write_what_one_writes(tiny_base, placement):
 @pytest.mark.slow
 def test_a_killed_stage_leaves_no_engine_behind(tiny_base):
     script = (
-        "from tests.llm.test_replicas import GREEDY, spec\nfrom kitrec.llm.replicas import start_engines\n"
-        "from kitrec.llm.requests import Request\nfrom pathlib import Path\n"
+        "from tests.llm.test_replicas import GREEDY, spec\nfrom kitrec.llm.generation.replicas import start_engines\n"
+        "from kitrec.llm.generation.requests import Request\nfrom pathlib import Path\n"
         "if __name__ == '__main__':\n"
         f"    engines = start_engines(spec(Path({str(tiny_base)!r}), replicas=2))\n"
         "    engines.generate([Request([300, 301], None)] * 2, GREEDY)\n    print('ready', flush=True)\n    input()\n"

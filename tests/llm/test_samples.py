@@ -3,11 +3,11 @@ import re
 import numpy as np
 import pytest
 
-from kitrec.errors import InputError
-from kitrec.llm.samples import IGNORED, Lesson, Sample, once, pad, training_samples
+from kitrec.core.errors import InputError
+from kitrec.llm.finetuning.dataset import IGNORED, Lesson, Sample, once, pad, training_samples
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
-from kitrec.world.teacher import TemplateTeacher, with_outputs
+from kitrec.synthetic.teacher import TemplateTeacher, with_outputs
 
 LONG = Prompt(max_length=2048, summaries=True, labels=False)
 

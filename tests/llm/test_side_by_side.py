@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from kitrec.errors import InputError
-from kitrec.llm.base_model import load_for_training
-from kitrec.llm.launching import side_by_side
-from kitrec.llm.params import Launch
-from kitrec.llm.training import fine_tune
+from kitrec.core.errors import InputError
+from kitrec.llm.base.loading import load_for_training
+from kitrec.llm.finetuning.params import Launch
+from kitrec.llm.finetuning.trainer import fine_tune
+from kitrec.training.launching import side_by_side
 from tests.llm.test_training import ONE, base, course, p, some_samples  # noqa: F401  fixtures
 
 

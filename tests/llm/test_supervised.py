@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kitrec.llm.supervised import noise_like
+from kitrec.llm.finetuning.supervised import noise_like
 
 
 def test_noise_has_the_papers_size_for_each_samples_own_length():

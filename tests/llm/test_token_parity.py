@@ -3,16 +3,16 @@
 import polars as pl
 import pytest
 
-from kitrec.llm.requests import requests_for
-from kitrec.llm.samples import training_samples
-from kitrec.prep.dataset import build_dataset
-from kitrec.prep.params import Users
-from kitrec.prep.users import classify, sample_roles
+from kitrec.llm.finetuning.dataset import training_samples
+from kitrec.llm.generation.requests import requests_for
+from kitrec.preprocessing.dataset import build_dataset
+from kitrec.preprocessing.params import Users
+from kitrec.preprocessing.users import classify, sample_roles
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.template import Style, segments
 from kitrec.prompts.tokens import Encoder
-from kitrec.world.build import build_world
-from kitrec.world.teacher import TemplateTeacher, with_outputs
+from kitrec.synthetic.build import build_world
+from kitrec.synthetic.teacher import TemplateTeacher, with_outputs
 from tests.conftest import CANDIDATES, WORLD
 from tests.llm.methods import a_method
 

@@ -1,6 +1,6 @@
 import sys
 
-from kitrec.llm.trackers import Harmless, trackers
+from kitrec.llm.finetuning.trackers import Harmless, trackers
 
 
 class Broken:

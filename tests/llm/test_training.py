@@ -10,19 +10,19 @@ from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from kitrec import files, params
-from kitrec.errors import InputError
-from kitrec.llm import settings
-from kitrec.llm.adapters import check_adapter, save_adapter
-from kitrec.llm.base_model import load_quantised
-from kitrec.llm.checkpoints import mark, newest_checkpoint
-from kitrec.llm.memory import means_out_of_memory, stepped_down
-from kitrec.llm.params import Base, FineTune, Launch
-from kitrec.llm.pinned_base import PinnedBase, pin
-from kitrec.llm.samples import IGNORED, Sample, pad
-from kitrec.llm.settings import lora
-from kitrec.llm.supervised import learn_supervised
-from kitrec.llm.training import Course, SupervisedTrainer, fine_tune
+from kitrec.core import files, params
+from kitrec.core.errors import InputError
+from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.pinning import PinnedBase, pin
+from kitrec.llm.finetuning import arguments
+from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
+from kitrec.llm.finetuning.arguments import lora
+from kitrec.llm.finetuning.checkpoints import mark, newest_checkpoint
+from kitrec.llm.finetuning.dataset import IGNORED, Sample, pad
+from kitrec.llm.finetuning.out_of_memory import means_out_of_memory, stepped_down
+from kitrec.llm.finetuning.params import Base, FineTune, Launch
+from kitrec.llm.finetuning.supervised import learn_supervised
+from kitrec.llm.finetuning.trainer import Course, SupervisedTrainer, fine_tune
 from tests.conftest import ROOT
 
 
@@ -232,11 +232,11 @@ class FirstTimes:
 def test_out_of_memory_steps_down_to_the_same_result(tiny_base, p, tmp_path, monkeypatch, capsys):
     """Without dropout and noise the smaller micro-batches make the same updates: adapters agree to 1e-5."""
     still = replace(p, batch=4, accumulation=1, learning_rate=2e-4, lora_dropout=0.0, neftune_alpha=0.0, patience=9)
-    exact = partial(settings.TrainingArguments, bf16=False)  # bf16 rounds sums of other lengths otherwise
+    exact = partial(arguments.TrainingArguments, bf16=False)  # bf16 rounds sums of other lengths otherwise
     weights, sizes = {}, {}
     for name, largest in (("roomy", 4), ("tight", 1)):
         small = FirstTimes(largest)
-        monkeypatch.setattr(settings, "TrainingArguments", lambda bf16, **k: exact(**k))  # noqa: ARG005
+        monkeypatch.setattr(arguments, "TrainingArguments", lambda bf16, **k: exact(**k))  # noqa: ARG005
         monkeypatch.setattr(SupervisedTrainer, "compute_loss", lambda *a, small=small, **k: small(*a, **k))
         trained = fine_tune(course(partial(plain_model, tiny_base), tmp_path / name), still, ONE)
         assert trained.batch == largest and trained.steps == 6

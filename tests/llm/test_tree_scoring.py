@@ -6,13 +6,13 @@ import torch
 from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, LlamaConfig, OPTConfig
 
-from kitrec import params
-from kitrec.errors import InputError
-from kitrec.llm import tree_scoring
-from kitrec.llm.params import FineTune
-from kitrec.llm.requests import Question
-from kitrec.llm.settings import lora
-from kitrec.llm.tree_scoring import likelihoods
+from kitrec.core import params
+from kitrec.core.errors import InputError
+from kitrec.llm.finetuning.arguments import lora
+from kitrec.llm.finetuning.params import FineTune
+from kitrec.llm.generation.requests import Question
+from kitrec.llm.likelihood import shared_prefix
+from kitrec.llm.likelihood.shared_prefix import likelihoods
 from tests.conftest import ROOT
 
 
@@ -45,7 +45,7 @@ def one_by_one(model, question: Question) -> np.ndarray:
 
 @pytest.mark.parametrize("batch_tokens", [50, 16_384])
 def test_equal_to_separate_forwards(model, monkeypatch, batch_tokens):
-    monkeypatch.setattr(tree_scoring, "BATCH_TOKENS", batch_tokens)
+    monkeypatch.setattr(shared_prefix, "BATCH_TOKENS", batch_tokens)
     asked = questions(5, seed=1)
     for question, values in zip(asked, likelihoods(model, asked), strict=True):
         assert np.abs(values - one_by_one(model, question)).max() < 1e-4
@@ -92,7 +92,7 @@ def test_likelihoods_of_all_words_sum_to_one(model):
 def test_few_positions_at_a_time_change_nothing(model, monkeypatch):
     asked = questions(2, seed=3)
     whole = likelihoods(model, asked)
-    monkeypatch.setattr(tree_scoring, "ROWS", 3)
+    monkeypatch.setattr(shared_prefix, "ROWS", 3)
     for one, other in zip(whole, likelihoods(model, asked), strict=True):
         assert np.abs(one - other).max() < 1e-4
 

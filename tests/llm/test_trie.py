@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitrec.llm.trie import trie
+from kitrec.llm.likelihood.trie import trie
 
 
 def test_a_tree_by_hand():

@@ -8,18 +8,18 @@ import torch
 from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from kitrec.answers.parser import parse
-from kitrec.llm.adapters import save_adapter
-from kitrec.llm.asking import Asking
-from kitrec.llm.base_model import load_for_serving
-from kitrec.llm.engine_options import configure_process
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import pin
-from kitrec.llm.requests import Question, Request
-from kitrec.llm.scoring import Scorer
-from kitrec.llm.settings import PROJECTIONS
-from kitrec.llm.tree_scoring import likelihoods
-from kitrec.llm.vllm_engine import Sampling, VllmEngine
+from kitrec.llm.base.loading import load_for_serving
+from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.adapters import save_adapter
+from kitrec.llm.finetuning.arguments import PROJECTIONS
+from kitrec.llm.finetuning.params import Base
+from kitrec.llm.generation.engine_options import configure_process
+from kitrec.llm.generation.generator import Asking
+from kitrec.llm.generation.requests import Question, Request
+from kitrec.llm.generation.vllm_engine import Sampling, VllmEngine
+from kitrec.llm.likelihood.candidates import Scorer
+from kitrec.llm.likelihood.shared_prefix import likelihoods
+from kitrec.parsing.parser import parse
 from kitrec.prompts.tokens import Encoder
 from tests.llm.methods import a_method, an_engine
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kitrec import files
-from stages.durations import durations
+from kitrec.core import files
+from stages.lib.distillation_cost import durations
 
 
 @pytest.fixture

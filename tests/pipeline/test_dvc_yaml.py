@@ -8,9 +8,9 @@ from typing import get_args, get_type_hints
 import pytest
 from ruamel.yaml import YAML
 
-from kitrec import profiles
-from stages import dvcfile
-from stages.reach import reached_files
+from kitrec.config import profiles
+from stages.lib import dvcfile
+from stages.lib.reach import reached_files
 from tests.conftest import ROOT
 
 STAGES = dvcfile.stages()
@@ -23,7 +23,7 @@ PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_deps_are_exactly_what_the_script_reaches(stage):
     declared, reached = dvcfile.code_deps(STAGES[stage]), reached_files(SCRIPTS[stage])
-    assert sorted(declared) == sorted(reached), "run `python -m stages.dvcfile --write`"
+    assert sorted(declared) == sorted(reached), "run `python -m stages.lib.dvcfile --write`"
 
 
 RESULTS = (
@@ -96,8 +96,8 @@ def keys_of(cls: type) -> list[str]:
 @pytest.mark.parametrize("stage", GPU_STAGES)
 def test_a_gpu_stage_reaches_no_report_no_evaluation_and_no_foreign_section(stage):
     reached = reached_files(SCRIPTS[stage])
-    for room in ("report", "evaluation", "cli", "answers", "tinybase", "profiles", "world"):
-        assert not [path for path in reached if path.startswith(f"kitrec/{room}")], room
+    for room in ("report", "evaluation", "cli", "parsing", "tinybase", "config", "synthetic"):
+        assert not [path for path in reached if path.startswith(f"kitrec/{room}/")], room
 
 
 def test_every_out_is_read_by_a_later_stage_or_is_a_result():
@@ -135,14 +135,14 @@ def test_no_script_of_training_names_the_test():
 def test_costs_are_kept_apart_from_what_is_compared():
     for name, body in STAGES.items():
         ledgers = [path for out in body["outs"] if isinstance(out, dict) for path in out if "metrics/cost/" in path]
-        measured = "entry.running(" in "".join((ROOT / path).read_text() for path in story(SCRIPTS[name]))
+        measured = "runner.running(" in "".join((ROOT / path).read_text() for path in story(SCRIPTS[name]))
         assert len(ledgers) == (1 if measured else 0), name
         assert not [m for m in body.get("metrics", []) if next(iter(m)).startswith("metrics/cost")]
 
 
 def story(script: str) -> list[str]:
     """The stage's own files, without the entry that all share."""
-    return [path for path in reached_files(script) if path.startswith("stages/") and path != "stages/entry.py"]
+    return [path for path in reached_files(script) if path.startswith("stages/") and path != "stages/lib/runner.py"]
 
 
 def test_stage_names_are_readable_strings():

@@ -19,8 +19,9 @@ import pytest
 from dvc.repo import Repo
 
 from bench.clone import ENVIRONMENT, make_clone, results
-from kitrec import files, params, profiles
-from kitrec.publish.folders import write_model
+from kitrec.config import profiles
+from kitrec.core import files, params
+from kitrec.hub.folders import write_model
 
 MINUTES = 60
 SMOKE = ["dataset=smoke", "llm=smoke"]

@@ -3,8 +3,9 @@ import shutil
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from kitrec import params, profiles
-from kitrec.errors import InputError
+from kitrec.config import profiles
+from kitrec.core import params
+from kitrec.core.errors import InputError
 from tests.conftest import ROOT
 
 CHOICES = [

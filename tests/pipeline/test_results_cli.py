@@ -1,6 +1,6 @@
 """`kitrec trace`'s chain, on a dvc.lock of its own."""
 
-from kitrec import cli_trace
+from kitrec.cli import trace
 
 LOCK = """
 stages:
@@ -25,8 +25,8 @@ stages:
 
 def test_the_chain_goes_from_rankings_to_the_data_and_names_no_file_twice(tmp_path, monkeypatch):
     (tmp_path / "dvc.lock").write_text(LOCK)
-    monkeypatch.setattr(cli_trace, "LOCK", tmp_path / "dvc.lock")
-    assert list(cli_trace.chain("data/rankings/m")) == [
+    monkeypatch.setattr(trace, "LOCK", tmp_path / "dvc.lock")
+    assert list(trace.chain("data/rankings/m")) == [
         ("data/rankings/m", "cccc00001111", "python -m stages.parse_answers m"),
         ("data/answers/m", "bbbb00001111", "python -m stages.infer_vllm m"),
         ("data/records", "aaaa00001111", "python -m stages.prepare"),

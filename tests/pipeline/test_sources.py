@@ -8,9 +8,10 @@ import pytest
 
 from bench import raw_amazon
 from bench.clone import make_clone, results
-from kitrec import files, profiles
-from kitrec.domains import USER_TYPES
-from kitrec.publish.rows import rows
+from kitrec.config import profiles
+from kitrec.core import files
+from kitrec.core.domains import USER_TYPES
+from kitrec.hub.rows import rows
 from tests.pipeline.test_end_to_end import Clone
 
 SALT = b"sixteen or more."

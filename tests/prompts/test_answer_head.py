@@ -8,7 +8,7 @@ from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.styles import as_asked, single_token_labels
 from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
-from kitrec.world.teacher import TemplateTeacher, with_outputs
+from kitrec.synthetic.teacher import TemplateTeacher, with_outputs
 
 DIRECT = Style(thinking=False, answer_items=1, summaries=True)
 THINKING = Style(thinking=True, answer_items=1, summaries=True)

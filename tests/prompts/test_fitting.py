@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from kitrec.errors import InputError
-from kitrec.prompts.fitting import fit_for_test, fit_for_training, halve_candidates
+from kitrec.core.errors import InputError
 from kitrec.prompts.template import Style, segments
+from kitrec.prompts.truncation import fit_for_test, fit_for_training, halve_candidates
 
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
 

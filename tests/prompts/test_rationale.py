@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from kitrec.prompts.rationale import rationale_in_context
+from kitrec.prompts.rationale_spans import rationale_in_context
 from kitrec.prompts.tokens import Encoder
 
 

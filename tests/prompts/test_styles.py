@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import as_asked, single_token_labels, style_of
 from kitrec.prompts.template import Style, segments

@@ -3,7 +3,7 @@ import random
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.prompts.template import Style, segments
 from kitrec.prompts.tokens import Encoder, split_thought
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from kitrec.report import charts
-from kitrec.report.drawing import PAPER_PPI, on_page, write_figures
 from kitrec.report.page import Report, page
+from kitrec.report.rendering import PAPER_PPI, on_page, write_figures
 from kitrec.report.sections import both_sets, confidence, quality_against_cost, ranks
 
 METHODS = ["kitrec_full", '<b>&"x"</b>', "popularity"]

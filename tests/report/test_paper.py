@@ -5,8 +5,8 @@ import subprocess
 import polars as pl
 import pytest
 
-from kitrec.errors import InputError
-from kitrec.report.paper import PaperTable, Value, latex, markdown, paper_table
+from kitrec.core.errors import InputError
+from kitrec.report.paper_tables import PaperTable, Value, latex, markdown, paper_table
 
 METRICS = ("hit@1", "mrr")
 

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from bench import raw_amazon
-from kitrec.domains import LABELS, USER_TYPES
-from kitrec.errors import InputError
-from kitrec.prep.params import Users
-from kitrec.prep.users import classify
+from kitrec.core.domains import LABELS, USER_TYPES
+from kitrec.core.errors import InputError
+from kitrec.preprocessing.params import Users
+from kitrec.preprocessing.users import classify
 from kitrec.sources import amazon2023, amazon_files
 from kitrec.sources.amazon_reviews import META, REVIEW, clean
 from kitrec.sources.quarantine import Quarantine

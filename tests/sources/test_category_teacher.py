@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from kitrec.answers.parser import parse
+from kitrec.parsing.parser import parse
 from kitrec.sources.category_teacher import CategoryTeacher
 
 ITEMS = pl.DataFrame(

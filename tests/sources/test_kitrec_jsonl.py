@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.prompts.template import Style, segments
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine

@@ -7,13 +7,13 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.composer import Composer
 from kitrec.thinkrec.model import ThinkModel, adapter_weights, with_adapter
 from kitrec.thinkrec.params import Adapter, Course, Objective, RoutingRule
 from kitrec.thinkrec.projector import Projector
+from kitrec.thinkrec.prompt_composer import Composer
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.samples import verdicts
-from kitrec.thinkrec.vectors import Vectors
+from kitrec.thinkrec.vector_shards import Vectors
 
 WIDTH = 6
 TEXT = "Would this reader enjoy <TargetItemTitle> after <ItemTitleList>? Answer Yes or No."

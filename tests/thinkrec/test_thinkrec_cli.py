@@ -9,20 +9,20 @@ import torch
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
-from kitrec.cli import app
-from kitrec.crossdomain import params as crossdomain
-from kitrec.crossdomain import storing as crossdomain_storing
-from kitrec.crossdomain.asked import Readers
-from kitrec.crossdomain.bpr_mf import BPRMF
-from kitrec.crossdomain.catalogue import Catalogue
-from kitrec.errors import InputError
-from kitrec.idrec.known import Known
-from kitrec.idrec.ranking import represent
-from kitrec.idrec.sequences import of_lists
-from kitrec.idrec.storing import Stored, load_model, save_model
-from kitrec.idrec.vocabulary import Vocabulary
+from kitrec.cli.main import app
+from kitrec.core.errors import InputError
+from kitrec.recommenders import cross_domain_storage as crossdomain_storing
+from kitrec.recommenders.data.cross_domain_batches import Readers
+from kitrec.recommenders.data.item_domains import Catalogue
+from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models import params as crossdomain
+from kitrec.recommenders.models.bpr_mf import BPRMF
+from kitrec.recommenders.ranking.full import represent
+from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
 from kitrec.thinkrec.records import read_records
-from tests.idrec.made_models import a_model, model_params
+from tests.recommenders.made_models import a_model, model_params
 
 
 def run(*arguments: object) -> str:

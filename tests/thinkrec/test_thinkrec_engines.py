@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from kitrec import params
-from kitrec.errors import InputError
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import pin
-from kitrec.thinkrec.composer import Composed
-from kitrec.thinkrec.judging import Asker
+from kitrec.core import params
+from kitrec.core.errors import InputError
+from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.params import Base
 from kitrec.thinkrec.params import ThinkRec
-from kitrec.thinkrec.scoring import ask
-from kitrec.thinkrec.served_scoring import load_served
-from kitrec.thinkrec.storing import save_projected, save_stage
+from kitrec.thinkrec.prompt_composer import Composed
+from kitrec.thinkrec.shared_prefix import ask
+from kitrec.thinkrec.storage import save_projected, save_stage
+from kitrec.thinkrec.vllm_scoring import load_served
+from kitrec.thinkrec.yes_no_ranking import Asker
 from tests.conftest import ROOT
 from tests.llm.methods import an_engine
 from tests.thinkrec.made_thinkrec import BOTH, TEXT, a_composer, a_model, a_record, an_objective

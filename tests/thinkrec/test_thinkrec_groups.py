@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
+from kitrec.thinkrec.adapter_mixture import Stack
 from kitrec.thinkrec.groups import cluster, grouped, read_groups, write_groups
-from kitrec.thinkrec.mixture import Stack
 from kitrec.thinkrec.model import adapter_weights, copy_adapter
 from kitrec.thinkrec.routing import KINDS, kind_of, route
-from kitrec.thinkrec.vectors import Vectors
+from kitrec.thinkrec.vector_shards import Vectors
 from tests.thinkrec.made_thinkrec import ROUTING, WIDTH, a_model
 
 NAMES = ["general", "one", "two"]

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.crossdomain import params as crossdomain
-from kitrec.crossdomain.asked import Readers
-from kitrec.crossdomain.bpr_mf import BPRMF
-from kitrec.crossdomain.catalogue import Catalogue
-from kitrec.errors import InputError
-from kitrec.idrec.params import SASRec
-from kitrec.idrec.sequences import of_lists
-from kitrec.idrec.storing import Stored
-from kitrec.idrec.vocabulary import Vocabulary
-from kitrec.params import parse
-from kitrec.thinkrec.id_vectors import of_bpr_mf, of_labelled_model, of_sequence_model
+from kitrec.core.errors import InputError
+from kitrec.core.params import parse
+from kitrec.recommenders.data.cross_domain_batches import Readers
+from kitrec.recommenders.data.item_domains import Catalogue
+from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models import params as crossdomain
+from kitrec.recommenders.models.bpr_mf import BPRMF
+from kitrec.recommenders.params import SASRec
+from kitrec.recommenders.sequence_storage import Stored
+from kitrec.thinkrec.auc import auc, judged
+from kitrec.thinkrec.collaborative_vectors import of_bpr_mf, of_labelled_model, of_sequence_model
+from kitrec.thinkrec.labelled_rows import Labelled
 from kitrec.thinkrec.labelled_training import fit_labelled
-from kitrec.thinkrec.labels import Labelled
-from kitrec.thinkrec.liking_metrics import auc, judged
 from kitrec.thinkrec.params import MF, Course, LabelledCourse, Objective
-from tests.idrec.made_models import ITEMS, a_model
+from tests.recommenders.made_models import ITEMS, a_model
 from tests.thinkrec.made_thinkrec import a_course, an_objective
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from kitrec.errors import InputError
-from kitrec.randomness import generator
-from kitrec.thinkrec.liking_metrics import auc, better, judged, uauc
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import generator
+from kitrec.thinkrec.auc import auc, better, judged, uauc
 
 
 def rows(seed: int, count: int = 400, users: int = 40, shift: float = 0.5):

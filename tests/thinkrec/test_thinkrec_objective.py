@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.prompts.tokens import Encoder
+from kitrec.thinkrec.batch_mixing import Mixture
 from kitrec.thinkrec.injection import embed
-from kitrec.thinkrec.mixing import Mixture
 from kitrec.thinkrec.objective import Outputs, counts_of, loss
 from kitrec.thinkrec.samples import samples, verdicts
 from tests.thinkrec.made_thinkrec import TEXT, a_composer, a_model, a_record, an_objective, an_objective_batch

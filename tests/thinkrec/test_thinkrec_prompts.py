@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.errors import InputError
+from kitrec.core.errors import InputError
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.composer import UNKNOWN, Composer
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.projector import Projector, load_projector, save_projector
+from kitrec.thinkrec.prompt_composer import UNKNOWN, Composer
 from kitrec.thinkrec.samples import sample, verdicts
-from kitrec.thinkrec.vectors import Vectors
+from kitrec.thinkrec.vector_shards import Vectors
 from tests.thinkrec.made_thinkrec import BOTH, TEXT, WIDTH, a_composer, a_record, vectors
 
 

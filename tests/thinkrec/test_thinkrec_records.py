@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec.domains import SOURCE
-from kitrec.errors import InputError
-from kitrec.thinkrec.converting import from_interactions, from_labelled, from_records, histories_of, with_reasons
-from kitrec.thinkrec.labels import Labelled, read_labelled, read_titles
+from kitrec.core.domains import SOURCE
+from kitrec.core.errors import InputError
+from kitrec.thinkrec.conversion import from_interactions, from_labelled, from_records, histories_of, with_reasons
+from kitrec.thinkrec.labelled_rows import Labelled, read_labelled, read_titles
+from kitrec.thinkrec.rationale_teachers import TemplateTeacher
 from kitrec.thinkrec.reasons import contradicts, said_by
 from kitrec.thinkrec.records import encoded, read_records, write_records
-from kitrec.thinkrec.teachers import TemplateTeacher
-from kitrec.thinkrec.vectors import Vectors, read_shards, write_shard
+from kitrec.thinkrec.vector_shards import Vectors, read_shards, write_shard
 from tests.thinkrec.made_thinkrec import WIDTH, a_record, vectors
 
 

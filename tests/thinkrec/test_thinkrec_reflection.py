@@ -6,16 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from kitrec.chat.client import answered
-from kitrec.chat.params import Endpoint
-from kitrec.chat.replies import Replies
-from kitrec.errors import InputError
-from kitrec.thinkrec.converting import with_reasons
-from kitrec.thinkrec.liking_metrics import auc
+from kitrec.core.errors import InputError
+from kitrec.openai_client.client import answered
+from kitrec.openai_client.params import Endpoint
+from kitrec.openai_client.replies import Replies
+from kitrec.thinkrec.auc import auc
+from kitrec.thinkrec.conversion import with_reasons
 from kitrec.thinkrec.params import Reflection
+from kitrec.thinkrec.rationale_teachers import EndpointTeacher, TemplateTeacher
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.reflection import Loop, mistaken, reflect
-from kitrec.thinkrec.teachers import EndpointTeacher, TemplateTeacher
 from tests.chat_server import Served, completion, serve
 from tests.thinkrec.made_thinkrec import a_record
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.contracts.rankings import RANKINGS
+from kitrec.core.tables import write
 from kitrec.prompts.tokens import Encoder
-from kitrec.tables import write
-from kitrec.thinkrec import scoring
-from kitrec.thinkrec.composer import Composer
-from kitrec.thinkrec.converting import asked_candidates, histories_of
-from kitrec.thinkrec.judging import Asker, judge_of, rank
-from kitrec.thinkrec.liking_metrics import auc
-from kitrec.thinkrec.mixture import Stack
-from kitrec.thinkrec.scoring import ask, ask_one_by_one, cut, shared_length
+from kitrec.schemas.rankings import RANKINGS
+from kitrec.thinkrec import shared_prefix
+from kitrec.thinkrec.adapter_mixture import Stack
+from kitrec.thinkrec.auc import auc
+from kitrec.thinkrec.conversion import asked_candidates, histories_of
+from kitrec.thinkrec.prompt_composer import Composer
+from kitrec.thinkrec.shared_prefix import ask, ask_one_by_one, cut, shared_length
+from kitrec.thinkrec.yes_no_ranking import Asker, judge_of, rank
 from tests.thinkrec.made_thinkrec import BOTH, TEXT, a_composer, a_model, a_record, an_objective
 
 
@@ -32,7 +32,7 @@ def a_list(number: int, count: int):
 
 @pytest.mark.parametrize(("template", "row_tokens"), [(BOTH, 40), ("<TargetItemID>? <ItemIDList>", 512)])
 def test_equal_to_a_forward_each(model, tokenizer, monkeypatch, row_tokens, template):
-    monkeypatch.setattr(scoring, "ROW_TOKENS", row_tokens)
+    monkeypatch.setattr(shared_prefix, "ROW_TOKENS", row_tokens)
     composer = a_composer(tokenizer, templates=(template,))
     lists = [[composer.compose(own) for own in a_list(number, count)] for number, count in ((0, 4), (3, 6), (2, 1))]
     for prompts, said in zip(lists, ask(model, lists), strict=True):

@@ -10,14 +10,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from kitrec.errors import InputError
-from kitrec.files import read_json, sha256
-from kitrec.llm.params import Base
-from kitrec.llm.pinned_base import pin
-from kitrec.thinkrec import stages
+from kitrec.core.errors import InputError
+from kitrec.core.files import read_json, sha256
+from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.params import Base
+from kitrec.thinkrec import stage_training
 from kitrec.thinkrec.checkpoint import FILE, Progress
 from kitrec.thinkrec.groups import grouped
-from kitrec.thinkrec.judging import Asker
 from kitrec.thinkrec.model import adapter_weights
 from kitrec.thinkrec.params import (
     Adapter,
@@ -30,13 +29,14 @@ from kitrec.thinkrec.params import (
     Stages,
     TextStage,
 )
+from kitrec.thinkrec.rationale_teachers import TemplateTeacher
 from kitrec.thinkrec.records import Record
-from kitrec.thinkrec.reflecting import train_reflection
+from kitrec.thinkrec.reflection_training import train_reflection
 from kitrec.thinkrec.routing import route
-from kitrec.thinkrec.stages import Given, train_groups, train_projector, train_text
-from kitrec.thinkrec.storing import load_trained
-from kitrec.thinkrec.teachers import TemplateTeacher
+from kitrec.thinkrec.stage_training import Given, train_groups, train_projector, train_text
+from kitrec.thinkrec.storage import load_trained
 from kitrec.thinkrec.training import settle, share_of_rate
+from kitrec.thinkrec.yes_no_ranking import Asker
 from tests.thinkrec.made_thinkrec import BOTH, ROUTING, TEXT, a_course, a_record, an_objective, vectors
 
 COURSE = a_course(updates=4, judge_every=2, learning_rate=2e-3)
@@ -150,7 +150,7 @@ def test_a_group_that_gains_nothing_keeps_the_general_adapter(given, monkeypatch
     train_text(own, STAGES.text)
     train_projector(own, STAGES.projector)
     said = iter([0.5, found, found] * 2)  # before, and at the two judgements, of two groups
-    monkeypatch.setattr("kitrec.thinkrec.stages.judge_of", lambda *_: lambda: {"auc": next(said), "uauc": 0.5})
+    monkeypatch.setattr("kitrec.thinkrec.stage_training.judge_of", lambda *_: lambda: {"auc": next(said), "uauc": 0.5})
     train_groups(own, STAGES.groups, NO_FILE)
     kept = [weights(own.folder / f"groups/group-{group}") == weights(own.folder / "text") for group in (0, 1)]
     assert kept == [found < 0.5] * 2
@@ -248,7 +248,7 @@ def test_the_best_judgement_is_kept():
     progress = Progress()
     assert [settle(progress, {"auc": value}) for value in (0.5, 0.7, 0.6, 0.7)] == [True, True, False, False]
     assert (progress.best, progress.best_round, progress.stale) == (0.7, 2, 2)
-    assert stages.told(progress) == {"auc": 0.7} and stages.told(Progress()) == {"updates": 0}
+    assert stage_training.told(progress) == {"auc": 0.7} and stage_training.told(Progress()) == {"updates": 0}
 
 
 def test_the_learning_rate_warms_up_and_falls_by_half_a_cosine():

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-from kitrec import params
+from kitrec.core import params
 from kitrec.prompts.tokens import Encoder
-from kitrec.tinybase.lessons import Lessons
+from kitrec.tinybase.architecture import new_model
+from kitrec.tinybase.curriculum import Lessons
 from kitrec.tinybase.params import TinyBase
-from kitrec.tinybase.shape import new_model
 from kitrec.tinybase.tokenizer import learn_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,10 +6,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kitrec.domains import LABELS
-from kitrec.tinybase.drills import READ, history_drill, list_drill
+from kitrec.core.domains import LABELS
+from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.rehearsal import rehearsal_world
-from kitrec.world.teacher import TemplateTeacher
+from kitrec.tinybase.tasks import READ, history_drill, list_drill
 
 LINE = re.compile(r"\(ID: ([A-Z]+)\) ([A-Z]\w+ [A-Z]\w+|Unknown)(?: \| (\w+), (\w+))?")
 

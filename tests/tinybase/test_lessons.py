@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
-from kitrec.prep.params import Users
+from kitrec.preprocessing.params import Users
 from kitrec.prompts.tokens import Encoder
-from kitrec.tinybase.lessons import Lessons
-from kitrec.world.build import build_world
+from kitrec.synthetic.build import build_world
+from kitrec.tinybase.curriculum import Lessons
 
 STEPS = range(1, 13)
 

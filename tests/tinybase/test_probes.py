@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from kitrec.tinybase import probes
-from kitrec.tinybase.lessons import STEPS_PER_WORLD
-from kitrec.tinybase.looking import attention_to_lines
+from kitrec.tinybase.attention_probe import attention_to_lines
+from kitrec.tinybase.curriculum import STEPS_PER_WORLD
 
 BASE = Path(__file__).resolve().parents[2] / "base" / "tiny-qwen3"
 SEED, USERS, CANDIDATES = 42, 48, 20

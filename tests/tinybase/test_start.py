@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from kitrec.prompts.tokens import Encoder
+from kitrec.tinybase.initial_heads import CHOOSING, OTHER, THEME
 from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
-from kitrec.tinybase.start import CHOOSING, OTHER, THEME
 from kitrec.tinybase.tokenizer import choice_opener
 
 

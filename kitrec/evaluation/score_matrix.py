@@ -1,0 +1,70 @@
+"""Scores as one matrix: a row per record, a column per method, kind of ranking and metric.
+
+All rankings must be of the same records and candidates: whatever is compared is compared user by user."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from kitrec.core.errors import InputError
+from kitrec.evaluation.bootstrap import Users
+from kitrec.schemas.scores import METRICS
+
+_RECORD = ("record_id", "candidate_hash", "user_id", "target", "user_type", "user_category", "core", "gt_has_metadata")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds."""
+
+    method: str
+    kind: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """`records` [R] with their strata, `columns` [K], `values` [R, K]."""
+
+    records: pl.DataFrame
+    columns: tuple[Column, ...]
+    values: np.ndarray
+
+    def of(self, rows: np.ndarray) -> "Matrix":
+        """Some of the records."""
+        return Matrix(self.records.filter(pl.Series(rows)), self.columns, self.values[rows])
+
+    def users(self) -> Users:
+        """Sums and counts by user: who has two records is drawn with both."""
+        _, owner = np.unique(self.records["user_id"].to_numpy(), return_inverse=True)
+        counts = np.bincount(owner).astype(float)
+        if len(counts) == len(owner):
+            return Users(self.values, np.ones(len(owner)))
+        sums = np.zeros((len(counts), self.values.shape[1]))
+        np.add.at(sums, owner, self.values)
+        return Users(sums, counts)
+
+    def place(self, method: str, kind: str, metric: str) -> int:
+        """Where a column stands."""
+        return self.columns.index(Column(method, kind, metric))
+
+
+def matrix(scores: pl.DataFrame) -> Matrix:
+    """The matrix of a scores table; refuses methods that scored other records or candidates."""
+    first: pl.DataFrame | None = None
+    columns, blocks = list[Column](), list[np.ndarray]()
+    for (method, kind), own in sorted(scores.group_by("method", "kind"), key=lambda pair: pair[0]):
+        rows = own.sort("record_id")
+        records = rows.select(_RECORD)
+        first = records if first is None else first
+        if not records.select("record_id", "candidate_hash").equals(first.select("record_id", "candidate_hash")):
+            raise InputError(
+                f"{method} ({kind}) scores other records or candidates than {columns[0].method} does: "
+                "only rankings of the same lists can be compared; infer again"
+            )
+        columns += [Column(str(method), str(kind), metric) for metric in METRICS]
+        blocks.append(rows.select(METRICS).to_numpy())
+    if first is None:
+        raise InputError("there are no scores to analyse: run `dvc repro evaluate`")
+    return Matrix(first, tuple(columns), np.hstack(blocks))

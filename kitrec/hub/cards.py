@@ -1,0 +1,143 @@
+"""The pages that stand beside what is published. They hold counts, names and settings; never a text from the data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from kitrec.core.domains import LABELS
+
+_DATA = """---
+license: {licence}
+task_categories: [text-generation]
+tags: [recommendation, cross-domain, kitrec]
+configs:
+- config_name: default
+  data_files:
+  - split: {split}
+    path: {split}.jsonl
+---
+
+# {name}
+
+{rows:,} rows of candidate set {which}: a reader's Books history, {candidates} candidates of a target domain,
+and the one the reader met next{taught}.
+
+| user type | rows |
+|---|---:|
+{types}
+
+## Fields
+
+| field | holds |
+|---|---|
+| `instruction`, `input` | the prompt (in `instruction` to train on, in `input` to be answered) |
+| `output` | a thought and a fenced JSON answer, or nothing |
+| `ground_truth` | JSON: `item_id`, `title`, `rating` of the held-out item (rows to be answered) |
+| `metadata` | `user_id` (salted), `user_type`, `user_category`, `target_domain`, `source_domain`, `target_core`, \
+`books_core`, `candidate_set`, `gt_item_id` |
+
+## Where it comes from
+
+Made by kitrec's stage `prepare` from the source `{source}`, seed {seed}. Every user's last target
+interaction is held out; the history shows nothing of that time or later. {negatives}
+The order of candidates is shuffled per row.
+
+## Licence
+
+{terms}
+"""
+_NEGATIVES = {
+    "A": "Negatives: {same_category} of the truth's categories, {neighbours} neighbours of the history (from training "
+    "users alone), {popularity_matched} of like popularity, the rest random.",
+    "B": "Negatives are drawn at random among items the user never met.",
+}
+_TERMS = {
+    "synthetic": ("mit", "Grown from a seed; no real user or item is behind it."),
+    "amazon": (
+        "other",
+        "Titles and categories come from Amazon Reviews 2023 (Hou et al. 2024), for research; it holds no review text.",
+    ),
+}
+_GIVEN = ("other", "As the terms of the data sets it was read from say.")
+
+_MODEL = """---
+base_model: {base}
+library_name: peft
+tags: [recommendation, cross-domain, kitrec, lora]
+---
+
+# {name}
+
+A LoRA adapter ({variant}) of `{base}`{revision} that recommends {target} to readers of Books; \
+trained on candidate set {which} for {users}.
+
+| setting | value |
+|---|---|
+{settings}
+
+## Training curve
+
+| step | evaluation loss |
+|---:|---:|
+{curve}
+
+## Results
+
+Means over all test users of the experiment, all models together (`kitrec show`).
+
+| method | {columns} |
+|---|{rules}|
+{results}
+"""
+
+
+def data_card(name: str, which: str, split: str, records: pl.DataFrame, params: Mapping[str, Any]) -> str:
+    """The card of a data set; `params` is the whole of params.yaml."""
+    source = params["source"]["kind"]
+    licence, terms = _TERMS.get(source, _GIVEN)
+    return _DATA.format(
+        licence=licence,
+        terms=terms,
+        split=split,
+        name=name,
+        which=which,
+        rows=records.height,
+        candidates=records["candidate_ids"].list.len().max(),
+        taught=", with a teacher's output" if records["output"].null_count() < records.height else "",
+        types=_table(sorted(records["user_type"].value_counts().iter_rows())),
+        source=source,
+        seed=params["seed"],
+        negatives=_NEGATIVES[which].format(**params["candidates"]) if source in _TERMS else "Negatives are as given.",
+    )
+
+
+def model_card(
+    name: str, which: str, kind: str, variant: str, base: Mapping[str, Any], found: Mapping[str, Any]
+) -> str:
+    """The card of an adapter; `found` holds its settings, curve and the results of its experiment."""
+    family, target = kind.split("_")
+    results: Mapping[str, Mapping[str, Any]] = found["results"]
+    columns = list(next(iter(results.values()), {}))
+    return _MODEL.format(
+        base=base["path"],
+        revision=f" at `{base['revision']}`" if base["revision"] else "",
+        name=name,
+        variant=variant,
+        target=LABELS[target],
+        which=which,
+        users={"dualft": "users with two and more target interactions", "singleft": "1-core users"}[family],
+        settings=_table(found["settings"].items()),
+        curve=_table(found["curve"]),
+        columns=" | ".join(columns),
+        rules="|".join(["---:"] * len(columns)),
+        results=_table((method, *row.values()) for method, row in results.items()),
+    )
+
+
+def _table(rows: Any) -> str:
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,64 @@
+"""A trained teacher as a folder: what it learned, and to which base and which eyes it belongs.
+
+learned.safetensors   experts, gate, projector        teacher.json   params, base, eyes, how it was chosen"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors import torch as tensor_file
+
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.ilora.params import Ilora
+from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.teacher import Teacher
+from kitrec.llm.base.pinning import PinnedBase
+
+_WEIGHTS, _JSON = "learned.safetensors", "teacher.json"
+
+
+def save_teacher(teacher: Teacher, p: Ilora, base: PinnedBase, told: dict[str, Any], to: Path) -> None:
+    """Write a teacher's folder; it appears as a whole."""
+    with files.whole(to) as draft:
+        draft.mkdir()
+        tensors = {name: own.contiguous() for name, own in teacher.learned.state_dict().items()}
+        tensor_file.save_file(tensors, draft / _WEIGHTS)
+        about = {"base": base.fingerprint, "eyes": teacher.eyes.fingerprint, "params": asdict(p), "told": told}
+        files.write_json(about, draft / _JSON)
+
+
+def load_teacher(folder: Path, loaded_base: Any, base: PinnedBase, eyes: Eyes) -> Teacher:
+    """The teacher of a folder on its base, ready to answer."""
+    about = files.read_json(folder / _JSON)
+    _same(folder, "base", about, base.fingerprint)
+    _same(folder, "eyes", about, eyes.fingerprint)
+    try:
+        teacher = Teacher(loaded_base, eyes, params_of(folder).mixture)
+        teacher.learned.load_state_dict(tensor_file.load_file(folder / _WEIGHTS))
+    except (SafetensorError, RuntimeError, FileNotFoundError) as problem:
+        raise InputError(f"{folder} holds no whole teacher ({problem}): train it again") from None
+    teacher.train(False)
+    return teacher
+
+
+def params_of(folder: Path) -> Ilora:
+    """How the teacher of a folder was trained."""
+    about = files.read_json(folder / _JSON)
+    try:
+        return TypeAdapter(Ilora).validate_json(json.dumps(about["params"]), strict=True)
+    except (KeyError, ValidationError) as problem:
+        raise InputError(
+            f"{folder} was written with other params than there are now ({problem}): train again"
+        ) from None
+
+
+def _same(folder: Path, what: str, about: dict[str, Any], fingerprint: str) -> None:
+    if about.get(what) != fingerprint:
+        raise InputError(
+            f"{folder} was trained with other {what} ({about.get(what)}) than {fingerprint}: "
+            "train it again by `dvc repro`, or take those it belongs to"
+        )

@@ -1,0 +1,56 @@
+"""Adapters on disk: PEFT's safetensors and configuration, the tokenizer, and a note of what they were trained on."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.llm.base.pinning import PinnedBase
+
+ORIGIN = "origin.json"
+
+
+def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dict[str, Any], folder: Path) -> None:
+    """Write a checkpoint's adapter, the tokenizer and the origin as one folder: the same bytes for the same weights."""
+    with files.whole(folder) as draft:
+        tokenizer.save_pretrained(draft)
+        for name in ("adapter_model.safetensors", "adapter_config.json"):
+            shutil.copyfile(checkpoint / name, draft / name)
+        _make_stable(draft / "adapter_config.json", base)
+        files.write_json({"base": base.fingerprint, **origin}, draft / ORIGIN)
+
+
+def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
+    """The adapter's configuration, if it is whole and belongs to this base."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise InputError(
+            f"{folder} holds no adapter_model.safetensors: train it by `dvc repro`, or fetch it by `dvc pull`"
+        )
+    trained_on = files.read_json(folder / ORIGIN)["base"]
+    if trained_on != base.fingerprint:
+        raise InputError(
+            f"{folder} was trained on another base ({trained_on}) than {base.path} ({base.fingerprint}): "
+            "train it again by `dvc repro`, or point base.path at the base it belongs to"
+        )
+    return files.read_json(folder / "adapter_config.json")
+
+
+def trained_on_other_lists(folders: Mapping[str, Path], candidates: int) -> list[str]:
+    """A sentence for every adapter whose training prompts mostly showed another number of candidates."""
+    counts = {name: files.read_json(folder / ORIGIN)["candidates"] for name, folder in folders.items()}
+    return [
+        f"{name} was trained on lists of {count} candidates and is asked to rank {candidates}: its figures say little "
+        "about the method; raise prompt.max_length for training, or test on lists as long"
+        for name, count in counts.items()
+        if count != candidates
+    ]
+
+
+def _make_stable(config_file: Path, base: PinnedBase) -> None:
+    """PEFT writes sets in hash order and the path it was given; both would differ from run to run or clone to clone."""
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    stable = {key: sorted(value) if key == "target_modules" else value for key, value in sorted(config.items())}
+    files.write_json({**stable, "base_model_name_or_path": base.path}, config_file)

@@ -1,0 +1,80 @@
+"""Hyperparameters as PEFT and transformers want them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from transformers import TrainingArguments
+
+from kitrec.llm.finetuning.params import FineTune, Launch
+
+PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def lora(p: FineTune) -> LoraConfig:
+    """LoRA on all projections of attention and MLP."""
+    return LoraConfig(
+        r=p.lora_rank,
+        lora_alpha=p.lora_alpha,
+        lora_dropout=p.lora_dropout,
+        target_modules=PROJECTIONS,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def arguments(p: FineTune, launch: Launch, folder: Path, *, seed: int, quiet: bool) -> TrainingArguments:
+    """Trainer's arguments. Label smoothing and NEFTune are not among them: supervised.py does both."""
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=p.epochs,
+        per_device_train_batch_size=p.batch,
+        gradient_accumulation_steps=p.accumulation,
+        per_device_eval_batch_size=p.eval_batch,
+        learning_rate=p.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=p.warmup_ratio,
+        weight_decay=p.weight_decay,
+        max_grad_norm=p.max_grad_norm,
+        optim=p.optimizer,
+        gradient_checkpointing=p.gradient_checkpointing and not launch.sharded,
+        logging_steps=p.log_every,
+        eval_strategy="steps",
+        eval_steps=p.eval_every,
+        save_steps=p.save_every,
+        save_total_limit=p.keep_checkpoints,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        restore_callback_states_from_checkpoint=True,
+        prediction_loss_only=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=launch.loader_workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        bf16=True,
+        use_cpu=not torch.cuda.is_available(),
+        seed=seed,
+        data_seed=seed,
+        disable_tqdm=quiet,
+        report_to="none",
+        **_side_by_side(p, launch),
+    )
+
+
+def _side_by_side(p: FineTune, launch: Launch) -> dict[str, Any]:
+    """What several processes need: their backend, and FSDP's sharding with its own activation checkpointing."""
+    if launch.processes == 1:
+        return {}
+    options: dict[str, Any] = {"ddp_backend": "nccl" if torch.cuda.is_available() else "gloo"}
+    if launch.sharded:
+        options["fsdp"] = True
+        options["fsdp_config"] = {
+            "version": 2,
+            "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+            "state_dict_type": "FULL_STATE_DICT",
+            "activation_checkpointing": p.gradient_checkpointing,
+        }
+    else:
+        options["ddp_find_unused_parameters"] = False
+    return options

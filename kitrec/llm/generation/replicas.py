@@ -1,0 +1,143 @@
+"""Several engines behind one: the requests of each call are dealt out to them, the replies put back in order.
+
+`processes`: one process per engine on this machine, each with GPUs of its own (on a CPU a share of its threads). `ray`:
+one actor per engine, wherever the cluster of RAY_ADDRESS has room; base and adapters must lie at the same paths on
+every node. Shards, resuming and errors are as with one engine: whoever asks sees no difference."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kitrec.core.errors import InputError
+from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.generation.params import Engine
+from kitrec.llm.generation.requests import Request
+from kitrec.llm.generation.vllm_engine import Reply, Sampling, Schema, VllmEngine
+
+Part = tuple[list[Request], Sampling, list[Schema] | None]
+Submit = Callable[[Part], Callable[[], list[Reply]]]  # starts the work; what it returns waits for the replies
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What an engine is made of, for whichever process makes it."""
+
+    base: PinnedBase
+    engine: Engine
+    adapters: dict[str, Path]
+    seed: int
+    quiet: bool
+
+    def start(self) -> VllmEngine:
+        """The engine, in this process."""
+        return VllmEngine(self.base, self.engine, self.adapters, seed=self.seed, quiet=self.quiet)
+
+
+class Replicas:
+    """generate(requests) by several engines at once."""
+
+    def __init__(self, engines: Sequence[Submit]) -> None:
+        self._engines = engines
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, schemas: Sequence[Schema] | None = None
+    ) -> list[Reply]:
+        """One reply per request."""
+        count = len(self._engines)
+        waiting = [
+            submit((list(requests[k::count]), sampling, list(schemas[k::count]) if schemas else None))
+            for k, submit in enumerate(self._engines)
+            if requests[k::count]
+        ]
+        replies: list[Reply | None] = [None] * len(requests)
+        for k, wait in enumerate(waiting):
+            replies[k::count] = wait()
+        return [reply for reply in replies if reply]
+
+
+def start_engines(spec: EngineSpec) -> VllmEngine | Replicas:
+    """One engine here, or as many as `engine.replicas` asks for."""
+    count = spec.engine.replicas
+    if count == 1:
+        return spec.start()
+    return Replicas(_on_ray(spec, count) if spec.engine.placement == "ray" else _in_processes(spec, count))
+
+
+def _in_processes(spec: EngineSpec, count: int) -> list[Submit]:
+    gpus, there = spec.engine.tensor_parallel, torch.cuda.device_count()
+    if there and there < count * gpus:
+        raise InputError(f"engine.replicas: {count} engines of {gpus} GPUs need {count * gpus}, there are {there}")
+    spawn = multiprocessing.get_context("spawn")
+    pools = [
+        ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin, initargs=(k, count, gpus)) for k in range(count)
+    ]
+
+    def submit(pool: ProcessPoolExecutor, part: Part) -> Callable[[], list[Reply]]:
+        return pool.submit(_generate_here, spec, part).result
+
+    return [partial(submit, pool) for pool in pools]
+
+
+_HERE: dict[str, VllmEngine] = {}  # the engine of a worker process
+
+
+def _begin(number: int, count: int, gpus: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ |= share_of_machine(number, count, gpus)
+
+
+def _generate_here(spec: EngineSpec, part: Part) -> list[Reply]:
+    """The engine starts with its first part: what keeps it from starting is then told to who asked."""
+    if "engine" not in _HERE:
+        _HERE["engine"] = spec.start()
+    return _HERE["engine"].generate(*part)
+
+
+def _end_with_parent() -> None:
+    """A killed stage must leave no engine that holds a GPU."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def share_of_machine(number: int, count: int, gpus: int) -> dict[str, str]:
+    """The environment of one engine of `count`: its own GPUs of those visible, its own share of the cores."""
+    cores = sorted(os.sched_getaffinity(0))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = visible.split(",") if visible else [str(k) for k in range(count * gpus)]
+    return {
+        "CUDA_VISIBLE_DEVICES": ",".join(devices[number * gpus : (number + 1) * gpus]),
+        "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores[number::count])) or str(cores[number % len(cores)]),
+    }
+
+
+def _on_ray(spec: EngineSpec, count: int) -> list[Submit]:
+    import ray  # only where params ask for it
+
+    class Actor:
+        """An engine of its own."""
+
+        def __init__(self) -> None:
+            self._engine = spec.start()
+
+        def generate(self, part: Part) -> list[Reply]:
+            """One reply per request."""
+            return self._engine.generate(*part)
+
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    gpus = spec.engine.tensor_parallel if ray.cluster_resources().get("GPU") else 0
+    made: Any = ray.remote(num_gpus=gpus, num_cpus=1)(Actor)
+
+    def submit(actor: Any, part: Part) -> Callable[[], list[Reply]]:
+        return partial(ray.get, actor.generate.remote(part))
+
+    return [partial(submit, made.remote()) for _ in range(count)]

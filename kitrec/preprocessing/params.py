@@ -1,0 +1,76 @@
+"""Sections `source`, `data`, `users` and `candidates` of params.yaml: where from, whom to sample, what to rank."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kitrec.core.params import rules, section
+
+CandidateSet = Literal["A", "B"]
+SourceKind = Literal["synthetic", "kitrec", "hub", "amazon"]
+Overlap = Literal["stop", "report", "drop"]
+Leaks = Literal["stop", "report"]
+Music = Literal["CDs_and_Vinyl", "Digital_Music"]
+Count = Annotated[int, Field(ge=1)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+@section
+class Hub:
+    owner: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    revisions: dict[str, Commit]
+
+
+@section
+class Source:
+    kind: SourceKind
+    reject_limit: Annotated[float, Field(ge=0, lt=1)]
+    overlap: Overlap
+    leaks: Leaks
+    music: Music
+    hub: Hub
+
+
+@section
+class Data:
+    candidate_set: CandidateSet
+    test_sets: Annotated[list[CandidateSet], Field(min_length=1)]
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(len(set(self.test_sets)) == len(self.test_sets), "test_sets names a set twice")
+        require(
+            self.candidate_set in self.test_sets,
+            f"test_sets {self.test_sets} must hold candidate_set {self.candidate_set}: the headline is tested on it",
+        )
+        done()
+
+
+@section
+class Users:
+    train: Count
+    preference: Annotated[int, Field(ge=0)]
+    test: Count
+    development_share: Annotated[float, Field(gt=0, lt=1)]
+
+    @property
+    def per_type(self) -> int:
+        """Users needed of each type."""
+        return self.train + self.preference + self.test
+
+
+@section
+class Candidates:
+    count: Annotated[int, Field(ge=2)]
+    same_category: Annotated[int, Field(ge=0)]
+    neighbours: Annotated[int, Field(ge=0)]
+    popularity_matched: Annotated[int, Field(ge=0)]
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        hard = self.same_category + self.neighbours + self.popularity_matched
+        require(
+            hard < self.count,
+            f"the hard negatives ({hard}) must be fewer than count ({self.count}), the truth is one of them",
+        )
+        done()

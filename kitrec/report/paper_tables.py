@@ -1,0 +1,108 @@
+"""The headline as papers print it: methods by metrics with the best bold and stars, in Markdown and LaTeX."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from kitrec.core.errors import InputError
+
+_LATEX = str.maketrans(
+    {
+        **{letter: f"\\{letter}" for letter in "_%&#${}"},
+        **{letter: f"${letter}$" for letter in "<>|"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A mean with its marks."""
+
+    mean: float
+    best: bool
+    stars: str
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """Methods in rows, metrics in columns, and what a reader must know to read it."""
+
+    caption: str
+    metrics: Sequence[str]
+    rows: dict[str, list[Value]]
+
+
+def paper_table(
+    cells: pl.DataFrame, comparisons: pl.DataFrame, kind: str, metrics: Sequence[str], reference: str
+) -> PaperTable:
+    """The table of one kind of ranking; stars stand where `reference` differs from a method, as declared before."""
+    own = cells.filter((pl.col("stratum") == "all") & (pl.col("kind") == kind) & pl.col("metric").is_in(metrics))
+    if own.is_empty():
+        raise InputError(f"there is no {kind} ranking in data/analysis: run `dvc repro analyse`")
+    means = {(row["method"], row["metric"]): row["mean"] for row in own.iter_rows(named=True)}
+    best = {metric: max(mean for (_, other), mean in means.items() if other == metric) for metric in metrics}
+    declared = comparisons.filter(pl.col("declared") & (pl.col("kind") == kind))
+    stars = {}
+    for row in declared.filter((pl.col("method") == reference) | (pl.col("other") == reference)).iter_rows(named=True):
+        stars[row["other"] if row["method"] == reference else row["method"], row["metric"]] = row["stars"]
+    methods = own["method"].unique().sort().to_list()
+    if reference not in methods:
+        raise InputError(f"{reference} has no {kind} ranking; there are {', '.join(methods)}")
+    rows = {
+        method: [
+            Value(means[method, metric], means[method, metric] == best[metric], stars.get((method, metric), ""))
+            for metric in metrics
+        ]
+        for method in methods
+    }
+    caption = f"Means over n = {own['n'][0]} records, {kind} rankings; the best of a column is bold."
+    if stars:
+        caption += (
+            f" Stars: {reference} differs from the method (* p < .05, ** p < .01, *** p < .001; paired tests, "
+            f"corrected by Holm over {declared.height} declared comparisons)."
+        )
+    return PaperTable(caption, metrics, rows)
+
+
+def markdown(table: PaperTable) -> str:
+    """For README and pull requests."""
+
+    def cell(value: Value) -> str:
+        number = f"{value.mean:.3f}"
+        return (f"**{number}**" if value.best else number) + value.stars.replace("*", r"\*")
+
+    lines = [f"| method | {' | '.join(table.metrics)} |", f"|---|{'---|' * len(table.metrics)}"]
+    lines += [f"| {method} | {' | '.join(map(cell, values))} |" for method, values in table.rows.items()]
+    return "\n".join([*lines, "", table.caption, ""])
+
+
+def latex(table: PaperTable) -> str:
+    """For papers, with booktabs."""
+
+    def cell(value: Value) -> str:
+        number = f"{value.mean:.3f}"
+        return (rf"\textbf{{{number}}}" if value.best else number) + (f"$^{{{value.stars}}}$" if value.stars else "")
+
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{_escaped(table.caption)}}}",
+        rf"  \begin{{tabular}}{{l{'r' * len(table.metrics)}}}",
+        r"    \toprule",
+        rf"    method & {' & '.join(map(_escaped, table.metrics))} \\",
+        r"    \midrule",
+        *(rf"    {_escaped(method)} & {' & '.join(map(cell, values))} \\" for method, values in table.rows.items()),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_LATEX)

@@ -1,0 +1,51 @@
+"""Charts drawn by vl-convert, which needs no network: for the page, and as files for papers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from kitrec.core import files
+from kitrec.report.charts import Chart
+
+PAPER_PPI = 300
+_COLOURS = (  # ten that differ well, and a darker one of each for more methods than that
+    "4c78a8 f58518 e45756 72b7b2 54a24b eeca3b b279a2 ff9da6 9d755d 8a8a8a "
+    "1f3b5c 9c4f00 8f1d26 2d6b66 255c1f 8f7600 5f3a58 b0405a 523628 222222"
+)
+
+
+def on_page(chart: Chart) -> str:
+    """A chart as SVG inside the page, in a grey that is readable on light and on dark."""
+    return vl_convert.vegalite_to_svg(chart, config=_looks("#888888", "#88888833", "transparent"))
+
+
+def write_figures(charts: Mapping[str, Chart], folder: Path) -> None:
+    """Every chart (name -> chart) as SVG and PNG, black on white; the folder holds these and nothing else."""
+    looks = _looks("black", "#dddddd", "white")
+    with files.whole(folder) as draft:
+        draft.mkdir()
+        for name, chart in charts.items():
+            drawn = vl_convert.vegalite_to_svg(chart, config=looks)
+            (draft / f"{name}.svg").write_text(drawn, encoding="utf-8")
+            (draft / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(chart, config=looks, ppi=PAPER_PPI))
+
+
+def _looks(ink: str, grid: str, ground: str) -> dict[str, Any]:
+    words = {
+        "labelColor": ink,
+        "titleColor": ink,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    }
+    return {
+        "background": ground,
+        "font": "system-ui, Helvetica, Arial, sans-serif",
+        "view": {"stroke": None},
+        "axis": {**words, "gridColor": grid, "domainColor": ink, "tickColor": ink, "labelFlush": False},
+        "legend": {**words, "orient": "bottom", "columns": 5, "labelLimit": 0},
+        "header": words,
+        "range": {"category": [f"#{colour}" for colour in _COLOURS.split()]},
+    }

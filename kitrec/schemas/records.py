@@ -1,0 +1,47 @@
+"""Records: a held-out target interaction, what was known before it (oldest first), the candidates in shown order."""
+
+import polars as pl
+
+from kitrec.core.tables import Table, list_of_stars, stars
+
+_COUNT = pl.col("candidate_ids").list.len()
+
+RECORDS = Table(
+    "records",
+    {
+        "record_id": pl.String,
+        "user_id": pl.String,
+        "target": pl.String,
+        "candidate_set": pl.String,
+        "user_type": pl.String,
+        "user_category": pl.String,
+        "core": pl.Int32,
+        "source_items": pl.List(pl.String),
+        "source_ratings": pl.List(pl.Float64),
+        "target_items": pl.List(pl.String),
+        "target_ratings": pl.List(pl.Float64),
+        "candidate_ids": pl.List(pl.String),
+        "candidate_origins": pl.List(pl.String),
+        "gt_item_id": pl.String,
+        "gt_rating": pl.Float64,
+        "gt_time": pl.Int64,
+        "gt_has_metadata": pl.Boolean,
+        "output": pl.String,
+        "candidate_hash": pl.String,
+    },
+    key=("record_id",),
+    nullable=frozenset({"output", "gt_rating", "gt_time"}),  # finished prompts do not tell when
+    rules={
+        "all candidates differ": pl.col("candidate_ids").list.n_unique() == _COUNT,
+        "every candidate has an origin": pl.col("candidate_origins").list.len() == _COUNT,
+        "the truth is a candidate": pl.col("candidate_ids").list.contains(pl.col("gt_item_id")),
+        "there is a Books history": pl.col("source_items").list.len() > 0,
+        "every item of a history has its rating": (
+            (pl.col("source_items").list.len() == pl.col("source_ratings").list.len())
+            & (pl.col("target_items").list.len() == pl.col("target_ratings").list.len())
+        ),
+        **list_of_stars("source_ratings"),
+        **list_of_stars("target_ratings"),
+        **stars("gt_rating"),
+    },
+)

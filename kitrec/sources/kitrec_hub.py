@@ -1,0 +1,92 @@
+"""KitREC's twelve data sets on the Hugging Face Hub, each at a pinned commit, kept in the hub's own cache.
+
+The files are read by `kitrec_jsonl`, not by `datasets`: one column of theirs holds objects in some rows and text in
+others, which no arrow schema allows. With HF_HUB_OFFLINE=1 the cache alone is used. The token comes from HF_TOKEN."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from kitrec.core.domains import MODELS, SETS
+from kitrec.core.errors import InputError
+
+PATTERNS = ("*.jsonl", "*.parquet")
+Names = dict[str, tuple[str, str]]
+
+
+def dataset_names() -> Names:
+    """Name on the hub -> (set, group), as the authors spell it."""
+    names = {f"kitrec-{m.replace('-', '_')}-set{w.lower()}": (w, "training") for w in SETS for m in MODELS}
+    names |= {f"kitrec-val-set{w.lower()}": (w, "preference") for w in SETS}
+    return names | {f"kitrec-test-set{w.lower()}": (w, "test") for w in SETS}
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Older documents write a hyphen where the data sets have an underscore."""
+    return tuple(dict.fromkeys((name, name.replace("_", "-"))))
+
+
+def fetch(owner: str, revisions: Mapping[str, str]) -> dict[tuple[str, str], list[Path]]:
+    """(set, group) -> files of all twelve data sets at their pinned commits."""
+    unpinned = [name for name in dataset_names() if not {*spellings(name)} & {*revisions}]
+    if unpinned:
+        raise InputError(
+            f"source.hub.revisions lacks {', '.join(unpinned)}: `kitrec doctor --pin` writes their commits"
+        )
+    found: dict[tuple[str, str], list[Path]] = {}
+    for name, key in dataset_names().items():
+        pinned = next(spelt for spelt in spellings(name) if spelt in revisions)
+        found.setdefault(key, []).extend(_files(f"{owner}/{pinned}", revisions[pinned]))
+    return found
+
+
+def latest_commits(owner: str) -> dict[str, str]:
+    """Name, as the hub spells it, -> its present commit."""
+    return dict(_commit(owner, name) for name in dataset_names())
+
+
+def token() -> str | bool:
+    """HF_TOKEN, or False: a login that the client keeps on disk is not used."""
+    return os.environ.get("HF_TOKEN") or False
+
+
+def _files(repository: str, revision: str) -> list[Path]:
+    from huggingface_hub import snapshot_download
+
+    with _in_words(repository):
+        folder = snapshot_download(
+            repository, repo_type="dataset", revision=revision, allow_patterns=list(PATTERNS), token=token()
+        )
+    paths = sorted(path for pattern in PATTERNS for path in Path(folder).rglob(pattern))
+    if not paths:
+        raise InputError(f"{repository} at {revision} holds no {' or '.join(PATTERNS)} file")
+    return paths
+
+
+def _commit(owner: str, name: str) -> tuple[str, str]:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    for spelt in spellings(name):
+        with _in_words(f"{owner}/{name}"):
+            try:
+                return spelt, str(HfApi(token=token()).dataset_info(f"{owner}/{spelt}").sha)
+            except RepositoryNotFoundError:
+                continue
+    raise InputError(f"the hub knows no data set {owner}/{name} (nor its other spelling): private? then set HF_TOKEN")
+
+
+@contextmanager
+def _in_words(repository: str) -> Iterator[None]:
+    """What the hub's client raises, as one sentence with a way out."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        yield
+    except RepositoryNotFoundError:
+        raise InputError(f"the hub has no {repository}, or it is private: check source.hub, or set HF_TOKEN") from None
+    except LocalEntryNotFoundError:
+        raise InputError(f"{repository} is not in the cache and the hub cannot be reached: connect once") from None
+    except (HfHubHTTPError, OSError) as problem:
+        raise InputError(f"the hub did not give {repository}: {problem}") from None

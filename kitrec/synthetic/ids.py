@@ -1,0 +1,38 @@
+"""Item ids of ten letters: two symbols of five (`KAROS` + `MELIN`).
+
+The tiny base's tokenizer knows 1,024 first and 64 second symbols as single tokens, so that an id is two tokens there.
+First symbols are dealt out in rounds: two ids share one only where there are more ids than first symbols."""
+
+from itertools import product
+
+import numpy as np
+
+from kitrec.core.randomness import generator
+
+FIRSTS, SECONDS = 1024, 64
+
+
+def symbols(count: int) -> list[str]:
+    """The first `count` symbols: consonant-vowel-consonant-vowel-consonant, in one fixed scrambled order."""
+    consonants, vowels = "BDFGKLMNPRSTVZ", "AEIOU"
+    every = ["".join(s) for s in product(consonants, vowels, consonants, vowels, consonants)]
+    return [every[i] for i in generator(0, "id symbols").permutation(len(every))[:count]]
+
+
+def first_symbols() -> list[str]:
+    """The symbols that ids begin with."""
+    return symbols(SECONDS + FIRSTS)[SECONDS:]
+
+
+def second_symbols() -> list[str]:
+    """The symbols that ids end with, in worlds of up to 65,536 items."""
+    return symbols(SECONDS)
+
+
+def draw_ids(rng: np.random.Generator, count: int) -> list[str]:
+    """`count` different ids; beyond 65,536 of them there are more second symbols."""
+    rounds = -(-count // FIRSTS)
+    firsts, seconds = first_symbols(), symbols(max(SECONDS, rounds))
+    first = np.concatenate([rng.permutation(FIRSTS) for _ in range(rounds)])[:count]
+    second = (rng.integers(len(seconds), size=FIRSTS)[first] + np.arange(count) // FIRSTS) % len(seconds)
+    return [firsts[a] + seconds[b] for a, b in zip(first.tolist(), second.tolist(), strict=True)]

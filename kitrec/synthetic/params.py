@@ -1,0 +1,43 @@
+"""The `world` section of params.yaml: how large the synthetic world is and what moves its users."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from kitrec.core.params import rules, section
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Strength = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+@section
+class World:
+    books: Count
+    movies: Count
+    music: Count
+    themes: Annotated[int, Field(ge=4)]
+    favourites: Annotated[int, Field(ge=2)]
+    communities: Annotated[int, Field(ge=2)]
+    theme_strength: Strength
+    community_strength: Strength
+    popularity_strength: Strength
+    recency_strength: Strength
+    books_read: Annotated[int, Field(ge=6)]
+    targets_seen: Annotated[int, Field(ge=6)]
+    movies_without_metadata: Share
+    description_words: Annotated[int, Field(ge=0)]
+
+    def __post_init__(self) -> None:
+        require, done = rules()
+        require(
+            self.favourites < self.themes, f"favourites ({self.favourites}) must be fewer than themes ({self.themes})"
+        )
+        for domain in ("books", "movies", "music"):
+            need = 3 * max(self.books_read, self.targets_seen)
+            require(getattr(self, domain) >= need, f"{domain} must be at least {need}, three times the mean history")
+        done()
+
+    def items(self, domain: str) -> int:
+        """How many items a domain has."""
+        return {"books": self.books, "movies": self.movies, "music": self.music}[domain]

@@ -1,0 +1,76 @@
+"""Rows that say whether a user liked an item, each with what the user had liked before it, as CoLLM's tables hold them.
+
+A data set is a folder with train.tsv, valid.tsv and test.tsv (user, item, rating 0 or 1, time), beside each a
+*_history.tsv with the same rows (user, item, label, history: item ids, oldest first), and items.tsv (item, title).
+Shapes: R rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kitrec.core.errors import InputError
+from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.data.vocabulary import Vocabulary
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """R rows; users and items as text, histories as lists of item ids."""
+
+    users: list[str]
+    items: list[str]
+    labels: np.ndarray  # [R] 0 or 1
+    histories: list[list[str]]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def sequences(self, vocabulary: Vocabulary) -> Sequences:
+        """The histories in numbers; unknown items are left out."""
+        own = vocabulary.numbers(pl.Series([i for history in self.histories for i in history], dtype=pl.String))
+        ends = np.cumsum([len(history) for history in self.histories])[:-1]
+        return of_lists(part[part > 0] for part in np.split(own, ends))
+
+
+def read_labelled(folder: Path, part: str) -> Labelled:
+    """One part of a data set."""
+    rows = _table(folder / f"{part}.tsv", ("user", "item", "rating"))
+    shown = _table(folder / f"{part}_history.tsv", ("user", "item", "label", "history"))
+    same = rows.height == shown.height and all(
+        rows[own].equals(shown[other]) for own, other in (("user", "user"), ("item", "item"), ("rating", "label"))
+    )
+    if not same:
+        raise InputError(f"{folder}: {part}_history.tsv has other rows than {part}.tsv; take both from one source")
+    wrong = rows.filter(~pl.col("rating").is_in(["0", "1"]) | pl.col("rating").is_null())
+    if wrong.height:
+        raise InputError(
+            f"{folder / part}.tsv: {wrong.height} rows have no label of 0 or 1, the first is user {wrong['user'][0]}, "
+            f"item {wrong['item'][0]}; give it one, or leave the row out"
+        )
+    histories = [history.split() for history in shown["history"].fill_null("").to_list()]
+    return Labelled(rows["user"].to_list(), rows["item"].to_list(), rows["rating"].cast(int).to_numpy(), histories)
+
+
+def read_titles(folder: Path) -> dict[str, str]:
+    """item id -> title."""
+    table = _table(folder / "items.tsv", ("item", "title"))
+    return dict(zip(table["item"], table["title"].fill_null("Unknown"), strict=True))
+
+
+def _table(path: Path, needed: tuple[str, ...]) -> pl.DataFrame:
+    try:
+        table = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is missing: a labelled data set has it; see kitrec/thinkrec/labelled_rows.py"
+        ) from None
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise InputError(f"{path} is no table ({problem}): give a TSV with the columns {', '.join(needed)}") from None
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise InputError(f"{path} lacks the column {', '.join(missing)}; it has {', '.join(table.columns)}")
+    return table

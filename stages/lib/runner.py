@@ -1,0 +1,76 @@
+"""What every stage script shares: one message instead of a traceback, one living copy, a work folder that survives a
+kill, and the cost ledger. `main()` of a stage tells its story inside `with entry.running(...)`."""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from stages.lib import cost
+from stages.lib.lock import only_copy
+from stages.lib.reach import reached_files
+
+WORK = Path(".work")
+NOBODY_WATCHES = not sys.stderr.isatty()  # a log file wants no progress bars
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]
+
+
+@dataclass
+class Run:
+    """A running stage: its work folder (kept if the stage is killed, removed when it completes) and its costs."""
+
+    work: Path
+    resumed: bool
+    cost: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def running(stage: str, item: str | None, *, reads: list[Path], params: list[Any]) -> Iterator[Run]:
+    """Run a stage alone. The work folder belongs to exactly these inputs, params and code: any change starts anew."""
+    name = f"{stage}-{item}" if item else stage
+    WORK.mkdir(exist_ok=True)
+    with only_copy(name, WORK):
+        missing = [str(path) for path in reads if not path.exists()]
+        if missing:
+            raise InputError(f"{name} needs {', '.join(missing)}: `dvc repro` writes it, or `dvc pull` fetches it")
+        work = WORK / name / _key(stage, reads, params)
+        run = Run(work, resumed=work.exists())
+        for stale in (WORK / name).glob("*"):
+            if stale != work:
+                shutil.rmtree(stale)
+        work.mkdir(parents=True, exist_ok=True)
+        yield run
+        spent = {**cost.of_this_process(), "resumed": run.resumed, **run.cost, **cost.host_and_versions()}
+        files.write_json(spent, Path("metrics/cost") / f"{name}.json")
+        shutil.rmtree(work)
+
+
+def start(main: Callable[..., None]) -> None:
+    """Run a stage's `main` as a command: what a user can mend is one message and exit code 1."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(help=main.__doc__)(main)
+    try:
+        app()
+    except InputError as problem:
+        sys.exit(f"error: {problem}")
+    except Exception as problem:  # a full disk is an error of another class in every library
+        if not files.means_full_disk(problem):
+            raise
+        sys.exit("error: no space left on the disk: free some and run `dvc repro` again, it resumes")
+
+
+def _key(stage: str, reads: list[Path], params: list[Any]) -> str:
+    """A hash of everything the stage's result depends on."""
+    code = [Path(path) for path in reached_files(f"stages/{stage}.py")]
+    parts = [f"{path}\0{files.sha256(path)}" for path in sorted([*reads, *code])]
+    parts.append(json.dumps([repr(value) for value in params]))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,75 @@
+"""The story `score_candidates` and `score_rationales` share: a method's answers, and the model that gave them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from kitrec.core import params, tables
+from kitrec.core.domains import MODELS
+from kitrec.core.tables import Table
+from kitrec.llm.base.loading import load_for_serving, load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.generation.params import Engine, Method
+from kitrec.llm.generation.requests import Request, requests_for
+from kitrec.llm.likelihood.candidates import Scorer
+from kitrec.preprocessing.params import Data
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.styles import style_of
+from kitrec.prompts.template import Style
+from kitrec.prompts.tokens import Encoder
+from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS
+from stages.lib import paths, runner
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A test set with a method's answers, the prompts they were given to, and who can score."""
+
+    method: Method
+    encoder: Encoder
+    style: Style
+    scorer: Scorer
+    records: pl.DataFrame
+    answers: pl.DataFrame
+    requests: list[Request]
+    shard: int
+    work: Path
+
+
+Score = Callable[[Answered], pl.DataFrame]
+
+
+def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table) -> dict[str, pl.DataFrame]:
+    """Score the answers of METHOD to every test set by `score`, and write the tables to `folder`."""
+    sets = params.value(Data, "data.test_sets")
+    prompt = params.load(Prompt, "prompt")
+    engine = params.load(Engine, "engine")
+    p = params.load(Method, f"infer.methods.{method}")
+    inputs = {which: (paths.of_set(paths.answers(method), which), paths.set_records(which, "test")) for which in sets}
+    adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
+    reads = [FILE, paths.ITEMS, *(path for pair in inputs.values() for path in pair), *adapters.values()]
+    with runner.running(stage, method, reads=reads, params=[sets, prompt, engine, p]) as run:
+        base = read_pinned()
+        encoder = Encoder(load_tokenizer(base))
+        items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
+        style = style_of(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
+        scorer = Scorer(load_for_serving(base, getattr(torch, engine.dtype)), base, adapters)
+        found = {}
+        for which, (answered, tested) in inputs.items():
+            answers = tables.read(answered, ANSWERS)
+            notes = answers.select("record_id", "notes")
+            records = tables.read(tested, RECORDS).join(notes, on="record_id", how="left", maintain_order="left")
+            requests = requests_for(records, items, encoder, p, prompt)
+            began = time.monotonic()
+            job = Answered(p, encoder, style, scorer, records, answers, requests, engine.shard, run.work / which)
+            found[f"set{which}"] = score(job)
+            seconds = time.monotonic() - began
+            run.cost[f"set{which}"] = {"seconds": round(seconds, 2), "per_second": round(len(requests) / seconds, 2)}
+        tables.write_all(found, folder, table)
+    return found

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from kitrec.core import params
+from kitrec.core.errors import InputError
+from kitrec.llm.finetuning.params import FineTune
+from kitrec.preprocessing.params import Candidates, Data
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_section_becomes_a_frozen_dataclass(tmp_path):
+    path = written(tmp_path, "candidates: {count: 20, same_category: 8, neighbours: 6, popularity_matched: 5}")
+    loaded = params.load(Candidates, "candidates", path)
+    assert loaded == Candidates(count=20, same_category=8, neighbours=6, popularity_matched=5)
+    with pytest.raises(AttributeError):
+        loaded.count = 3
+
+
+def test_all_errors_of_a_section_come_at_once_with_key_rule_and_way_out(tmp_path):
+    path = written(tmp_path, "candidates: {cuont: 20, same_category: -1, neighbours: 1.5}")
+    with pytest.raises(InputError) as refused:
+        params.load(Candidates, "candidates", path)
+    message = str(refused.value)
+    assert "candidates.cuont: unknown key; did you mean `count`?" in message
+    assert "candidates.count: missing" in message and "candidates.popularity_matched: missing" in message
+    assert "candidates.same_category: -1 is refused" in message and "greater than or equal to 0" in message
+    assert "candidates.neighbours: 1.5 is refused" in message
+
+
+@pytest.mark.parametrize("text", ['candidate_set: "A", test_sets: A', "candidate_set: C, test_sets: [A]"])
+def test_types_are_not_coerced(tmp_path, text):
+    with pytest.raises(InputError, match="data"):
+        params.load(Data, "data", written(tmp_path, f"data: {{{text}}}"))
+
+
+def test_a_number_in_scientific_notation_is_a_number_as_for_dvc(tmp_path):
+    assert params.load(float, "rate", written(tmp_path, "rate: 2e-4")) == 0.0002
+
+
+def test_rules_between_keys_are_told_together(tmp_path, in_project):
+    tree = params.read(in_project / "params.yaml")["dualft"] | {"save_every": 7, "eval_every": 3, "log_every": 2}
+    lines = "\n".join(f"  {key}: {value}" for key, value in tree.items()).replace("False", "false")
+    with pytest.raises(InputError) as refused:
+        params.load(FineTune, "dualft", written(tmp_path, f"dualft:\n{lines}\n"))
+    assert "multiple of eval_every (3)" in str(refused.value) and "multiple of log_every (2)" in str(refused.value)
+
+
+def test_one_value_is_checked_with_its_section(tmp_path):
+    mix = "candidates: {{count: {}, same_category: 2, neighbours: 1, popularity_matched: 1}}"
+    assert params.value(Candidates, "candidates.count", written(tmp_path, mix.format(9))) == 9
+    with pytest.raises(InputError, match="must be fewer than count"):
+        params.value(Candidates, "candidates.count", written(tmp_path, mix.format(3)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: [1", "not valid YAML"), ("just text", "must hold sections"), ("other: 1", "data: missing")],
+)
+def test_a_file_that_is_no_params_file_is_named(tmp_path, text, said):
+    with pytest.raises(InputError, match=said):
+        params.load(Data, "data", written(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="is missing"):
+        params.read(tmp_path / "params.yaml")

@@ -1,0 +1,28 @@
+"""The cut of toys_s3rec, where the data is: 8 : 1 : 1 of all rows, none twice, a reader's first rows train."""
+
+import os
+from collections import Counter
+
+import pytest
+
+from bench.distill_data import WINDOW, split_of
+from bench.public_data import VARIABLE, folder
+from kitrec.recommenders.data.interaction_files import read_interactions
+
+pytestmark = pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} names no folder of public data")
+
+
+def test_every_row_is_in_one_part_and_training_comes_first():
+    split, read = split_of("toys_s3rec", 2000), read_interactions(folder("toys_s3rec") / "interactions.tsv")
+    whole = [read.sequences[reader].tolist() for reader in range(2000)]
+    train = split.rows.sequences
+    learned = [item for own in range(len(train)) for item in train[own][1:].tolist()]
+    parts = Counter(learned) + Counter(split.validation.truths.tolist()) + Counter(split.test.truths.tolist())
+    rows = [item for own in whole for item in own[1:]]
+    assert parts == Counter(rows)
+    assert len(learned) == int(0.8 * len(rows))
+    assert abs(len(split.validation.truths) - len(split.test.truths)) <= 1
+    assert split.test.histories.lengths.max() == WINDOW
+    place = {user: number for number, user in enumerate(read.users)}
+    for own, user in enumerate(split.rows.who["user_id"]):
+        assert train[own].tolist() == whole[place[user]][: len(train[own])]

@@ -1,0 +1,119 @@
+"""Models that are computed: against brute force, a closed form solved another way, and the optimum's own property."""
+
+import numpy as np
+import pytest
+
+from kitrec.recommenders.data.cross_domain_batches import Readers
+from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.models import ease, item_knn, params, popularity, random_walk
+from tests.recommenders.made_domains import CATALOGUE, some_readers
+
+ITEMS = CATALOGUE.items
+READ = some_readers(50, seed=3).histories
+NEW = some_readers(12, seed=9)
+EVERYTHING = np.tile(np.arange(1, ITEMS + 1), (len(NEW), 1))
+
+
+def dense(histories):
+    table = np.zeros((len(histories), ITEMS + 1))
+    table[histories.users, histories.items] = 1.0
+    return table
+
+
+def test_popularity_is_how_many_readers_had_an_item():
+    scores = popularity.count(READ, ITEMS).candidate_scores(NEW, EVERYTHING)
+    assert (scores == dense(READ).sum(0)[1:]).all()
+
+
+@pytest.mark.parametrize(("neighbours", "shrink"), [(ITEMS, 0.0), (5, 0.0), (5, 3.0), (1, 1.0)])
+def test_item_knn_is_the_cosine_of_a_double_loop(neighbours, shrink):
+    table, sim = dense(READ), np.zeros((ITEMS + 1, ITEMS + 1))
+    for i in range(1, ITEMS + 1):
+        for j in range(1, ITEMS + 1):
+            shared, norm = table[:, i] @ table[:, j], np.sqrt(table[:, i].sum() * table[:, j].sum())
+            sim[i, j] = shared / (norm + shrink) if i != j and norm else 0.0
+    wanted = np.zeros((len(NEW), ITEMS))
+    for u in range(len(NEW)):
+        for j in range(1, ITEMS + 1):
+            near = sorted(range(1, ITEMS + 1), key=lambda i: (-sim[i, j], i))[:neighbours]
+            wanted[u, j - 1] = sum(sim[i, j] for i in NEW.histories[u].tolist() if i in near)
+    p = params.ItemKNN(kind="item_knn", neighbours=neighbours, shrink=shrink)
+    assert np.allclose(item_knn.count(READ, ITEMS, p).candidate_scores(NEW, EVERYTHING), wanted, atol=1e-5)
+
+
+def test_item_knn_carries_books_over_to_the_target():
+    """Nobody shares a target item with the new reader; their books alone speak."""
+    reader = Readers(NEW.histories.take(np.array([0])))
+    books = reader.histories.items[reader.histories.items <= 20]
+
+    model = item_knn.count(READ, ITEMS, params.ItemKNN(kind="item_knn", neighbours=ITEMS, shrink=0.0))
+    scores = model.candidate_scores(Readers(of_lists([books])), np.arange(21, ITEMS + 1)[None])
+    assert (scores > 0).any() and len(set(scores[0].tolist())) > 3
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_a_random_walk_arrives_as_often_as_walkers_do(hops):
+    """alpha 1: the exact chance, against 100,000 walkers from each reader's items."""
+    rng, table = np.random.default_rng(hops), dense(READ)
+    p = params.RandomWalk(kind="random_walk", alpha=1.0, hops=hops)
+    scores = random_walk.count(READ, ITEMS, p).candidate_scores(NEW, EVERYTHING)
+    had, who = [np.flatnonzero(row) for row in table], [np.flatnonzero(column) for column in table.T]
+    for u in range(2):
+        start = NEW.histories[u][np.isin(NEW.histories[u], READ.items)]
+        walkers = rng.choice(NEW.histories[u], 100_000)
+        for _ in range(hops):
+            walkers = walkers[np.isin(walkers, READ.items)]
+            readers = np.array([rng.choice(who[item]) for item in walkers])
+            walkers = np.array([rng.choice(had[reader]) for reader in readers])
+        share = np.bincount(walkers, minlength=ITEMS + 1)[1:] / 100_000
+        assert len(start) and np.abs(share - scores[u]).max() < 0.006
+
+
+def test_a_walk_s_alpha_is_a_power_of_every_step():
+    """By hand: readers {1, 2} and {2, 3}; from item 1 one hop leads to 1 and 2, two also to 3."""
+    model = random_walk.count(of_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=1))
+    asked = Readers(of_lists([[1]]))
+    assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [[2**-0.5, 2**-0.5, 0.0]])
+    model = random_walk.count(of_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=2))
+    over_2 = 2**-1.5  # to item 2, to one of its two readers, to one of that reader's two items
+    wanted = [0.5 + over_2, 0.5 + 2 * over_2, over_2]
+    assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [wanted])
+
+
+def closed_form(table, penalty):
+    inverse = np.linalg.inv(table.T @ table + penalty * np.eye(table.shape[1]))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def learned_weights(rank, penalty=7.0):
+    """B itself: what each single item says of every other."""
+
+    model = ease.count(READ, ITEMS, params.EASE(kind="ease", rank=rank, penalty=penalty), seed=0)
+    alone = Readers(of_lists([[i] for i in range(1, ITEMS + 1)]))
+    return model.candidate_scores(alone, np.tile(np.arange(1, ITEMS + 1), (ITEMS, 1))).astype(np.float64)
+
+
+def test_ease_of_full_rank_is_the_closed_form():
+    table = dense(READ)[:, 1:]
+    assert np.allclose(learned_weights(rank=500), closed_form(table, 7.0), atol=1e-5)
+    model = ease.count(READ, ITEMS, params.EASE(kind="ease", rank=500, penalty=7.0), seed=0)
+    wanted = dense(NEW.histories)[:, 1:] @ closed_form(table, 7.0)
+    assert np.allclose(model.candidate_scores(NEW, EVERYTHING), wanted, atol=1e-5)
+
+
+def test_ease_is_the_optimum_under_a_zero_diagonal():
+    """The gradient of |X - XB|^2 + lambda |B|^2 vanishes off the diagonal, where B is free."""
+    table, weights = dense(READ)[:, 1:], learned_weights(rank=500)
+    gram = table.T @ table
+    slope = gram @ weights - gram + 7.0 * weights
+    assert np.abs(np.diag(weights)).max() < 1e-6
+    assert np.abs(slope - np.diag(np.diag(slope))).max() < 1e-3
+    assert np.abs(np.diag(slope)).min() > 0.1
+
+
+def test_ease_of_a_low_rank_is_the_closed_form_of_the_closest_matrix():
+    left, values, right = np.linalg.svd(dense(READ)[:, 1:], full_matrices=False)
+    closest = left[:, :10] * values[:10] @ right[:10]
+    assert np.allclose(learned_weights(rank=10), closed_form(closest, 7.0), atol=1e-3)

@@ -1,0 +1,122 @@
+"""DTCDR: the combinations worked by hand, both kinds of rating, the weighted joint loss."""
+
+import numpy as np
+import pytest
+import torch
+
+from kitrec.recommenders.data.cross_domain_batches import Readers
+from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.models.cross_domain_registry import build
+from kitrec.recommenders.models.dtcdr import DMF, NeuMF, combine
+from kitrec.recommenders.row_adamw import RowAdamW
+from tests.recommenders.made_domains import CATALOGUE, a_lesson, a_model, asked_of, model_params, some_readers
+
+ONE, OTHER = torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[-1.0, 4.0, 5.0]])
+YES, NO = torch.tensor([True]), torch.tensor([False])
+
+
+@pytest.mark.parametrize(
+    ("how", "there", "wanted"),
+    [
+        ("concat", (YES, YES), [1, -2, 3, -1, 4, 5]),
+        ("concat", (YES, NO), [1, -2, 3, 0, 0, 0]),
+        ("max", (YES, YES), [1, 4, 5]),
+        ("max", (YES, NO), [1, -2, 3]),
+        ("max", (NO, NO), [0, 0, 0]),
+        ("mean", (YES, YES), [0, 1, 4]),
+        ("mean", (NO, YES), [-1, 4, 5]),
+        ("mean", (NO, NO), [0, 0, 0]),
+    ],
+)
+def test_combinations_by_hand(how, there, wanted):
+    assert combine(how, [ONE, OTHER], list(there)).tolist() == [wanted]
+
+
+def test_neumf_by_hand():
+    torch.manual_seed(0)
+    tower, rng = NeuMF(4, 4, [5, 3]), np.random.default_rng(0)
+    reader, item = rng.normal(size=(2, 4))
+    weights = {name: own.detach().double().numpy() for name, own in tower.named_parameters()}
+    hidden = np.concatenate([reader, item])
+    for layer in ("mlp.0", "mlp.2"):
+        hidden = np.maximum(weights[f"{layer}.weight"] @ hidden + weights[f"{layer}.bias"], 0)
+    both = np.concatenate([(weights["project.weight"] @ reader) * item, hidden])
+    wanted = weights["out.weight"][0] @ both + weights["out.bias"][0]
+    found = tower(torch.from_numpy(reader).float(), torch.from_numpy(item).float())
+    assert found.item() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_dmf_is_the_cosine_of_both_towers():
+    torch.manual_seed(0)
+    tower, rng = DMF(4, 4, [5]), np.random.default_rng(1)
+    reader, item = rng.normal(size=(2, 50, 4))
+    sides = []
+    for values, layer in ((reader, tower.reader[0]), (item, tower.item[0])):
+        sides.append(values @ layer.weight.detach().double().numpy().T + layer.bias.detach().numpy())
+    lengths = np.linalg.norm(sides[0], axis=1) * np.linalg.norm(sides[1], axis=1)
+    cosine = (sides[0] * sides[1]).sum(1) / lengths
+    found = tower(torch.from_numpy(reader).float(), torch.from_numpy(item).float()).sigmoid().detach().numpy()
+    assert np.allclose(found, (1 + cosine) / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_the_loss_weighs_the_domains(weight):
+    lesson = a_lesson(some_readers(8))
+    losses = [a_model("dtcdr", weight=w).loss(lesson).item() for w in (weight, 0.0, 1.0)]
+    assert losses[0] == pytest.approx((1 - weight) * losses[1] + weight * losses[2], rel=1e-5)
+
+
+def test_a_weight_of_one_teaches_the_target_tower_alone():
+    model = a_model("dtcdr", weight=1.0)
+    model.loss(a_lesson(some_readers(8))).backward()
+    slopes = [max(float(own.grad.abs().max()) for own in tower.parameters()) for tower in (model.source, model.target)]
+    assert slopes[0] == 0.0 and slopes[1] > 0
+
+
+@pytest.mark.parametrize("rating", ["neumf", "dmf"])
+def test_a_constant_guess_does_not_win_the_loss(rating):
+    """The best constant says 1/(1 + k) everywhere; what learned a handful of readers is far below it."""
+    torch.manual_seed(0)
+    model = build(model_params("dtcdr", rating=rating), CATALOGUE)
+    lesson, optimizer = a_lesson(some_readers(10)), RowAdamW(model, 0.03, 0.0)
+    for _ in range(60):
+        optimizer.zero_grad()
+        value = model.loss(lesson)
+        value.backward()
+        optimizer.step()
+    constant = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+    assert float(value) < 0.6 * constant
+
+
+@pytest.mark.parametrize("combination", ["concat", "max", "mean"])
+def test_titles_enter_readers_and_items(combination):
+    rng = np.random.default_rng(0)
+    titles = rng.normal(size=(CATALOGUE.items + 1, 5)).astype(np.float32)
+    p = model_params("dtcdr", titles=True, combination=combination)
+    torch.manual_seed(0)
+    model, readers = build(p, CATALOGUE, titles=titles).eval(), some_readers(4)
+    listed = np.tile(np.arange(21, 31), (4, 1))
+    before = model.candidate_scores(readers, listed)
+    with torch.no_grad():
+        model.get_buffer("titles")[1:21] = 0  # of the books: only readers change
+    asked = asked_of(readers)
+    assert asked.has(0).all() and not np.allclose(before, model.candidate_scores(readers, listed), atol=1e-6)
+    with pytest.raises(ValueError, match="titles"):
+        build(p, CATALOGUE)
+
+
+def test_an_item_without_a_title_has_no_text_to_combine():
+    """A vector of zeros would halve a mean; it is not there."""
+    rng = np.random.default_rng(0)
+    titles = rng.normal(size=(CATALOGUE.items + 1, 5)).astype(np.float32)
+    titles[[0, 3, 25]] = 0
+    torch.manual_seed(0)
+    model = build(model_params("dtcdr", titles=True, combination="mean"), CATALOGUE, titles=titles).eval()
+    items = torch.tensor([25, 26])
+    plain, text = model.items(items), model.text(torch.from_numpy(titles)[items])
+    found = model.embedded_items(items)
+    assert torch.allclose(found[0], plain[0]) and torch.allclose(found[1], (plain[1] + text[1]) / 2)
+    asked = [asked_of(Readers(of_lists([own]))) for own in ([2, 3], [2])]
+    numbers = [model.readers(own, model.items.weight)[0] for own in asked]
+    texts = [2 * model.embedded_readers(own) - number for own, number in zip(asked, numbers, strict=True)]
+    assert torch.allclose(texts[0], texts[1], atol=1e-6)  # item 3 has no part in the mean

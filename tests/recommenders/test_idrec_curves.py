@@ -1,0 +1,19 @@
+"""What TensorBoard finds, read back by its own reader."""
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kitrec.recommenders.sequence_training import Progress
+from kitrec.training.tensorboard import board
+
+
+def test_numbers_gates_and_settings_stand_in_one_file(tmp_path):
+    told = board(tmp_path, {"model": {"kind": "sasrec", "hidden": 8}, "features": ["genre"]})
+    row = {"loss": 2.0, "ndcg@10": 0.25, "val_gate/item": 0.75}
+    for epoch in (1, 2, 3):
+        told(Progress(epoch=epoch, best=0.25, rows=[{"epoch": epoch, **row}]))
+    assert len(list(tmp_path.rglob("events*"))) == 1
+    read = EventAccumulator(str(tmp_path)).Reload()
+    assert set(read.Tags()["scalars"]) == {"loss", "ndcg@10", "val_gate/item", "best/ndcg@10"}
+    assert [(own.step, own.value) for own in read.Scalars("val_gate/item")] == [(1, 0.75), (2, 0.75), (3, 0.75)]
+    start = read.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    assert b"model.hidden" in start and b"sasrec" in start and b"['genre']" in start

@@ -1,0 +1,186 @@
+"""Training on one's own files, as a person does it; and by two processes at once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+import yaml
+from safetensors import torch as tensor_file
+from typer.testing import CliRunner
+
+from kitrec.cli.main import app
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.recommenders.data.interaction_files import Interactions
+from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.fit import OwnData, _work
+from kitrec.recommenders.params import Method
+from kitrec.recommenders.sequence_fitting import Fitted, fit
+from kitrec.recommenders.sequence_training import Validation
+from kitrec.recommenders.validation_curves import validations
+from tests.recommenders.made_models import CE, a_course, model_params
+
+ROOT = Path(__file__).resolve().parents[2]
+ITEMS = 24
+
+
+def write_data(folder: Path) -> None:
+    """Readers walk along the items one by one; each item has one of four genres, and a title of words."""
+    rng = np.random.default_rng(0)
+    rows = ["user,item,time"]
+    for user, first in enumerate(rng.integers(0, ITEMS, size=150)):
+        rows += [f"u{user},i{(first + step) % ITEMS:02},{1_000_000 + step}" for step in range(rng.integers(2, 9))]
+    (folder / "own.csv").write_text("\n".join([*rows, "u1,,3"]) + "\n")
+    genres = ["item\tgenre", *(f"i{item:02}\tg{item % 4}" for item in range(ITEMS))]
+    (folder / "genres.tsv").write_text("\n".join([*genres, "elsewhere\tg9"]) + "\n")
+
+
+def write_params(folder: Path, epochs: int) -> None:
+    """The shipped methods, small."""
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, own in tree["idrec"]["methods"].items():
+        if name in ("sasrec", "bert4rec"):
+            own["model"] |= {"hidden": 16, "length": 12, "dropout": 0.1}
+            own["course"] |= {"epochs": epochs, "patience": epochs, "batch": 32, "learning_rate": 0.01}
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
+
+
+def kitrec(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kitrec.cli.main", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_a_person_trains_on_a_file_and_predicts_from_best_and_last(tmp_path, monkeypatch):
+    write_data(tmp_path)
+    write_params(tmp_path, epochs=15)
+    done = kitrec(tmp_path, "fit", "own.csv", "--to", "mine", "--metadata", ".", "--negatives", "10")
+    assert done.returncode == 0, done.stderr
+    assert "1 rows of unknown items left out" in done.stdout and "1 unusable rows left out" in done.stdout
+    report = files.read_json(tmp_path / "mine/report.json")
+    assert set(report["test"]) == {"all", "uniform", "popularity"}
+    assert report["test"]["all"]["hit@10"] > 0.6  # chance: 10 of 24
+    assert report["chosen"]["val_gate/item"] + report["chosen"]["val_gate/genre"] == pytest.approx(1)
+    (best,), (last,) = (list((tmp_path / "mine").glob(f"{role}-*")) for role in ("best", "last"))
+    assert best.name == f"best-{report['chosen']['epoch']:06d}-ndcg@10-{report['chosen']['ndcg@10']:.4f}"
+    assert last.name.startswith("last-000015-ndcg@10-")
+    offered = []
+    monkeypatch.chdir(tmp_path)
+    for model in ("mine", f"mine/{best.name}", f"mine/{last.name}"):
+        invoke("predict", model, "own.csv", "--to", "out.tsv", "--topk", "3")
+        offered.append(Path("out.tsv").read_text())
+    assert offered[0] == offered[1] and offered[2].count("\n") == offered[0].count("\n")
+
+
+def test_full_data_has_no_test_and_other_settings_start_anew(tmp_path, monkeypatch):
+    write_data(tmp_path)
+    write_params(tmp_path, epochs=2)
+    monkeypatch.chdir(tmp_path)
+    arguments = ("fit", "own.csv", "--to", "mine", "--method", "sasrec")
+    invoke(*arguments)
+    kept = {path.name for path in Path("mine").iterdir()}
+    invoke(*arguments)
+    assert {path.name for path in Path("mine").iterdir()} == kept
+    invoke(*arguments, "--mode", "full_data")
+    assert "test" not in files.read_json(Path("mine/report.json"))
+    after = {path.name.split("-")[0]: path.name for path in Path("mine").iterdir()}
+    assert len(list(Path("mine").glob("training-*"))) == 1 and after["training"] not in kept
+    assert "-loss-" in after["best"] and "-loss-" in after["last"]
+
+
+def data_of(lists: list[list[int]], genre: list[int]) -> OwnData:
+    users, items = [str(k) for k in range(len(lists))], Vocabulary(["a", "b", "c"])
+    known = Known({"genre": of_lists([[], *([own] for own in genre), []])}, {"genre": 3})
+    return OwnData(Interactions(users, items, of_lists(lists), [0.0] * len(lists), 0), known)
+
+
+def test_other_data_or_metadata_of_the_same_size_start_anew(tmp_path):
+    """The same items cut otherwise between users; other genres of the same number."""
+    p = Method(history="target", model=model_params("sasrec"), loss=CE, course=a_course())
+    data = [data_of([[1, 2, 3], [1, 2, 3]], [0, 1, 2]), data_of([[1, 2, 3, 1], [2, 3]], [0, 1, 2])]
+    data.append(data_of([[1, 2, 3], [1, 2, 3]], [2, 1, 0]))
+    assert len({_work(p, own, 0, tmp_path).name for own in data}) == 3
+    assert _work(p, data[0], 0, tmp_path) == _work(p, data[0], 0, tmp_path)
+
+
+def invoke(*arguments: str) -> None:
+    done = CliRunner().invoke(app, arguments)
+    if done.exception:
+        raise done.exception
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("own.csv", "--method", "conet"), "it has no sequences"),
+        (("own.csv", "--method", "bert"), "bert4rec"),
+        (("none.csv",), "none.csv is missing"),
+        (("own.csv", "--fewest", "100"), "no user has 100 or more"),
+        (("own.csv", "--negatives", "100"), "only 16 untouched items to draw 100 from"),
+        (("genres.tsv",), "lacks the column user, time"),
+        (("own.csv", "--method", "sasrec", "--metadata", "."), "--metadata: this method reads none"),
+        (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: this method reads none"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_it_is_tried(tmp_path, monkeypatch, arguments, told):
+    write_data(tmp_path)
+    write_params(tmp_path, epochs=1)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=told):
+        invoke("fit", *arguments, "--to", "mine")
+    assert not list(Path("mine").glob("*-*"))
+
+
+SEQUENCES = of_lists([list(range(first, first + length)) for first, length in ((1, 5), (3, 2), (2, 7), (6, 4), (1, 2))])
+
+
+def some_fit(work: Path) -> Fitted:
+    """No dropout and nothing drawn, so that how many share the work cannot matter; the last batch has one user."""
+    p = Method(history="target", model=model_params("sasrec"), loss=CE, course=a_course(batch=2, epochs=3))
+    validation = Validation(SEQUENCES.without_last(), SEQUENCES.last())
+    return fit(p, Known(), 10, SEQUENCES, validation, 1, work, lambda _: None)
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from safetensors.torch import save_file
+from tests.recommenders.test_idrec_own_data import some_fit
+from kitrec.training.distributed import team
+
+fitted = some_fit(Path("work"))
+assert team().size == 2
+save_file(fitted.model.state_dict(), f"work/{team().rank}.safetensors")
+Path(f"work/{team().rank}.json").write_text(json.dumps(fitted.progress.rows))
+"""
+
+
+def test_two_processes_learn_what_one_learns(tmp_path):
+    (tmp_path / "own.py").write_text(SCRIPT)
+    (tmp_path / "work").mkdir()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "own.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(launch, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    one, other = (tensor_file.load_file(tmp_path / f"work/{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(one[name], own) for name, own in other.items())
+    told = [files.read_json(tmp_path / f"work/{rank}.json") for rank in (0, 1)]
+    (tmp_path / "alone").mkdir()
+    expected = some_fit(tmp_path / "alone").progress.rows
+    assert told[0] == told[1] == [pytest.approx(row, rel=1e-4) for row in expected]  # Adam makes much of rounding
+
+
+def test_validations_become_rows_of_a_plot():
+    rows = [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0, "ndcg@10": 0.5, "val_gate/item": 0.75, "mrr": 0.1}]
+    expected = [{"epoch": 2, "series": "gate: item", "value": 0.75}, {"epoch": 2, "series": "ndcg@10", "value": 0.5}]
+    assert validations(rows).to_dicts() == expected
+    assert validations([{"epoch": 1, "loss": 1.0}]).schema == pl.Schema(
+        {"epoch": pl.Int64, "series": pl.String, "value": pl.Float64}
+    )

