@@ -34,6 +34,7 @@ $(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt over
 	$(BIN)/kitrec plots-page
 
 repro: setup
+	python -m stages.lib.fingerprints
 	dvc repro evaluate analyse
 	dvc plots show
 	kitrec show

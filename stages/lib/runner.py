@@ -16,8 +16,8 @@ import typer
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from stages.lib import cost
+from stages.lib.fingerprints import check_fingerprint
 from stages.lib.lock import only_copy
-from stages.lib.reach import reached_files
 
 WORK = Path(".work")
 NOBODY_WATCHES = not sys.stderr.isatty()  # a log file wants no progress bars
@@ -37,12 +37,13 @@ class Run:
 def running(stage: str, item: str | None, *, reads: list[Path], params: list[Any]) -> Iterator[Run]:
     """Run a stage alone. The work folder belongs to exactly these inputs, params and code: any change starts anew."""
     name = f"{stage}-{item}" if item else stage
+    code = check_fingerprint(stage)
     WORK.mkdir(exist_ok=True)
     with only_copy(name, WORK):
         missing = [str(path) for path in reads if not path.exists()]
         if missing:
             raise InputError(f"{name} needs {', '.join(missing)}: `dvc repro` writes it, or `dvc pull` fetches it")
-        work = WORK / name / _key(stage, reads, params)
+        work = WORK / name / _key(code, reads, params)
         run = Run(work, resumed=work.exists())
         for stale in (WORK / name).glob("*"):
             if stale != work:
@@ -68,9 +69,8 @@ def start(main: Callable[..., None]) -> None:
         sys.exit("error: no space left on the disk: free some and run `dvc repro` again, it resumes")
 
 
-def _key(stage: str, reads: list[Path], params: list[Any]) -> str:
-    """A hash of everything the stage's result depends on."""
-    code = [Path(path) for path in reached_files(f"stages/{stage}.py")]
-    parts = [f"{path}\0{files.sha256(path)}" for path in sorted([*reads, *code])]
-    parts.append(json.dumps([repr(value) for value in params]))
+def _key(code: str, reads: list[Path], params: list[Any]) -> str:
+    """Return a hash of everything the stage's result depends on."""
+    parts = [f"{path}\0{files.sha256(path)}" for path in sorted(reads)]
+    parts += [code, json.dumps([repr(value) for value in params])]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
