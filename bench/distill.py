@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.claims import at_least, publish
-from bench.command import start
 from bench.distill_data import WINDOW, Split, split_of
 from bench.distill_settings import SASREC, STUDENTS
+from bench.running import start
 from kitrec.core.randomness import generator
 from kitrec.distillation.alignment import Lists, cut
 from kitrec.distillation.auxiliary_losses import Ranked, summed

@@ -11,7 +11,7 @@ import polars as pl
 from scipy.stats import binomtest
 
 from bench.claims import Claim, at_least, at_most, publish
-from bench.command import start
+from bench.running import start
 from bench.themes import named_themes
 from kitrec.core import params, tables
 from kitrec.core.domains import CORES, TARGETS

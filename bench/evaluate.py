@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from bench.claims import at_least, at_most, publish
-from bench.command import start
+from bench.running import start
 from kitrec.core.domains import CORES, USER_TYPES
 from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.metrics import metrics

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
-from bench.asked_records import PARAMS, THINKING, drawn, prompts
+from bench.world_records import PARAMS, THINKING, drawn, prompts
 from kitrec.core import params
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase

@@ -1,7 +1,7 @@
 """The peer of `bench.prepare`: the same steps as most people would write them, with json, pandas and a loop over users.
 
 Read, drop bad rows, keep the latest review of an item, classify, sample, hold out the last target item, draw both
-candidate sets, write parquet. The rules are those of kitrec/prep; only the tools differ."""
+candidate sets, write parquet. The rules are those of kitrec/preprocessing; only the tools differ."""
 
 import gzip
 import json

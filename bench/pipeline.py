@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.claims import Claim, at_most, publish
 from bench.clone import ENVIRONMENT, ROOT, make_clone, results
-from bench.command import start
+from bench.running import start
 from kitrec.core import files
 
 COMMAND = "make bench-pipeline"

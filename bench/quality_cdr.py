@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bench.cdr_data import PAIRS, Pair, asked, cut
+from bench.cdr_data import PAIRS, Pair, cut, held_out
 from bench.cdr_settings import SETTINGS, course, of
 from bench.claims import RESULTS, Claim, at_least, publish
 from bench.figures import by_core
-from bench.kept_runs import kept
 from bench.public_data import folder, items
+from bench.running import kept
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.cross_domain_batches import Readers
@@ -84,7 +84,7 @@ def run(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[str
     model, told = _model(data, name, pair, seed, budget)
     found: dict[str, Any] = {"test": {}, **told}
     for side, domain in enumerate(pair.names):
-        rows, test = asked(pair, side, test=True)
+        rows, test = held_out(pair, side, test=True)
         placed = places(model, test)
         warm = pair.warm[rows, side]
         found["test"][domain] = {
@@ -103,7 +103,7 @@ def _cold(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[s
         for turn in range(TURNS[data]):
             shorter, groups = cut(pair, side, COLD, COLD_SHARE, seed, turn)
             model, _ = _model(data, name, shorter, seed, budget)
-            rows, test = asked(shorter, side, test=True)
+            rows, test = held_out(shorter, side, test=True)
             better, equal = places(model, test)
             for core, users in groups.items():
                 cold = np.isin(rows, users)
@@ -117,7 +117,7 @@ def _cold(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[s
 def _model(data: str, name: str, pair: Pair, seed: int, budget: Course) -> tuple[Ranker, dict[str, Any]]:
     p, by_number = of(name)
     readers = Readers(pair.train, np.arange(len(pair.train)))
-    sides = [asked(pair, side, test=False) for side in (0, 1)]
+    sides = [held_out(pair, side, test=False) for side in (0, 1)]
     validation = Validation(
         readers.take(np.concatenate([rows for rows, _ in sides])),
         np.concatenate([own.truths for _, own in sides]),

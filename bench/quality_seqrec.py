@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from bench.claims import RESULTS, Claim, at_least, publish
-from bench.kept_runs import kept
 from bench.public_data import folder, items
+from bench.running import kept
 from bench.seqrec_settings import SETTINGS, setting
 from kitrec.core import files
 from kitrec.core.errors import InputError

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from bench import figures
 from bench.claims import Claim, at_least, at_most, publish
-from bench.command import start
+from bench.running import start
 from kitrec.core import params
 from kitrec.tinybase import probes
 from kitrec.tinybase.attention_probe import attention_to_lines

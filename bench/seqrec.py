@@ -20,8 +20,8 @@ import polars as pl
 import torch
 
 from bench.claims import at_least, publish
-from bench.command import start
 from bench.public_data import folder
+from bench.running import start
 from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out

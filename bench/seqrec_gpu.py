@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.claims import at_most, publish
-from bench.command import start
+from bench.running import start
 from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.sequences import Sequences, of_lists

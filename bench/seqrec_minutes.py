@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from bench.claims import Claim, at_least, publish
-from bench.command import start
+from bench.running import start
 from bench.seqrec import OURS, PEER, items, prepared, theirs
 from bench.seqrec_settings import course
 from kitrec.recommenders.data.sequences import LeaveOneOut

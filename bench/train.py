@@ -18,8 +18,8 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from bench.claims import at_least, at_most, publish
-from bench.peak_memory import above_now
 from bench.plain_trainer import fine_tune_plainly
+from bench.running import peak_above_now
 from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.dataset import Sample
@@ -85,7 +85,7 @@ def one_side(side: str, folder: Path) -> None:
     train, development = _samples(SAMPLES, SEED), _samples(4, SEED + 1)
     with tempfile.TemporaryDirectory() as work:
         load_quantised(base)  # what libraries allocate once is not the step's
-        peak = above_now()
+        peak = peak_above_now()
         if side == "plain":
             log, pace = fine_tune_plainly(base, train, development, P, SEED, Path(work))
             seconds = pace.seconds
