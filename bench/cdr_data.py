@@ -22,7 +22,7 @@ NEGATIVES, VALIDATED = 99, 0.1
 
 @dataclass(frozen=True)
 class Pair:
-    """Two domains and their splits. `before_test` is `train` with the validation items; held out [users, 2], 0: none."""
+    """Two domains and their splits; `before_test` is `train` with the validation items."""
 
     names: tuple[str, str]
     ids: list[str]  # of items 1 ... N

@@ -17,18 +17,13 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 def pages() -> list[Path]:
     """Return all Markdown files that git knows or would add; the card in base/ is frozen with the base it describes."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "*.md", ":!base"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    command = ["git", "ls-files", "-co", "--exclude-standard", "*.md", ":!base"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in sorted(listed.split("\n")) if name and (ROOT / name).is_file()]
 
 
 def exists(pattern: str) -> bool:
-    """Return whether a path, or each alternative of a pattern such as `stages/probe_*.py` or `a/{b,c}.py`, is in the tree."""
+    """Return whether a path, or each alternative of a pattern (`stages/probe_*.py`, `a/{b,c}.py`), is in the tree."""
     braces = re.search(r"{([^}]*)}", pattern)
     if braces:
         return all(exists(pattern.replace(braces[0], each.strip(), 1)) for each in braces[1].split(","))
