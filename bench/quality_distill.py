@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from bench.claims import RESULTS, Claim, at_least, at_most, publish
-from bench.distill_data import READERS, WINDOW, Split, split_of
+from bench.claims import Claim, at_least, at_most, publish
+from bench.distill_data import USERS, WINDOW, Split, split_of
 from bench.distill_settings import STUDENTS, TEACHER
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
@@ -56,8 +56,8 @@ teaching were chosen by the validation of toys_s3rec. p: paired test over test r
 def main(arguments: list[str]) -> None:
     """Run what is asked for, then write the table."""
     if arguments:
-        if len(arguments) != 3 or arguments[0] not in READERS or arguments[1] not in STUDENTS:
-            raise InputError(f"give data ({', '.join(READERS)}), a student ({', '.join(STUDENTS)}), a number of seeds")
+        if len(arguments) != 3 or arguments[0] not in USERS or arguments[1] not in STUDENTS:
+            raise InputError(f"give data ({', '.join(USERS)}), a student ({', '.join(STUDENTS)}), a number of seeds")
         data, name, seeds = arguments[0], arguments[1], int(arguments[2])
         split = split_of(data)
         teacher = _teacher(data, split)

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bench.claims import RESULTS, Claim, at_least, publish
+from bench.claims import Claim, at_least, publish
 from bench.public_data import folder, items
+from bench.render import RESULTS
 from bench.seqrec_settings import CE, FAST, course, method
 from kitrec.core import files
 from kitrec.core.errors import InputError

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.claims import RESULTS, Claim, at_least, publish
+from bench.claims import Claim, at_least, publish
 from bench.public_data import folder, items
+from bench.render import RESULTS
 from bench.running import kept
 from bench.seqrec_settings import SETTINGS, setting
 from kitrec.core import files

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.claims import RESULTS, Claim, at_least, publish
+from bench.claims import Claim, at_least, publish
 from bench.public_data import folder
+from bench.render import RESULTS
 from bench.thinkrec_settings import LABELLED, TINY, asked_of_tiny
 from kitrec.core import files
 from kitrec.core.errors import InputError
