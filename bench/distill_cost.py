@@ -2,7 +2,7 @@
 
 FOLDER is a checkout in which `kitrec profile use variants=distilled` and `dvc repro rank_student` have run. The iLoRA
 teacher (its prompts are made beforehand) scores the likeliest 20 or 100 candidates of each of USERS test users, as its
-export does; the student ranks all items as ONNX, 256 users at a time. One thread each, in turn, REPEATS times; medians."""
+export does; the student ranks all items as ONNX, 256 users at a time. One thread each, in turns; medians of REPEATS."""
 
 import contextlib
 import sys

@@ -44,13 +44,11 @@ def split_of(data: str, users: int | None = None) -> Split:
     shown = np.where(trained > 0, trained + 1, 0)
     train = before(sequences, Places(np.arange(len(sequences)), shown))
     kept = np.flatnonzero(shown)
-    users_of_rows = pl.DataFrame({"user_id": np.array(read.users[: len(sequences)])[kept]}).with_columns(
-        target=pl.lit("")
-    )
+    owners = pl.DataFrame({"user_id": np.array(read.users[: len(sequences)])[kept]}).with_columns(target=pl.lit(""))
     validation, test = (
         _rows_to_rank(sequences, places.take(np.sort(part))) for part in (order[first:second], order[second:])
     )
-    return Split(whole(train.take(kept), users_of_rows), validation, test, read.vocabulary)
+    return Split(whole(train.take(kept), owners), validation, test, read.vocabulary)
 
 
 def _rows_to_rank(sequences: Sequences, places: Places) -> Validation:

@@ -66,8 +66,8 @@ def _wide(hidden: int, epochs: int) -> Method:
     return method(model, CE, replace(LEARNING, mode="full_data", epochs=epochs))
 
 
-# Five folds: trained on half of the users, members lose a third. Ranks, not z-scores: scores of a counting model are 0 or
-# extreme, and its z-scores drown the others (docs/log.md). EASE and random walks add nothing to these three.
+# Five folds: trained on half of the users, members lose a third. Ranks, not z-scores: a counting model's scores are 0
+# or extreme, and its z-scores drown the others (docs/log.md). EASE and random walks add nothing to these three.
 TEACHER = Ensemble(
     members={
         "sasrec_128": _wide(128, 7),

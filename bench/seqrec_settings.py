@@ -1,4 +1,4 @@
-"""Settings of the quality table of sequential recommenders: the papers' own, and the ones we recommend."""
+"""Settings of the quality table of sequential recommenders: those of the papers, and those we recommend."""
 
 from dataclasses import replace
 
@@ -11,17 +11,17 @@ BCE = Loss(kind="bce", negatives=1, calibration=0.0)
 
 
 def course(epochs: int, patience: int, **changed: object) -> Course:
-    own = {"mode": "standard", "epochs": epochs, "batch": 256, "learning_rate": 1e-3, "weight_decay": 0.0}
-    own |= {"schedule": "constant", "warmup": 0.0, "patience": patience, "validate_every": 1, "precision": "32"}
-    return Course(**(own | changed))  # type: ignore[arg-type]
+    values = {"mode": "standard", "epochs": epochs, "batch": 256, "learning_rate": 1e-3, "weight_decay": 0.0}
+    values |= {"schedule": "constant", "warmup": 0.0, "patience": patience, "validate_every": 1, "precision": "32"}
+    return Course(**(values | changed))  # type: ignore[arg-type]
 
 
 def sasrec(dropout: float, hidden: int = 64) -> SASRec:
     return SASRec(kind="sasrec", hidden=hidden, heads=2, layers=2, length=50, dropout=dropout)
 
 
-def method(model: Model, loss: Loss, own: Course) -> Method:
-    return Method(history="target", model=model, loss=loss, course=own)
+def method(model: Model, loss: Loss, training: Course) -> Method:
+    return Method(history="target", model=model, loss=loss, course=training)
 
 
 def bert4rec(dropout: float, random: float, last: float, features: list[str], fusion: str = "gate") -> BERT4Rec:
@@ -48,7 +48,7 @@ SETTINGS: dict[str, Method] = {
     "bert4rec": method(bert4rec(0.2, 0.2, 0.05, []), CE, course(400, 20, **FAST)),
     "bert4rec_boost": method(bert4rec(0.3, 0.4, 0.3, []), CE, course(300, 20, **FAST)),
     "bert4rec_preset": method(bert4rec(0.2, 0.2, 0.05, []), CE, course(400, 20, **FAST)),  # the size follows the users
-    # does it help to know genres and titles? one setting, three ways to fuse
+    # genres and titles: one setting, three ways to fuse them
     **{
         f"bert4rec_{fusion}": method(bert4rec(0.3, 0.4, 0.3, ["genre", "title"], fusion), CE, course(300, 20, **FAST))
         for fusion in ("gate", "add", "concat")
@@ -72,9 +72,9 @@ SETTINGS: dict[str, Method] = {
 
 
 def setting(name: str, users: int) -> Method:
-    """A setting for data of so many users."""
-    own = SETTINGS[name]
+    """Return a setting for data of that many users."""
+    p = SETTINGS[name]
     if name != "bert4rec_preset":
-        return own
-    assert isinstance(own.model, BERT4Rec)
-    return replace(own, model=sized(own.model, users))
+        return p
+    assert isinstance(p.model, BERT4Rec)
+    return replace(p, model=sized(p.model, users))

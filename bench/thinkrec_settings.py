@@ -1,4 +1,4 @@
-"""Settings of ThinkRec's benches: models of likes over item numbers, and the tiny base on a sample of the rows."""
+"""Settings of ThinkRec's benchmarks: rating models over item ids, and the tiny base on a sample of the rows."""
 
 from dataclasses import replace
 from functools import partial
@@ -65,11 +65,11 @@ TEXT_STAGE = TextStage(
 PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector_and_adapter", course=_course(200, 2e-3))
 
 
-def asked_of_tiny(
+def scores_of_tiny(
     name: str, parts: list[Labelled], titles: dict[str, str], seed: int, work: Path
 ) -> tuple[Labelled, np.ndarray, dict[str, float]]:
-    """(sampled test rows, P(Yes) of each, how the last stage was chosen): text alone, or MF's vectors in the prompt."""
-    train, valid, test = (_sampled(own, count, seed) for own, count in zip(parts, SAMPLE.values(), strict=True))
+    """Train and return sampled test rows, their P(Yes) and the chosen row: text only, or with MF's vectors."""
+    train, valid, test = (_sampled(part, count, seed) for part, count in zip(parts, SAMPLE.values(), strict=True))
     users, items = None, None
     if name == "thinkrec":
         users, items = of_labelled_model(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
@@ -87,7 +87,7 @@ def asked_of_tiny(
         folder=work / "thinkrec",
         work=work / "under_way",
         seed=seed,
-        told=_tell,
+        told=_show,
     )
     progress = train_text(given, TEXT_STAGE)
     if name == "thinkrec":
@@ -98,23 +98,23 @@ def asked_of_tiny(
     return test, asker.flat(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
 
 
-def _sampled(own: Labelled, count: int, seed: int) -> Labelled:
-    """Rows of whole users, so that UAUC means the same, until there are enough."""
-    names = sorted(set(own.users))
-    order = generator(seed, "sampled users", len(own)).permutation(len(names))
+def _sampled(rows: Labelled, count: int, seed: int) -> Labelled:
+    """Return rows of whole users, so that UAUC keeps its meaning, until there are enough."""
+    names = sorted(set(rows.users))
+    order = generator(seed, "sampled users", len(rows)).permutation(len(names))
     kept: list[int] = []
     for user in order:
         if len(kept) >= count:
             break
-        kept += [row for row, name in enumerate(own.users) if name == names[user]]
-    rows = sorted(kept)
+        kept += [row for row, name in enumerate(rows.users) if name == names[user]]
+    chosen = sorted(kept)
     return Labelled(
-        [own.users[k] for k in rows],
-        [own.items[k] for k in rows],
-        own.labels[rows],
-        [own.histories[k] for k in rows],
+        [rows.users[k] for k in chosen],
+        [rows.items[k] for k in chosen],
+        rows.labels[chosen],
+        [rows.histories[k] for k in chosen],
     )
 
 
-def _tell(stage: str, progress: Progress) -> None:
+def _show(stage: str, progress: Progress) -> None:
     print(stage, progress.rows[-1], flush=True)
