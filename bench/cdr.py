@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.cdr_data import Pair, sport_cloth
-from bench.cdr_settings import conet, course
+from bench.cdr_settings import conet, training_config
 from bench.claims import at_least, publish
 from bench.running import start
 from kitrec.recommenders.data.cross_domain_batches import Readers, ask
@@ -47,10 +47,10 @@ def ours(pair: Pair) -> float:
     """Return the seconds of one epoch, sampling included."""
     torch.manual_seed(0)
     model = build(conet(), pair.catalogue, users=len(pair.train))
-    training = begin(model, course())
+    training = begin(model, training_config())
     began = time.perf_counter()
     unknown = Unknown(pair.train, pair.catalogue)
-    teach(training, Readers(pair.train, np.arange(len(pair.train))), unknown, course(), NEGATIVES, seed=0)
+    teach(training, Readers(pair.train, np.arange(len(pair.train))), unknown, training_config(), NEGATIVES, seed=0)
     return time.perf_counter() - began
 
 
@@ -62,8 +62,11 @@ def straightforward(pair: Pair, steps: int) -> float:
         if isinstance(table, torch.nn.Embedding):
             table.sparse = False
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
-    readers, interacted = Readers(pair.train, np.arange(len(pair.train))), [set(h.tolist()) for h in _each(pair.train)]
-    planned = epoch(readers, pair.catalogue, Unknown(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0))
+    histories, interacted = (
+        Readers(pair.train, np.arange(len(pair.train))),
+        [set(h.tolist()) for h in _each(pair.train)],
+    )
+    planned = epoch(histories, pair.catalogue, Unknown(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0))
     domains = [(1, int(pair.catalogue.counts[1])), (1 + int(pair.catalogue.counts[1]), pair.catalogue.items)]
     began = time.perf_counter()
     for step in range(steps):
@@ -76,7 +79,7 @@ def straightforward(pair: Pair, steps: int) -> float:
             ]
             for user, positives in zip(users, planned.items[part, :, 0].tolist(), strict=True)
         ]
-        batch = ask(readers, pair.catalogue.sides, planned.rows[part])
+        batch = ask(histories, pair.catalogue.sides, planned.rows[part])
         counted, shift = torch.from_numpy(planned.counted[part]), torch.from_numpy(planned.shift[part])
         optimizer.zero_grad()
         model.loss(Lesson(batch, torch.tensor(items), counted, shift)).backward()

@@ -15,7 +15,7 @@ from kitrec.recommenders.models.params import (
 from kitrec.recommenders.params import Course
 
 
-def course(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:
+def training_config(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:
     """Return the training budget of every learned method."""
     return Course(
         mode="standard",

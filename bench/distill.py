@@ -66,9 +66,9 @@ def made_lists(count: int, items: int) -> tuple[np.ndarray, np.ndarray]:
 
 def made_vectors(rows: int) -> Table:
     """Return random teacher vectors of all items but the padding."""
-    known = np.ones(rows, dtype=bool)
-    known[0] = False
-    return Table(generator(1, "bench distill").standard_normal((rows, WIDTH), dtype=np.float32), known)
+    has_vector = np.ones(rows, dtype=bool)
+    has_vector[0] = False
+    return Table(generator(1, "bench distill").standard_normal((rows, WIDTH), dtype=np.float32), has_vector)
 
 
 def ours(split: Split, p: Distill) -> float:
@@ -84,10 +84,10 @@ def ours(split: Split, p: Distill) -> float:
     sequences = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
     share = torch.ones(len(split.vocabulary))
     training.extra = summed([Ranked(model, sequences, lists, policy(p.selection, lists, 0), share, p, 0)])
-    return _one_epoch(training, sequences, p)
+    return _epoch_seconds(training, sequences, p)
 
 
-def _one_epoch(training: Training[Any], sequences: Sequences, p: Distill) -> float:
+def _epoch_seconds(training: Training[Any], sequences: Sequences, p: Distill) -> float:
     once = replace(p.student.course, mode="full_data", epochs=1, batch=BATCH)
     began = time.perf_counter()
     train(training, sequences, None, once, p.student.loss, 0, lambda _: None)
@@ -116,14 +116,14 @@ class Plain(nn.Module):
 
 def straightforward(split: Split, p: Distill, steps: int) -> float:
     """Return the seconds of an epoch, extrapolated from some of its steps."""
-    places, count = places_of(split.rows.sequences), len(split.vocabulary)
-    windows, targets = before(split.rows.sequences, places).newest(WINDOW), came(split.rows.sequences, places)
-    listed, distances = made_lists(len(places), count)
+    positions, count = places_of(split.rows.sequences), len(split.vocabulary)
+    windows, targets = before(split.rows.sequences, positions).newest(WINDOW), came(split.rows.sequences, positions)
+    listed, distances = made_lists(len(positions), count)
     torch.manual_seed(0)
     model = Plain(count, torch.from_numpy(made_vectors(count + 1).vectors), p.embedding.weight)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    order = generator(0, "bench order").permutation(len(places))
-    size = len(places) // -(-len(split.rows.sequences) // BATCH)  # as many rows per step as ours
+    order = generator(0, "bench order").permutation(len(positions))
+    size = len(positions) // -(-len(split.rows.sequences) // BATCH)  # as many rows per step as ours
     began = time.perf_counter()
     for step in range(steps):
         rows = order[step * size : (step + 1) * size]
@@ -131,7 +131,7 @@ def straightforward(split: Split, p: Distill, steps: int) -> float:
         teacher = torch.from_numpy(listed[rows]), torch.from_numpy(distances[rows])
         _loss(model, windows.take(rows), torch.from_numpy(targets[rows]), *teacher, p).backward()
         optimizer.step()
-    return (time.perf_counter() - began) / steps * len(places) / size
+    return (time.perf_counter() - began) / steps * len(positions) / size
 
 
 def _loss(

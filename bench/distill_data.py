@@ -36,21 +36,21 @@ def split_of(data: str, users: int | None = None) -> Split:
     """Split the first `users` users of a data set, or as many as USERS says."""
     read = read_interactions(folder(data) / "interactions.tsv")
     sequences = read.sequences.take(np.arange(users or USERS[data]))
-    places = places_of(sequences)
-    time = places.seen / (sequences.lengths[places.users] - 1)
-    order = np.lexsort((generator(0, "8:1:1").random(len(places)), time))
+    positions = places_of(sequences)
+    time = positions.seen / (sequences.lengths[positions.users] - 1)
+    order = np.lexsort((generator(0, "8:1:1").random(len(positions)), time))
     first, second = int(0.8 * len(order)), int(0.9 * len(order))
-    trained = np.bincount(places.users[order[:first]], minlength=len(sequences))
+    trained = np.bincount(positions.users[order[:first]], minlength=len(sequences))
     shown = np.where(trained > 0, trained + 1, 0)
     train = before(sequences, Places(np.arange(len(sequences)), shown))
     kept = np.flatnonzero(shown)
     owners = pl.DataFrame({"user_id": np.array(read.users[: len(sequences)])[kept]}).with_columns(target=pl.lit(""))
     validation, test = (
-        _rows_to_rank(sequences, places.take(np.sort(part))) for part in (order[first:second], order[second:])
+        _rows_to_rank(sequences, positions.take(np.sort(part))) for part in (order[first:second], order[second:])
     )
     return Split(whole(train.take(kept), owners), validation, test, read.vocabulary)
 
 
-def _rows_to_rank(sequences: Sequences, places: Places) -> Validation:
+def _rows_to_rank(sequences: Sequences, positions: Places) -> Validation:
     """Return rows with their windows and next items."""
-    return Validation(before(sequences, places).newest(WINDOW), came(sequences, places), DEPTH)
+    return Validation(before(sequences, positions).newest(WINDOW), came(sequences, positions), DEPTH)

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from bench.distill_data import DEPTH, WINDOW
-from bench.seqrec_settings import BCE, CE, course, method
+from bench.seqrec_settings import BCE, CE, method, training_config
 from kitrec.distillation.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
 from kitrec.recommenders.models.params import ItemKNN
 from kitrec.recommenders.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
 
 # 64 sequences a batch hold about as many rows as the paper's 256 windows
-LEARNING = replace(course(200, 10), batch=64)
+LEARNING = replace(training_config(200, 10), batch=64)
 
 
 def distill(model: Model, loss: Loss = BCE, alpha: float = 0.0) -> Distill:

@@ -67,9 +67,9 @@ def _better(hits: pl.DataFrame, which: str, target: str) -> Claim:
 
 
 def _closed(hits: pl.DataFrame, chance: float) -> Iterable[Claim]:
-    one_core = hits.filter(pl.col("core") == "1")
-    text = f"{TUNED}, 1-core users of set B (n = {one_core.height}): share closed from random to the text-only oracle"
-    yield at_least(text, _share(one_core, TUNED, chance), 0.3, "", COMMAND, peer="text-only oracle")
+    core_1 = hits.filter(pl.col("core") == "1")
+    text = f"{TUNED}, 1-core users of set B (n = {core_1.height}): share closed from random to the text-only oracle"
+    yield at_least(text, _share(core_1, TUNED, chance), 0.3, "", COMMAND, peer="text-only oracle")
 
 
 def _share(hits: pl.DataFrame, method: str, chance: float) -> float:
@@ -122,10 +122,10 @@ def named_themes(method: str, which: str) -> tuple[int, int]:
     """Count the words in the target's line of all thoughts, and those that are favourites in the target's words."""
     answers = tables.read(paths.of_set(paths.answers(method), which), ANSWERS).select("record_id", "text")
     records = tables.read(paths.set_records(which, "test"), RECORDS)
-    truth = tables.read(paths.WORLD / "user_truth.parquet", USER_TRUTH)
+    favourites_of_users = tables.read(paths.WORLD / "user_truth.parquet", USER_TRUTH)
     words = files.read_json(paths.WORLD / "themes.json")
     named = favourite = 0
-    joined = records.join(answers, on="record_id").join(truth, on="user_id")
+    joined = records.join(answers, on="record_id").join(favourites_of_users, on="user_id")
     for target, text, favourites in joined.select("target", pl.col("text").fill_null(""), "favourites").iter_rows():
         line = target_words(text, target)
         named += len(line)

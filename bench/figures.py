@@ -39,7 +39,7 @@ def by_candidates(rows: list[dict[str, Any]]) -> None:
 
 def attention(shares: list[list[float]], correct: list[int]) -> None:
     """Draw attention by user (row) and candidate line (column), darker for more; the right line is circled."""
-    cells = [
+    squares = [
         {"user": user, "line": line + 1, "attention": share, "correct": line == correct[user]}
         for user, row in enumerate(shares)
         for line, share in enumerate(row)
@@ -54,7 +54,7 @@ def attention(shares: list[list[float]], correct: list[int]) -> None:
         {"mark": "rect", "encoding": {**position, **shade}},
         {"mark": ring, "encoding": position, "transform": [{"filter": "datum.correct"}]},
     ]
-    _draw("reading_attention", {"data": {"values": cells}, "layer": layers})
+    _draw("reading_attention", {"data": {"values": squares}, "layer": layers})
 
 
 def by_core(name: str, rows: list[dict[str, Any]]) -> None:

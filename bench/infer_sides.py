@@ -73,12 +73,14 @@ def adapters(base: PinnedBase, count: int, folders: Sequence[str]) -> dict[str, 
     requests = requests_of(base, count)
     engine = engine_of(base, {Path(folder).name: Path(folder) for folder in folders})
     names = [Path(folder).name for folder in folders]
-    one = [replace(request, adapter=names[0]) for request in requests]
+    single = [replace(request, adapter=names[0]) for request in requests]
     four = [replace(request, adapter=names[k % len(names)]) for k, request in enumerate(requests)]
     engine.generate(four[:8], _sampling())
-    runs = [(timed(lambda: engine.generate(one, _sampling()))[0], timed(lambda: engine.generate(four, _sampling()))[0])]
+    runs = [
+        (timed(lambda: engine.generate(single, _sampling()))[0], timed(lambda: engine.generate(four, _sampling()))[0])
+    ]
     runs += [
-        (timed(lambda: engine.generate(one, _sampling()))[0], timed(lambda: engine.generate(four, _sampling()))[0])
+        (timed(lambda: engine.generate(single, _sampling()))[0], timed(lambda: engine.generate(four, _sampling()))[0])
     ]
     return {"records": count, "one": min(a for a, _ in runs), "several": min(b for _, b in runs)}
 

@@ -45,8 +45,8 @@ def main() -> None:
     print(*(f"{where} differ in {name}" for where, names in differing.items() for name in names), sep="\n")
 
 
-def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
-    return sorted(name for name in one if one[name] != other.get(name))
+def _differing(first: dict[str, str], other: dict[str, str]) -> list[str]:
+    return sorted(name for name in first if first[name] != other.get(name))
 
 
 def _same(where: str, files_compared: int, names: list[str]) -> Claim:

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from bench.cdr_data import PAIRS, Pair, cut, held_out
-from bench.cdr_settings import SETTINGS, course, of
+from bench.cdr_settings import SETTINGS, of, training_config
 from bench.claims import Claim, at_least, publish
 from bench.figures import by_core
 from bench.public_data import folder, items
@@ -71,10 +71,10 @@ def main(arguments: list[str]) -> None:
         for seed in range(seeds):
             target, setting = (
                 RUNS / data / f"{name}-{seed}.json",
-                {"model": asdict(of(name)[0]), "course": asdict(course())},
+                {"model": asdict(of(name)[0]), "course": asdict(training_config())},
             )
             if not kept(target, setting):
-                files.write_json({**run(data, name, pair, seed, course()), "setting": setting}, target)
+                files.write_json({**run(data, name, pair, seed, training_config()), "setting": setting}, target)
     _publish()
 
 
@@ -116,10 +116,10 @@ def _cold(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[s
 
 def _model(data: str, name: str, pair: Pair, seed: int, budget: Course) -> tuple[Ranker, dict[str, Any]]:
     p, by_number = of(name)
-    readers = Readers(pair.train, np.arange(len(pair.train)))
+    histories = Readers(pair.train, np.arange(len(pair.train)))
     sides = [held_out(pair, side, test=False) for side in (0, 1)]
     validation = Validation(
-        readers.take(np.concatenate([rows for rows, _ in sides])),
+        histories.take(np.concatenate([rows for rows, _ in sides])),
         np.concatenate([part.truths for _, part in sides]),
         np.concatenate([part.candidates for _, part in sides]),
     )
@@ -133,10 +133,10 @@ def _model(data: str, name: str, pair: Pair, seed: int, budget: Course) -> tuple
         tempfile.TemporaryDirectory() as work,
         bar(f"{data} {name} {seed}", budget.epochs, quiet=False) as show,
     ):
-        fitted = fit(p, budget, pair.catalogue, readers, validation, seed, Path(work), show, users, titles)
-    progress = fitted.progress
+        trained = fit(p, budget, pair.catalogue, histories, validation, seed, Path(work), show, users, titles)
+    progress = trained.progress
     chosen = {"validation": round(progress.best, 5), "epoch": progress.best_epoch, "epochs": progress.epoch}
-    return fitted.model, chosen
+    return trained.model, chosen
 
 
 def _titles(data: str, pair: Pair, seed: int) -> np.ndarray:

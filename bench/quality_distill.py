@@ -1,7 +1,7 @@
 """Gain of distillation on public data.   python -m bench.quality_distill toys_s3rec sasrec 3
 
 toys_s3rec or games_llmrank (of KITREC_PUBLIC_DATA) cut as DLLM2Rec cuts its data (bench/distill_data.py); the teacher
-is an ensemble of this project's models fitted on training rows alone, in folds; a plain and a distilled student of
+is an ensemble of this project's models trained on training rows alone, in folds; a plain and a distilled student of
 each seed, ranked on the test rows among all items. Epochs are chosen by the validation's NDCG@20. The paper's teacher
 is an LLM and its cut is by real times: its gains are shown beside ours and are no bar. Every run is kept in
 bench/results/distill_runs/DATA with each test row's NDCG@20; kept runs are not repeated. The teacher lies in
@@ -47,7 +47,7 @@ PAPER = {  # NDCG@20 of the baseline and the distilled student, DLLM2Rec's table
 }
 KEEPS = 0.95  # of the teacher's NDCG@10
 ABOUT = """8 : 1 : 1 of all rows by their position in their user's sequence, ranked among all items; the teacher is an
-ensemble of our own models (bench/distill_settings.py), fitted on training rows only, and lists a training row by
+ensemble of our own models (bench/distill_settings.py), trained on training rows only, and lists a training row by
 members that were not trained on its user; it reads the whole past there and the newest ten items of a test row, as
 students do. The paper's mean gain is .48 (47.97 %). Its teacher is an LLM, its cut is by real times: its gains are
 shown beside ours. Of games_llmrank the first 15,000 users. The epochs of the teacher's members and the strength of
@@ -76,14 +76,14 @@ def _teacher(data: str, split: Split) -> Teacher:
         files.write_json(files.read_json(made / METRICS), RUNS / data / METRICS)
     if not (made / METRICS).exists():
         began = time.perf_counter()
-        fitted = fit_ensemble(TEACHER, split.rows, split.vocabulary, 0, made / "members")
-        fitting = time.perf_counter() - began
-        tables.write(fitted.lists(split.rows, split.vocabulary), made / LISTS, TABLE)
-        vectors = fitted.embeddings(split.vocabulary)
+        trained = fit_ensemble(TEACHER, split.rows, split.vocabulary, 0, made / "members")
+        fit_seconds = time.perf_counter() - began
+        tables.write(trained.lists(split.rows, split.vocabulary), made / LISTS, TABLE)
+        vectors = trained.embeddings(split.vocabulary)
         assert vectors is not None
         write_embeddings(vectors, made / VECTORS)
-        seconds = {"seconds_to_fit": round(fitting, 1), "seconds_in_all": round(time.perf_counter() - began, 1)}
-        metrics = {"test": _teacher_metrics(fitted, split.test), **seconds}
+        seconds = {"seconds_to_fit": round(fit_seconds, 1), "seconds_in_all": round(time.perf_counter() - began, 1)}
+        metrics = {"test": _teacher_metrics(trained, split.test), **seconds}
         files.write_json(metrics, RUNS / data / METRICS)
         files.write_json(metrics, made / METRICS)
     return Teacher(tables.read(made / LISTS, TABLE), read_embeddings(made / VECTORS))

@@ -20,7 +20,7 @@ import polars as pl
 from bench.claims import Claim, at_least, publish
 from bench.public_data import folder, items
 from bench.render import RESULTS
-from bench.seqrec_settings import CE, FAST, course, method
+from bench.seqrec_settings import CE, FAST, method, training_config
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
@@ -59,8 +59,10 @@ def _sasrec(dropout: float) -> SASRec:
 
 
 SETTINGS: dict[str, Method] = {
-    "sasrec_ce": method(_sasrec(0.5), CE, course(200, 15, batch=64, **FAST)),
-    "sasrec_bce": method(_sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), course(300, 20, batch=64)),
+    "sasrec_ce": method(_sasrec(0.5), CE, training_config(200, 15, batch=64, **FAST)),
+    "sasrec_bce": method(
+        _sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), training_config(300, 20, batch=64)
+    ),
 }
 TEACHER = ilora.Ilora(
     base_weights="bf16",
@@ -131,9 +133,9 @@ def _fit(data: Data, name: str, seed: int) -> tuple[Stored, dict[str, float]]:
     validation = Validation(of_lists(window[:-1] for window in windows), np.array([window[-1] for window in windows]))
     p = SETTINGS[name]
     with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.course.epochs, quiet=False) as show:
-        fitted = fit(p, Known(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), show)
+        trained = fit(p, Known(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), show)
     counts = np.bincount(data.sessions.sequences.items, minlength=len(vocabulary) + 1).astype(np.float32)
-    return Stored(fitted.model, vocabulary, counts, fitted.told()), fitted.told()
+    return Stored(trained.model, vocabulary, counts, trained.told()), trained.told()
 
 
 def _encoder_run(data: Data, name: str, seed: int) -> dict[str, Any]:
@@ -175,8 +177,8 @@ def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
     base = pin(Base(path="base/tiny-qwen3", revision=None))
     texts = {row["item_id"]: {**row, "average_rating": None} for row in items(DATA).iter_rows(named=True)}
     with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.course, quiet=False) as show:
-        given = Given(seed, texts, _training_tasks(data, seed), data.tasks("valid"), Path(work) / "work")
-        learn(TEACHER, base, stored, given, show, Path(work) / "to")
+        training_data = Given(seed, texts, _training_tasks(data, seed), data.tasks("valid"), Path(work) / "work")
+        learn(TEACHER, base, stored, training_data, show, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
         teacher = load_teacher(Path(work) / "to", load_in(base, TEACHER.base_weights), base, Eyes(stored))
     return {**_teacher_metrics(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}

@@ -91,21 +91,21 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
             minutes.append((time.perf_counter() - began) / 60)
             show(progress)
 
-        fitted = fit(p, features, len(read.vocabulary), split.train, validation, seed, Path(work), on_epoch_end)
-    better, equal = places(fitted.model, split.before_test, split.test)
+        trained = fit(p, features, len(read.vocabulary), split.train, validation, seed, Path(work), on_epoch_end)
+    better, equal = places(trained.model, split.before_test, split.test)
     ranks = better + (equal + 1) / 2
     gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
     return {
         "test": {key: round(value, 5) for key, value in quality(better, equal).items()},
-        "sampled": _sampled(fitted.model, split, len(read.vocabulary)),
+        "sampled": _sampled(trained.model, split, len(read.vocabulary)),
         "standard_error": round(float(gains.std(ddof=1) / np.sqrt(len(gains))), 5),
-        "validation": round(fitted.progress.best, 5),
-        "epoch": fitted.progress.best_epoch,
-        "epochs": fitted.progress.epoch,
+        "validation": round(trained.progress.best, 5),
+        "epoch": trained.progress.best_epoch,
+        "epochs": trained.progress.epoch,
         "minutes": round(minutes[-1], 1),
-        "minutes_to_best": round(minutes[fitted.progress.best_epoch - 1], 1),
+        "minutes_to_best": round(minutes[trained.progress.best_epoch - 1], 1),
         "threads": torch.get_num_threads(),
-        "gates": {key: round(value, 3) for key, value in fitted.told().items() if key.startswith("val_gate/")},
+        "gates": {key: round(value, 3) for key, value in trained.told().items() if key.startswith("val_gate/")},
     }
 
 

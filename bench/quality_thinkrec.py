@@ -51,8 +51,8 @@ def _run(name: str, parts: list[Labelled], seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     train, valid, test = parts
     if name in LABELLED:
-        fitted = fit_labelled(LABELLED[name], train, valid, seed)
-        scores, chosen = fitted.scores(test), {**fitted.rows[fitted.best_epoch - 1], "epochs": len(fitted.rows)}
+        trained = fit_labelled(LABELLED[name], train, valid, seed)
+        scores, chosen = trained.scores(test), {**trained.rows[trained.best_epoch - 1], "epochs": len(trained.rows)}
     else:
         with tempfile.TemporaryDirectory() as work:
             test, scores, chosen = scores_of_tiny(name, parts, read_titles(folder(DATA)), seed, Path(work))

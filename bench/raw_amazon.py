@@ -37,7 +37,7 @@ class Raw:
 
     reviews: Path
     meta: Path
-    truth: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
+    good_rows: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
 
 
 def write(folder: Path, seed: int, users: int, items: int, *, dirty: bool, suffix: str = ".jsonl.gz") -> dict[str, Raw]:
@@ -77,7 +77,7 @@ def _lines(rng: np.random.Generator, domain: str, users: range, size: Size, raw:
         for item, time, rating in zip(items, (times + late).tolist(), ratings.tolist(), strict=True):
             row = _review(rng, f"AE{k:026d}", _asin(domain, item), float(rating), time, size.letters)
             if size.remember:
-                raw.truth[row["user_id"], row["asin"]] = (float(rating), time)
+                raw.good_rows[row["user_id"], row["asin"]] = (float(rating), time)
             yield from _with_dirt(rng, row) if dirty else [json.dumps(row)]
 
 

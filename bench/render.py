@@ -98,8 +98,8 @@ def _details_page(document: dict[str, Any]) -> str:
     about = f"{document['about']}\n\n" if "about" in document else ""
     tables = "".join(f"\n{_details(name, table)}" for name, table in document["details"].items())
     head = f"# {document['name']}\n\n[All claims](../benchmarks.md). Measured on {document['machine']} with:\n"
-    listing = "\n".join(f"    {command}" for command in commands)
-    return "\n".join([head, listing, "", f"{about}{CLAIMS}", *rows, tables])
+    command_lines = "\n".join(f"    {command}" for command in commands)
+    return "\n".join([head, command_lines, "", f"{about}{CLAIMS}", *rows, tables])
 
 
 def _details(name: str, rows: list[dict[str, Any]]) -> str:

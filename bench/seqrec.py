@@ -22,7 +22,7 @@ import torch
 from bench.claims import at_least, publish
 from bench.public_data import folder
 from bench.running import start
-from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
+from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
 from kitrec.recommenders.models.sequence_model import Recommender
@@ -35,7 +35,7 @@ COMMAND, PEER = "make bench-seqrec", "RecBole 1.2.1"
 HOME = Path(".work/recbole")
 NEEDS = ["recbole==1.2.1", "numpy<2", "pandas<2.3", "scipy<1.14", f"torch=={torch.__version__}"]
 SECONDS, REPEATS = 30, 2
-OURS: dict[str, Method] = {"SASRec": method(sasrec(0.5), CE, course(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
+OURS: dict[str, Method] = {"SASRec": method(sasrec(0.5), CE, training_config(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
             raise StopIteration
 
     with contextlib.suppress(StopIteration):
-        train(training, split.train, None, course(50, 50, mode="full_data"), p.loss, 0, on_epoch_end)
+        train(training, split.train, None, training_config(50, 50, mode="full_data"), p.loss, 0, on_epoch_end)
     began_ranking = time.perf_counter()
     training.model.eval()
     places(training.model, split.before_validation, split.validation)

@@ -13,7 +13,7 @@ import torch
 
 from bench.claims import at_most, publish
 from bench.running import start
-from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
+from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.sequences import Sequences, of_lists
 from kitrec.recommenders.models.sequence_model import Recommender
@@ -24,7 +24,7 @@ from kitrec.training.distributed import team
 
 COMMAND, PEER = "make bench-seqrec-gpu", "RecBole on a TITAN RTX"
 USERS, ITEMS, EPOCHS = 6040, 3706, 5
-TRAINING = course(EPOCHS, EPOCHS, mode="full_data", precision="16-mixed")
+TRAINING = training_config(EPOCHS, EPOCHS, mode="full_data", precision="16-mixed")
 BARS = {"SASRec": 1.78, "BERT4Rec": 3.61}  # a tenth of the peer's 17.8 and 36.1 seconds
 
 

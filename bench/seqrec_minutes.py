@@ -13,7 +13,7 @@ import torch
 from bench.claims import Claim, at_least, publish
 from bench.running import start
 from bench.seqrec import OURS, PEER, items, prepared, theirs
-from bench.seqrec_settings import course
+from bench.seqrec_settings import training_config
 from kitrec.recommenders.data.sequences import LeaveOneOut
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
@@ -23,8 +23,10 @@ from kitrec.recommenders.sequence_training import JUDGED_BY, Training, Validatio
 COMMAND = "python -m bench.seqrec_minutes"
 PEER_SECONDS = {"SASRec": 0, "BERT4Rec": 300}  # 0: one epoch
 COURSES: dict[str, Course] = {
-    "SASRec": course(50, 50, batch=44, precision="16-mixed"),  # 44 users hold about 256 targets, as its 256 rows do
-    "BERT4Rec": course(50, 50, precision="16-mixed"),  # 256 users mask about as many positions as its 256 rows
+    "SASRec": training_config(
+        50, 50, batch=44, precision="16-mixed"
+    ),  # 44 users hold about 256 targets, as its 256 rows do
+    "BERT4Rec": training_config(50, 50, precision="16-mixed"),  # 256 users mask about as many positions as its 256 rows
 }
 
 

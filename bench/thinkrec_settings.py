@@ -43,7 +43,7 @@ LABELLED = {
 TINY = ("thinkrec_text", "thinkrec")
 
 
-def _course(updates: int, rate: float) -> Course:
+def _training(updates: int, rate: float) -> Course:
     return Course(
         updates=updates,
         judge_every=updates // 2,
@@ -60,9 +60,11 @@ def _course(updates: int, rate: float) -> Course:
 PROMPT = Prompt(text=[TEXT], vectors=[VECTORS], history=5)
 OBJECTIVE = Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning=0.2)
 TEXT_STAGE = TextStage(
-    adapter=Adapter(rank=8, alpha=16, dropout=0.05), course=_course(200, 2e-3), reflection=Reflection(rounds=0, cases=1)
+    adapter=Adapter(rank=8, alpha=16, dropout=0.05),
+    course=_training(200, 2e-3),
+    reflection=Reflection(rounds=0, cases=1),
 )
-PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector_and_adapter", course=_course(200, 2e-3))
+PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector_and_adapter", course=_training(200, 2e-3))
 
 
 def scores_of_tiny(
@@ -74,7 +76,7 @@ def scores_of_tiny(
     if name == "thinkrec":
         users, items = of_labelled_model(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
     base = pin(BASE)
-    given = Given(
+    data = Given(
         prompt=PROMPT,
         objective=OBJECTIVE,
         train=from_labelled(train, titles),
@@ -89,12 +91,12 @@ def scores_of_tiny(
         seed=seed,
         told=_show,
     )
-    progress = train_text(given, TEXT_STAGE)
+    progress = train_text(data, TEXT_STAGE)
     if name == "thinkrec":
-        progress = train_projector(given, PROJECTOR_STAGE)
+        progress = train_projector(data, PROJECTOR_STAGE)
     stage = "projector" if name == "thinkrec" else "text"
-    model = load_trained(given.load_base(), given.tokenizer, base, given.folder, stage).model
-    asker = Asker(model, given.composer(vectors=name == "thinkrec"), OBJECTIVE)
+    model = load_trained(data.load_base(), data.tokenizer, base, data.folder, stage).model
+    asker = Asker(model, data.composer(vectors=name == "thinkrec"), OBJECTIVE)
     return test, asker.flat(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
 
 

@@ -79,7 +79,7 @@ def _in_a_process(side: str, folder: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def one_side(side: str, folder: Path) -> None:
+def train_side(side: str, folder: Path) -> None:
     """Train with one side and print its cost."""
     base = PinnedBase(path=str(folder), revision=None, fingerprint="bench")
     train, development = _samples(SAMPLES, SEED), _samples(4, SEED + 1)
@@ -91,8 +91,8 @@ def one_side(side: str, folder: Path) -> None:
             seconds = pace.seconds
         else:
             load = partial(load_quantised, base)
-            course = Course("bench", load, 0, train, development, SEED, Path(work), Path(work), quiet=True)
-            trained = fine_tune(course, P, SINGLE_PROCESS)
+            job = Course("bench", load, 0, train, development, SEED, Path(work), Path(work), quiet=True)
+            trained = fine_tune(job, P, SINGLE_PROCESS)
             log, seconds = trained.log, trained.seconds
         losses = [entry["loss"] for entry in log if "loss" in entry]
         rate = round(SAMPLES / seconds, 4)
@@ -132,6 +132,6 @@ def _samples(count: int, seed: int) -> list[Sample]:
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        one_side(sys.argv[1], Path(sys.argv[2]))
+        train_side(sys.argv[1], Path(sys.argv[2]))
     else:
         main()

@@ -67,8 +67,8 @@ def _measured(folder: Path, config: Qwen3Config, length: int) -> dict[str, Any]:
     torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as work:
         load = partial(load_quantised, base)
-        course = Course("bench", load, 0, samples, samples[:1], 1, Path(work), Path(work), quiet=True)
-        trained = fine_tune(course, p, SINGLE_PROCESS)
+        job = Course("bench", load, 0, samples, samples[:1], 1, Path(work), Path(work), quiet=True)
+        trained = fine_tune(job, p, SINGLE_PROCESS)
     speed = trained.pace["tokens_per_second"]
     name = torch.cuda.get_device_name()
     peak = next((tflops for card, tflops in PEAK_TFLOPS.items() if card in name), None)

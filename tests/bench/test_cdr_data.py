@@ -27,7 +27,7 @@ def ratings_of_side(sequences, made_pair, side):
     return np.bincount(users, minlength=len(sequences))
 
 
-def test_each_core_has_its_own_users_cut_to_that_many_ratings_with_the_held_out_one(made_pair):
+def test_cores_share_no_user_and_each_is_cut_to_that_many_ratings_with_the_held_out_one(made_pair):
     shorter, groups = cut(made_pair, 0, CORES, 0.2, seed=3)
     users = np.concatenate([*groups.values()])
     assert len(np.unique(users)) == len(users) == 3 * 8

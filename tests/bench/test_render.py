@@ -66,8 +66,8 @@ def test_a_ratio_to_a_peer_stands_in_the_ratio_column_and_a_missed_bar_says_no(m
 )
 def test_a_measured_value_is_divided_by_its_bar_where_that_means_something(made_pages, claim, bar, value, ratio):
     page, _ = made_pages(MADE_CLAIM | {"claim": claim, "unit": "", "bar": bar, "value": value, "holds": True})
-    cells = next(line for line in page.splitlines() if line.startswith(f"| {claim} |")).split(" | ")
-    assert cells[1] == str(value) and cells[3] == ratio and cells[4] == "yes"
+    columns = next(line for line in page.splitlines() if line.startswith(f"| {claim} |")).split(" | ")
+    assert columns[1] == str(value) and columns[3] == ratio and columns[4] == "yes"
 
 
 def test_an_unknown_benchmark_is_shown_among_the_others(made_pages):

@@ -59,20 +59,20 @@ def is_module_or_name(dotted: str) -> bool:
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_path_named_in_a_page_exists(page):
-    paths = {found[1] for found in PATH.finditer(page.read_text(encoding="utf-8"))}
+    paths = {match[1] for match in PATH.finditer(page.read_text(encoding="utf-8"))}
     assert not sorted(path for path in paths if not exists(path))
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_module_named_in_a_page_exists(page):
-    modules = {found[1] for found in MODULE.finditer(page.read_text(encoding="utf-8"))}
+    modules = {match[1] for match in MODULE.finditer(page.read_text(encoding="utf-8"))}
     assert not sorted(module for module in modules if not is_module_or_name(module))
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_of_a_page_leads_to_a_file_and_an_anchor(page):
     broken = []
-    for target in (found[1] for found in LINK.finditer(page.read_text(encoding="utf-8"))):
+    for target in (match[1] for match in LINK.finditer(page.read_text(encoding="utf-8"))):
         if "://" in target or target.startswith("mailto:"):
             continue
         name, _, anchor = target.partition("#")
