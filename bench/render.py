@@ -24,10 +24,10 @@ Every claim of the project with its measured value and its bar, rendered from `b
 `python -m bench.render`. Claims that do not hold stay in the tables. A command links to the page of its benchmark:
 machine, setting, repeats and runs.
 
-* **ours** is the measured value; a claim about speed has its ratio alone.
+* **ours** is the measured value; a claim about two sides (speed, mostly) has its ratio alone.
 * **theirs or bar** is what it is compared with, and the value that it has to reach.
-* **ratio** is ours divided by theirs where the benchmark ran both sides (`x`), otherwise ours divided by the bar; a
-  p-value, a zero and a bar of zero have none.
+* **ratio** is that of the two sides where both were measured (`x`: at least or at most what the bar says), otherwise
+  ours divided by the bar; a p-value, a zero and a bar of zero have none.
 """
 SUMMARY = "| what | ours | theirs or bar | ratio | holds | command | date |\n|---|---|---|---|---|---|---|"
 CLAIMS = "| claim | measured | bar | holds | against | repeats | date |\n|---|---|---|---|---|---|---|"
