@@ -1,8 +1,8 @@
-"""How long is an epoch of CoNet beside a straightforward trainer?   python -m bench.cdr   (KITREC_PUBLIC_DATA)
+"""Time of an epoch of CoNet beside a straightforward trainer.   python -m bench.cdr   (KITREC_PUBLIC_DATA)
 
-amazon_sport_cloth, the paper's form, width 32, 4 negatives, batches of 256 pairs, same towers, same cores, in turns,
-after a turn that does not count. The straightforward trainer draws each batch's negatives by a Python loop over a set
-of known items and takes dense AdamW steps over all embeddings, as public implementations of these models do."""
+amazon_sport_cloth, the paper's form, width 32, 4 negatives, batches of 256 pairs, same towers, same cores, in turns
+after a warm-up turn. The straightforward trainer draws each batch's negatives by a Python loop over a set of the user's
+items and takes dense AdamW steps over all embeddings, as public implementations of these models do."""
 
 import random
 import time
@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from bench.cdr_data import Pair, sport_cloth
-from bench.cdr_settings import conet, course
+from bench.cdr_settings import conet, training_config
 from bench.claims import at_least, publish
-from bench.command import start
+from bench.running import start
 from kitrec.recommenders.data.cross_domain_batches import Readers, ask
 from kitrec.recommenders.data.item_domains import Unknown
 from kitrec.recommenders.data.pair_batches import epoch
@@ -24,17 +24,17 @@ from kitrec.recommenders.models.cross_domain_registry import build
 from kitrec.recommenders.pair_training import begin, teach
 
 COMMAND, REPEATS, BATCH, NEGATIVES = "python -m bench.cdr", 3, 256, 4
-STEPS = 60  # of the straightforward trainer, then its epoch is reckoned from them
+STEPS = 60  # of the straightforward trainer; its epoch time is extrapolated from them
 
 
 def main() -> None:
-    """Both sides in turns, one epoch of ours and STEPS steps of the other each."""
+    """Measure both sides in turns, one epoch of ours and STEPS steps of the other each."""
     pair = sport_cloth()
     rows: list[dict[str, Any]] = []
-    ours(pair)  # what torch loads at its first step is nobody's
+    ours(pair)  # warm-up: torch loads libraries at its first step
     for repeat in range(REPEATS):
-        mine, other = ours(pair), straightforward(pair, STEPS)
-        rows.append({"repeat": repeat, "seconds": round(mine, 2), "straightforward": round(other, 2)})
+        seconds, plain = ours(pair), straightforward(pair, STEPS)
+        rows.append({"repeat": repeat, "seconds": round(seconds, 2), "straightforward": round(plain, 2)})
     ratios = [row["straightforward"] / row["seconds"] for row in rows]
     spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
     text = "CoNet: an epoch of amazon_sport_cloth"
@@ -44,26 +44,29 @@ def main() -> None:
 
 
 def ours(pair: Pair) -> float:
-    """Seconds of one epoch, its sampling included."""
+    """Return the seconds of one epoch, sampling included."""
     torch.manual_seed(0)
     model = build(conet(), pair.catalogue, users=len(pair.train))
-    training = begin(model, course())
+    training = begin(model, training_config())
     began = time.perf_counter()
     unknown = Unknown(pair.train, pair.catalogue)
-    teach(training, Readers(pair.train, np.arange(len(pair.train))), unknown, course(), NEGATIVES, seed=0)
+    teach(training, Readers(pair.train, np.arange(len(pair.train))), unknown, training_config(), NEGATIVES, seed=0)
     return time.perf_counter() - began
 
 
 def straightforward(pair: Pair, steps: int) -> float:
-    """Seconds of an epoch, from some of its steps."""
+    """Return the seconds of an epoch, extrapolated from some of its steps."""
     torch.manual_seed(0)
     model = build(conet(), pair.catalogue, users=len(pair.train)).train()
     for table in model.modules():
         if isinstance(table, torch.nn.Embedding):
             table.sparse = False
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
-    readers, known = Readers(pair.train, np.arange(len(pair.train))), [set(own.tolist()) for own in _each(pair.train)]
-    planned = epoch(readers, pair.catalogue, Unknown(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0))
+    histories, interacted = (
+        Readers(pair.train, np.arange(len(pair.train))),
+        [set(h.tolist()) for h in _each(pair.train)],
+    )
+    planned = epoch(histories, pair.catalogue, Unknown(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0))
     domains = [(1, int(pair.catalogue.counts[1])), (1 + int(pair.catalogue.counts[1]), pair.catalogue.items)]
     began = time.perf_counter()
     for step in range(steps):
@@ -71,23 +74,23 @@ def straightforward(pair: Pair, steps: int) -> float:
         users = planned.rows[part].tolist()
         items = [
             [
-                [positive, *(_unknown(known[user], *domains[side]) for _ in range(NEGATIVES))]
-                for side, positive in enumerate(own)
+                [positive, *(_negative(interacted[user], *domains[side]) for _ in range(NEGATIVES))]
+                for side, positive in enumerate(positives)
             ]
-            for user, own in zip(users, planned.items[part, :, 0].tolist(), strict=True)
+            for user, positives in zip(users, planned.items[part, :, 0].tolist(), strict=True)
         ]
-        asked = ask(readers, pair.catalogue.sides, planned.rows[part])
+        batch = ask(histories, pair.catalogue.sides, planned.rows[part])
         counted, shift = torch.from_numpy(planned.counted[part]), torch.from_numpy(planned.shift[part])
         optimizer.zero_grad()
-        model.loss(Lesson(asked, torch.tensor(items), counted, shift)).backward()
+        model.loss(Lesson(batch, torch.tensor(items), counted, shift)).backward()
         optimizer.step()
     return (time.perf_counter() - began) / steps * len(planned.rows) / BATCH
 
 
-def _unknown(known: set[int], first: int, last: int) -> int:
+def _negative(interacted: set[int], first: int, last: int) -> int:
     while True:
         item = random.randint(first, last)
-        if item not in known:
+        if item not in interacted:
             return item
 
 

@@ -1,4 +1,4 @@
-"""The public data sets of the cross-domain table: two domains with common users, one held-out item a domain.
+"""Public data of the cross-domain table: two domains with common users, one held-out item per domain.
 
 Items of both domains get numbers of one catalogue, the first domain's first; users are rows. The last training item of
 a tenth of the users is the validation in each domain (where they have more than one there), the held-out one the
@@ -22,7 +22,7 @@ NEGATIVES, VALIDATED = 99, 0.1
 
 @dataclass(frozen=True)
 class Pair:
-    """train: what models learn from; before_test: the same with the validation items; truths [users, 2], 0: none."""
+    """Two domains and their splits; `before_test` is `train` with the validation items."""
 
     names: tuple[str, str]
     ids: list[str]  # of items 1 ... N
@@ -32,22 +32,22 @@ class Pair:
     before_test: Sequences
     test: np.ndarray
     warm: np.ndarray  # [users, 2] whether training (with the validation items) knows the held-out item
-    touched: Sequences  # all that a user ever had: nobody's negatives, whatever is cut
+    touched: Sequences  # every item a user ever had, whatever is cut: never a negative
 
 
 def sport_cloth() -> Pair:
-    """amazon_sport_cloth with its own held-out items; they stand in test.tsv."""
+    """Read amazon_sport_cloth with its own held-out items from test.tsv."""
     root = folder("amazon_sport_cloth")
     parts = []
     for side, name in enumerate(("sport", "cloth")):
         for kind in ("train", "test"):
             table = _read(root / name / f"{kind}.tsv")
             parts.append(table.with_columns(side=pl.lit(side), held_out=pl.lit(kind == "test")))
-    return _pair(("sport", "cloth"), pl.concat(parts))
+    return build_pair(("sport", "cloth"), pl.concat(parts))
 
 
 def douban() -> Pair:
-    """Common users of douban_book and douban_music; the last line of the file is held out in each."""
+    """Read the common users of douban_book and douban_music; each user's last row of a domain is held out."""
     parts = []
     for side, name in enumerate(("douban_book", "douban_music")):
         table = _read(folder(name) / "interactions.tsv").sort("user", "time", maintain_order=True)
@@ -55,11 +55,11 @@ def douban() -> Pair:
         parts.append(table.with_columns(side=pl.lit(side), held_out=last))
     rows = pl.concat(parts)
     both = rows.group_by("user").agg(pl.col("side").n_unique()).filter(pl.col("side") == 2)
-    return _pair(("book", "music"), rows.join(both.select("user"), on="user", how="semi"))
+    return build_pair(("book", "music"), rows.join(both.select("user"), on="user", how="semi"))
 
 
 def art_office() -> Pair:
-    """amazon_art_office_urllm: a user's target items are held out, one a domain; an item's number tells its domain."""
+    """Read amazon_art_office_urllm: target items are held out, one per domain; an item's number gives its domain."""
     root, first_office = folder("amazon_art_office_urllm"), 18639  # Art has the item numbers below
     history = _read(root / "interactions.tsv").with_columns(held_out=pl.lit(value=False))
     targets = pl.read_csv(root / "targets.tsv", separator="\t", infer_schema=False).unpivot(
@@ -67,56 +67,56 @@ def art_office() -> Pair:
     )
     held = targets.select("user", "item", time=pl.lit(10**9, dtype=pl.Int64), held_out=pl.lit(value=True))
     rows = pl.concat([history, held]).with_columns(side=(pl.col("item").cast(pl.Int64) >= first_office).cast(pl.Int32))
-    return _pair(("art", "office"), rows.unique(["user", "side", "held_out", "item"], maintain_order=True))
+    return build_pair(("art", "office"), rows.unique(["user", "side", "held_out", "item"], maintain_order=True))
 
 
 PAIRS = {"amazon_sport_cloth": sport_cloth, "douban": douban, "amazon_art_office_urllm": art_office}
 
 
-def asked(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.ndarray, Validation]:
-    """Which users have a truth on a side, and each truth against 99 items that its user never touched."""
-    truths = (pair.test if test else pair.validation)[:, side]
-    rows = np.flatnonzero(truths > 0)
+def held_out(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.ndarray, Validation]:
+    """Return the users with a held-out item on a side, and each item against 99 that its user never had."""
+    items = (pair.test if test else pair.validation)[:, side]
+    rows = np.flatnonzero(items > 0)
     histories = pair.before_test if test else pair.train
     everything = Unknown(pair.touched, pair.catalogue)
-    drawn = everything.drawn(generator(seed, "1+99", side, int(test)), rows, truths[rows], NEGATIVES)
-    return rows, Validation(Readers(histories, np.arange(len(histories))).take(rows), truths[rows], drawn)
+    drawn = everything.drawn(generator(seed, "1+99", side, int(test)), rows, items[rows], NEGATIVES)
+    return rows, Validation(Readers(histories, np.arange(len(histories))).take(rows), items[rows], drawn)
 
 
 def cut(
     pair: Pair, side: int, cores: tuple[int, ...], share: float, seed: int, turn: int = 0
 ) -> tuple[Pair, dict[int, np.ndarray]]:
-    """For every core a share of the users, no one twice, has that many ratings of a side, the held-out one included;
-    what is left, and who stands in which core.
+    """Cut a share of the users per core, each user once, to that many ratings of a side, the held-out one included.
 
-    All are drawn from those who could stand in any core; in the next turn each share takes the next core."""
-    own = pair.before_test
-    had = np.bincount(own.users[pair.catalogue.sides[own.items] == side], minlength=len(own))
-    able = generator(seed, "cold", side).permutation(np.flatnonzero(had >= max(cores) - 1))
-    count = int(share * len(own))
+    Return the shortened pair and the users of each core. All are drawn from the users with enough ratings for any core;
+    in the next turn each share takes the next core."""
+    whole = pair.before_test
+    ratings = np.bincount(whole.users[pair.catalogue.sides[whole.items] == side], minlength=len(whole))
+    able = generator(seed, "cold", side).permutation(np.flatnonzero(ratings >= max(cores) - 1))
+    count = int(share * len(whole))
     if len(able) < count * len(cores):
         raise InputError(
             f"only {len(able)} users have {max(cores)} ratings of {pair.names[side]}: take a smaller share"
         )
     shares = [np.sort(able[at * count : (at + 1) * count]) for at in range(len(cores))]
     groups = {core: shares[(at + turn) % len(cores)] for at, core in enumerate(cores)}
-    most = np.full(len(own), np.iinfo(np.int64).max)
+    most = np.full(len(whole), np.iinfo(np.int64).max)
     for core, users in groups.items():
         most[users] = core - 1
-    train, before = (_shortened(own, pair.catalogue, side, most) for own in (pair.train, pair.before_test))
+    train, before = (_shortened(part, pair.catalogue, side, most) for part in (pair.train, pair.before_test))
     validation = pair.validation.copy()
     validation[np.concatenate([*groups.values()]), side] = 0
     kept = Pair(pair.names, pair.ids, pair.catalogue, train, validation, before, pair.test, pair.warm, pair.touched)
     return kept, groups
 
 
-def _shortened(own: Sequences, catalogue: Catalogue, side: int, most: np.ndarray) -> Sequences:
-    """Every user keeps their first items of a side, as many as `most` [users] says."""
-    where = np.flatnonzero(catalogue.sides[own.items] == side)
-    users = own.users[where]
-    place = np.arange(len(where)) - np.searchsorted(users, users)
-    kept = np.delete(np.arange(len(own.items)), where[place >= most[users]])
-    return of_rows(own.users[kept], own.items[kept], len(own))
+def _shortened(sequences: Sequences, catalogue: Catalogue, side: int, most: np.ndarray) -> Sequences:
+    """Keep each user's first items of a side, as many as `most` [users] says."""
+    where = np.flatnonzero(catalogue.sides[sequences.items] == side)
+    users = sequences.users[where]
+    position = np.arange(len(where)) - np.searchsorted(users, users)
+    kept = np.delete(np.arange(len(sequences.items)), where[position >= most[users]])
+    return of_rows(sequences.users[kept], sequences.items[kept], len(sequences))
 
 
 def _read(path: object) -> pl.DataFrame:
@@ -124,27 +124,31 @@ def _read(path: object) -> pl.DataFrame:
     return table.select("user", "item", time=pl.col("time").cast(pl.Int64))
 
 
-def _pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
+def build_pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
+    """Number items and users of rows (side, user, item, time, held_out) and split them."""
     items = rows.select("side", "item").unique().sort("side", "item").with_row_index("number", offset=1)
     users = rows.select("user").unique().sort("user").with_row_index("row")
     rows = rows.join(items, on=["side", "item"]).join(users, on="user").sort("row", "held_out", "time", "number")
     count = users.height
     test = np.zeros((count, 2), dtype=np.int64)
-    mine = rows.filter(~pl.col("held_out")).select("row", "number")  # a truth that the user had before is none
-    held = rows.filter("held_out").join(mine, on=["row", "number"], how="anti", maintain_order="left")
+    before_held = rows.filter(~pl.col("held_out")).select(
+        "row", "number"
+    )  # an item the user had before is not held out
+    held = rows.filter("held_out").join(before_held, on=["row", "number"], how="anti", maintain_order="left")
     held = held.unique(["row", "side"], keep="first", maintain_order=True)
     test[held["row"], held["side"]] = held["number"]
-    known = rows.filter(~pl.col("held_out"))
-    before = of_rows(known["row"].to_numpy(), known["number"].to_numpy(), count)
-    place = pl.int_range(pl.len()).over("row", "side")
-    judges = np.flatnonzero(generator(0, "validation users").random(count) < VALIDATED)
-    last = (place == pl.len().over("row", "side") - 1) & (place > 0) & pl.col("row").is_in(judges.tolist())
-    known = known.with_columns(last=last)
+    history = rows.filter(~pl.col("held_out"))
+    before = of_rows(history["row"].to_numpy(), history["number"].to_numpy(), count)
+    position = pl.int_range(pl.len()).over("row", "side")
+    validation_users = np.flatnonzero(generator(0, "validation users").random(count) < VALIDATED)
+    last = position == pl.len().over("row", "side") - 1
+    last = last & (position > 0) & pl.col("row").is_in(validation_users.tolist())
+    history = history.with_columns(last=last)
     validation = np.zeros((count, 2), dtype=np.int64)
-    judged = known.filter("last")
-    validation[judged["row"], judged["side"]] = judged["number"]
-    learned = known.filter(~pl.col("last"))
-    train = of_rows(learned["row"].to_numpy(), learned["number"].to_numpy(), count)
+    validated = history.filter("last")
+    validation[validated["row"], validated["side"]] = validated["number"]
+    trained = history.filter(~pl.col("last"))
+    train = of_rows(trained["row"].to_numpy(), trained["number"].to_numpy(), count)
     catalogue = Catalogue(np.concatenate([[0], items["side"].to_numpy() + 1]).astype(np.int64))
     if not test.any():
         raise InputError(f"{names[0]} and {names[1]} have no user with a held-out item")

@@ -1,4 +1,4 @@
-"""Settings of the quality table of cross-domain baselines: equal courses, the papers' shapes or the reference ones."""
+"""Settings of the quality table of cross-domain baselines: equal budgets, the papers' shapes or the reference ones."""
 
 from kitrec.recommenders.models.params import (
     BPRMF,
@@ -15,8 +15,8 @@ from kitrec.recommenders.models.params import (
 from kitrec.recommenders.params import Course
 
 
-def course(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:
-    """The budget every learned method gets."""
+def training_config(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:
+    """Return the training budget of every learned method."""
     return Course(
         mode="standard",
         epochs=epochs,
@@ -32,7 +32,7 @@ def course(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:
 
 
 def conet(sparsity: float = 0.0, hidden: int = 32, first: int = 32) -> CoNet:
-    """The paper's width and its tower of halves."""
+    """Return CoNet with the paper's width and its halving tower."""
     return CoNet(kind="conet", hidden=hidden, layers=[first, first // 2, first // 4], sparsity=sparsity, negatives=4)
 
 
@@ -51,7 +51,7 @@ def dtcdr(*, titles: bool) -> DTCDR:
 
 LEARNED: dict[str, Learned] = {
     "conet": conet(),
-    "conet_large": conet(hidden=128, first=256),  # the reference shape of today, four times as wide
+    "conet_large": conet(hidden=128, first=256),  # the shape of today's references, four times as wide
     "sconet": conet(sparsity=1e-4),
     "dtcdr": dtcdr(titles=False),
     "dtcdr_titles": dtcdr(titles=True),
@@ -69,6 +69,6 @@ SETTINGS = [*(f"{name}_{form}" for name in LEARNED for form in FORMS), *COUNTED]
 
 
 def of(setting: str) -> tuple[Learned | Counted, bool]:
-    """The model of a setting, and whether it knows users by number (the paper's form)."""
+    """Return the model of a setting, and whether it embeds users by number (the paper's form)."""
     name, _, form = setting.rpartition("_")
     return (LEARNED[name], form == "paper") if name in LEARNED else (COUNTED[setting], False)

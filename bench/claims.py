@@ -1,22 +1,21 @@
-"""What a benchmark leaves behind: claims with their bars, as JSON, a table on the screen and a page of the docs."""
+"""Claims of a benchmark with their bars: written as JSON, shown as a table, rendered into the docs."""
 
 import datetime
+import os
 import platform
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.render import RESULTS, render
 from kitrec.core import files
-
-RESULTS = Path("bench/results")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A measured number beside its bar; `peer` names what it is a ratio to, if it is one."""
+    """A measured value and its bar; `peer` names what it is compared with."""
 
     claim: str
     value: float
@@ -31,12 +30,12 @@ class Claim:
 
 
 def at_most(text: str, value: float, limit: float, unit: str, command: str, **more: Any) -> Claim:
-    """A claim that a value stays under its bar."""
+    """Claim that a value is at most its bar."""
     return _claim(text, value, unit, f"≤ {limit:g} {unit}", value <= limit, command, **more)
 
 
 def at_least(text: str, value: float, limit: float, unit: str, command: str, **more: Any) -> Claim:
-    """A claim that a value (a ratio, mostly) reaches its bar."""
+    """Claim that a value, often a ratio, reaches its bar."""
     return _claim(text, value, unit, f"≥ {limit:g} {unit}", value >= limit, command, **more)
 
 
@@ -47,7 +46,7 @@ def _claim(text: str, value: float, unit: str, bar: str, holds: bool, command: s
 
 
 def publish(name: str, claims: list[Claim], details: dict[str, Any], about: str = "") -> None:
-    """Write bench/results/<name>.json, show the table, render docs/benchmarks.md anew; `about` stands above."""
+    """Write bench/results/<name>.json, print the table and render the docs; `about` describes the setting there."""
     machine = f"{platform.processor() or platform.machine()}, {platform.system()}, {_cores()} cores"
     document = {"name": name, "machine": machine, "claims": [asdict(c) for c in claims], "details": details}
     document |= {"about": about} if about else {}
@@ -56,12 +55,8 @@ def publish(name: str, claims: list[Claim], details: dict[str, Any], about: str 
     for c in claims:
         table.add_row(c.claim, f"{c.value} {c.unit}", c.bar, "yes" if c.holds else "[red]no")
     Console().print(table)
-    from bench.render import render
-
     render()
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""Fresh copies of this checkout to run the pipeline in, and what it leaves there."""
+"""Fresh copies of this checkout to run the pipeline in, and hashes of its results."""
 
 import os
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 from kitrec.core import files
 
 ROOT = Path(__file__).resolve().parents[1]
-_WHO = {f"GIT_{who}_{what}": "bench@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-ENVIRONMENT = {**os.environ, **_WHO, "DVC_NO_ANALYTICS": "1"}
+_AUTHOR = {f"GIT_{role}_{key}": "bench@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+ENVIRONMENT = {**os.environ, **_AUTHOR, "DVC_NO_ANALYTICS": "1"}
 
 
 def make_clone(folder: Path, profiles: list[str]) -> None:
@@ -31,12 +31,12 @@ PAGE = ".dvc/plots_page.html"
 
 
 def results(folder: Path) -> dict[str, str]:
-    """Hash of every out, quality metric and plot; costs are left out."""
+    """Return the hash of every out, quality metric and plot; costs are left out."""
     roots = [folder / name for name in ("data", "models", "metrics", "plots")]
     paths = [path for root in roots for path in root.rglob("*") if path.is_file() and "metrics/cost" not in str(path)]
     return {str(path.relative_to(folder)): files.sha256(path) for path in paths if path.name != ".gitignore"}
 
 
 def _git(*arguments: str, where: Path) -> str:
-    done = subprocess.run(["git", *arguments], cwd=where, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-    return done.stdout
+    run = subprocess.run(["git", *arguments], cwd=where, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    return run.stdout

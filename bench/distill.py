@@ -1,11 +1,11 @@
-"""How long is an epoch of distillation beside a straightforward trainer?   python -m bench.distill
+"""Time of an epoch of distillation beside a straightforward trainer.   python -m bench.distill
 
 KITREC_PUBLIC_DATA names the data. toys_s3rec, rows of up to 10 items, SASRec of width 64, BCE with one negative, 10
-items of a teacher, item vectors of width 4096 injected; as many rows a step, same cores, in turns, after a turn that
-does not count. The straightforward trainer takes rows one window each, gathers and projects the teacher's vectors anew
+items of a teacher, item vectors of width 4096 injected; as many rows per step, same cores, in turns after a warm-up
+turn. The straightforward trainer takes rows one window each, gathers and projects the teacher's vectors anew
 wherever it reads an item, and loops in Python over the ten items, as the published code does. Its own list comes by
-topk, its negatives by one draw: cheaper than the published full sort and draw from a mask. Its epoch is reckoned from
-some of its steps."""
+topk, its negatives by one draw: cheaper than the published full sort and draw from a mask. Its epoch time is
+extrapolated from some of its steps."""
 
 import time
 from dataclasses import replace
@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.claims import at_least, publish
-from bench.command import start
 from bench.distill_data import WINDOW, Split, split_of
 from bench.distill_settings import SASREC, STUDENTS
+from bench.running import start
 from kitrec.core.randomness import generator
 from kitrec.distillation.alignment import Lists, cut
 from kitrec.distillation.auxiliary_losses import Ranked, summed
@@ -39,13 +39,13 @@ COMMAND, REPEATS, BATCH, STEPS, WIDTH = "python -m bench.distill", 3, 256, 8, 40
 
 
 def main() -> None:
-    """Both sides in turns, one epoch of ours and STEPS steps of the other each."""
+    """Measure both sides in turns, one epoch of ours and STEPS steps of the other each."""
     split, p = split_of("toys_s3rec"), STUDENTS["sasrec"]
     rows: list[dict[str, Any]] = []
-    ours(split, p)  # what torch loads at its first step is nobody's
+    ours(split, p)  # warm-up: torch loads libraries at its first step
     for repeat in range(REPEATS):
-        mine, other = ours(split, p), straightforward(split, p, STEPS)
-        rows.append({"repeat": repeat, "seconds": round(mine, 2), "straightforward": round(other, 2)})
+        seconds, plain = ours(split, p), straightforward(split, p, STEPS)
+        rows.append({"repeat": repeat, "seconds": round(seconds, 2), "straightforward": round(plain, 2)})
     ratios = [row["straightforward"] / row["seconds"] for row in rows]
     spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
     text, peer = (
@@ -58,43 +58,44 @@ def main() -> None:
     )
 
 
-def a_teacher(count: int, items: int) -> tuple[np.ndarray, np.ndarray]:
-    """[rows, 10] item numbers and distances: time does not ask what they say."""
+def made_lists(count: int, items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return random item numbers and distances [rows, 10]: the time does not depend on them."""
     rng = generator(0, "bench distill")
     return rng.integers(1, items + 1, size=(count, 10)), rng.random((count, 10)).astype(np.float32)
 
 
-def vectors(rows: int) -> Table:
-    known = np.ones(rows, dtype=bool)
-    known[0] = False
-    return Table(generator(1, "bench distill").standard_normal((rows, WIDTH), dtype=np.float32), known)
+def made_vectors(rows: int) -> Table:
+    """Return random teacher vectors of all items but the padding."""
+    has_vector = np.ones(rows, dtype=bool)
+    has_vector[0] = False
+    return Table(generator(1, "bench distill").standard_normal((rows, WIDTH), dtype=np.float32), has_vector)
 
 
 def ours(split: Split, p: Distill) -> float:
-    """Seconds of one epoch."""
+    """Return the seconds of one epoch."""
     rows = cut(split.rows, WINDOW + 1, 1)
     of_place = np.arange(len(rows.sequences.items))
-    items, distances = a_teacher(len(of_place), len(split.vocabulary))
+    items, distances = made_lists(len(of_place), len(split.vocabulary))
     lists = Lists(of_place, items, distances, {})
     torch.manual_seed(0)
     model = build(SASREC, len(split.vocabulary))
-    inject(model, vectors(len(split.vocabulary) + 1), p.embedding.weight, seed=0)
+    inject(model, made_vectors(len(split.vocabulary) + 1), p.embedding.weight, seed=0)
     training = begin(model, p.student.course)
-    own = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
+    sequences = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
     share = torch.ones(len(split.vocabulary))
-    training.extra = summed([Ranked(model, own, lists, policy(p.selection, lists, 0), share, p, 0)])
-    return _one_epoch(training, own, p)
+    training.extra = summed([Ranked(model, sequences, lists, policy(p.selection, lists, 0), share, p, 0)])
+    return _epoch_seconds(training, sequences, p)
 
 
-def _one_epoch(training: Training[Any], own: Sequences, p: Distill) -> float:
+def _epoch_seconds(training: Training[Any], sequences: Sequences, p: Distill) -> float:
     once = replace(p.student.course, mode="full_data", epochs=1, batch=BATCH)
     began = time.perf_counter()
-    train(training, own, None, once, p.student.loss, 0, lambda _: None)
+    train(training, sequences, None, once, p.student.loss, 0, lambda _: None)
     return time.perf_counter() - began
 
 
 class Plain(nn.Module):
-    """The same SASRec with the teacher's vectors projected wherever items are read."""
+    """SASRec that projects the teacher's vectors wherever it reads items."""
 
     def __init__(self, items: int, teacher: torch.Tensor, weight: float) -> None:
         super().__init__()
@@ -109,43 +110,43 @@ class Plain(nn.Module):
         x = self.items(batch.items) * self.student.scale + self.student.places(batch.from_end)
         for block in self.student.blocks:
             x = block(x, batch)
-        found: torch.Tensor = self.student.norm(x)[batch.ends]
-        return found
+        states: torch.Tensor = self.student.norm(x)[batch.ends]
+        return states
 
 
 def straightforward(split: Split, p: Distill, steps: int) -> float:
-    """Seconds of an epoch, from some of its steps."""
-    places, count = places_of(split.rows.sequences), len(split.vocabulary)
-    windows, wanted = before(split.rows.sequences, places).newest(WINDOW), came(split.rows.sequences, places)
-    listed, distances = a_teacher(len(places), count)
+    """Return the seconds of an epoch, extrapolated from some of its steps."""
+    positions, count = places_of(split.rows.sequences), len(split.vocabulary)
+    windows, targets = before(split.rows.sequences, positions).newest(WINDOW), came(split.rows.sequences, positions)
+    listed, distances = made_lists(len(positions), count)
     torch.manual_seed(0)
-    model = Plain(count, torch.from_numpy(vectors(count + 1).vectors), p.embedding.weight)
+    model = Plain(count, torch.from_numpy(made_vectors(count + 1).vectors), p.embedding.weight)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    order = generator(0, "bench order").permutation(len(places))
-    size = len(places) // -(-len(split.rows.sequences) // BATCH)  # as many rows a step as ours has
+    order = generator(0, "bench order").permutation(len(positions))
+    size = len(positions) // -(-len(split.rows.sequences) // BATCH)  # as many rows per step as ours
     began = time.perf_counter()
     for step in range(steps):
         rows = order[step * size : (step + 1) * size]
         optimizer.zero_grad()
         teacher = torch.from_numpy(listed[rows]), torch.from_numpy(distances[rows])
-        _loss(model, windows.take(rows), torch.from_numpy(wanted[rows]), *teacher, p).backward()
+        _loss(model, windows.take(rows), torch.from_numpy(targets[rows]), *teacher, p).backward()
         optimizer.step()
-    return (time.perf_counter() - began) / steps * len(places) / size
+    return (time.perf_counter() - began) / steps * len(positions) / size
 
 
 def _loss(
-    model: Plain, windows: Sequences, wanted: torch.Tensor, listed: torch.Tensor, distances: torch.Tensor, p: Distill
+    model: Plain, windows: Sequences, targets: torch.Tensor, listed: torch.Tensor, distances: torch.Tensor, p: Distill
 ) -> torch.Tensor:
     states = model.states(windows)
-    negative = F.softplus((states * model.items(torch.randint(1, len(model.teacher), (len(wanted),)))).sum(1))
-    loss = (F.softplus(-(states * model.items(wanted)).sum(1)) + negative).mean()
+    negative = F.softplus((states * model.items(torch.randint(1, len(model.teacher), (len(targets),)))).sum(1))
+    loss = (F.softplus(-(states * model.items(targets)).sum(1)) + negative).mean()
     with torch.no_grad():
         best = (states @ model.student.items.weight.T).topk(10).indices
         agreed = (listed[:, :, None] == best[:, None, :]).any(2)
     weights = importance(distances, agreed, p.ranking.importance)
     for k in range(listed.shape[1]):
-        liked = F.softplus(-(states * model.items(listed[:, k])).sum(1))
-        loss = loss + p.ranking.weight * (weights[:, k] * (liked + negative)).mean()
+        positive = F.softplus(-(states * model.items(listed[:, k])).sum(1))
+        loss = loss + p.ranking.weight * (weights[:, k] * (positive + negative)).mean()
     return loss
 
 

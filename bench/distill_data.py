@@ -1,8 +1,8 @@
 """Public data cut as DLLM2Rec cuts its own: rows (up to 10 items, the next one), 8 : 1 : 1 in the order of time.
 
-The files have no times, only each reader's order, so the published cut cannot be made again. Here a row's time is its
-place in its reader's sequence, as a share; rows of one share, such as all last ones, come in an order drawn once. Each
-reader's training rows come before the validation's and these before the test's, as in the original."""
+The files have no times, only each user's order, so the published cut cannot be repeated. Here a row's time is its
+position in its user's sequence, as a share; rows of one share, such as all last ones, come in an order drawn once. Each
+user's training rows come before the validation's and these before the test's, as in the original."""
 
 from dataclasses import dataclass
 
@@ -19,36 +19,38 @@ from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.sequence_training import Validation
 
 WINDOW, DEPTH = 10, 20
-READERS = {"toys_s3rec": 19_412, "games_llmrank": 15_000}  # all of Toys; of Games the first 15,000 of 50,546
+USERS = {"toys_s3rec": 19_412, "games_llmrank": 15_000}  # all of Toys; of Games the first 15,000 of 50,546
 
 
 @dataclass(frozen=True)
 class Split:
-    rows: Rows  # training sequences; every place after the first is a row
+    """Training rows, validation and test of a data set."""
+
+    rows: Rows  # training sequences; every position after the first is a row
     validation: Validation
     test: Validation
     vocabulary: Vocabulary
 
 
-def split_of(data: str, readers: int | None = None) -> Split:
-    """The first readers of a data set, as many as READERS says or fewer."""
+def split_of(data: str, users: int | None = None) -> Split:
+    """Split the first `users` users of a data set, or as many as USERS says."""
     read = read_interactions(folder(data) / "interactions.tsv")
-    sequences = read.sequences.take(np.arange(readers or READERS[data]))
-    places = places_of(sequences)
-    time = places.seen / (sequences.lengths[places.users] - 1)
-    order = np.lexsort((generator(0, "8:1:1").random(len(places)), time))
+    sequences = read.sequences.take(np.arange(users or USERS[data]))
+    positions = places_of(sequences)
+    time = positions.seen / (sequences.lengths[positions.users] - 1)
+    order = np.lexsort((generator(0, "8:1:1").random(len(positions)), time))
     first, second = int(0.8 * len(order)), int(0.9 * len(order))
-    learned = np.bincount(places.users[order[:first]], minlength=len(sequences))
-    shown = np.where(learned > 0, learned + 1, 0)
+    trained = np.bincount(positions.users[order[:first]], minlength=len(sequences))
+    shown = np.where(trained > 0, trained + 1, 0)
     train = before(sequences, Places(np.arange(len(sequences)), shown))
     kept = np.flatnonzero(shown)
-    who = pl.DataFrame({"user_id": np.array(read.users[: len(sequences)])[kept]}).with_columns(target=pl.lit(""))
+    owners = pl.DataFrame({"user_id": np.array(read.users[: len(sequences)])[kept]}).with_columns(target=pl.lit(""))
     validation, test = (
-        _judged(sequences, places.take(np.sort(part))) for part in (order[first:second], order[second:])
+        _rows_to_rank(sequences, positions.take(np.sort(part))) for part in (order[first:second], order[second:])
     )
-    return Split(whole(train.take(kept), who), validation, test, read.vocabulary)
+    return Split(whole(train.take(kept), owners), validation, test, read.vocabulary)
 
 
-def _judged(sequences: Sequences, places: Places) -> Validation:
-    """Rows to judge: their windows and what came."""
-    return Validation(before(sequences, places).newest(WINDOW), came(sequences, places), DEPTH)
+def _rows_to_rank(sequences: Sequences, positions: Places) -> Validation:
+    """Return rows with their windows and next items."""
+    return Validation(before(sequences, positions).newest(WINDOW), came(sequences, positions), DEPTH)

@@ -1,19 +1,19 @@
-"""Students and teacher of the distillation's quality table, in the sizes of DLLM2Rec: window 10, width 64."""
+"""Students and teacher of the distillation quality table, in the sizes of DLLM2Rec: window 10, width 64."""
 
 from dataclasses import replace
 
 from bench.distill_data import DEPTH, WINDOW
-from bench.seqrec_settings import BCE, CE, course, method
+from bench.seqrec_settings import BCE, CE, method, training_config
 from kitrec.distillation.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
 from kitrec.recommenders.models.params import ItemKNN
 from kitrec.recommenders.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
 
 # 64 sequences a batch hold about as many rows as the paper's 256 windows
-LEARNING = replace(course(200, 10), batch=64)
+LEARNING = replace(training_config(200, 10), batch=64)
 
 
 def distill(model: Model, loss: Loss = BCE, alpha: float = 0.0) -> Distill:
-    """The published strengths: beside a binary loss twice the published numbers, whose base loss is half of ours."""
+    """Return the published strengths; doubled beside a binary loss, since the published base loss is half of ours."""
     return Distill(
         student=method(model, loss, LEARNING),
         ranking=Ranking(
@@ -29,15 +29,15 @@ def distill(model: Model, loss: Loss = BCE, alpha: float = 0.0) -> Distill:
     )
 
 
-def _gently(own: Distill) -> Distill:
-    """Beside cross-entropy the published 0.8 drowns the item that came next; chosen by toys_s3rec's validation."""
-    return replace(own, ranking=replace(own.ranking, weight=0.2), embedding=Embedding(form="off", weight=0.0))
+def _weak_ranking(p: Distill) -> Distill:
+    """Return weaker distillation, chosen on toys_s3rec's validation: with cross-entropy 0.8 drowns the next item."""
+    return replace(p, ranking=replace(p.ranking, weight=0.2), embedding=Embedding(form="off", weight=0.0))
 
 
 SASREC = SASRec(kind="sasrec", hidden=64, heads=1, layers=1, length=WINDOW, dropout=0.1)
 STUDENTS: dict[str, Distill] = {
     "sasrec": distill(SASREC),
-    "sasrec_ce": _gently(distill(SASREC, CE)),
+    "sasrec_ce": _weak_ranking(distill(SASREC, CE)),
     "dros": distill(SASREC, alpha=1.0),
     "gru4rec": distill(GRU4Rec(kind="gru4rec", hidden=64, layers=1, length=WINDOW, dropout=0.1)),
     "caser": distill(
@@ -61,13 +61,13 @@ STUDENTS: dict[str, Distill] = {
 
 
 def _wide(hidden: int, epochs: int) -> Method:
-    """Wider than any student; its epochs were chosen once, by the validation of toys_s3rec."""
+    """Return a member wider than any student; its epochs were chosen once, on toys_s3rec's validation."""
     model = SASRec(kind="sasrec", hidden=hidden, heads=1, layers=1, length=50, dropout=0.3)
     return method(model, CE, replace(LEARNING, mode="full_data", epochs=epochs))
 
 
-# Five folds, as half of the readers teach a third less. Ranks, not z-scores: what a counting model says of an item is 0
-# or far out, and its z-scores drown those of the others (log.md). EASE and random walks add nothing to these three.
+# Five folds: trained on half of the users, members lose a third. Ranks, not z-scores: a counting model's scores are 0
+# or extreme, and its z-scores drown the others (docs/log.md). EASE and random walks add nothing to these three.
 TEACHER = Ensemble(
     members={
         "sasrec_128": _wide(128, 7),

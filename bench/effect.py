@@ -1,8 +1,10 @@
-"""Is the effect there? Reads the results of the last `dvc repro evaluate`.   make bench-effect   (seconds)
+"""Effect of fine-tuning, from the results of the last `dvc repro evaluate`.   make bench-effect   (seconds)
 
-Paired tests are McNemar's exact test: of the users where exactly one of two methods hits, how many the first one does,
-against a fair coin (scipy's binomtest). The share closed is (method - random) / (text-only oracle - random)."""
+Paired tests are McNemar's exact test: of the users where exactly one of two methods hits, the number of the first's
+hits against a fair coin (scipy's binomtest). The share closed is (method - random) / (text-only oracle - random).
+Themes that thoughts name are held against the users' favourites, which only the synthetic world knows."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import polars as pl
 from scipy.stats import binomtest
 
 from bench.claims import Claim, at_least, at_most, publish
-from bench.command import start
-from bench.themes import named_themes
-from kitrec.core import params, tables
-from kitrec.core.domains import CORES, TARGETS
+from bench.running import start
+from kitrec.core import files, params, tables
+from kitrec.core.domains import CORES, LABELS, TARGETS
 from kitrec.preprocessing.params import Candidates
+from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.records import RECORDS
 from kitrec.schemas.scores import SCORES
+from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.params import World
 from stages.lib import paths
 
@@ -33,8 +37,8 @@ def main() -> None:
     claims = [
         *(_better(hits[which], which, target) for which in SETS for target in TARGETS),
         *_closed(hits["B"], chance),
-        *(claim for which in SETS for claim in _base_alone(hits[which], which, chance)),
-        *(_most_where_history_is_short(hits[which], which) for which in SETS),
+        *(claim for which in SETS for claim in _base_needs_history(hits[which], which, chance)),
+        *(_larger_gain_with_short_history(hits[which], which) for which in SETS),
         _set_b_is_easier(hits),
         *(_below_the_oracle(hits[which], which) for which in SETS),
         *(_themes(which) for which in SETS),
@@ -44,53 +48,53 @@ def main() -> None:
 
 
 def _hits(path: Path) -> pl.DataFrame:
-    """One row per user and column per method, of the rankings of all candidates: the same depth for all methods."""
+    """Return hits with a row per user and a column per method, of scored rankings: the same depth for all methods."""
     scores = tables.read(path, SCORES).filter(pl.col("kind") == "scored")
     return scores.pivot("method", index=["record_id", "user_id", "target", "core"], values=HIT)
 
 
 def paired(first: pl.Series, second: pl.Series) -> float:
-    """McNemar's exact p, two-sided, of two columns of hits."""
+    """Return McNemar's exact two-sided p of two columns of hits."""
     wins, losses = int((first > second).sum()), int((first < second).sum())
     return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
 def _better(hits: pl.DataFrame, which: str, target: str) -> Claim:
-    own = hits.filter(pl.col("target") == target)
-    tuned, base = _mean(own, TUNED), _mean(own, BASE)
-    text = f"{TUNED} {tuned:.3f} above {BASE} {base:.3f} (set {which}, {target}, n = {own.height}), p"
-    return at_most(text, paired(own[TUNED], own[BASE]) if tuned > base else 1.0, 0.01, "", COMMAND, peer=BASE)
+    users = hits.filter(pl.col("target") == target)
+    tuned, base = _mean(users, TUNED), _mean(users, BASE)
+    text = f"{TUNED} {tuned:.3f} above {BASE} {base:.3f} (set {which}, {target}, n = {users.height}), p"
+    return at_most(text, paired(users[TUNED], users[BASE]) if tuned > base else 1.0, 0.01, "", COMMAND, peer=BASE)
 
 
 def _closed(hits: pl.DataFrame, chance: float) -> Iterable[Claim]:
-    own = hits.filter(pl.col("core") == "1")
-    text = f"{TUNED}, 1-core users of set B (n = {own.height}): share closed from random to the text-only oracle"
-    yield at_least(text, _share(own, TUNED, chance), 0.3, "", COMMAND, peer="text-only oracle")
+    core_1 = hits.filter(pl.col("core") == "1")
+    text = f"{TUNED}, 1-core users of set B (n = {core_1.height}): share closed from random to the text-only oracle"
+    yield at_least(text, _share(core_1, TUNED, chance), 0.3, "", COMMAND, peer="text-only oracle")
 
 
-def _share(own: pl.DataFrame, method: str, chance: float) -> float:
-    return (_mean(own, method) - chance) / (_mean(own, ORACLE) - chance)
+def _share(hits: pl.DataFrame, method: str, chance: float) -> float:
+    return (_mean(hits, method) - chance) / (_mean(hits, ORACLE) - chance)
 
 
-def _mean(own: pl.DataFrame, method: str) -> float:
-    return float(own[method].to_numpy().mean())
+def _mean(hits: pl.DataFrame, method: str) -> float:
+    return float(hits[method].to_numpy().mean())
 
 
-def _base_alone(hits: pl.DataFrame, which: str, chance: float) -> Iterable[Claim]:
-    """The base knows no map: it needs target history."""
+def _base_needs_history(hits: pl.DataFrame, which: str, chance: float) -> Iterable[Claim]:
+    """Claim that the base, which knows no mapping, needs target history."""
     for has_history, words in ((True, "some"), (False, "no")):
-        own = hits.filter((pl.col("core") != "1") == has_history)
-        right, n = int(own[BASE].sum()), own.height
+        group = hits.filter((pl.col("core") != "1") == has_history)
+        right, n = int(group[BASE].sum()), group.height
         side = "greater" if has_history else "two-sided"
         p = float(binomtest(right, n, chance, alternative=side).pvalue)
         text = f"{BASE} with {words} target history: {right / n:.3f} (set {which}, n = {n}), random {chance:.3f}, p"
         yield at_most(text, p, 0.05, "", COMMAND) if has_history else at_least(text, p, 0.05, "", COMMAND)
 
 
-def _most_where_history_is_short(hits: pl.DataFrame, which: str) -> Claim:
-    """Where only the map can help, fine-tuning gains more than elsewhere."""
-    short, long = (hits.filter(pl.col("core").is_in(["1", "2"]) == one) for one in (True, False))
-    gains = [_mean(own, TUNED) - _mean(own, BASE) for own in (short, long)]
+def _larger_gain_with_short_history(hits: pl.DataFrame, which: str) -> Claim:
+    """Claim that fine-tuning gains more where only the mapping can help."""
+    short, long = (hits.filter(pl.col("core").is_in(["1", "2"]) == is_short) for is_short in (True, False))
+    gains = [_mean(group, TUNED) - _mean(group, BASE) for group in (short, long)]
     text = f"gain over {BASE}, set {which}: {gains[0]:.3f} for 1- and 2-core users, {gains[1]:.3f} for others"
     return at_least(text, gains[0] / gains[1], 1, "x", COMMAND)
 
@@ -106,22 +110,43 @@ def _below_the_oracle(hits: pl.DataFrame, which: str) -> Claim:
 
 
 def _themes(which: str) -> Claim:
-    """Themes that thoughts name in the target's words, against drawing themes blindly."""
+    """Claim that thoughts name the user's themes in the target's words more often than chance would."""
     world = params.load(World, "world")
-    named, liked = named_themes(TUNED, which)
-    p = float(binomtest(liked, named, world.favourites / world.themes, alternative="greater").pvalue)
-    text = f"{liked} of {named} themes named in the target's words are the reader's (set {which}), p"
+    named, favourites = named_themes(TUNED, which)
+    p = float(binomtest(favourites, named, world.favourites / world.themes, alternative="greater").pvalue)
+    text = f"{favourites} of {named} themes named in the target's words are the user's (set {which}), p"
     return at_most(text, p, 0.01, "", COMMAND, peer=f"{world.favourites} of {world.themes} by chance")
+
+
+def named_themes(method: str, which: str) -> tuple[int, int]:
+    """Count the words in the target's line of all thoughts, and those that are favourites in the target's words."""
+    answers = tables.read(paths.of_set(paths.answers(method), which), ANSWERS).select("record_id", "text")
+    records = tables.read(paths.set_records(which, "test"), RECORDS)
+    favourites_of_users = tables.read(paths.WORLD / "user_truth.parquet", USER_TRUTH)
+    words = files.read_json(paths.WORLD / "themes.json")
+    named = favourite = 0
+    joined = records.join(answers, on="record_id").join(favourites_of_users, on="user_id")
+    for target, text, favourites in joined.select("target", pl.col("text").fill_null(""), "favourites").iter_rows():
+        line = target_words(text, target)
+        named += len(line)
+        favourite += sum(word in {words[target][k] for k in favourites} for word in line)
+    return named, favourite
+
+
+def target_words(text: str, target: str) -> list[str]:
+    """Return the different words of the thought's line about the target."""
+    line = re.search(rf"^{re.escape(LABELS[target])} themes: ([^\n]*?)(?: ->|$)", text, re.MULTILINE)
+    return list(dict.fromkeys(line.group(1).split(", "))) if line else []
 
 
 def _by_core(hits: pl.DataFrame, chance: float) -> list[dict[str, Any]]:
     rows = []
     for core in CORES:
-        own = hits.filter(pl.col("core") == core)
-        means = {method: round(_mean(own, method), 3) for method in (BASE, TUNED, ORACLE)}
-        p = f"{paired(own[TUNED], own[BASE]):.2g}"
-        closed = f"{_share(own, TUNED, chance):.0%}"
-        rows.append({"core": core, "n": own.height, "random": chance, **means, "paired p": p, "closed": closed})
+        group = hits.filter(pl.col("core") == core)
+        means = {method: round(_mean(group, method), 3) for method in (BASE, TUNED, ORACLE)}
+        p = f"{paired(group[TUNED], group[BASE]):.2g}"
+        closed = f"{_share(group, TUNED, chance):.0%}"
+        rows.append({"core": core, "n": group.height, "random": chance, **means, "paired p": p, "closed": closed})
     return rows
 
 

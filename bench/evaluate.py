@@ -1,8 +1,8 @@
-"""Is evaluation of a real test set a matter of a minute? 30,000 users, 14 rankings of 6 metrics.   make bench-evaluate
+"""Time of evaluating a real test set: 30,000 users, 14 rankings of 6 metrics.   make bench-evaluate
 
 All cells with 10,000-resample BCa intervals, all pairwise tests with intervals and 10,000 sign flips. The peer is the
-loop that papers' scripts have: per column and resample a np.random.choice, and a sum over its users in Python; it is
-timed on a few resamples and multiplied (intervals only: the peer makes no tests)."""
+loop of papers' scripts: per column and resample a np.random.choice, and a sum over its users in Python; it is
+timed on a few resamples and extrapolated (intervals only: the peer makes no tests)."""
 
 import resource
 import time
@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from bench.claims import at_least, at_most, publish
-from bench.command import start
+from bench.running import start
 from kitrec.core.domains import CORES, USER_TYPES
 from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.metrics import metrics
@@ -21,43 +21,43 @@ from kitrec.evaluation.strata_means import STRATA, cells
 from kitrec.schemas.scores import METRICS, SCORES
 
 COMMAND = "make bench-evaluate"
-USERS, RESAMPLES, FLIPS = 30_000, 10_000, 10_000
+USERS, RESAMPLES, PERMUTATIONS = 30_000, 10_000, 10_000
 SCORED, WRITTEN, CANDIDATES = 10, 4, 100
 LOOPED = 3  # resamples of the peer
 
 
 def main() -> None:
-    """Time both."""
+    """Time both sides and publish."""
     table = _scores()
     began = time.perf_counter()
     m = matrix(table)
-    found = cells(m, resamples=RESAMPLES, fewest=30, seed=1)
-    in_cells = time.perf_counter() - began
+    strata = cells(m, resamples=RESAMPLES, fewest=30, seed=1)
+    strata_seconds = time.perf_counter() - began
     family = Family(kind="scored", metrics=["mrr"], pairs=[("m0", "m1")])
-    tested = comparisons(m, family, resamples=RESAMPLES, flips=FLIPS, seed=1)
+    tested = comparisons(m, family, resamples=RESAMPLES, flips=PERMUTATIONS, seed=1)
     seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     loop = _loop(m)
     passes = 1 + len(STRATA) + 1  # every stratum holds all users once; the last is core within domain
     whole = loop * RESAMPLES / LOOPED * len(m.columns) * passes
     rows = [
-        {"what": "matrix and cells", "seconds": round(in_cells, 1), "rows": found.height},
-        {"what": "comparisons", "seconds": round(seconds - in_cells, 1), "rows": tested.height},
-        {"what": f"the loop, from {LOOPED} resamples of one column", "seconds": round(whole), "rows": found.height},
+        {"what": "matrix and cells", "seconds": round(strata_seconds, 1), "rows": strata.height},
+        {"what": "comparisons", "seconds": round(seconds - strata_seconds, 1), "rows": tested.height},
+        {"what": f"the loop, from {LOOPED} resamples of one column", "seconds": round(whole), "rows": strata.height},
     ]
     publish(
         "evaluate",
         [
             at_most("all cells and comparisons", seconds, 60, "s", COMMAND),
             at_most("peak memory", memory, 4096, "MiB", COMMAND),
-            at_least("all cells, speed", whole / in_cells, 50, "x", COMMAND, peer="a loop over users in Python"),
+            at_least("all cells, speed", whole / strata_seconds, 50, "x", COMMAND, peer="a loop over users in Python"),
         ],
         {"Time": rows},
     )
 
 
 def _scores() -> pl.DataFrame:
-    """Random ranks among 100 candidates, some methods better than others."""
+    """Return random ranks among 100 candidates, some methods better than others."""
     g, types = np.random.default_rng(1), list(USER_TYPES)
     kind_of = [types[k % 10] for k in range(USERS)]
     records = {
@@ -80,7 +80,7 @@ def _scores() -> pl.DataFrame:
 
 
 def _loop(m: Matrix) -> float:
-    """Seconds for a few resamples of one column."""
+    """Return the seconds of a few resamples of one column."""
     values, users = m.values[:, METRICS.index("mrr")], np.arange(USERS)
     began = time.perf_counter()
     for _ in range(LOOPED):

@@ -1,4 +1,4 @@
-"""Pictures for the docs, as PNG: vega-lite specifications, drawn by vl-convert without a network."""
+"""PNG figures of the docs: vega-lite specifications drawn by vl-convert without a network."""
 
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ FOLDER = Path("docs/figures")
 
 
 def by_candidates(rows: list[dict[str, Any]]) -> None:
-    """Hit@1 by number of candidates: the base's answers, the text-only oracle, chance."""
+    """Draw Hit@1 by number of candidates: the base's answers, the text-only oracle, chance."""
     long = [
-        {"candidates": row["candidates"], "who": who, "Hit@1": row[key]}
+        {"candidates": row["candidates"], "method": method, "Hit@1": row[key]}
         for row in rows
-        for who, key in (
+        for method, key in (
             (f"base, {row['answers']}", "Hit@1"),
             ("text-only oracle", "text-only oracle"),
             ("random", "random"),
@@ -29,7 +29,7 @@ def by_candidates(rows: list[dict[str, Any]]) -> None:
             "axis": {"values": [5, 10, 20, 50, 100]},
         },
         "y": {"field": "Hit@1", "type": "quantitative", "scale": {"domain": [0, 1]}},
-        "color": {"field": "who", "title": None},
+        "color": {"field": "method", "title": None},
     }
     _draw(
         "reading_by_candidates",
@@ -37,32 +37,32 @@ def by_candidates(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def attention(shares: list[list[float]], truths: list[int]) -> None:
-    """A row per reader, a column per candidate line, darker where more attention is; the truth is circled."""
-    cells = [
-        {"reader": reader, "line": line + 1, "attention": share, "truth": line == truths[reader]}
-        for reader, row in enumerate(shares)
+def attention(shares: list[list[float]], correct: list[int]) -> None:
+    """Draw attention by user (row) and candidate line (column), darker for more; the right line is circled."""
+    squares = [
+        {"user": user, "line": line + 1, "attention": share, "correct": line == correct[user]}
+        for user, row in enumerate(shares)
         for line, share in enumerate(row)
     ]
-    place = {
+    position = {
         "x": {"field": "line", "type": "ordinal", "title": "candidate line", "axis": {"labelAngle": 0}},
-        "y": {"field": "reader", "type": "ordinal", "title": "reader", "axis": {"labels": False, "ticks": False}},
+        "y": {"field": "user", "type": "ordinal", "title": "user", "axis": {"labels": False, "ticks": False}},
     }
     shade = {"color": {"field": "attention", "type": "quantitative", "scale": {"scheme": "blues", "domain": [0, 1]}}}
     ring = {"type": "point", "shape": "circle", "color": "firebrick", "size": 90}
     layers = [
-        {"mark": "rect", "encoding": {**place, **shade}},
-        {"mark": ring, "encoding": place, "transform": [{"filter": "datum.truth"}]},
+        {"mark": "rect", "encoding": {**position, **shade}},
+        {"mark": ring, "encoding": position, "transform": [{"filter": "datum.correct"}]},
     ]
-    _draw("reading_attention", {"data": {"values": cells}, "layer": layers})
+    _draw("reading_attention", {"data": {"values": squares}, "layer": layers})
 
 
 def by_core(name: str, rows: list[dict[str, Any]]) -> None:
-    """NDCG@10 by the ratings a user has of the domain, one picture a domain; `all`: users as they are."""
+    """Draw NDCG@10 by the number of a user's ratings of the domain, one panel per domain; `all`: nothing is cut."""
     long = [
         {"setting": row["setting"], "domain": row["domain"], "ratings": core, "NDCG@10": row[key]}
         for row in rows
-        for core, key in (*((own, f"core {own} ndcg@10") for own in "1234"), ("all", "full ndcg@10"))
+        for core, key in (*((count, f"core {count} ndcg@10") for count in "1234"), ("all", "full ndcg@10"))
     ]
     encoding = {
         "x": {"field": "ratings", "type": "ordinal", "sort": [*"1234", "all"], "axis": {"labelAngle": 0}},

@@ -1,6 +1,6 @@
-"""What does asking cost? The pipeline's engine and scoring against the ways most projects take.   make bench-infer
+"""Cost of inference: the pipeline's engine and scoring against common alternatives.   make bench-infer
 
-Each side runs in a process of its own, one after another. Writing: 1,000 records of the default world on the tiny base,
+Each side runs in its own process, one after another. Writing: 1,000 records of the default world on the tiny base,
 and 128 on a base of some 40 million random weights; the peers get fewer records, and rates are compared. Scoring: 100
 candidates a record. Greedy, bf16."""
 
@@ -40,16 +40,16 @@ def main() -> None:
         }
         several = _side("adapters", TINY, 400, [str(path) for path in four])
         repeated, small = _side("repeated", TINY, 200), _side("small_batches", TINY, 200)
-        tree, alone, engine = (
+        tree, separate, engine = (
             _side("by_tree", TINY, 64),
             _side("separately", TINY, 8),
             _side("engine_scores", TINY, 8),
         )
-    flips = float(np.mean([a != b for a, b in zip(repeated["texts"], small["texts"], strict=True)]))
+    differing = float(np.mean([a != b for a, b in zip(repeated["texts"], small["texts"], strict=True)]))
     publish(
         "infer",
-        _claims(written, several, repeated["equal"], tree, alone, engine),
-        _details(written, flips, tree, engine),
+        _claims(written, several, repeated["equal"], tree, separate, engine),
+        _details(written, differing, tree, engine),
     )
 
 
@@ -67,7 +67,7 @@ def _faster(runs: dict[str, dict[str, Any]], side: str) -> float:
     return _rate(runs["by_engine"]) / _rate(runs[side])
 
 
-def _claims(written: Any, several: Any, equal: float, tree: Any, alone: Any, engine: Any) -> list[Any]:
+def _claims(written: Any, several: Any, equal: float, tree: Any, separate: Any, engine: Any) -> list[Any]:
     ids, labels = (min(tree[name]["scored"]) / min(tree[name]["floor"]) for name in ("ids", "labels"))
     return [
         *(
@@ -82,15 +82,15 @@ def _claims(written: Any, several: Any, equal: float, tree: Any, alone: Any, eng
                 repeats=2),
         at_most("100 candidates by the tree", ids, 2, "x", COMMAND, peer="a forward over the prompts", repeats=3),
         at_most("100 candidates by labels", labels, 1.1, "x", COMMAND, peer="a forward over the prompts", repeats=3),
-        at_least("100 candidates by the tree, speed", alone["seconds"] / alone["tree"], 20, "x", COMMAND,
+        at_least("100 candidates by the tree, speed", separate["seconds"] / separate["tree"], 20, "x", COMMAND,
                  peer="100 separate forwards"),
         at_least("100 candidates by the engine, speed", engine["uncached"] / engine["cached"], 2.5, "x", COMMAND,
                  peer="the engine without its cache"),
-        at_least("greedy texts equal when asked twice", equal, 1, "", COMMAND),
+        at_least("greedy texts equal in two runs", equal, 1, "", COMMAND),
     ]  # fmt: skip
 
 
-def _details(written: Any, flips: float, tree: Any, engine: Any) -> dict[str, Any]:
+def _details(written: Any, differing: float, tree: Any, engine: Any) -> dict[str, Any]:
     rows = [
         {"base": base, "side": side, **run, "records_per_second": round(_rate(run), 2)}
         for base, runs in written.items()
@@ -105,22 +105,22 @@ def _details(written: Any, flips: float, tree: Any, engine: Any) -> dict[str, An
                 "value": per_record / (engine["written"] / engine["records"]),
             },
             {"what": "engine, share of what writing costs", "value": engine["cached"] / engine["written"]},
-            {"what": "texts that differ between batches of 64 and of 8", "value": flips},
+            {"what": "texts that differ between batches of 64 and of 8", "value": differing},
         ],
     }
 
 
 def _side(name: str, base: Path, *more: Any) -> dict[str, Any]:
-    """Run one in a process of its own."""
+    """Run one side in its own process."""
     command = [sys.executable, "-m", "bench.infer", name, str(base), json.dumps(more)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(name, base.name, {key: value for key, value in found.items() if key != "texts"}, flush=True)
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(name, base.name, {key: value for key, value in result.items() if key != "texts"}, flush=True)
+    return result
 
 
 def _forty_million(folder: Path) -> Path:
-    """A base with the tiny base's words and random weights."""
+    """Write a base with the tiny base's vocabulary and random weights."""
     torch.manual_seed(1)
     tokenizer = AutoTokenizer.from_pretrained(TINY)
     config = Qwen3Config(
@@ -142,7 +142,7 @@ def _forty_million(folder: Path) -> Path:
 
 
 def _adapters(folder: Path) -> list[Path]:
-    """Four adapters of the default rank that say different things."""
+    """Write four adapters of the default rank with different weights."""
     base = _pinned(TINY)
     settings = lora(params.load(FineTune, "dualft", ROOT / "params.yaml"))
     for seed in range(4):

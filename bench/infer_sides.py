@@ -1,4 +1,4 @@
-"""The sides of bench/infer.py, each run in a process of its own: what it did, in how many seconds.
+"""The sides of bench/infer.py, each run in its own process: work done and seconds spent.
 
 Peers: transformers' `generate`, one prompt at a time or in batches padded on the left; a bare forward over the prompts;
 100 separate forwards; the engine without its cache."""
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
-from bench.asked_records import PARAMS, THINKING, drawn, prompts
+from bench.world_records import PARAMS, THINKING, draw_records, requests_for_base
 from kitrec.core import params
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
@@ -29,39 +29,39 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import style_of
 from kitrec.prompts.tokens import Encoder
 
-WRITTEN = THINKING.max_new_tokens  # the most an answer may have; most end before
+WRITTEN = THINKING.max_new_tokens  # upper limit of an answer; most are shorter
 
 
 def engine_of(base: PinnedBase, adapters: dict[str, Path] | None = None, **changes: Any) -> VllmEngine:
-    """The pipeline's engine with room for long lists."""
+    """Return the pipeline's engine with room for long lists."""
     p = replace(params.load(Engine, "engine", PARAMS), max_model_len=4096, **changes)
     return VllmEngine(base, p, adapters or {}, seed=1, quiet=True)
 
 
-def asked(base: PinnedBase, count: int, *, hundred: bool = False, labels: bool = False) -> list[Request]:
-    """Prompts of test records."""
-    records, items = drawn(count, hundred=hundred)
-    return prompts(records, items, Encoder(load_tokenizer(base)), labels=labels)
+def requests_of(base: PinnedBase, count: int, *, hundred: bool = False, labels: bool = False) -> list[Request]:
+    """Return requests of test records."""
+    records, items = draw_records(count, hundred=hundred)
+    return requests_for_base(records, items, Encoder(load_tokenizer(base)), labels=labels)
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and what came of it."""
+    """Return the seconds of `work` and its result."""
     began = time.perf_counter()
-    found = work()
-    return time.perf_counter() - began, found
+    result = work()
+    return time.perf_counter() - began, result
 
 
 def by_engine(base: PinnedBase, count: int) -> dict[str, Any]:
-    """The pipeline's way: one engine call for all."""
-    requests, engine = asked(base, count), engine_of(base)
+    """Generate as the pipeline does: one engine call for all."""
+    requests, engine = requests_of(base, count), engine_of(base)
     engine.generate(requests[:2], _sampling())
     seconds, replies = timed(lambda: engine.generate(requests, _sampling()))
     return {"records": count, "seconds": seconds, "tokens": sum(reply.tokens for reply in replies)}
 
 
 def by_generate(base: PinnedBase, count: int, batch: int) -> dict[str, Any]:
-    """transformers' generate on `batch` prompts at a time."""
-    requests, model = asked(base, count), _model(base)
+    """Generate with transformers, `batch` prompts at a time."""
+    requests, model = requests_of(base, count), _model(base)
     _generated(model, requests[:1])
     rows = [requests[start : start + batch] for start in range(0, count, batch)]
     seconds, written = timed(lambda: sum(_generated(model, row) for row in rows))
@@ -69,23 +69,25 @@ def by_generate(base: PinnedBase, count: int, batch: int) -> dict[str, Any]:
 
 
 def adapters(base: PinnedBase, count: int, folders: Sequence[str]) -> dict[str, Any]:
-    """The same records through one adapter, and dealt out to all of them; in turns, twice."""
-    requests = asked(base, count)
+    """Generate the same records with one adapter, and interleaved over all of them; in turns, twice."""
+    requests = requests_of(base, count)
     engine = engine_of(base, {Path(folder).name: Path(folder) for folder in folders})
     names = [Path(folder).name for folder in folders]
-    one = [replace(request, adapter=names[0]) for request in requests]
+    single = [replace(request, adapter=names[0]) for request in requests]
     four = [replace(request, adapter=names[k % len(names)]) for k, request in enumerate(requests)]
     engine.generate(four[:8], _sampling())
-    runs = [(timed(lambda: engine.generate(one, _sampling()))[0], timed(lambda: engine.generate(four, _sampling()))[0])]
+    runs = [
+        (timed(lambda: engine.generate(single, _sampling()))[0], timed(lambda: engine.generate(four, _sampling()))[0])
+    ]
     runs += [
-        (timed(lambda: engine.generate(one, _sampling()))[0], timed(lambda: engine.generate(four, _sampling()))[0])
+        (timed(lambda: engine.generate(single, _sampling()))[0], timed(lambda: engine.generate(four, _sampling()))[0])
     ]
     return {"records": count, "one": min(a for a, _ in runs), "several": min(b for _, b in runs)}
 
 
 def repeated(base: PinnedBase, count: int) -> dict[str, Any]:
-    """Greedy texts twice from one engine; batch sizes are compared by the caller."""
-    requests, engine = asked(base, count), engine_of(base, max_parallel=64)
+    """Generate greedy texts twice with one engine; the caller compares batch sizes."""
+    requests, engine = requests_of(base, count), engine_of(base, max_parallel=64)
     runs = [[r.text for r in engine.generate(requests, _sampling())] for _ in range(2)]
     return {"records": count, "equal": float(np.mean([a == b for a, b in zip(*runs, strict=True)])), "texts": runs[0]}
 
@@ -93,37 +95,37 @@ def repeated(base: PinnedBase, count: int) -> dict[str, Any]:
 def small_batches(base: PinnedBase, count: int) -> dict[str, Any]:
     """The same texts from an engine that takes eight at a time."""
     engine = engine_of(base, max_parallel=8)
-    return {"records": count, "texts": [r.text for r in engine.generate(asked(base, count), _sampling())]}
+    return {"records": count, "texts": [r.text for r in engine.generate(requests_of(base, count), _sampling())]}
 
 
 def by_tree(base: PinnedBase, count: int) -> dict[str, Any]:
-    """All candidates by the tree, by labels, and the bare forwards over the same texts; in turns, three times."""
-    model, found = _model(base), {}
+    """Score all candidates by the tree, by labels, and run bare forwards over the texts; in turns, three times."""
+    model, seconds = _model(base), {}
     for name, labels in (("ids", False), ("labels", True)):
         questions = _questions(base, count, labels=labels)
         floor, scored = (partial(way, model, questions) for way in (_prefill, likelihoods))
         runs = [(timed(floor)[0], timed(scored)[0]) for _ in range(3)]
-        found[name] = {"floor": [a for a, _ in runs], "scored": [b for _, b in runs]}
-    return {"records": count, **found}
+        seconds[name] = {"floor": [a for a, _ in runs], "scored": [b for _, b in runs]}
+    return {"records": count, **seconds}
 
 
 def separately(base: PinnedBase, count: int) -> dict[str, Any]:
-    """Each candidate in a forward of its own, eight at a time, and the tree on the same records."""
+    """Score each candidate in its own forward, eight at a time, and the same records by the tree."""
     model, questions = _model(base), _questions(base, count)
-    seconds, alone = timed(lambda: [_alone(model, question) for question in questions])
+    seconds, separate = timed(lambda: [_separate(model, question) for question in questions])
     tree, together = timed(lambda: likelihoods(model, questions))
-    apart = max(float(np.abs(a - b).max()) for a, b in zip(alone, together, strict=True))
+    apart = max(float(np.abs(a - b).max()) for a, b in zip(separate, together, strict=True))
     return {"records": count, "seconds": seconds, "tree": tree, "apart": apart}
 
 
 def engine_scores(base: PinnedBase, count: int) -> dict[str, Any]:
-    """The engine's likelihoods with and without its cache, and its generation for the same records."""
+    """Score by the engine with and without its cache, and generate for the same records."""
     questions, engine = _questions(base, count), engine_of(base)
     engine.likelihoods(questions[:1])
     cached, _ = timed(lambda: engine.likelihoods(questions))
     pairs = [(question, name) for question in questions for name in question.continuations]
     uncached, _ = timed(lambda: engine._prompt_likelihoods(pairs, skip_cache=True))
-    written, _ = timed(lambda: engine.generate(asked(base, count, hundred=True), _sampling()))
+    written, _ = timed(lambda: engine.generate(requests_of(base, count, hundred=True), _sampling()))
     return {"records": count, "cached": cached, "uncached": uncached, "written": written}
 
 
@@ -144,23 +146,23 @@ def _generated(model: Any, requests: Sequence[Request]) -> int:
 
 
 def _questions(base: PinnedBase, count: int, *, labels: bool = False) -> list[Question]:
-    records, items = drawn(count, hundred=True)
+    records, items = draw_records(count, hundred=True)
     encoder = Encoder(load_tokenizer(base))
     style = style_of(Prompt(max_length=4096, summaries=True, labels=labels), encoder, thinking=THINKING.thinking)
     head = AnswerHead(encoder, style)
-    requests = prompts(records, items, encoder, labels=labels)
+    requests = requests_for_base(records, items, encoder, labels=labels)
     return [Question(*head.asked(request.prompt, None, request.candidates), None) for request in requests]
 
 
 @torch.inference_mode()
 def _prefill(model: Any, questions: Sequence[Question]) -> None:
-    """Nothing but the texts, in the batches the tree has."""
+    """Run bare forwards over the texts in the tree's batches."""
     for batch in shared_prefix._batches(questions):
         model.model(input_ids=shared_prefix._filled([np.asarray(questions[k].text) for k in batch], model.device))
 
 
 @torch.inference_mode()
-def _alone(model: Any, question: Question) -> np.ndarray:
+def _separate(model: Any, question: Question) -> np.ndarray:
     values = []
     for start in range(0, len(question.continuations), 8):
         names = question.continuations[start : start + 8]
@@ -180,5 +182,5 @@ SIDES = {
 
 
 def run_side(name: str, base: PinnedBase, *more: Any) -> None:
-    """Run one and print what it found as the last line."""
+    """Run one side and print its result as the last line."""
     print(json.dumps(SIDES[name](base, *more)))

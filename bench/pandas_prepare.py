@@ -1,7 +1,7 @@
-"""The peer of `bench.prepare`: the same steps as most people would write them, with json, pandas and a loop over users.
+"""The peer of `bench.prepare`: the same steps in common style, with json, pandas and a loop over users.
 
 Read, drop bad rows, keep the latest review of an item, classify, sample, hold out the last target item, draw both
-candidate sets, write parquet. The rules are those of kitrec/prep; only the tools differ."""
+candidate sets, write parquet. The rules are those of kitrec/preprocessing; only the tools differ."""
 
 import gzip
 import json
@@ -16,18 +16,18 @@ from kitrec.core.domains import LABELS, SOURCE, TARGETS, USER_TYPES
 from kitrec.preprocessing.params import Candidates, Users
 
 NAMES = {"books": "Books", "movies": "Movies_and_TV", "music": "CDs_and_Vinyl"}
-FEWEST_BOOKS = 5
+MIN_BOOKS = 5
 
 
 def prepare(folder: Path, seed: int, users: Users, candidates: Candidates, out: Path) -> None:
-    """Both sets of all roles, written to `out`."""
+    """Write both sets of all roles to `out`."""
     rng = np.random.default_rng(seed)
     reviews = pd.concat([_reviews(folder / f"{NAMES[domain]}.jsonl.gz", domain) for domain in LABELS])
     reviews = reviews.sort_values("time").drop_duplicates(["user_id", "item_id"], keep="last")
     roles = _sampled(rng, _members(reviews), users)
     items = pd.concat([_items(folder / f"meta_{NAMES[domain]}.jsonl.gz", domain) for domain in LABELS])
-    wanted = {user for groups in roles.values() for ids in groups.values() for user in ids}
-    histories = dict(list(reviews[reviews["user_id"].isin(wanted)].groupby("user_id")))
+    users_with_role = {user for groups in roles.values() for ids in groups.values() for user in ids}
+    histories = dict(list(reviews[reviews["user_id"].isin(users_with_role)].groupby("user_id")))
     trained = [(user, kind) for kind, groups in roles.items() for user in groups["train"]]
     pools = {target: _Pool(items, target, histories, trained) for target in TARGETS}
     out.mkdir(parents=True)
@@ -79,11 +79,11 @@ def _members(reviews: pd.DataFrame) -> dict[str, list[str]]:
         last = reviews[reviews["domain"] == target].groupby("user_id")["time"].max().rename("last")
         books = reviews[reviews["domain"] == SOURCE].merge(last, left_on="user_id", right_index=True)
         before = books[books["time"] < books["last"]].groupby("user_id").size()
-        fit = counts.loc[before.index[before >= FEWEST_BOOKS]]
+        fit = counts.loc[before.index[before >= MIN_BOOKS]]
         for kind in (k for k in USER_TYPES.values() if k.target == target):
-            own = fit[(fit[target] >= kind.fewest) & (fit[target] <= (kind.most or 10**9))]
-            own = own[own[other] == 0] if kind.other_target_empty else own
-            members[kind.name] = list(own.index)
+            users = fit[(fit[target] >= kind.fewest) & (fit[target] <= (kind.most or 10**9))]
+            users = users[users[other] == 0] if kind.other_target_empty else users
+            members[kind.name] = list(users.index)
     return members
 
 
@@ -100,36 +100,35 @@ class _Pool:
     def __init__(
         self, items: pd.DataFrame, target: str, histories: dict[str, pd.DataFrame], trained: list[Any]
     ) -> None:
-        own = items[items["domain"] == target]
-        self.ids = own["item_id"].to_numpy()
-        self.categories = dict(zip(own["item_id"], own["categories"], strict=True))
+        of_target = items[items["domain"] == target]
+        self.ids = of_target["item_id"].to_numpy()
+        self.categories = dict(zip(of_target["item_id"], of_target["categories"], strict=True))
         self.with_category = defaultdict(set)
         for item, names in self.categories.items():
             for name in names[1:]:
                 self.with_category[name].add(item)
-        self.readers, self.touched = defaultdict(set), {}
-        known = set(self.ids)
+        self.users, self.touched = defaultdict(set), {}
         for user, _ in trained:
             self.touched[user] = list(histories[user]["item_id"])
             for item in self.touched[user]:
-                self.readers[item].add(user)
-        self.popularity = np.array([len(self.readers[item]) for item in self.ids])
-        self.known = known
+                self.users[item].add(user)
+        self.popularity = np.array([len(self.users[item]) for item in self.ids])
+        self.target_items = set(self.ids)
 
     def near(self, history: list[str]) -> list[str]:
         counts: Counter[str] = Counter()
         for item in history:
-            for user in self.readers.get(item, ()):
-                counts.update(i for i in self.touched[user] if i in self.known)
+            for user in self.users.get(item, ()):
+                counts.update(i for i in self.touched[user] if i in self.target_items)
         return [item for item, _ in counts.most_common()]
 
 
 def _record(
     rng: np.random.Generator, p: Candidates, pool: _Pool, which: str, target: str, history: pd.DataFrame
 ) -> dict[str, Any]:
-    own = history[history["domain"] == target].sort_values("time")
-    truth, before = own.iloc[-1], history[history["time"] < own.iloc[-1]["time"]]
-    taken, chosen = set(history["item_id"]) | {truth["item_id"]}, [truth["item_id"]]
+    targets = history[history["domain"] == target].sort_values("time")
+    held_out, before = targets.iloc[-1], history[history["time"] < targets.iloc[-1]["time"]]
+    taken, chosen = set(history["item_id"]) | {held_out["item_id"]}, [held_out["item_id"]]
 
     def take(ranked: Any, quota: int) -> None:
         fresh = [item for item in ranked if item not in taken][:quota]
@@ -137,10 +136,10 @@ def _record(
         chosen.extend(fresh)
 
     if which == "A":
-        alike = set().union(*(pool.with_category[name] for name in pool.categories.get(truth["item_id"], [])[1:]))
+        alike = set().union(*(pool.with_category[name] for name in pool.categories.get(held_out["item_id"], [])[1:]))
         take(rng.permutation(sorted(alike)), p.same_category)
         take(pool.near(list(before["item_id"])), p.neighbours)
-        level = pool.popularity[np.nonzero(pool.ids == truth["item_id"])[0][0]]
+        level = pool.popularity[np.nonzero(pool.ids == held_out["item_id"])[0][0]]
         take(pool.ids[np.argsort(np.abs(pool.popularity - level), kind="stable")], p.popularity_matched)
     take(rng.permutation(pool.ids), p.count - len(chosen))
     return {
@@ -148,5 +147,5 @@ def _record(
         "target": target,
         "history": list(before.sort_values("time")["item_id"]),
         "candidate_ids": list(rng.permutation(chosen)),
-        "gt_item_id": truth["item_id"],
+        "gt_item_id": held_out["item_id"],
     }

@@ -1,4 +1,4 @@
-"""The default run in two fresh clones, one after the other.   make bench-pipeline   (about twice `make repro`)
+"""Time and bytes of the default run in two fresh clones, in turn.   make bench-pipeline   (about twice `make repro`)
 
 Measures: seconds of `dvc repro`, of the run that has nothing to do, peak memory, and whether both clones, and this
 checkout if it has been run, hold the same bytes."""
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.claims import Claim, at_most, publish
 from bench.clone import ENVIRONMENT, ROOT, make_clone, results
-from bench.command import start
+from bench.running import start
 from kitrec.core import files
 
 COMMAND = "make bench-pipeline"
@@ -19,7 +19,7 @@ REPRO = ["dvc", "repro", "evaluate"]
 
 
 def main() -> None:
-    """Measure and publish."""
+    """Run, compare and publish."""
     with tempfile.TemporaryDirectory() as temporary:
         folders = [Path(temporary) / name for name in ("first", "second")]
         seconds, idle = [], []
@@ -28,30 +28,30 @@ def main() -> None:
             seconds.append(_timed(folder))
             idle += [_timed(folder) for _ in range(3)]
         first, second = map(results, folders)
-        apart = {"the two clones": _unlike(first, second)}
+        differing = {"the two clones": _differing(first, second)}
         if (ROOT / "data/scores").exists():
-            apart["a clone and this checkout"] = _unlike(first, results(ROOT))
+            differing["a clone and this checkout"] = _differing(first, results(ROOT))
         costs = {path.stem: files.read_json(path) for path in sorted((folders[0] / "metrics/cost").glob("*.json"))}
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     spread = f"{min(seconds):.0f} to {max(seconds):.0f} s"
     claims = [
         at_most("`make repro` after set-up", max(seconds), 900, "s", COMMAND, repeats=len(seconds), spread=spread),
         at_most("`dvc repro` with nothing to do", max(idle), 5, "s", COMMAND, repeats=len(idle)),
-        *(_same(where, len(first), unlike) for where, unlike in apart.items()),
+        *(_same(where, len(first), names) for where, names in differing.items()),
         at_most("peak memory of the largest process", peak, 8192, "MiB", COMMAND),
     ]
     rows = [_row(name, cost) for name, cost in costs.items() if name != "build_base"]
     publish("pipeline", claims, {"Time and memory per stage": rows})
-    print(*(f"{where} differ in {name}" for where, unlike in apart.items() for name in unlike), sep="\n")
+    print(*(f"{where} differ in {name}" for where, names in differing.items() for name in names), sep="\n")
 
 
-def _unlike(one: dict[str, str], other: dict[str, str]) -> list[str]:
-    return sorted(name for name in one if one[name] != other.get(name))
+def _differing(first: dict[str, str], other: dict[str, str]) -> list[str]:
+    return sorted(name for name in first if first[name] != other.get(name))
 
 
-def _same(where: str, files_compared: int, unlike: list[str]) -> Claim:
+def _same(where: str, files_compared: int, names: list[str]) -> Claim:
     text = f"of {files_compared} outs and quality metrics that differ between {where}"
-    return at_most(text, len(unlike), 0, "files", COMMAND)
+    return at_most(text, len(names), 0, "files", COMMAND)
 
 
 def _timed(folder: Path) -> float:

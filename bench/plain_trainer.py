@@ -22,7 +22,7 @@ from kitrec.llm.finetuning.throughput import Pace
 def fine_tune_plainly(
     base: PinnedBase, train: list[Sample], development: list[Sample], p: FineTune, seed: int, folder: Path
 ) -> tuple[list[dict[str, float]], Pace]:
-    """The log of the run and its pace."""
+    """Train and return the log of the run and its throughput."""
     set_seed(seed)
     model = get_peft_model(load_quantised(base), lora(p))
     model.enable_input_require_grads()

@@ -1,4 +1,4 @@
-"""Raw Amazon reviews to both candidate sets, against pandas; memory as histories grow; the audit at published size.
+"""Preparing raw Amazon reviews against pandas; memory as histories grow; the audit at published size.
 
 make bench-prepare   (writes about 1.5 GB of raw files to a temporary folder; half an hour on two cores)"""
 
@@ -82,14 +82,14 @@ def main() -> None:
 
 
 def _measured(folder: Path, what: str, depth: int) -> dict[str, float]:
-    """A run in a process of its own, so that its peak memory is its own."""
+    """Run one side in its own process, so that the peak memory is its own."""
     command = [sys.executable, "-m", "bench.prepare", what, str(folder), str(depth)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def ours(folder: Path, depth: int) -> dict[str, float]:
-    """kitrec's road from raw files to records."""
+    """Prepare records from raw files with kitrec."""
     rejects, work = Quarantine(), folder / f"work{depth}"
     began = time.monotonic()
     crawl, dataset = _built(folder / f"raw{depth}", USERS, work, rejects, SETS)
@@ -100,33 +100,33 @@ def ours(folder: Path, depth: int) -> dict[str, float]:
 
 
 def peer(folder: Path, depth: int) -> dict[str, float]:
-    """The same with pandas."""
+    """Prepare the same with pandas."""
     began = time.monotonic()
     pandas_prepare.prepare(folder / f"raw{depth}", SEED, USERS, CANDIDATES, folder / "peer")
     return {"seconds": time.monotonic() - began, "reviews": 0}
 
 
 def audit_of(folder: Path, depth: int) -> dict[str, float]:
-    """60,000 records: as KitREC's files, every row checked on entry; as tables, all leaks looked for."""
+    """Read 60,000 records from KitREC's files with every row checked, and audit them for all leaks."""
     crawl, dataset = _built(folder / f"raw{depth}", AUDITED, folder / "wide", Quarantine(), ("A",))
     roles, rejects = dataset.records["A"], Quarantine()
     items = {row["item_id"]: row for row in crawl.items.iter_rows(named=True)}
     with (folder / "records.jsonl").open("w") as stream:
         for row in rows(pl.concat(list(roles.values())), items, b"a salt for the bench"):
             stream.write(json.dumps(row) + "\n")
-    del items  # the bench's own
+    del items  # memory of the benchmark itself
     began = time.monotonic()
     loaded = load([folder / "records.jsonl"], "A", CANDIDATES.count, rejects, taught=False, quiet=True)
     read = time.monotonic()
-    found = audit(Evidence(roles, crawl.items, crawl.interactions, dataset.training_past))
+    leaks = audit(Evidence(roles, crawl.items, crawl.interactions, dataset.training_past))
     audited = time.monotonic() - read
-    assert not found and not rejects.rejects, (found, rejects.reasons())
+    assert not leaks and not rejects.rejects, (leaks, rejects.reasons())
     return {"seconds": read - began + audited, "read": read - began, "records": loaded.records.height}
 
 
 def _built(raw: Path, users: Users, work: Path, rejects: Quarantine, sets: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    found = amazon2023.find(raw, raw_amazon.RAW_NAMES)
-    crawl = amazon2023.load(found, SEED, users, work, rejects, everyone=False, quiet=True)
+    sources = amazon2023.find(raw, raw_amazon.RAW_NAMES)
+    crawl = amazon2023.load(sources, SEED, users, work, rejects, everyone=False, quiet=True)
     share = users.development_share
     return crawl, build_dataset(SEED, crawl.roles, share, CANDIDATES, crawl.items, crawl.interactions, sets)
 

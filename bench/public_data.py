@@ -1,6 +1,6 @@
-"""Where the public data sets of the quality tables are, and where each comes from.   python -m bench.public_data
+"""Public data sets of the quality tables: their folders and sources.   python -m bench.public_data
 
-KITREC_PUBLIC_DATA names a folder with one folder a data set, each with interactions.tsv (user, item, time)."""
+KITREC_PUBLIC_DATA names a folder with one folder per data set, each with interactions.tsv (user, item, time)."""
 
 import os
 from pathlib import Path
@@ -27,27 +27,27 @@ SOURCES = {
 
 
 def folder(name: str) -> Path:
-    """The folder of a data set."""
+    """Return the folder of a data set."""
     root = os.environ.get(VARIABLE)
     if root is None:
         raise InputError(
             f"set {VARIABLE} to the folder of the public data sets; `python -m bench.public_data` lists them"
         )
-    found = Path(root) / name
-    if not found.is_dir():
-        raise InputError(f"{found} is missing: {name} comes from {SOURCES.get(name, 'elsewhere')}")
-    return found
+    path = Path(root) / name
+    if not path.is_dir():
+        raise InputError(f"{path} is missing: {name} comes from {SOURCES.get(name, 'elsewhere')}")
+    return path
 
 
 def items(name: str) -> pl.DataFrame:
-    """item_id, title, categories of a data set, as the project's own items table has them."""
+    """Read item_id, title and categories of a data set, in the form of the project's items table."""
     table = pl.read_csv(folder(name) / "items.tsv", separator="\t", infer_schema=False, quote_char=None)
     listed = pl.col("categories").str.split("|").fill_null([])
     return table.select(item_id="item", title="title", categories=listed)
 
 
 def main() -> None:
-    """List the data sets, their sources, and which are here."""
+    """List the data sets, their sources, and those that are here."""
     table = Table("data set", "comes from", "here")
     root = Path(os.environ.get(VARIABLE, "/nowhere"))
     for name, source in SOURCES.items():

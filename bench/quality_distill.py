@@ -1,11 +1,11 @@
-"""What does distillation give on public data?   python -m bench.quality_distill toys_s3rec sasrec 3
+"""Gain of distillation on public data.   python -m bench.quality_distill toys_s3rec sasrec 3
 
 toys_s3rec or games_llmrank (of KITREC_PUBLIC_DATA) cut as DLLM2Rec cuts its data (bench/distill_data.py); the teacher
-is an ensemble of this project's models fitted on training rows alone, in folds; a plain and a distilled student of
-each seed, judged on the test rows among all items. Epochs are chosen by the validation's NDCG@20. The paper's teacher
-is an LLM and its cut is by real times: its gains stand beside ours, they are no bar. Every run is kept in
-bench/results/distill_runs/DATA with each test row's NDCG@20; a run that is there is not repeated. The teacher lies in
-.work/distill_teacher/DATA and is made where it is missing. `python -m bench.quality_distill` alone writes the table."""
+is an ensemble of this project's models trained on training rows alone, in folds; a plain and a distilled student of
+each seed, ranked on the test rows among all items. Epochs are chosen by the validation's NDCG@20. The paper's teacher
+is an LLM and its cut is by real times: its gains are shown beside ours and are no bar. Every run is kept in
+bench/results/distill_runs/DATA with each test row's NDCG@20; kept runs are not repeated. The teacher lies in
+.work/distill_teacher/DATA and is made if it is missing. Without arguments the kept runs are rendered."""
 
 import sys
 import tempfile
@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from bench.claims import RESULTS, Claim, at_least, at_most, publish
-from bench.distill_data import READERS, WINDOW, Split, split_of
+from bench.claims import Claim, at_least, at_most, publish
+from bench.distill_data import USERS, WINDOW, Split, split_of
 from bench.distill_settings import STUDENTS, TEACHER
+from bench.render import RESULTS
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
 from kitrec.distillation.alignment import Rows, cut
@@ -34,9 +35,9 @@ from kitrec.recommenders.sequence_training import Progress, Validation
 from kitrec.schemas.teacher_lists import TEACHER as TABLE
 
 RUNS, MADE = RESULTS / "distill_runs", Path(".work/distill_teacher")
-LISTS, VECTORS, TOLD = "teacher.parquet", "vectors.safetensors", "teacher.json"
+LISTS, VECTORS, METRICS = "teacher.parquet", "vectors.safetensors", "teacher.json"
 DEPTHS = (1, 5, 10, 20)
-PAPER = {  # NDCG@20 of the student alone and distilled, DLLM2Rec's table 4; the teacher is BIGRec
+PAPER = {  # NDCG@20 of the baseline and the distilled student, DLLM2Rec's table 4; the teacher is BIGRec
     ("toys_s3rec", "sasrec"): (0.0130, 0.0177),
     ("toys_s3rec", "gru4rec"): (0.0081, 0.0118),
     ("toys_s3rec", "dros"): (0.0144, 0.0225),
@@ -45,19 +46,20 @@ PAPER = {  # NDCG@20 of the student alone and distilled, DLLM2Rec's table 4; the
     ("games_llmrank", "dros"): (0.0267, 0.0331),
 }
 KEEPS = 0.95  # of the teacher's NDCG@10
-ABOUT = """8 : 1 : 1 of all rows by their place in their reader's sequence, ranked among all items; the teacher is an
-ensemble of our own models (bench/distill_settings.py), fitted on training rows alone, and lists a training row by
-members that never saw its reader; it reads the whole past there and the newest ten items of a test row, as students
-do. The paper's mean gain is .48 (47.97 %). Its teacher is an LLM, its cut is by real times: its gains stand beside
-ours. Of games_llmrank the first 15,000 readers. The epochs of the teacher's members and the strength of sasrec_ce's
-teaching were chosen by the validation of toys_s3rec. p: paired test over test rows, means of the seeds."""
+ABOUT = """8 : 1 : 1 of all rows by their position in their user's sequence, ranked among all items; the teacher is an
+ensemble of our own models (bench/distill_settings.py), trained on training rows only, and lists a training row by
+members that were not trained on its user; it reads the whole past there and the newest ten items of a test row, as
+students do. The paper's mean gain is .48 (47.97 %). Its teacher is an LLM, its cut is by real times: its gains are
+shown beside ours. Of games_llmrank the first 15,000 users. The epochs of the teacher's members and the strength of
+sasrec_ce's distillation were chosen by the validation of toys_s3rec. p: paired test over test rows, means of the
+seeds."""
 
 
 def main(arguments: list[str]) -> None:
-    """Run what is asked for, then write the table."""
+    """Run the given student, if any, and publish the kept runs."""
     if arguments:
-        if len(arguments) != 3 or arguments[0] not in READERS or arguments[1] not in STUDENTS:
-            raise InputError(f"give data ({', '.join(READERS)}), a student ({', '.join(STUDENTS)}), a number of seeds")
+        if len(arguments) != 3 or arguments[0] not in USERS or arguments[1] not in STUDENTS:
+            raise InputError(f"give data ({', '.join(USERS)}), a student ({', '.join(STUDENTS)}), a number of seeds")
         data, name, seeds = arguments[0], arguments[1], int(arguments[2])
         split = split_of(data)
         teacher = _teacher(data, split)
@@ -68,50 +70,50 @@ def main(arguments: list[str]) -> None:
 
 
 def _teacher(data: str, split: Split) -> Teacher:
-    """The ensemble's lists and vectors; made once, its own quality on the test rows told beside the runs."""
+    """Return the ensemble's lists and vectors, made once; its own test metrics are kept beside the runs."""
     made = MADE / data
-    if (made / TOLD).exists() and not (RUNS / data / TOLD).exists():
-        files.write_json(files.read_json(made / TOLD), RUNS / data / TOLD)
-    if not (made / TOLD).exists():
+    if (made / METRICS).exists() and not (RUNS / data / METRICS).exists():
+        files.write_json(files.read_json(made / METRICS), RUNS / data / METRICS)
+    if not (made / METRICS).exists():
         began = time.perf_counter()
-        fitted = fit_ensemble(TEACHER, split.rows, split.vocabulary, 0, made / "members")
-        learned = time.perf_counter() - began
-        tables.write(fitted.lists(split.rows, split.vocabulary), made / LISTS, TABLE)
-        vectors = fitted.embeddings(split.vocabulary)
+        trained = fit_ensemble(TEACHER, split.rows, split.vocabulary, 0, made / "members")
+        fit_seconds = time.perf_counter() - began
+        tables.write(trained.lists(split.rows, split.vocabulary), made / LISTS, TABLE)
+        vectors = trained.embeddings(split.vocabulary)
         assert vectors is not None
         write_embeddings(vectors, made / VECTORS)
-        seconds = {"seconds_to_fit": round(learned, 1), "seconds_in_all": round(time.perf_counter() - began, 1)}
-        told = {"test": _judged(fitted, split.test), **seconds}
-        files.write_json(told, RUNS / data / TOLD)
-        files.write_json(told, made / TOLD)
+        seconds = {"seconds_to_fit": round(fit_seconds, 1), "seconds_in_all": round(time.perf_counter() - began, 1)}
+        metrics = {"test": _teacher_metrics(trained, split.test), **seconds}
+        files.write_json(metrics, RUNS / data / METRICS)
+        files.write_json(metrics, made / METRICS)
     return Teacher(tables.read(made / LISTS, TABLE), read_embeddings(made / VECTORS))
 
 
-def _judged(teacher: Ensembled, test: Validation) -> dict[str, float]:
+def _teacher_metrics(teacher: Ensembled, test: Validation) -> dict[str, float]:
     better, equal = [], []
     for start in range(0, len(test.truths), 256):
         part = np.arange(start, min(start + 256, len(test.truths)))
-        truth = test.truths[part, None] - 1
+        item = test.truths[part, None] - 1
         scores = teacher.scores(test.histories.take(part))
-        reached = np.take_along_axis(scores, truth, axis=1)
-        better.append((scores > reached).sum(1))
-        equal.append((scores == reached).sum(1))
-    return _told(np.concatenate(better), np.concatenate(equal))
+        item_score = np.take_along_axis(scores, item, axis=1)
+        better.append((scores > item_score).sum(1))
+        equal.append((scores == item_score).sum(1))
+    return _metrics(np.concatenate(better), np.concatenate(equal))
 
 
-def _told(better: np.ndarray, equal: np.ndarray) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _metrics(better: np.ndarray, equal: np.ndarray) -> dict[str, float]:
+    metrics: dict[str, float] = {}
     for depth in DEPTHS:
-        found |= quality(better, equal, depth)
-    return {name: round(value, 5) for name, value in found.items()}
+        metrics |= quality(better, equal, depth)
+    return {name: round(value, 5) for name, value in metrics.items()}
 
 
 def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None:
-    """Both students of one seed."""
+    """Train and keep both students of one seed."""
     p = STUDENTS[name]
     rows = windows(p, split.rows)
 
-    def told(progress: Progress) -> None:
+    def on_epoch_end(progress: Progress) -> None:
         row = progress.rows[-1]
         print(
             f"{name} {seed}: epoch {progress.epoch}, loss {row['loss']:.4f}, NDCG@20 {row['ndcg@20']:.4f}", flush=True
@@ -119,38 +121,38 @@ def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None
 
     students = Students(p, rows, split.vocabulary, split.validation, seed)
     with tempfile.TemporaryDirectory() as work:
-        alone = students.alone(Path(work) / "alone", told)
-        taught = students.taught(teacher, Path(work) / "taught", told)
-    both = {"baseline": alone, "distilled": taught}
-    found = {which: _student(student, split.test) for which, student in both.items()}
-    own = {which: gains(student.fitted.model, *_asked(split.test), 20) for which, student in both.items()}
+        baseline = students.alone(Path(work) / "alone", on_epoch_end)
+        distilled = students.taught(teacher, Path(work) / "taught", on_epoch_end)
+    both = {"baseline": baseline, "distilled": distilled}
+    metrics = {which: _student(student, split.test) for which, student in both.items()}
+    ndcg = {which: gains(student.fitted.model, *_rows_and_items(split.test), 20) for which, student in both.items()}
     with files.whole(RUNS / data / f"{name}-{seed}.parquet") as draft:
-        pl.DataFrame({which: values.astype(np.float32) for which, values in own.items()}).write_parquet(draft)
-    told_ = {**found, "teacher_rows": taught.told, "threads": torch.get_num_threads()}
-    files.write_json(told_, RUNS / data / f"{name}-{seed}.json")
+        pl.DataFrame({which: values.astype(np.float32) for which, values in ndcg.items()}).write_parquet(draft)
+    document = {**metrics, "teacher_rows": distilled.told, "threads": torch.get_num_threads()}
+    files.write_json(document, RUNS / data / f"{name}-{seed}.json")
 
 
 def windows(p: Distill, rows: Rows) -> Rows:
-    """Training sequences in parts that the student reads whole, so that every row is learned once an epoch."""
+    """Cut training sequences into parts that the student reads whole, so that each row is used once per epoch."""
     if isinstance(p.student.model, Caser):
-        return rows  # it looks at windows by itself
+        return rows  # it makes windows itself
     return cut(rows, WINDOW, 0) if isinstance(p.student.model, BERT4Rec) else cut(rows, WINDOW + 1, 1)
 
 
-def _asked(test: Validation) -> tuple[Any, np.ndarray]:
+def _rows_and_items(test: Validation) -> tuple[Any, np.ndarray]:
     return test.histories, test.truths
 
 
-def _student(own: Student, test: Validation) -> dict[str, Any]:
+def _student(student: Student, test: Validation) -> dict[str, Any]:
     began = time.perf_counter()
-    better, equal = places(own.fitted.model, *_asked(test))
+    better, equal = places(student.fitted.model, *_rows_and_items(test))
     ranking = time.perf_counter() - began
     return {
-        "test": _told(better, equal),
-        "validation": round(own.fitted.progress.best, 5),
-        "epoch": own.fitted.progress.best_epoch,
-        "epochs": own.fitted.progress.epoch,
-        "seconds": round(own.seconds, 1),
+        "test": _metrics(better, equal),
+        "validation": round(student.fitted.progress.best, 5),
+        "epoch": student.fitted.progress.best_epoch,
+        "epochs": student.fitted.progress.epoch,
+        "seconds": round(student.seconds, 1),
         "ranking_ms_a_row": round(ranking / len(test.truths) * 1000, 4),
     }
 
@@ -159,24 +161,24 @@ def _publish() -> None:
     claims: list[Claim] = []
     details: dict[str, Any] = {}
     for path in sorted(RUNS.iterdir()) if RUNS.exists() else []:
-        teacher = files.read_json(path / TOLD)
-        own = [told for name in STUDENTS if (told := _judge(path, name, teacher)) is not None]
-        details[path.name] = [row for row, _ in own]
+        teacher = files.read_json(path / METRICS)
+        students = [row for name in STUDENTS if (row := _compare(path, name, teacher)) is not None]
+        details[path.name] = [row for row, _ in students]
         details[f"{path.name}, teacher"] = [
             {**teacher["test"], **{key: value for key, value in teacher.items() if key != "test"}}
         ]
-        claims += [claim for _, found in own for claim in found]
+        claims += [claim for _, listed in students for claim in listed]
     publish("quality_distill", claims, details, ABOUT)
 
 
-def _judge(path: Path, name: str, teacher: dict[str, Any]) -> tuple[dict[str, Any], list[Claim]] | None:
-    """A student's row of the table and its claims, if it was run."""
-    found = sorted(path.glob(f"{name}-[0-9]*.json"))
-    if not found:
+def _compare(path: Path, name: str, teacher: dict[str, Any]) -> tuple[dict[str, Any], list[Claim]] | None:
+    """Return a student's row of the table and its claims, if it was run."""
+    paths = sorted(path.glob(f"{name}-[0-9]*.json"))
+    if not paths:
         return None
-    runs = [files.read_json(own) for own in found]
-    kept = [pl.read_parquet(own.with_suffix(".parquet")) for own in found]
-    pair = compare(*(np.stack([own[which].to_numpy() for own in kept]) for which in ("baseline", "distilled")))
+    runs = [files.read_json(file) for file in paths]
+    kept = [pl.read_parquet(file.with_suffix(".parquet")) for file in paths]
+    pair = compare(*(np.stack([table[which].to_numpy() for table in kept]) for which in ("baseline", "distilled")))
     text, command = f"{path.name}, {name}", f"python -m bench.quality_distill {path.name} {name} {len(runs)}"
     spread = f"95 % of the difference {pair.low:.4f} to {pair.high:.4f}, p {pair.p_value:.2g}"
     gain = at_least(
@@ -206,16 +208,17 @@ def _judge(path: Path, name: str, teacher: dict[str, Any]) -> tuple[dict[str, An
 
 def _paper(data: str, name: str) -> str:
     if (data, name) not in PAPER:
-        return "the same student alone"
-    alone, taught = PAPER[data, name]
-    return f"the same student alone; DLLM2Rec's gain {taught / alone - 1:.2f} ({alone:.4f} to {taught:.4f})"
+        return "the same student without a teacher"
+    baseline, distilled = PAPER[data, name]
+    gain = f"{distilled / baseline - 1:.2f} ({baseline:.4f} to {distilled:.4f})"
+    return f"the same student without a teacher; DLLM2Rec's gain {gain}"
 
 
 def _row(name: str, runs: list[dict[str, Any]], compared: dict[str, Any], teacher: dict[str, Any]) -> dict[str, Any]:
     def mean(which: str, *keys: str) -> float:
         values = []
-        for own in runs:
-            value: Any = own[which]
+        for run in runs:
+            value: Any = run[which]
             for key in keys:
                 value = value[key]
             values.append(value)
@@ -227,11 +230,11 @@ def _row(name: str, runs: list[dict[str, Any]], compared: dict[str, Any], teache
         for which in ("baseline", "distilled")
     }
     seconds = {f"{which} seconds": mean(which, "seconds") for which in ("baseline", "distilled")}
-    told = {key: compared[key] for key in ("relative_gain", "p_value", "gain_of_seeds")}
-    shares = ", ".join("-" if own is None else f"{own:+.2f}" for own in told.pop("gain_of_seeds"))
-    numbers["alone, of the teacher's"] = round(numbers["baseline ndcg@10"] / teacher["test"]["ndcg@10"], 3)
+    gains = {key: compared[key] for key in ("relative_gain", "p_value", "gain_of_seeds")}
+    shares = ", ".join("-" if gain is None else f"{gain:+.2f}" for gain in gains.pop("gain_of_seeds"))
+    numbers["baseline, of the teacher's"] = round(numbers["baseline ndcg@10"] / teacher["test"]["ndcg@10"], 3)
     numbers["of the teacher's"] = round(numbers["distilled ndcg@10"] / teacher["test"]["ndcg@10"], 3)
-    return {"student": name, **numbers, **told, "gain_of_seeds": shares, **seconds, "seeds": len(runs)}
+    return {"student": name, **numbers, **gains, "gain_of_seeds": shares, **seconds, "seeds": len(runs)}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How good is the teacher beside its own eyes?   python -m bench.quality_ilora sasrec_ce 5
+"""Quality of the iLoRA teacher beside its own sequence encoder.   python -m bench.quality_ilora sasrec_ce 5
 
 LLaRA's protocol on lastfm_ilora: a window of at least three and at most ten artists, 20 candidates (the next one and 19
 that are not in the window), HitRatio@1 and ValidRatio over all 122 test windows. The lists are drawn once and are the
-same for all; for models that cost nothing the mean over 200 further draws is told too, since one hit is .008 here.
-The validation windows alone choose epochs. `teacher` takes the shipped tiny base, whose words are not those of artists.
-Runs are kept in bench/results/ilora_runs; without arguments the table is written from what is there."""
+same for all; cheap models also report the mean over 200 further draws, since one hit is .008 here. Only the validation
+windows choose epochs. `teacher` uses the shipped tiny base, whose words are not those of artists. Runs are kept in
+bench/results/ilora_runs; without arguments the kept runs are rendered."""
 
 import sys
 import tempfile
@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bench.claims import RESULTS, Claim, at_least, publish
+from bench.claims import Claim, at_least, publish
 from bench.public_data import folder, items
-from bench.seqrec_settings import CE, FAST, course, method
+from bench.render import RESULTS
+from bench.seqrec_settings import CE, FAST, method, training_config
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
@@ -50,7 +51,7 @@ from kitrec.training.progress import bar
 DATA, SHORTEST, SHOWN, LISTED, DRAWS = "lastfm_ilora", 3, 10, 20, 200
 RUNS = RESULTS / "ilora_runs"
 PUBLISHED = 0.2233  # SASRec in LLaRA's Table 2
-TASKS = 1_000  # windows of training sessions the teacher learns from
+TASKS = 1_000  # windows of training sessions that train the teacher
 
 
 def _sasrec(dropout: float) -> SASRec:
@@ -58,8 +59,10 @@ def _sasrec(dropout: float) -> SASRec:
 
 
 SETTINGS: dict[str, Method] = {
-    "sasrec_ce": method(_sasrec(0.5), CE, course(200, 15, batch=64, **FAST)),
-    "sasrec_bce": method(_sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), course(300, 20, batch=64)),
+    "sasrec_ce": method(_sasrec(0.5), CE, training_config(200, 15, batch=64, **FAST)),
+    "sasrec_bce": method(
+        _sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), training_config(300, 20, batch=64)
+    ),
 }
 TEACHER = ilora.Ilora(
     base_weights="bf16",
@@ -91,31 +94,33 @@ class Data:
     windows: dict[str, dict[str, list[str]]]
 
     def tasks(self, kind: str) -> pl.DataFrame:
-        """The frozen lists of a kind of windows."""
-        own = self.windows[kind]
-        places = {name: [len(items) - 1] for name, items in own.items()}
-        return tasks_of(own, places, "", self.sessions.vocabulary.item_ids, LISTED, seed=0)
+        """Return the frozen lists of a kind of windows."""
+        windows = self.windows[kind]
+        positions = {name: [len(items) - 1] for name, items in windows.items()}
+        return tasks_of(windows, positions, "", self.sessions.vocabulary.item_ids, LISTED, seed=0)
 
 
 def main(arguments: list[str]) -> None:
-    """Run what is asked for, then write the table."""
+    """Run the given setting, if any, and publish the kept runs."""
     if arguments:
-        known: dict[str, Callable[[Data, str, int], dict[str, Any]]] = dict.fromkeys(SETTINGS, _eyes_run)
-        known["teacher"] = _teacher_run
-        if len(arguments) != 2 or arguments[0] not in known:
-            raise InputError(f"give one of {', '.join(known)} and a number of seeds")
-        data = _read()
+        runs: dict[str, Callable[[Data, str, int], dict[str, Any]]] = dict.fromkeys(SETTINGS, _encoder_run)
+        runs["teacher"] = _teacher_run
+        if len(arguments) != 2 or arguments[0] not in runs:
+            raise InputError(f"give one of {', '.join(runs)} and a number of seeds")
+        data = read_windows()
         for seed in range(int(arguments[1])):
             target = RUNS / f"{arguments[0]}-{seed}.json"
             if not target.exists():
-                files.write_json(known[arguments[0]](data, arguments[0], seed), target)
+                files.write_json(runs[arguments[0]](data, arguments[0], seed), target)
     _publish()
 
 
-def _read() -> Data:
+def read_windows() -> Data:
+    """Read the training sessions and the windows long enough for the protocol."""
+
     def windows(kind: str) -> dict[str, list[str]]:
         table = pl.read_csv(folder(DATA) / f"{kind}_windows.tsv", separator="\t", infer_schema=False)
-        rows = [[*(own["history"] or "").split(), own["next"]] for own in table.iter_rows(named=True)]
+        rows = [[*(row["history"] or "").split(), row["next"]] for row in table.iter_rows(named=True)]
         return {f"{kind}-{k}": row for k, row in enumerate(rows) if len(row) > SHORTEST}
 
     sessions = read_interactions(folder(DATA) / "interactions.tsv")
@@ -124,110 +129,110 @@ def _read() -> Data:
 
 def _fit(data: Data, name: str, seed: int) -> tuple[Stored, dict[str, float]]:
     vocabulary = data.sessions.vocabulary
-    judged = [vocabulary.numbers(pl.Series(own)) for own in data.windows["valid"].values()]
-    validation = Validation(of_lists(own[:-1] for own in judged), np.array([own[-1] for own in judged]))
+    windows = [vocabulary.numbers(pl.Series(window)) for window in data.windows["valid"].values()]
+    validation = Validation(of_lists(window[:-1] for window in windows), np.array([window[-1] for window in windows]))
     p = SETTINGS[name]
-    with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.course.epochs, quiet=False) as told:
-        fitted = fit(p, Known(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), told)
+    with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.course.epochs, quiet=False) as show:
+        trained = fit(p, Known(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), show)
     counts = np.bincount(data.sessions.sequences.items, minlength=len(vocabulary) + 1).astype(np.float32)
-    return Stored(fitted.model, vocabulary, counts, fitted.told()), fitted.told()
+    return Stored(trained.model, vocabulary, counts, trained.told()), trained.told()
 
 
-def _eyes_run(data: Data, name: str, seed: int) -> dict[str, Any]:
+def _encoder_run(data: Data, name: str, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
-    stored, told = _fit(data, name, seed)
+    stored, metrics = _fit(data, name, seed)
     tasks = data.tasks("test")
     return {
         "hit_ratio@1": round(_hits(stored, tasks, tasks["candidates"].to_list()), 5),
-        "hit_ratio@1_mean_of_draws": round(_hits(stored, tasks, _more_lists(data)), 5),
+        "hit_ratio@1_mean_of_draws": round(_hits(stored, tasks, further_lists(data)), 5),
         "valid_ratio": 1.0,
         "samples": tasks.height,
-        "epoch": told["epoch"],
+        "epoch": metrics["epoch"],
         "minutes": round((time.perf_counter() - began) / 60, 2),
     }
 
 
-def _more_lists(data: Data) -> list[list[str]]:
-    """DRAWS further lists for each test window, one window after the other, the truth first."""
-    pool, rng, found = data.sessions.vocabulary.item_ids, generator(0, "further lists"), []
-    for own in data.windows["test"].values():
-        others = [k for k, item in enumerate(pool) if item not in own]
-        found += [[own[-1], *(pool[k] for k in rng.choice(others, LISTED - 1, replace=False))] for _ in range(DRAWS)]
-    return found
+def further_lists(data: Data) -> list[list[str]]:
+    """Draw DRAWS further lists per test window, one window after the other, the next item first."""
+    pool, rng, lists = data.sessions.vocabulary.item_ids, generator(0, "further lists"), []
+    for window in data.windows["test"].values():
+        others = [k for k, item in enumerate(pool) if item not in window]
+        lists += [[window[-1], *(pool[k] for k in rng.choice(others, LISTED - 1, replace=False))] for _ in range(DRAWS)]
+    return lists
 
 
 def _hits(stored: Stored, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
-    """HitRatio@1 of a model over item numbers; each task owns as many lists as there are for one."""
+    """Return HitRatio@1 of a model over item numbers; every task has equally many lists."""
     number = {item: k for k, item in enumerate(stored.vocabulary.item_ids, start=1)}
     each = len(lists) // tasks.height
-    histories = of_lists([number[i] for i in own] for own in tasks["history"].to_list() for _ in range(each))
+    histories = of_lists([number[i] for i in history] for history in tasks["history"].to_list() for _ in range(each))
     candidates = np.array([[number[item] for item in listed] for listed in lists])
-    truths = [listed.index(truth) for k, truth in enumerate(tasks["truth"]) for listed in lists[k * each :][:each]]
-    return scored_ratio(list(stored.candidate_scores(histories, candidates)), truths)
+    targets = [listed.index(target) for k, target in enumerate(tasks["truth"]) for listed in lists[k * each :][:each]]
+    return scored_ratio(list(stored.candidate_scores(histories, candidates)), targets)
 
 
 def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
-    stored, _told = _fit(data, "sasrec_ce", seed)
+    stored = _fit(data, "sasrec_ce", seed)[0]
     base = pin(Base(path="base/tiny-qwen3", revision=None))
     texts = {row["item_id"]: {**row, "average_rating": None} for row in items(DATA).iter_rows(named=True)}
-    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.course, quiet=False) as told:
-        given = Given(seed, texts, _lessons(data, seed), data.tasks("valid"), Path(work) / "work")
-        learn(TEACHER, base, stored, given, told, Path(work) / "to")
+    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.course, quiet=False) as show:
+        training_data = Given(seed, texts, _training_tasks(data, seed), data.tasks("valid"), Path(work) / "work")
+        learn(TEACHER, base, stored, training_data, show, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
         teacher = load_teacher(Path(work) / "to", load_in(base, TEACHER.base_weights), base, Eyes(stored))
-    return {**_examined(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
+    return {**_teacher_metrics(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
 
 
-def _examined(
+def _teacher_metrics(
     teacher: Teacher, base: PinnedBase, data: Data, texts: dict[str, dict[str, Any]], stored: Stored
 ) -> dict[str, Any]:
-    """The teacher on the test windows; also without its eyes, and with the gate of another reader."""
+    """Evaluate the teacher on the test windows, also without its encoder and with another user's gate."""
     tokenizer, test = load_tokenizer(base), data.tasks("test")
     writer = writer_for(teacher, Encoder(tokenizer), texts, TEACHER)
-    asked = questions_of(test, writer, teacher.eyes)
-    truths = [own.truth for own in asked.asked if own.truth is not None]
+    questions = questions_of(test, writer, teacher.eyes)
+    targets = [row.truth for row in questions.asked if row.truth is not None]
     names = [[writer.name(item) for item in listed] for listed in test["candidates"].to_list()]
 
-    def scored(questions: Questions, *, per_token: bool = False) -> float:
-        return round(scored_ratio(likelihoods(teacher, questions, per_token=per_token), truths), 5)
+    def scored(rows: Questions, *, per_token: bool = False) -> float:
+        return round(scored_ratio(likelihoods(teacher, rows, per_token=per_token), targets), 5)
 
-    ratios = written_ratios(written(teacher, asked, tokenizer), names, truths)
+    ratios = written_ratios(written(teacher, questions, tokenizer), names, targets)
     return {
-        "hit_ratio@1": scored(asked),
-        "hit_ratio@1_by_mean_token": scored(asked, per_token=True),
-        "hit_ratio@1_text_only": scored(without_words(asked, teacher.words)),
-        "hit_ratio@1_gates_of_others": scored(Questions(asked.asked, asked.seen.roll(1, 0))),
+        "hit_ratio@1": scored(questions),
+        "hit_ratio@1_by_mean_token": scored(questions, per_token=True),
+        "hit_ratio@1_text_only": scored(without_words(questions, teacher.words)),
+        "hit_ratio@1_gates_of_others": scored(Questions(questions.asked, questions.seen.roll(1, 0))),
         "hit_ratio@1_written": round(ratios["hit_ratio@1"], 5),
         "valid_ratio": round(ratios["valid_ratio"], 5),
-        "hit_ratio@1_of_its_eyes": round(_hits(stored, test, test["candidates"].to_list()), 5),
+        "hit_ratio@1_of_its_encoder": round(_hits(stored, test, test["candidates"].to_list()), 5),
         "samples": test.height,
     }
 
 
-def _lessons(data: Data, seed: int) -> pl.DataFrame:
-    """Windows of training sessions, as many as TASKS, drawn once."""
+def _training_tasks(data: Data, seed: int) -> pl.DataFrame:
+    """Draw TASKS windows of training sessions once."""
     sequences, ids = data.sessions.sequences, data.sessions.vocabulary.ids
-    places = [(u, k) for u in range(len(sequences)) for k in range(SHORTEST, len(sequences[u]))]
-    drawn = generator(seed, "windows").choice(len(places), min(TASKS, len(places)), replace=False)
+    positions = [(u, k) for u in range(len(sequences)) for k in range(SHORTEST, len(sequences[u]))]
+    drawn = generator(seed, "windows").choice(len(positions), min(TASKS, len(positions)), replace=False)
     windows = {}
-    for user, place in (places[k] for k in drawn):
-        windows[f"{user}-{place}"] = ids(sequences[user][max(0, place - SHOWN) : place + 1])
-    places_of = {name: [len(own) - 1] for name, own in windows.items()}
-    return tasks_of(windows, places_of, "", data.sessions.vocabulary.item_ids, LISTED, seed)
+    for user, position in (positions[k] for k in drawn):
+        windows[f"{user}-{position}"] = ids(sequences[user][max(0, position - SHOWN) : position + 1])
+    last_positions = {name: [len(window) - 1] for name, window in windows.items()}
+    return tasks_of(windows, last_positions, "", data.sessions.vocabulary.item_ids, LISTED, seed)
 
 
 def _publish() -> None:
     claims: list[Claim] = []
-    eyes, teachers = [], []
+    encoders, teachers = [], []
     for name in SETTINGS:
-        runs = [files.read_json(own) for own in sorted(RUNS.glob(f"{name}-*.json"))]
+        runs = [files.read_json(path) for path in sorted(RUNS.glob(f"{name}-*.json"))]
         if runs:
-            eyes.append({"setting": name, **_means(runs), "seeds": len(runs)})
+            encoders.append({"setting": name, **_means(runs), "seeds": len(runs)})
             claims.append(_claim(name, runs))
-    for own in sorted(RUNS.glob("teacher-*.json")):
-        teachers.append({"seed": int(own.stem.rpartition("-")[2]), **files.read_json(own)})
-    publish("quality_ilora", claims, {"eyes": eyes} | ({"teacher": teachers} if teachers else {}))
+    for path in sorted(RUNS.glob("teacher-*.json")):
+        teachers.append({"seed": int(path.stem.rpartition("-")[2]), **files.read_json(path)})
+    publish("quality_ilora", claims, {"encoder": encoders} | ({"teacher": teachers} if teachers else {}))
 
 
 def _means(runs: list[dict[str, Any]]) -> dict[str, float]:

@@ -1,9 +1,8 @@
-"""How good are the sequential recommenders on public data?   python -m bench.quality_seqrec beauty_s3rec sasrec_ce 3
+"""Quality of the sequential recommenders on public data.   python -m bench.quality_seqrec beauty_s3rec sasrec_ce 3
 
 Leave-one-out: each user's last item is the test, the one before it the validation; ranked among all items, those of the
-user's history left out; the epoch chosen by validation NDCG@10 alone. Every run is kept in bench/results/seqrec_runs; a
-run that is there is not repeated, one of another setting refused. `python -m bench.quality_seqrec` alone writes the
-tables from what is there."""
+user's history left out; the epoch chosen by validation NDCG@10. Runs are kept in bench/results/seqrec_runs and not
+repeated; a run of another setting is refused. Without arguments the kept runs are rendered."""
 
 import sys
 import tempfile
@@ -15,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.claims import RESULTS, Claim, at_least, publish
-from bench.kept_runs import kept
+from bench.claims import Claim, at_least, publish
 from bench.public_data import folder, items
+from bench.render import RESULTS
+from bench.running import kept
 from bench.seqrec_settings import SETTINGS, setting
 from kitrec.core import files
 from kitrec.core.errors import InputError
@@ -35,7 +35,7 @@ from kitrec.recommenders.sequence_training import Progress, Validation
 from kitrec.training.progress import bar
 
 RUNS = RESULTS / "seqrec_runs"
-BARS = {  # data, setting -> NDCG@10 that it is to reach, and whose it is
+BARS = {  # data, setting -> bar of NDCG@10, and its origin
     ("beauty_s3rec", "sasrec_bce"): (0.0318, "SASRec of S3-Rec's table (64 wide; ours 128, cosine)"),
     ("beauty_s3rec", "sasrec_bce_64"): (0.0318, "SASRec of S3-Rec's table, of this width"),
     ("beauty_s3rec", "sasrec_ce"): (0.045, "our aim with cross-entropy; SASRec of LlamaRec's table .0481"),
@@ -46,88 +46,90 @@ BARS = {  # data, setting -> NDCG@10 that it is to reach, and whose it is
     ("toys_s3rec", "sasrec_ce"): (0.0374, "SASRec of S3-Rec's table"),
     ("lastfm_s3rec", "sasrec_bce_long"): (0.0390, "SASRec of S3-Rec's table"),
 }
-RECOMMENDED = {  # data -> our setting for it, and the best published NDCG@10 of a model over item numbers
+RECOMMENDED = {  # data -> our setting, and the best published NDCG@10 of a model over item ids
     "beauty_s3rec": ("sasrec_ce", 0.0533, "LRURec of LlamaRec's table, on nearly the same data"),
     "toys_s3rec": ("sasrec_ce", 0.0374, "SASRec of S3-Rec's table"),
     "lastfm_s3rec": ("sasrec_bce_long", 0.0390, "SASRec of S3-Rec's table"),
 }
 ABOUT = """Leave-one-out, ranked among all items, those of the history left out; the epoch chosen on the validation;
 sd over seeds, `standard_error_of_users` of one run. S3-Rec's table (CIKM 2020, its repository) has this protocol
-too, but gives seen items a score of 0 instead of leaving them out; its GRU4Rec and BERT4Rec columns are under-
+too, but scores the items of the history 0 instead of leaving them out; its GRU4Rec and BERT4Rec columns are under-
 trained (LlamaRec's table has BERT4Rec at .0372 where it has .0170). LlamaRec's Beauty is another run of the same
 preprocessing. `ndcg@10_uniform` and `_popularity` rank among 100 sampled items. Settings: bench/seqrec_settings.py.
-What we recommend for a data set is the claim that says so, its command `python -m bench.quality_seqrec DATA SETTING
-3`; on own files `kitrec profile use idrec=reviews && kitrec fit FILE --method sasrec --to FOLDER` trains the same
+Claims called "recommended" are the settings we recommend, by `python -m bench.quality_seqrec DATA SETTING 3`; on your
+files `kitrec profile use idrec=reviews && kitrec fit FILE --method sasrec --to FOLDER` trains the same
 as `sasrec_ce`. Caser with its own loss (three negatives) stays below the table's Caser. Whether genres and titles
 help on mlsmall_raw is a question, not a bar; nothing is published for it under this protocol, and its titles are
-vectors by TF-IDF. Minutes are of one thread by the clock, beside other work (some runs stood still for minutes);
-those to the best epoch bound the time to the published figures from above."""
+TF-IDF vectors. Minutes are wall-clock time of one thread beside other work (some runs stood still for minutes); those
+to the best epoch are an upper bound of the time to the published figures."""
 
 
 def main(arguments: list[str]) -> None:
-    """Run what is asked for, then write the tables."""
+    """Run the given setting, if any, and publish the kept runs."""
     if arguments:
         if len(arguments) != 3 or arguments[1] not in SETTINGS or not arguments[2].isdecimal():
             raise InputError(f"give a data set, a setting ({', '.join(SETTINGS)}) and a number of seeds")
         data, name, seeds = arguments[0], arguments[1], int(arguments[2])
         read = read_interactions(folder(data) / "interactions.tsv")
         for seed in range(seeds):
-            target, own = RUNS / data / f"{name}-{seed}.json", asdict(setting(name, len(read.users)))
-            if not kept(target, own):
-                files.write_json({**_run(data, name, read, seed), "setting": own}, target)
+            target, p = RUNS / data / f"{name}-{seed}.json", asdict(setting(name, len(read.users)))
+            if not kept(target, p):
+                files.write_json({**_run(data, name, read, seed), "setting": p}, target)
     _publish()
 
 
 def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
     p, split = setting(name, len(read.users)), leave_one_out(read.sequences)
-    known = Known()
+    features = Known()
     if isinstance(p.model, BERT4Rec) and p.model.metadata.features:
-        known, _ = known_of(items(data), read.vocabulary, p.model.metadata.features, seed)
+        features, _ = known_of(items(data), read.vocabulary, p.model.metadata.features, seed)
     validation = Validation(split.before_validation, split.validation)
     began, minutes = time.perf_counter(), []
-    with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.course.epochs, quiet=False) as told:
+    with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.course.epochs, quiet=False) as show:
 
-        def clocked(progress: Progress) -> None:
+        def on_epoch_end(progress: Progress) -> None:
             minutes.append((time.perf_counter() - began) / 60)
-            told(progress)
+            show(progress)
 
-        fitted = fit(p, known, len(read.vocabulary), split.train, validation, seed, Path(work), clocked)
-    better, equal = places(fitted.model, split.before_test, split.test)
+        trained = fit(p, features, len(read.vocabulary), split.train, validation, seed, Path(work), on_epoch_end)
+    better, equal = places(trained.model, split.before_test, split.test)
     ranks = better + (equal + 1) / 2
     gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
     return {
         "test": {key: round(value, 5) for key, value in quality(better, equal).items()},
-        "sampled": _sampled(fitted.model, split, len(read.vocabulary)),
+        "sampled": _sampled(trained.model, split, len(read.vocabulary)),
         "standard_error": round(float(gains.std(ddof=1) / np.sqrt(len(gains))), 5),
-        "validation": round(fitted.progress.best, 5),
-        "epoch": fitted.progress.best_epoch,
-        "epochs": fitted.progress.epoch,
+        "validation": round(trained.progress.best, 5),
+        "epoch": trained.progress.best_epoch,
+        "epochs": trained.progress.epoch,
         "minutes": round(minutes[-1], 1),
-        "minutes_to_best": round(minutes[fitted.progress.best_epoch - 1], 1),
+        "minutes_to_best": round(minutes[trained.progress.best_epoch - 1], 1),
         "threads": torch.get_num_threads(),
-        "gates": {key: round(value, 3) for key, value in fitted.told().items() if key.startswith("val_gate/")},
+        "gates": {key: round(value, 3) for key, value in trained.told().items() if key.startswith("val_gate/")},
     }
 
 
 def _sampled(model: Recommender, split: LeaveOneOut, count: int) -> dict[str, dict[str, float]]:
-    """Among 100 items that the user did not touch; every method and seed sees the same ones."""
+    """Rank among 100 items that the user did not touch, the same for every method and seed."""
     popularity = np.bincount(split.train.items - 1, minlength=count)
-    found = {}
+    metrics = {}
     for name, weights in {"uniform": np.ones(count), "popularity": popularity}.items():
         negatives = untouched(generator(0, "sampled evaluation", name), split.judged, weights)
-        own = sampled_quality(model, split.before_test, split.test, negatives)
-        found[name] = {key: round(value, 5) for key, value in own.items()}
-    return found
+        values = sampled_quality(model, split.before_test, split.test, negatives)
+        metrics[name] = {key: round(value, 5) for key, value in values.items()}
+    return metrics
 
 
 def _publish() -> None:
     claims: list[Claim] = []
     tables: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(RUNS.iterdir()):
-        found = {name: [files.read_json(own) for own in sorted(path.glob(f"{name}-[0-9]*.json"))] for name in SETTINGS}
-        found = {name: runs for name, runs in found.items() if runs}
-        tables[path.name] = [_row(name, runs) for name, runs in found.items()]
-        for name, runs in found.items():
+        by_name = {
+            name: [files.read_json(file) for file in sorted(path.glob(f"{name}-[0-9]*.json"))] for name in SETTINGS
+        }
+        by_name = {name: runs for name, runs in by_name.items() if runs}
+        tables[path.name] = [_row(name, runs) for name, runs in by_name.items()]
+        for name, runs in by_name.items():
             bar_, best = BARS.get((path.name, name)), RECOMMENDED.get(path.name, ("", 0.0, ""))
             claims += [_claim(path.name, name, runs, *bar_)] if bar_ else []
             claims += [_claim(path.name, f"recommended, {name}", runs, *best[1:])] if best[0] == name else []
@@ -135,34 +137,34 @@ def _publish() -> None:
     publish("quality_seqrec", claims, tables, ABOUT)
 
 
-def _claim(data: str, name: str, runs: list[dict[str, Any]], bar_: float, whose: str) -> Claim:
+def _claim(data: str, name: str, runs: list[dict[str, Any]], bar_: float, origin: str) -> Claim:
     values = [run["test"]["ndcg@10"] for run in runs]
-    half = 1.96 * float(np.mean([run["standard_error"] for run in runs]))  # of users; seeds see the same ones
+    margin = 1.96 * float(np.mean([run["standard_error"] for run in runs]))  # over users, the same for all seeds
     spread = f"sd {np.std(values, ddof=1):.4f}, " if len(runs) > 1 else ""
     mean, command = float(np.mean(values)), f"python -m bench.quality_seqrec {data} {name.split()[-1]} 3"
-    spread += f"95 % of users {mean - half:.4f} to {mean + half:.4f}"
-    return at_least(f"{data}: {name}, NDCG@10", mean, bar_, "", command, peer=whose, repeats=len(runs), spread=spread)
+    spread += f"95 % of users {mean - margin:.4f} to {mean + margin:.4f}"
+    return at_least(f"{data}: {name}, NDCG@10", mean, bar_, "", command, peer=origin, repeats=len(runs), spread=spread)
 
 
 def _fusions(folder: Path) -> list[Claim]:
-    """Does it help to know genres and titles? Of the same seeds, with each fusion and without."""
-    found = []
+    """Claim a gain from genres and titles: the same seeds with each fusion and without."""
+    claims = []
     for fusion in ("gate", "add", "concat"):
         pairs = [
-            (own, folder / own.name.replace(fusion, "boost")) for own in sorted(folder.glob(f"bert4rec_{fusion}-*"))
+            (path, folder / path.name.replace(fusion, "boost")) for path in sorted(folder.glob(f"bert4rec_{fusion}-*"))
         ]
         gains = [
-            files.read_json(own)["test"]["ndcg@10"] - files.read_json(plain)["test"]["ndcg@10"]
-            for own, plain in pairs
+            files.read_json(path)["test"]["ndcg@10"] - files.read_json(plain)["test"]["ndcg@10"]
+            for path, plain in pairs
             if plain.exists()
         ]
         if gains:
             spread = f"of seeds {', '.join(f'{gain:+.4f}' for gain in gains)}"
             command = f"python -m bench.quality_seqrec mlsmall_raw bert4rec_{fusion} 3"
-            told = f"mlsmall_raw: NDCG@10 gained by genres and titles, {fusion}"
+            text = f"mlsmall_raw: NDCG@10 gained by genres and titles, {fusion}"
             about = {"peer": "BERT4Rec on items alone", "repeats": len(gains), "spread": spread}
-            found.append(at_least(told, float(np.mean(gains)), 0.0, "", command, **about))
-    return found
+            claims.append(at_least(text, float(np.mean(gains)), 0.0, "", command, **about))
+    return claims
 
 
 def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -183,15 +185,15 @@ def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _mean_gates(runs: list[dict[str, Any]]) -> str | None:
-    named = runs[0]["gates"]
-    means = {key.removeprefix("val_gate/"): np.mean([run["gates"][key] for run in runs]) for key in named}
+    names = runs[0]["gates"]
+    means = {key.removeprefix("val_gate/"): np.mean([run["gates"][key] for run in runs]) for key in names}
     return ", ".join(f"{key} {value:.3f}" for key, value in means.items()) or None
 
 
 def _sampled_mean(runs: list[dict[str, Any]], how: str) -> float | None:
-    """Of the runs that were ranked among sampled items too."""
-    known = [run["sampled"][how]["ndcg@10"] for run in runs if "sampled" in run]
-    return round(float(np.mean(known)), 4) if known else None
+    """Average the runs that were ranked among sampled items too."""
+    values = [run["sampled"][how]["ndcg@10"] for run in runs if "sampled" in run]
+    return round(float(np.mean(values)), 4) if values else None
 
 
 if __name__ == "__main__":

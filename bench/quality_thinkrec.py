@@ -1,9 +1,9 @@
-"""How well are likes told in advance?   KITREC_PUBLIC_DATA=FOLDER python -m bench.quality_thinkrec mf 3
+"""Quality of predicted ratings, positive or not.   KITREC_PUBLIC_DATA=FOLDER python -m bench.quality_thinkrec mf 3
 
 CoLLM's split of MovieLens-1M (ml1m_collm): AUC over all test rows, UAUC over users with both labels; everything is
-chosen by the validation rows alone. Settings: mf, sasrec (our own models over item numbers), thinkrec_text and thinkrec
-(the tiny base on a sample of the rows). Every run is kept in bench/results/thinkrec_runs; a run that is there is not
-repeated. `python -m bench.quality_thinkrec` alone writes the table from what is there."""
+chosen on the validation rows. Settings: mf, sasrec (our models over item ids), thinkrec_text and thinkrec (the tiny
+base on a sample of the rows). Runs are kept in bench/results/thinkrec_runs and not repeated; without arguments the kept
+runs are rendered."""
 
 import sys
 import tempfile
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.claims import RESULTS, Claim, at_least, publish
+from bench.claims import Claim, at_least, publish
 from bench.public_data import folder
-from bench.thinkrec_settings import LABELLED, TINY, asked_of_tiny
+from bench.render import RESULTS
+from bench.thinkrec_settings import LABELLED, TINY, scores_of_tiny
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.thinkrec.auc import judged
@@ -32,11 +33,11 @@ RESAMPLES = 1000
 
 
 def main(arguments: list[str]) -> None:
-    """Run what is asked for, then write the table."""
+    """Run the given setting, if any, and publish the kept runs."""
     if arguments:
-        known = [*LABELLED, *TINY]
-        if len(arguments) != 2 or arguments[0] not in known:
-            raise InputError(f"give a setting ({', '.join(known)}) and a number of seeds")
+        names = [*LABELLED, *TINY]
+        if len(arguments) != 2 or arguments[0] not in names:
+            raise InputError(f"give a setting ({', '.join(names)}) and a number of seeds")
         name, seeds = arguments[0], int(arguments[1])
         parts = [read_labelled(folder(DATA), part) for part in PARTS]
         for seed in range(seeds):
@@ -50,16 +51,16 @@ def _run(name: str, parts: list[Labelled], seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     train, valid, test = parts
     if name in LABELLED:
-        fitted = fit_labelled(LABELLED[name], train, valid, seed)
-        scores, told = fitted.scores(test), {**fitted.rows[fitted.best_epoch - 1], "epochs": len(fitted.rows)}
+        trained = fit_labelled(LABELLED[name], train, valid, seed)
+        scores, chosen = trained.scores(test), {**trained.rows[trained.best_epoch - 1], "epochs": len(trained.rows)}
     else:
         with tempfile.TemporaryDirectory() as work:
-            test, scores, told = asked_of_tiny(name, parts, read_titles(folder(DATA)), seed, Path(work))
+            test, scores, chosen = scores_of_tiny(name, parts, read_titles(folder(DATA)), seed, Path(work))
     return {
         "test": judged(test.labels, scores, test.users, RESAMPLES, seed=0).told(),
         "rows": len(test),
         "users": len(set(test.users)),
-        "chosen": {key: round(float(value), 5) for key, value in told.items()},
+        "chosen": {key: round(float(value), 5) for key, value in chosen.items()},
         "minutes": round((time.perf_counter() - began) / 60, 1),
         "threads": torch.get_num_threads(),
     }
@@ -84,14 +85,14 @@ def _publish() -> None:
 
 
 def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    own: dict[str, Any] = {"setting": name}
+    row: dict[str, Any] = {"setting": name}
     for key in ("auc", "uauc"):
         values = np.array([run["test"][key] for run in runs])
-        own[key] = round(float(values.mean()), 4)
-        own[f"{key}_sd"] = round(float(values.std(ddof=1)), 4) if len(runs) > 1 else None
-        own[f"{key}_interval"] = f"{runs[0]['test'][f'{key}_low']:.4f} to {runs[0]['test'][f'{key}_high']:.4f}"
+        row[key] = round(float(values.mean()), 4)
+        row[f"{key}_sd"] = round(float(values.std(ddof=1)), 4) if len(runs) > 1 else None
+        row[f"{key}_interval"] = f"{runs[0]['test'][f'{key}_low']:.4f} to {runs[0]['test'][f'{key}_high']:.4f}"
     more = {"rows": runs[0]["rows"], "users": runs[0]["users"], "seeds": len(runs)}
-    return own | more | {"minutes_a_run": round(float(np.mean([run["minutes"] for run in runs])), 1)}
+    return row | more | {"minutes_a_run": round(float(np.mean([run["minutes"] for run in runs])), 1)}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Raw files in the schema of Amazon Reviews 2023, of any size, with the dirt of the real ones: tests and benchmarks.
+"""Fabricated raw files in the schema of Amazon Reviews 2023, of any size and with realistic dirt.
 
-Users are of all ten types in turn. `dirty` adds other spellings of good rows, older duplicates, rows to be set aside
-and a cut last line; what the good rows say is known, so that a test can say what must come out."""
+Users are of all ten types in turn. `dirty` adds other spellings of good rows, older duplicates, rows to be rejected and
+a cut last line. The content of the good rows is returned, so that tests know what must come out."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ WORDS = " ".join(f"word{k}" for k in range(2000))
 
 @dataclass(frozen=True)
 class Size:
-    """How much to write: `depth` multiplies what a user met, `letters` is the mean length of a review."""
+    """Size of the files: `depth` multiplies a user's interactions, `letters` is the mean length of a review."""
 
     users: int
     items: int
@@ -33,25 +33,25 @@ class Size:
 
 @dataclass(frozen=True)
 class Raw:
-    """The files of a domain and what the good rows of its reviews say: (user, item) -> (rating, time in ms)."""
+    """Files of a domain and the content of the good rows of its reviews: (user, item) -> (rating, time in ms)."""
 
     reviews: Path
     meta: Path
-    truth: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
+    good_rows: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
 
 
 def write(folder: Path, seed: int, users: int, items: int, *, dirty: bool, suffix: str = ".jsonl.gz") -> dict[str, Raw]:
-    """`users` users and `items` items per domain."""
+    """Write reviews of `users` users and `items` items per domain."""
     return write_sized(folder, seed, Size(users, items), dirty=dirty, suffix=suffix)
 
 
 def write_sized(folder: Path, seed: int, size: Size, *, dirty: bool, suffix: str = ".jsonl.gz") -> dict[str, Raw]:
-    """The same with all sizes told, written user group by user group."""
+    """Write the same with all sizes given, one group of users at a time."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
+    files = {}
     for k, (domain, name) in enumerate(RAW_NAMES.items()):
         rng = np.random.default_rng([seed, k])
-        raw = found[domain] = Raw(folder / f"{name}{suffix}", folder / f"meta_{name}{suffix}")
+        raw = files[domain] = Raw(folder / f"{name}{suffix}", folder / f"meta_{name}{suffix}")
         with _opened(raw.reviews) as stream:
             for first in range(0, size.users, USERS_AT_ONCE):
                 lines = list(
@@ -62,37 +62,37 @@ def write_sized(folder: Path, seed: int, size: Size, *, dirty: bool, suffix: str
         with _opened(raw.meta) as stream:
             for item in range(size.items):
                 stream.write(json.dumps(_item(rng, domain, item, dirty=dirty), ensure_ascii=False) + "\n")
-    return found
+    return files
 
 
 def _lines(rng: np.random.Generator, domain: str, users: range, size: Size, raw: Raw, *, dirty: bool) -> Iterator[str]:
     kinds = list(USER_TYPES.values())
     for k in users:
         kind = kinds[k % len(kinds)]
-        met = (kind.most or OVERLAPPING * size.depth) if domain == kind.target else 0
-        count = BOOKS_EACH * size.depth if domain == SOURCE else met
+        target_count = (kind.most or OVERLAPPING * size.depth) if domain == kind.target else 0
+        count = BOOKS_EACH * size.depth if domain == SOURCE else target_count
         times = np.sort(rng.integers(1_300_000_000_000, 1_500_000_000_000, count))
         late = 200_000_000_000 if domain != SOURCE else 0  # target items come after the books
-        items, stars = _different(rng, size.items, count), rng.integers(1, 6, count)
-        for item, time, star in zip(items, (times + late).tolist(), stars.tolist(), strict=True):
-            row = _review(rng, f"AE{k:026d}", _asin(domain, item), float(star), time, size.letters)
+        items, ratings = _different(rng, size.items, count), rng.integers(1, 6, count)
+        for item, time, rating in zip(items, (times + late).tolist(), ratings.tolist(), strict=True):
+            row = _review(rng, f"AE{k:026d}", _asin(domain, item), float(rating), time, size.letters)
             if size.remember:
-                raw.truth[row["user_id"], row["asin"]] = (float(star), time)
-            yield from _soiled(rng, row) if dirty else [json.dumps(row)]
+                raw.good_rows[row["user_id"], row["asin"]] = (float(rating), time)
+            yield from _with_dirt(rng, row) if dirty else [json.dumps(row)]
 
 
 def _different(rng: np.random.Generator, population: int, count: int) -> list[int]:
-    """`count` different numbers below `population`, popular (small) ones more often."""
+    """Draw `count` different numbers below `population`, small ones (popular items) more often."""
     drawn: dict[int, None] = {}
     while len(drawn) < count:
         drawn |= dict.fromkeys((rng.random(2 * count) ** 2 * population).astype(int).tolist())
     return list(drawn)[:count]
 
 
-def _review(rng: np.random.Generator, user: str, asin: str, stars: float, time: int, letters: int) -> dict[str, Any]:
+def _review(rng: np.random.Generator, user: str, asin: str, rating: float, time: int, letters: int) -> dict[str, Any]:
     start, length = int(rng.integers(5000)), int(rng.exponential(letters))
     return {
-        "rating": stars,
+        "rating": rating,
         "title": "A title",
         "text": "\u2028" + WORDS[start : start + length],
         "images": [],
@@ -109,8 +109,8 @@ def _asin(domain: str, item: int) -> str:
     return f"B{list(LABELS).index(domain)}{item:08d}"
 
 
-def _soiled(rng: np.random.Generator, row: dict[str, Any]) -> Iterator[str]:
-    """Another spelling of a good row, an earlier duplicate beside it, or a row that must be set aside."""
+def _with_dirt(rng: np.random.Generator, row: dict[str, Any]) -> Iterator[str]:
+    """Yield a good row, perhaps spelled differently, with an earlier duplicate or with a row to be rejected."""
     chance = rng.random()
     if chance < 0.05:
         row["rating"] = str(row["rating"])

@@ -1,8 +1,8 @@
-"""How fast are the sequential recommenders beside RecBole 1.2.1?   make bench-seqrec   (KITREC_PUBLIC_DATA, see README)
+"""Speed of the sequential recommenders beside RecBole 1.2.1.   make bench-seqrec   (KITREC_PUBLIC_DATA, see README)
 
 beauty_s3rec, length 50, hidden 64, 2 layers, 2 heads, batch 256, cross-entropy over all items, same cores, in turns.
-A training row of RecBole's holds one target, ours one for every place of a reader: targets are counted, not rows.
-All in 32 bits; the time to a quality is bench/seqrec_minutes.py's.
+A training row of RecBole's holds one target, ours one for every position of a user: targets are counted, not rows.
+All in 32 bits; bench/seqrec_minutes.py measures the time to a given quality.
 RecBole runs in an environment of its own (numpy < 2), which the first run makes in .work/recbole."""
 
 import contextlib
@@ -20,9 +20,9 @@ import polars as pl
 import torch
 
 from bench.claims import at_least, publish
-from bench.command import start
 from bench.public_data import folder
-from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
+from bench.running import start
+from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
 from kitrec.recommenders.models.sequence_model import Recommender
@@ -35,11 +35,11 @@ COMMAND, PEER = "make bench-seqrec", "RecBole 1.2.1"
 HOME = Path(".work/recbole")
 NEEDS = ["recbole==1.2.1", "numpy<2", "pandas<2.3", "scipy<1.14", f"torch=={torch.__version__}"]
 SECONDS, REPEATS = 30, 2
-OURS: dict[str, Method] = {"SASRec": method(sasrec(0.5), CE, course(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
+OURS: dict[str, Method] = {"SASRec": method(sasrec(0.5), CE, training_config(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
 
 
 def main() -> None:
-    """Both sides, both models, in turns."""
+    """Measure both sides and both models in turns."""
     python, split = prepared()
     rows: list[dict[str, Any]] = []
     for repeat, model in itertools.product(range(REPEATS), OURS):
@@ -47,8 +47,8 @@ def main() -> None:
         rows.append({"model": model, "side": PEER, "repeat": repeat, **theirs(python, model, SECONDS)})
     claims = []
     for model, what in itertools.product(OURS, ("targets_per_second", "users_per_second")):
-        mine, other = ([r[what] for r in rows if (r["model"], r["side"]) == (model, s)] for s in ("kitrec", PEER))
-        ratios = [one / two for one, two in zip(mine, other, strict=True)]
+        ours, peers = ([r[what] for r in rows if (r["model"], r["side"]) == (model, s)] for s in ("kitrec", PEER))
+        ratios = [ours_ / peer for ours_, peer in zip(ours, peers, strict=True)]
         limit = 4 if what == "targets_per_second" else 5
         spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
         text = f"{model}: {what.replace('_', ' ')}"
@@ -63,52 +63,52 @@ def main() -> None:
 
 
 def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
-    """Targets per second over one epoch or more than SECONDS, and users per second of one evaluation."""
+    """Return targets per second of training for about SECONDS, and users per second of one evaluation."""
     torch.manual_seed(0)
     training = begin(build(p.model, items(split)), p.course)
     spent: list[tuple[float, float]] = []
     began = time.perf_counter()
 
-    def watch(training: Training[Recommender]) -> None:
+    def on_epoch_end(training: Training[Recommender]) -> None:
         spent.append((training.progress.rows[-1]["targets"], time.perf_counter() - began))
         if spent[-1][1] > SECONDS:
             raise StopIteration
 
     with contextlib.suppress(StopIteration):
-        train(training, split.train, None, course(50, 50, mode="full_data"), p.loss, 0, watch)
-    began_judging = time.perf_counter()
+        train(training, split.train, None, training_config(50, 50, mode="full_data"), p.loss, 0, on_epoch_end)
+    began_ranking = time.perf_counter()
     training.model.eval()
     places(training.model, split.before_validation, split.validation)
-    judged = time.perf_counter() - began_judging
-    targets = sum(own for own, _ in spent)
-    return {"targets_per_second": targets / spent[-1][1], "users_per_second": len(split.validation) / judged}
+    ranking = time.perf_counter() - began_ranking
+    targets = sum(count for count, _ in spent)
+    return {"targets_per_second": targets / spent[-1][1], "users_per_second": len(split.validation) / ranking}
 
 
 def prepared() -> tuple[Path, LeaveOneOut]:
-    """RecBole's Python, and the data in both forms."""
+    """Return RecBole's Python and the split; write the data in RecBole's form."""
     python, source = environment(), folder("beauty_s3rec") / "interactions.tsv"
     atomic_file(source)
     return python, leave_one_out(read_interactions(source).sequences)
 
 
 def theirs(python: Path, model: str, seconds: float) -> dict[str, float]:
-    """What the peer's side tells of so many seconds of training; 0: of one epoch."""
+    """Run the peer for that many seconds of training (0: one epoch) and return its figures."""
     script = Path(__file__).with_name("seqrec_peer.py")
     command = [str(python), str(script.resolve()), str(HOME.resolve()), model, str(seconds)]
     done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"RecBole failed:\n{done.stderr[-2000:]}")
-    told: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return told
+    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
 
 
 def items(split: LeaveOneOut) -> int:
-    """How many there are."""
+    """Return the number of items."""
     return int(max(split.before_test.items.max(), split.test.max()))
 
 
 def atomic_file(source: Path) -> None:
-    """The same rows in RecBole's own form."""
+    """Write the same rows in RecBole's form."""
     columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
     (HOME / "data").mkdir(parents=True, exist_ok=True)
     table = pl.read_csv(source, separator="\t").select(list(columns)).rename(columns)
@@ -116,7 +116,7 @@ def atomic_file(source: Path) -> None:
 
 
 def environment() -> Path:
-    """RecBole's own environment; wheels of torch come from where ours came from."""
+    """Return RecBole's Python; make its environment if needed, with torch from the same source as ours."""
     python = HOME / "env/bin/python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", HOME / "env"], check=True)

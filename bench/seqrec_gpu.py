@@ -1,6 +1,6 @@
-"""An epoch of the sequential recommenders on this GPU, at the size of MovieLens-1M.   make bench-seqrec-gpu
+"""Time of an epoch of the sequential recommenders on this GPU, at the size of MovieLens-1M.   make bench-seqrec-gpu
 
-Sequences are made: 6,040 users, lengths as those of MovieLens-1M (log-normal, median 96, mean 165, at least 20), 3,706
+Sequences are fabricated: 6,040 users, lengths as in MovieLens-1M (log-normal, median 96, mean 165, at least 20), 3,706
 items by a power law. Hidden 64, 2 layers, 2 heads, length 200, cross-entropy over all items, mixed precision."""
 
 import itertools
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from bench.claims import at_most, publish
-from bench.command import start
-from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
+from bench.running import start
+from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.sequences import Sequences, of_lists
 from kitrec.recommenders.models.sequence_model import Recommender
@@ -24,18 +24,18 @@ from kitrec.training.distributed import team
 
 COMMAND, PEER = "make bench-seqrec-gpu", "RecBole on a TITAN RTX"
 USERS, ITEMS, EPOCHS = 6040, 3706, 5
-ONE_COURSE = course(EPOCHS, EPOCHS, mode="full_data", precision="16-mixed")
+TRAINING = training_config(EPOCHS, EPOCHS, mode="full_data", precision="16-mixed")
 BARS = {"SASRec": 1.78, "BERT4Rec": 3.61}  # a tenth of the peer's 17.8 and 36.1 seconds
 
 
 def main() -> None:
-    """The median epoch after the first, which also warms up."""
+    """Publish the median epoch after the first, which also warms up."""
     if not torch.cuda.is_available():
         sys.exit("error: there is no GPU here; `make bench-seqrec` measures on a CPU")
     models = {"SASRec": sasrec(0.5), "BERT4Rec": SETTINGS["bert4rec"].model}
-    sequences, claims, rows = made(), [], []
+    sequences, claims, rows = made_sequences(), [], []
     for name, model in models.items():
-        spent = _epochs(method(replace(model, length=200), CE, ONE_COURSE), sequences)
+        spent = _epochs(method(replace(model, length=200), CE, TRAINING), sequences)
         text = f"{name}: seconds an epoch, {torch.cuda.get_device_name()}"
         spread = f"{min(spent):.2f} to {max(spent):.2f}"
         claims.append(
@@ -47,8 +47,8 @@ def main() -> None:
     publish("seqrec_gpu", claims, {"Runs": rows})
 
 
-def made() -> Sequences:
-    """Sequences of MovieLens-1M's shape."""
+def made_sequences() -> Sequences:
+    """Return random sequences of MovieLens-1M's shape."""
     rng = generator(0, "sequences of the bench")
     lengths = np.maximum(20, rng.lognormal(np.log(96), 1.04, USERS)).astype(int)
     share = 1 / np.arange(10, ITEMS + 10) ** 0.8
@@ -59,11 +59,11 @@ def _epochs(p: Method, sequences: Sequences) -> list[float]:
     torch.cuda.reset_peak_memory_stats()
     ended = [time.perf_counter()]
 
-    def watch(_: Training[Recommender]) -> None:
+    def on_epoch_end(_: Training[Recommender]) -> None:
         torch.cuda.synchronize()
         ended.append(time.perf_counter())
 
-    train(begin(build(p.model, ITEMS), p.course, team()), sequences, None, p.course, p.loss, 0, watch)
+    train(begin(build(p.model, ITEMS), p.course, team()), sequences, None, p.course, p.loss, 0, on_epoch_end)
     return [after - before for before, after in itertools.pairwise(ended)][1:]
 
 

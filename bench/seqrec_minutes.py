@@ -1,8 +1,8 @@
-"""How long do the sequential recommenders take to RecBole 1.2.1's quality?   make bench-seqrec   (KITREC_PUBLIC_DATA)
+"""Time of the sequential recommenders to RecBole 1.2.1's quality.   make bench-seqrec   (KITREC_PUBLIC_DATA)
 
-The data and models of bench/seqrec.py. The peer learns for one epoch (SASRec) or five minutes (BERT4Rec, whose epoch
-takes it three times as long) and is judged by validation NDCG@10; ours learns until its own is as good, judged after
-every epoch, its judging counted. Both have as many threads and about as many targets a step; ours is in mixed
+The data and models of bench/seqrec.py. The peer trains for one epoch (SASRec) or five minutes (BERT4Rec, whose epoch
+takes three times as long) and is evaluated by validation NDCG@10; ours trains until it is as good, evaluated
+after every epoch, whose time counts. Both have as many threads and about as many targets per step; ours is in mixed
 precision."""
 
 import time
@@ -11,9 +11,9 @@ from dataclasses import replace
 import torch
 
 from bench.claims import Claim, at_least, publish
-from bench.command import start
+from bench.running import start
 from bench.seqrec import OURS, PEER, items, prepared, theirs
-from bench.seqrec_settings import course
+from bench.seqrec_settings import training_config
 from kitrec.recommenders.data.sequences import LeaveOneOut
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
@@ -21,19 +21,21 @@ from kitrec.recommenders.params import Course
 from kitrec.recommenders.sequence_training import JUDGED_BY, Training, Validation, begin, train
 
 COMMAND = "python -m bench.seqrec_minutes"
-LEARNS = {"SASRec": 0, "BERT4Rec": 300}  # seconds of the peer; 0: one epoch
+PEER_SECONDS = {"SASRec": 0, "BERT4Rec": 300}  # 0: one epoch
 COURSES: dict[str, Course] = {
-    "SASRec": course(50, 50, batch=44, precision="16-mixed"),  # 44 readers hold about 256 targets, as its 256 rows do
-    "BERT4Rec": course(50, 50, precision="16-mixed"),  # 256 readers hide about as many places as its 256 rows
+    "SASRec": training_config(
+        50, 50, batch=44, precision="16-mixed"
+    ),  # 44 users hold about 256 targets, as its 256 rows do
+    "BERT4Rec": training_config(50, 50, precision="16-mixed"),  # 256 users mask about as many positions as its 256 rows
 }
 
 
 def main() -> None:
-    """The peer first, then ours to the same quality."""
+    """Run the peer first, then ours to the same quality."""
     python, split = prepared()
     claims: list[Claim] = []
     rows = []
-    for model, seconds in LEARNS.items():
+    for model, seconds in PEER_SECONDS.items():
         peer = theirs(python, model, seconds)
         ours = _seconds_to(model, peer["ndcg@10"], split)
         threads = {"threads": int(peer["threads"]), "ours": torch.get_num_threads()}
@@ -48,13 +50,13 @@ def main() -> None:
 
 
 def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
-    """How long we train, judging after every epoch, until the validation is as good."""
+    """Return the seconds we train, validating after every epoch, until NDCG@10 reaches a value."""
     torch.manual_seed(0)
     p = replace(OURS[model], course=COURSES[model])
     training = begin(build(p.model, items(split)), p.course)
     began, reached = time.perf_counter(), float("nan")
 
-    def watch(training: Training[Recommender]) -> None:
+    def on_epoch_end(training: Training[Recommender]) -> None:
         nonlocal reached
         if training.progress.rows[-1][JUDGED_BY] >= value:
             reached = time.perf_counter() - began
@@ -62,7 +64,7 @@ def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
 
     try:
         validation = Validation(split.before_validation, split.validation)
-        train(training, split.train, validation, p.course, p.loss, 0, watch)
+        train(training, split.train, validation, p.course, p.loss, 0, on_epoch_end)
     except StopIteration:
         pass
     return reached

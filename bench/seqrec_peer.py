@@ -1,4 +1,4 @@
-"""RecBole's side of bench/seqrec.py, run by an environment of its own:   python seqrec_peer.py FOLDER MODEL SECONDS
+"""RecBole's side of bench/seqrec.py, run in its own environment:   python seqrec_peer.py FOLDER MODEL SECONDS
 
 FOLDER/data/data.inter holds user_id, item_id, timestamp. Prints one line of JSON: supervised targets per second in
 training, users per second in evaluation over all items, validation NDCG@10. SECONDS 0: one whole epoch."""
@@ -44,7 +44,7 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Train for so many seconds, then evaluate once."""
+    """Train for SECONDS, then evaluate once."""
     config = Config(model=MODEL, dataset="data", config_dict=SETTINGS)
     init_seed(0, True)
     dataset = create_dataset(config)
@@ -65,11 +65,11 @@ def main() -> None:
             break
     trained = time.perf_counter() - began
     began = time.perf_counter()
-    found = trainer.evaluate(valid, load_best_model=False, show_progress=False)
+    metrics = trainer.evaluate(valid, load_best_model=False, show_progress=False)
     users = len(valid.dataset)
-    told = {"targets_per_second": targets / trained, "users_per_second": users / (time.perf_counter() - began)}
-    told |= {"trained_seconds": trained, "ndcg@10": float(found["ndcg@10"])}
-    print(json.dumps({**told, "users": users, "threads": torch.get_num_threads()}))
+    figures = {"targets_per_second": targets / trained, "users_per_second": users / (time.perf_counter() - began)}
+    figures |= {"trained_seconds": trained, "ndcg@10": float(metrics["ndcg@10"])}
+    print(json.dumps({**figures, "users": users, "threads": torch.get_num_threads()}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Settings of the quality table of sequential recommenders: the papers' own, and the ones we recommend."""
+"""Settings of the quality table of sequential recommenders: those of the papers, and those we recommend."""
 
 from dataclasses import replace
 
@@ -10,18 +10,18 @@ CE = Loss(kind="ce", negatives=0, calibration=0.0)
 BCE = Loss(kind="bce", negatives=1, calibration=0.0)
 
 
-def course(epochs: int, patience: int, **changed: object) -> Course:
-    own = {"mode": "standard", "epochs": epochs, "batch": 256, "learning_rate": 1e-3, "weight_decay": 0.0}
-    own |= {"schedule": "constant", "warmup": 0.0, "patience": patience, "validate_every": 1, "precision": "32"}
-    return Course(**(own | changed))  # type: ignore[arg-type]
+def training_config(epochs: int, patience: int, **changed: object) -> Course:
+    values = {"mode": "standard", "epochs": epochs, "batch": 256, "learning_rate": 1e-3, "weight_decay": 0.0}
+    values |= {"schedule": "constant", "warmup": 0.0, "patience": patience, "validate_every": 1, "precision": "32"}
+    return Course(**(values | changed))  # type: ignore[arg-type]
 
 
 def sasrec(dropout: float, hidden: int = 64) -> SASRec:
     return SASRec(kind="sasrec", hidden=hidden, heads=2, layers=2, length=50, dropout=dropout)
 
 
-def method(model: Model, loss: Loss, own: Course) -> Method:
-    return Method(history="target", model=model, loss=loss, course=own)
+def method(model: Model, loss: Loss, training: Course) -> Method:
+    return Method(history="target", model=model, loss=loss, course=training)
 
 
 def bert4rec(dropout: float, random: float, last: float, features: list[str], fusion: str = "gate") -> BERT4Rec:
@@ -40,41 +40,47 @@ def bert4rec(dropout: float, random: float, last: float, features: list[str], fu
 
 SETTINGS: dict[str, Method] = {
     # the paper's loss, one negative; the published table's own width is 64
-    "sasrec_bce": method(sasrec(0.5, hidden=128), BCE, course(70, 20, schedule="cosine")),
-    "sasrec_bce_long": method(sasrec(0.5, hidden=128), BCE, course(300, 100, schedule="cosine")),  # about 1,000 users
-    "sasrec_bce_64": method(sasrec(0.5), BCE, course(120, 40, schedule="cosine")),
-    "sasrec_ce": method(sasrec(0.5), CE, course(200, 10, **FAST)),
-    "sasrec_gbce": method(sasrec(0.5), Loss(kind="gbce", negatives=512, calibration=0.75), course(300, 20)),
-    "bert4rec": method(bert4rec(0.2, 0.2, 0.05, []), CE, course(400, 20, **FAST)),
-    "bert4rec_boost": method(bert4rec(0.3, 0.4, 0.3, []), CE, course(300, 20, **FAST)),
-    "bert4rec_preset": method(bert4rec(0.2, 0.2, 0.05, []), CE, course(400, 20, **FAST)),  # the size follows the users
-    # does it help to know genres and titles? one setting, three ways to fuse
+    "sasrec_bce": method(sasrec(0.5, hidden=128), BCE, training_config(70, 20, schedule="cosine")),
+    "sasrec_bce_long": method(
+        sasrec(0.5, hidden=128), BCE, training_config(300, 100, schedule="cosine")
+    ),  # about 1,000 users
+    "sasrec_bce_64": method(sasrec(0.5), BCE, training_config(120, 40, schedule="cosine")),
+    "sasrec_ce": method(sasrec(0.5), CE, training_config(200, 10, **FAST)),
+    "sasrec_gbce": method(sasrec(0.5), Loss(kind="gbce", negatives=512, calibration=0.75), training_config(300, 20)),
+    "bert4rec": method(bert4rec(0.2, 0.2, 0.05, []), CE, training_config(400, 20, **FAST)),
+    "bert4rec_boost": method(bert4rec(0.3, 0.4, 0.3, []), CE, training_config(300, 20, **FAST)),
+    "bert4rec_preset": method(
+        bert4rec(0.2, 0.2, 0.05, []), CE, training_config(400, 20, **FAST)
+    ),  # the size follows the users
+    # genres and titles: one setting, three ways to fuse them
     **{
-        f"bert4rec_{fusion}": method(bert4rec(0.3, 0.4, 0.3, ["genre", "title"], fusion), CE, course(300, 20, **FAST))
+        f"bert4rec_{fusion}": method(
+            bert4rec(0.3, 0.4, 0.3, ["genre", "title"], fusion), CE, training_config(300, 20, **FAST)
+        )
         for fusion in ("gate", "add", "concat")
     },
     "gru4rec": method(
         GRU4Rec(kind="gru4rec", hidden=64, layers=1, length=50, dropout=0.5),
         CE,
-        course(60, 20, schedule="cosine", **(FAST | {"learning_rate": 2e-3})),
+        training_config(60, 20, schedule="cosine", **(FAST | {"learning_rate": 2e-3})),
     ),
     "caser": method(
         Caser(kind="caser", hidden=64, length=5, ahead=3, horizontal=16, vertical=4, dropout=0.5),
         Loss(kind="bce", negatives=3, calibration=0.0),
-        course(200, 10),
+        training_config(200, 10),
     ),
     "caser_ce": method(
         Caser(kind="caser", hidden=64, length=5, ahead=1, horizontal=16, vertical=4, dropout=0.5),
         CE,
-        course(200, 10, **FAST),
+        training_config(200, 10, **FAST),
     ),
 }
 
 
 def setting(name: str, users: int) -> Method:
-    """A setting for data of so many users."""
-    own = SETTINGS[name]
+    """Return a setting for data of that many users."""
+    p = SETTINGS[name]
     if name != "bert4rec_preset":
-        return own
-    assert isinstance(own.model, BERT4Rec)
-    return replace(own, model=sized(own.model, users))
+        return p
+    assert isinstance(p.model, BERT4Rec)
+    return replace(p, model=sized(p.model, users))

@@ -1,8 +1,8 @@
-"""How fast does an exported student answer, on one core?   python -m bench.serving
+"""Latency of an exported student on one core.   python -m bench.serving
 
-SASRec as the pipeline distils it, over the items and readers of toys_s3rec, exported to ONNX: milliseconds of an answer
-(the best ten of 11,924 items, what the reader has seen left out), one reader or 256 at a time, beside the same weights
-in torch. The weights are random: how long an answer takes does not depend on what was learned."""
+SASRec as the pipeline distils it, over the items and users of toys_s3rec, exported to ONNX: milliseconds of a request
+(the best ten of 11,924 items, those of the history left out), one user or 256 at a time, beside the same weights in
+torch. The weights are random: latency does not depend on training."""
 
 import tempfile
 from pathlib import Path
@@ -26,7 +26,7 @@ STUDENT = SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=50, dropout
 
 
 def main() -> None:
-    """Time both, write the claims."""
+    """Time both sides and publish."""
     torch.set_num_threads(1)
     read = read_interactions(folder(DATA) / "interactions.tsv")
     torch.manual_seed(0)
@@ -34,15 +34,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         gap = export(stored, Path(work) / "served")
         served = latency(load_served(Path(work) / "served"), read.sequences)
-    ours, theirs = ({row["batch"]: row for row in own} for own in (served, latency(stored, read.sequences)))
+    ours, theirs = ({row["batch"]: row for row in rows} for rows in (served, latency(stored, read.sequences)))
     rows: list[dict[str, Any]] = [
-        {"side": side, **row} for side, own in (("ONNX", ours), ("torch", theirs)) for row in own.values()
+        {"side": side, **row} for side, batches in (("ONNX", ours), ("torch", theirs)) for row in batches.values()
     ]
     claims: list[Claim] = [
         at_most("largest gap of ONNX to torch, share of the largest score", gap, 1e-5, "", COMMAND),
         *(
             at_least(
-                f"{batch} readers at a time: torch's median time beside ours",
+                f"{batch} users at a time: torch's median time beside ours",
                 theirs[batch]["p50_ms"] / ours[batch]["p50_ms"],
                 1.0,
                 "x",

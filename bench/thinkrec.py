@@ -1,8 +1,8 @@
-"""How fast are 100 candidates of a user scored by P(Yes)?   python -m bench.thinkrec
+"""Speed of scoring 100 candidates of a user by P(Yes).   python -m bench.thinkrec
 
-The same prompts (titles and vectors, the tiny base in 32 bits with an adapter, made users of made films), one thread,
-in turns, in seconds of the processor, which other work on the machine disturbs least: kitrec reads what a user's
-prompts share once; the peer is transformers as one would write it, a forward for each candidate. Both must agree."""
+The same prompts (titles and vectors, the tiny base in 32 bits with an adapter, random users and films), one thread, in
+turns, in processor seconds, which other work on the machine disturbs least: kitrec reads the shared part of a user's
+prompts once; the peer is plain transformers, a forward per candidate. Both must agree."""
 
 import time
 from collections.abc import Callable
@@ -31,15 +31,15 @@ WORDS = "Silent Copper River Night Golden Winter Station Garden Letter Island Mi
 
 
 def main() -> None:
-    """Both sides in turns."""
+    """Measure both sides in turns."""
     torch.set_num_threads(1)
     model, lists = _model(), _prompts()
-    ask(model, [lists[0][:3]]), ask_one_by_one(model, lists[0][:3])  # nobody pays for the first call of a process
+    ask(model, [lists[0][:3]]), ask_one_by_one(model, lists[0][:3])  # warm-up of the process
     rows = []
     for prompts in lists:
-        ours, said = _timed(lambda own=prompts: ask(model, [own])[0])  # type: ignore[misc]
-        theirs, truth = _timed(lambda own=prompts: ask_one_by_one(model, own))  # type: ignore[misc]
-        gap = float(np.abs(said.log_yes - truth.log_yes).max())
+        ours, shared = _timed(lambda rows=prompts: ask(model, [rows])[0])  # type: ignore[misc]
+        theirs, separate = _timed(lambda rows=prompts: ask_one_by_one(model, rows))  # type: ignore[misc]
+        gap = float(np.abs(shared.log_yes - separate.log_yes).max())
         rows.append({"ours": ours, "theirs": theirs, "ratio": theirs / ours, "gap": gap, "tokens": _tokens(prompts)})
     ratios = [row["ratio"] for row in rows]
     spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
@@ -50,14 +50,15 @@ def main() -> None:
         ),
         at_most("largest gap of log P(Yes)", max(row["gap"] for row in rows), 1e-3, "", COMMAND, repeats=len(rows)),
     ]
-    told = [{key: round(value, 5) for key, value in row.items()} for row in rows]
-    publish("thinkrec", claims, {"users": told, "settings": [{"history": HISTORY, "threads": torch.get_num_threads()}]})
+    settings = [{"history": HISTORY, "threads": torch.get_num_threads()}]
+    users = [{key: round(value, 5) for key, value in row.items()} for row in rows]
+    publish("thinkrec", claims, {"users": users, "settings": settings})
 
 
 def _timed(work: Callable[[], Said]) -> tuple[float, Said]:
     began = time.process_time()
-    found = work()
-    return time.process_time() - began, found
+    result = work()
+    return time.process_time() - began, result
 
 
 def _model() -> ThinkModel:
@@ -69,24 +70,24 @@ def _model() -> ThinkModel:
 
 
 def _prompts() -> list[list[Composed]]:
-    """[user][candidate]"""
+    """Return prompts as [user][candidate]."""
     rng = generator(0, "films")
     titles = [" ".join(rng.choice(WORDS, 3)) for _ in range(FILMS)]
     names = [f"f{k}" for k in range(FILMS)]
-    vectors = [Vectors(own, rng.normal(size=(len(own), WIDTH)).astype(np.float32)) for own in (["u"], names)]
+    vectors = [Vectors(ids, rng.normal(size=(len(ids), WIDTH)).astype(np.float32)) for ids in (["u"], names)]
     composer = Composer([VECTORS], Encoder(load_tokenizer(pin(BASE))), HISTORY, *vectors)
-    found = []
+    prompts = []
     for _ in range(USERS):
         drawn = rng.permutation(FILMS)
         past = drawn[:HISTORY]
-        history, told = tuple(names[k] for k in past), tuple(titles[k] for k in past)
-        asked = drawn[HISTORY : HISTORY + CANDIDATES]
-        found.append([composer.compose(Record("u", history, told, names[k], titles[k], 0)) for k in asked])
-    return found
+        history, shown = tuple(names[k] for k in past), tuple(titles[k] for k in past)
+        candidates = drawn[HISTORY : HISTORY + CANDIDATES]
+        prompts.append([composer.compose(Record("u", history, shown, names[k], titles[k], 0)) for k in candidates])
+    return prompts
 
 
 def _tokens(prompts: list[Composed]) -> float:
-    return float(np.mean([len(own) for own in prompts]))
+    return float(np.mean([len(prompt) for prompt in prompts]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Settings of ThinkRec's benches: models of likes over item numbers, and the tiny base on a sample of the rows."""
+"""Settings of ThinkRec's benchmarks: rating models over item ids, and the tiny base on a sample of the rows."""
 
 from dataclasses import replace
 from functools import partial
@@ -43,7 +43,7 @@ LABELLED = {
 TINY = ("thinkrec_text", "thinkrec")
 
 
-def _course(updates: int, rate: float) -> Course:
+def _training(updates: int, rate: float) -> Course:
     return Course(
         updates=updates,
         judge_every=updates // 2,
@@ -60,21 +60,23 @@ def _course(updates: int, rate: float) -> Course:
 PROMPT = Prompt(text=[TEXT], vectors=[VECTORS], history=5)
 OBJECTIVE = Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning=0.2)
 TEXT_STAGE = TextStage(
-    adapter=Adapter(rank=8, alpha=16, dropout=0.05), course=_course(200, 2e-3), reflection=Reflection(rounds=0, cases=1)
+    adapter=Adapter(rank=8, alpha=16, dropout=0.05),
+    course=_training(200, 2e-3),
+    reflection=Reflection(rounds=0, cases=1),
 )
-PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector_and_adapter", course=_course(200, 2e-3))
+PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector_and_adapter", course=_training(200, 2e-3))
 
 
-def asked_of_tiny(
+def scores_of_tiny(
     name: str, parts: list[Labelled], titles: dict[str, str], seed: int, work: Path
 ) -> tuple[Labelled, np.ndarray, dict[str, float]]:
-    """(sampled test rows, P(Yes) of each, how the last stage was chosen): text alone, or MF's vectors in the prompt."""
-    train, valid, test = (_sampled(own, count, seed) for own, count in zip(parts, SAMPLE.values(), strict=True))
+    """Train and return sampled test rows, their P(Yes) and the chosen row: text only, or with MF's vectors."""
+    train, valid, test = (_sampled(part, count, seed) for part, count in zip(parts, SAMPLE.values(), strict=True))
     users, items = None, None
     if name == "thinkrec":
         users, items = of_labelled_model(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
     base = pin(BASE)
-    given = Given(
+    data = Given(
         prompt=PROMPT,
         objective=OBJECTIVE,
         train=from_labelled(train, titles),
@@ -87,34 +89,34 @@ def asked_of_tiny(
         folder=work / "thinkrec",
         work=work / "under_way",
         seed=seed,
-        told=_tell,
+        told=_show,
     )
-    progress = train_text(given, TEXT_STAGE)
+    progress = train_text(data, TEXT_STAGE)
     if name == "thinkrec":
-        progress = train_projector(given, PROJECTOR_STAGE)
+        progress = train_projector(data, PROJECTOR_STAGE)
     stage = "projector" if name == "thinkrec" else "text"
-    model = load_trained(given.load_base(), given.tokenizer, base, given.folder, stage).model
-    asker = Asker(model, given.composer(vectors=name == "thinkrec"), OBJECTIVE)
+    model = load_trained(data.load_base(), data.tokenizer, base, data.folder, stage).model
+    asker = Asker(model, data.composer(vectors=name == "thinkrec"), OBJECTIVE)
     return test, asker.flat(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
 
 
-def _sampled(own: Labelled, count: int, seed: int) -> Labelled:
-    """Rows of whole users, so that UAUC means the same, until there are enough."""
-    names = sorted(set(own.users))
-    order = generator(seed, "sampled users", len(own)).permutation(len(names))
+def _sampled(rows: Labelled, count: int, seed: int) -> Labelled:
+    """Return rows of whole users, so that UAUC keeps its meaning, until there are enough."""
+    names = sorted(set(rows.users))
+    order = generator(seed, "sampled users", len(rows)).permutation(len(names))
     kept: list[int] = []
     for user in order:
         if len(kept) >= count:
             break
-        kept += [row for row, name in enumerate(own.users) if name == names[user]]
-    rows = sorted(kept)
+        kept += [row for row, name in enumerate(rows.users) if name == names[user]]
+    chosen = sorted(kept)
     return Labelled(
-        [own.users[k] for k in rows],
-        [own.items[k] for k in rows],
-        own.labels[rows],
-        [own.histories[k] for k in rows],
+        [rows.users[k] for k in chosen],
+        [rows.items[k] for k in chosen],
+        rows.labels[chosen],
+        [rows.histories[k] for k in chosen],
     )
 
 
-def _tell(stage: str, progress: Progress) -> None:
+def _show(stage: str, progress: Progress) -> None:
     print(stage, progress.rows[-1], flush=True)

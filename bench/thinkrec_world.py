@@ -1,10 +1,11 @@
-"""What do vectors add in the embedded world?   python -m bench.thinkrec_world FOLDER [FOLDER OF ANOTHER RUN ...]
+"""Gain of vectors in the embedded world.   python -m bench.thinkrec_world FOLDER [FOLDER OF ANOTHER RUN ...]
 
 A folder is a checkout in which `kitrec profile use variants=thinkrec` and `dvc repro infer_thinkrec` have run (`.`:
-this one). AUC and UAUC of the test truths among their candidates (set A): text alone, text with vectors, an adapter a
-group, paired, as the same users are resampled for each. Text alone is the best text stage of all folders: give one that
-learned as long as both stages together (`-S thinkrec.stages.text.course.updates=1100`), and one of a single objective
-(thinkrec.objective: reasoning 0, theta 1, gamma 0), which is compared with the first folder stage by stage."""
+this one). AUC and UAUC of the held-out items among their candidates (set A): text alone, text with vectors, an
+adapter per group, paired: the same users are resampled for each. Text alone is the best text stage of all folders: give
+one that was trained as long as both stages together (`-S thinkrec.stages.text.course.updates=1100`), and one of a
+single objective (thinkrec.objective: reasoning 0, theta 1, gamma 0), which is compared with the first folder stage by
+stage."""
 
 import sys
 from pathlib import Path
@@ -28,25 +29,25 @@ COMMAND = "dvc repro infer_thinkrec; python -m bench.thinkrec_world . LONGER_TEX
 
 
 def main(folders: list[Path]) -> None:
-    """Compare the stages of all runs with the best text alone, those of further runs with the first's too."""
-    _same_questions(folders)
-    runs = {folder: {s: _judged(folder, s) for s in STAGES if _has(folder, s)} for folder in folders}
+    """Compare all stages with the best text alone, and those of further runs with the first run's."""
+    _same_records(folders)
+    runs = {folder: {s: _ranked(folder, s) for s in STAGES if _has(folder, s)} for folder in folders}
     first = runs[folders[0]]
     if missing := [stage for stage in STAGES[:2] if stage not in first]:
         raise InputError(f"{folders[0]} has no rankings of {', '.join(missing)}: run `dvc repro infer_thinkrec` there")
-    alone = max((own["text"] for own in runs.values() if "text" in own), key=lambda own: own.told()["auc"])
-    rows = [_row(folder, s, own, alone, first[s]) for folder, run in runs.items() for s, own in run.items()]
-    gain = better(first["projector"], alone)
+    text = max((run["text"] for run in runs.values() if "text" in run), key=lambda text: text.told()["auc"])
+    rows = [_row(folder, s, stage, text, first[s]) for folder, run in runs.items() for s, stage in run.items()]
+    gain = better(first["projector"], text)
     spread = f"users resampled {RESAMPLES} times"
     claims: list[Claim] = [
         at_least("text with vectors less the best text alone, AUC", gain["auc"], 0.0, "", COMMAND, spread=spread),
-        at_least("updates that text alone was allowed, of both stages together", _allowed(folders), 1.0, "", COMMAND),
+        at_least("updates of text alone, of those of both stages together", _updates_share(folders), 1.0, "", COMMAND),
         at_most("p of that difference, paired", gain["auc_p"], 0.01, "", COMMAND, spread=spread),
     ]
     details: dict[str, Any] = {"embedded world, set A": rows}
-    told = folders[0] / "metrics/thinkrec/groups.json"
-    if told.exists():
-        routing = files.read_json(told)["routing"]
+    metrics = folders[0] / "metrics/thinkrec/groups.json"
+    if metrics.exists():
+        routing = files.read_json(metrics)["routing"]
         shares = ", ".join(f"{share:.2f}" for share in routing.pop("share_of_adapter"))
         details["who answered test users: one group, the general adapter, a mixture"] = [
             {**routing, "shares of general and groups": shares}
@@ -54,41 +55,41 @@ def main(folders: list[Path]) -> None:
     publish("thinkrec_world", claims, details)
 
 
-def _allowed(folders: list[Path]) -> float:
-    """Of the longest text stage of all folders, beside text and projector of the first."""
+def _updates_share(folders: list[Path]) -> float:
+    """Return the updates of the longest text stage of all folders, of those of the first's text and projector."""
     stages = [params.load(ThinkRec, "thinkrec", folder / params.FILE).stages for folder in folders]
     both = stages[0].text.course.updates + stages[0].projector.course.updates
-    return max(own.text.course.updates for own in stages) / both
+    return max(stage.text.course.updates for stage in stages) / both
 
 
-def _same_questions(folders: list[Path]) -> None:
-    """Pairs are of the same users and candidates, or the p of a difference means nothing."""
-    asked = [read(folder / "data/records/setA/test.parquet", RECORDS) for folder in folders]
-    for folder, own in zip(folders, asked, strict=True):
-        if not own.equals(asked[0]):
-            raise InputError(f"{folder} was asked other records than {folders[0]}: use runs of one seed and one world")
+def _same_records(folders: list[Path]) -> None:
+    """Refuse runs of different users or candidates, whose paired p means nothing."""
+    records = [read(folder / "data/records/setA/test.parquet", RECORDS) for folder in folders]
+    for folder, table in zip(folders, records, strict=True):
+        if not table.equals(records[0]):
+            raise InputError(f"{folder} has other records than {folders[0]}: use runs of one seed and one world")
 
 
 def _has(folder: Path, stage: str) -> bool:
     return (folder / f"data/rankings/thinkrec-{stage}").is_dir()
 
 
-def _judged(folder: Path, stage: str) -> Judged:
+def _ranked(folder: Path, stage: str) -> Judged:
     records: pl.DataFrame = read(folder / "data/records/setA/test.parquet", RECORDS)
     return liking(read(folder / f"data/rankings/thinkrec-{stage}/setA.parquet", RANKINGS), records, RESAMPLES, seed=0)
 
 
-def _row(folder: Path, stage: str, own: Judged, alone: Judged, first: Judged) -> dict[str, Any]:
+def _row(folder: Path, stage: str, run: Judged, text: Judged, first: Judged) -> dict[str, Any]:
     p = params.load(ThinkRec, "thinkrec", folder / params.FILE)
-    told, ahead, ahead_of_first = own.told(), better(own, alone), better(own, first)
+    metrics, ahead, ahead_of_first = run.told(), better(run, text), better(run, first)
     return {
         "stage": stage,
         "reasoning": p.objective.reasoning,
         "updates": getattr(p.stages, stage).course.updates,
-        "auc": round(told["auc"], 4),
-        "auc_interval": f"{told['auc_low']:.4f} to {told['auc_high']:.4f}",
-        "uauc": round(told["uauc"], 4),
-        "uauc_interval": f"{told['uauc_low']:.4f} to {told['uauc_high']:.4f}",
+        "auc": round(metrics["auc"], 4),
+        "auc_interval": f"{metrics['auc_low']:.4f} to {metrics['auc_high']:.4f}",
+        "uauc": round(metrics["uauc"], 4),
+        "uauc_interval": f"{metrics['uauc_low']:.4f} to {metrics['uauc_high']:.4f}",
         "ahead_of_text": round(ahead["auc"], 4),
         "p": ahead["auc_p"],
         "ahead_of_first_run": round(ahead_of_first["auc"], 4),

@@ -1,6 +1,6 @@
-"""Is the training step worth its code? Against the plain Trainer recipe of bench/plain_trainer.py.   make bench-train
+"""Speed and memory of the training step against the plain Trainer recipe of bench/plain_trainer.py.   make bench-train
 
-Same base, samples, effective batch and number of updates, each in a process of its own, taking turns. The base is
+Same base, samples, effective batch and number of updates, each in its own process, in turns. The base is
 small, with the vocabulary of Qwen3 (151,936 words); samples have the lengths of KitREC's records under the 4,096-token
 fallback: at 8,192 the peer's logits would not fit this machine."""
 
@@ -18,8 +18,8 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from bench.claims import at_least, at_most, publish
-from bench.peak_memory import above_now
 from bench.plain_trainer import fine_tune_plainly
+from bench.running import peak_above_now
 from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.dataset import Sample
@@ -37,19 +37,19 @@ P = FineTune(
     optimizer="adamw_torch_fused", gradient_checkpointing=True, log_every=1, eval_every=4, save_every=4,
     keep_checkpoints=2, patience=3, threshold=0.0,
 )  # fmt: skip
-ALONE = Launch(processes=1, sharding="none", base_weights="nf4", loader_workers=0, trackers=[])
+SINGLE_PROCESS = Launch(processes=1, sharding="none", base_weights="nf4", loader_workers=0, trackers=[])
 
 
 def main() -> None:
-    """Let both train, each in a process of its own."""
+    """Train with both, each in its own process, and publish."""
     with tempfile.TemporaryDirectory() as folder:
         _small_base().save_pretrained(folder)
-        found: dict[str, list[dict[str, Any]]] = {"kitrec": [], "plain": []}
+        sides: dict[str, list[dict[str, Any]]] = {"kitrec": [], "plain": []}
         for _ in range(REPEATS):
-            for side, runs in found.items():
+            for side, runs in sides.items():
                 runs.append(_in_a_process(side, folder))
                 print(side, {key: value for key, value in runs[-1].items() if key != "losses"}, flush=True)
-    ours, plain = found["kitrec"], found["plain"]
+    ours, plain = sides["kitrec"], sides["plain"]
     faster = [a["samples_per_second"] / b["samples_per_second"] for a, b in zip(ours, plain, strict=True)]
     smaller = [a["peak_mib"] / b["peak_mib"] for a, b in zip(ours, plain, strict=True)]
     apart = abs(mean(ours[0]["losses"]) - mean(plain[0]["losses"]))
@@ -61,9 +61,9 @@ def main() -> None:
         at_most("mean training loss, distance", apart, 0.05, "nat", COMMAND, peer=peer),
         at_most("padding among 10,800 samples", LengthBuckets(lengths, 4, SEED).padding_share(1), 0.03, "", COMMAND),
     ]
-    rows = [{"side": side, **{k: v for k, v in run.items() if k != "losses"}} for side in found for run in found[side]]
+    rows = [{"side": side, **{k: v for k, v in run.items() if k != "losses"}} for side in sides for run in sides[side]]
     curves = [
-        {"update": k + 1, **{side: runs[0]["losses"][k] for side, runs in found.items()}}
+        {"update": k + 1, **{side: runs[0]["losses"][k] for side, runs in sides.items()}}
         for k in range(len(ours[0]["losses"]))
     ]
     publish("train", claims, {"Runs": rows, "Training loss": curves})
@@ -79,20 +79,20 @@ def _in_a_process(side: str, folder: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def one_side(side: str, folder: Path) -> None:
-    """Train by one of the two and print what it cost."""
+def train_side(side: str, folder: Path) -> None:
+    """Train with one side and print its cost."""
     base = PinnedBase(path=str(folder), revision=None, fingerprint="bench")
     train, development = _samples(SAMPLES, SEED), _samples(4, SEED + 1)
     with tempfile.TemporaryDirectory() as work:
-        load_quantised(base)  # what libraries allocate once is not the step's
-        peak = above_now()
+        load_quantised(base)  # libraries allocate once; that is not the step's memory
+        peak = peak_above_now()
         if side == "plain":
             log, pace = fine_tune_plainly(base, train, development, P, SEED, Path(work))
             seconds = pace.seconds
         else:
             load = partial(load_quantised, base)
-            course = Course("bench", load, 0, train, development, SEED, Path(work), Path(work), quiet=True)
-            trained = fine_tune(course, P, ALONE)
+            job = Course("bench", load, 0, train, development, SEED, Path(work), Path(work), quiet=True)
+            trained = fine_tune(job, P, SINGLE_PROCESS)
             log, seconds = trained.log, trained.seconds
         losses = [entry["loss"] for entry in log if "loss" in entry]
         rate = round(SAMPLES / seconds, 4)
@@ -117,7 +117,7 @@ def _small_base() -> Qwen3ForCausalLM:
 
 
 def _samples(count: int, seed: int) -> list[Sample]:
-    """Prompts of about 2,600 tokens and answers of about 400, of a few hundred words that come up again and again."""
+    """Return prompts of about 2,600 tokens and answers of about 400, from a few hundred recurring words."""
     rng = np.random.default_rng(seed)
     lengths = np.minimum(rng.lognormal(np.log(2600), 0.22, count), LONGEST - 512).astype(int)
     answers = rng.integers(300, 512, count)
@@ -132,6 +132,6 @@ def _samples(count: int, seed: int) -> list[Sample]:
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        one_side(sys.argv[1], Path(sys.argv[2]))
+        train_side(sys.argv[1], Path(sys.argv[2]))
     else:
         main()

@@ -1,4 +1,4 @@
-"""What fine-tuning Qwen3-14B costs on this GPU: its real shape with random weights, on disk as a base would be.
+"""Cost of fine-tuning Qwen3-14B on this GPU: its real shape with random weights, on disk as a base would be.
 
 make bench-train-gpu [LAYERS=40]   (about ten minutes, 30 GB of disk; fewer layers only to try the command)
 
@@ -28,7 +28,7 @@ COMMAND = "make bench-train-gpu"
 REFERENCE_TOKENS = 162_000_000
 ANSWER = 450
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362}  # dense bf16, from NVIDIA's data sheets
-ALONE = Launch(processes=1, sharding="none", base_weights="nf4", loader_workers=0, trackers=[])
+SINGLE_PROCESS = Launch(processes=1, sharding="none", base_weights="nf4", loader_workers=0, trackers=[])
 
 
 def main(layers: int = 40) -> None:
@@ -36,7 +36,7 @@ def main(layers: int = 40) -> None:
     if not torch.cuda.is_available():
         sys.exit("error: there is no GPU here; `make bench-train` measures the training step on a CPU")
     with tempfile.TemporaryDirectory() as folder:
-        config = _qwen3_14b(layers)
+        config = qwen3_14b(layers)
         with torch.device("cuda"):
             Qwen3ForCausalLM(config).bfloat16().save_pretrained(folder)
         torch.cuda.empty_cache()
@@ -67,8 +67,8 @@ def _measured(folder: Path, config: Qwen3Config, length: int) -> dict[str, Any]:
     torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as work:
         load = partial(load_quantised, base)
-        course = Course("bench", load, 0, samples, samples[:1], 1, Path(work), Path(work), quiet=True)
-        trained = fine_tune(course, p, ALONE)
+        job = Course("bench", load, 0, samples, samples[:1], 1, Path(work), Path(work), quiet=True)
+        trained = fine_tune(job, p, SINGLE_PROCESS)
     speed = trained.pace["tokens_per_second"]
     name = torch.cuda.get_device_name()
     peak = next((tflops for card, tflops in PEAK_TFLOPS.items() if card in name), None)
@@ -77,13 +77,13 @@ def _measured(folder: Path, config: Qwen3Config, length: int) -> dict[str, Any]:
         "batch": trained.batch,
         "tokens_per_second": speed,
         "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
-        "model_tflops": round(speed * _flops_per_token(config, length) / 1e12, 1),
-        "utilisation": round(speed * _flops_per_token(config, length) / 1e12 / peak, 3) if peak else "unknown peak",
+        "model_tflops": round(speed * flops_per_token(config, length) / 1e12, 1),
+        "utilisation": round(speed * flops_per_token(config, length) / 1e12 / peak, 3) if peak else "unknown peak",
     }
 
 
-def _flops_per_token(config: Qwen3Config, length: int) -> float:
-    """Forward and the backward pass through activations; the head only where there is a label."""
+def flops_per_token(config: Qwen3Config, length: int) -> float:
+    """Return the FLOPs of forward and backward through activations; the head only where there is a label."""
     heads = config.num_attention_heads * config.head_dim
     attention = config.hidden_size * (2 * heads + 2 * (config.num_key_value_heads or 0) * config.head_dim)
     layer = attention + 3 * config.hidden_size * config.intermediate_size
@@ -92,7 +92,8 @@ def _flops_per_token(config: Qwen3Config, length: int) -> float:
     return 4 * weights + 12 * layers * (length / 2) * heads
 
 
-def _qwen3_14b(layers: int) -> Qwen3Config:
+def qwen3_14b(layers: int) -> Qwen3Config:
+    """Return the published shape of Qwen3-14B, with a number of layers."""
     return Qwen3Config(
         vocab_size=151_936,
         hidden_size=5120,

@@ -1,10 +1,9 @@
-"""The effect's arithmetic, by hand."""
+"""The arithmetic of the effect, worked out by hand."""
 
 import polars as pl
 import pytest
 
-from bench.effect import paired
-from bench.themes import target_words
+from bench.effect import paired, target_words
 
 
 @pytest.mark.parametrize(
@@ -17,7 +16,7 @@ def test_mcnemars_p_counts_only_users_where_the_methods_differ(wins, losses, p):
     assert paired(first, second) == pytest.approx(p)
 
 
-def test_the_targets_words_are_those_of_its_own_line_each_once():
+def test_target_words_are_those_of_the_targets_line_each_once():
     thought = (
         "<think>\nBooks themes: Reef, Ink\nMovies & TV themes: Opal, Jet, Opal -> (ID: X) A B | Opal, Jet\n</think>"
     )

@@ -41,7 +41,7 @@ def pairs(crawl):
 
 def test_exactly_the_good_rows_come_out(dirty):
     raw, crawl, _ = dirty
-    assert pairs(crawl) == {key: value for r in raw.values() for key, value in r.truth.items()}
+    assert pairs(crawl) == {key: value for r in raw.values() for key, value in r.good_rows.items()}
 
 
 def test_every_type_has_its_users(dirty):
@@ -101,8 +101,8 @@ def test_where_models_learn_from_everyone_the_others_reviews_are_read_too(dirty,
     crawl, _ = load(raw, tmp_path, few, everyone=True)
     assert alone.others.is_empty() and crawl.interactions.equals(alone.interactions)
     sampled = set(crawl.interactions["user_id"])
-    able = {user for domain, r in raw.items() if domain != "books" for user, _ in r.truth} - sampled
-    truth = {key for r in raw.values() for key in r.truth if key[0] in able}
+    able = {user for domain, r in raw.items() if domain != "books" for user, _ in r.good_rows} - sampled
+    truth = {key for r in raw.values() for key in r.good_rows if key[0] in able}
     assert set(crawl.others.select("user_id", "item_id").iter_rows()) == truth and crawl.others.height == len(truth) > 0
 
 
@@ -120,7 +120,7 @@ def test_parquet_says_the_same(tmp_path):
             )
             frame.with_columns(details).write_parquet(path.with_suffix(".parquet"))
     as_parquet = {
-        d: raw_amazon.Raw(r.reviews.with_suffix(".parquet"), r.meta.with_suffix(".parquet"), r.truth)
+        d: raw_amazon.Raw(r.reviews.with_suffix(".parquet"), r.meta.with_suffix(".parquet"), r.good_rows)
         for d, r in raw.items()
     }
     again, _ = load(as_parquet, tmp_path / "again", users)
@@ -152,7 +152,7 @@ def test_seconds_become_milliseconds(tmp_path):
         files.reviews.write_text("\n".join(seconds))
     crawl, _ = load(raw, tmp_path / "work", Users(train=1, preference=0, test=1, development_share=0.5))
     got = {key: time for key, (_, time) in pairs(crawl).items()}
-    assert got == {key: time // 1000 * 1000 for r in raw.values() for key, (_, time) in r.truth.items()}
+    assert got == {key: time // 1000 * 1000 for r in raw.values() for key, (_, time) in r.good_rows.items()}
 
 
 def test_a_gz_cut_in_the_middle_is_named(tmp_path):

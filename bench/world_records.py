@@ -1,4 +1,4 @@
-"""Test records of the default world as prompts, for benchmarks of inference."""
+"""Test records of the default world as prompts, for inference benchmarks."""
 
 import dataclasses
 import tempfile
@@ -26,19 +26,21 @@ THINKING = Method(
 )  # fmt: skip
 
 
-def drawn(count: int, *, hundred: bool = False) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """`count` test records of all user types in turn, and the items by id."""
+def draw_records(count: int, *, hundred: bool = False) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Return `count` test records of all user types, and the items by id."""
     users = Users(train=20, preference=0, test=-(-count // 10), development_share=0.1)
     candidates = HUNDRED if hundred else params.load(Candidates, "candidates", PARAMS)
     with tempfile.TemporaryDirectory() as work:
         source, world = params.load(Source, "source", PARAMS), params.load(World, "world", PARAMS)
-        asked = Asked(7, source, world, users, candidates, Path(work), Quarantine(), "records", quiet=True)
-        found = synthetic(asked)
-    test = found.dataset.records["A"]["test"].sample(count, shuffle=True, seed=7)
-    return test, {row["item_id"]: row for row in found.items.iter_rows(named=True)}
+        config = Asked(7, source, world, users, candidates, Path(work), Quarantine(), "records", quiet=True)
+        data = synthetic(config)
+    test = data.dataset.records["A"]["test"].sample(count, shuffle=True, seed=7)
+    return test, {row["item_id"]: row for row in data.items.iter_rows(named=True)}
 
 
-def prompts(records: pl.DataFrame, items: dict[str, Any], encoder: Encoder, *, labels: bool = False) -> list[Request]:
-    """Their prompts for the base, thinking first."""
+def requests_for_base(
+    records: pl.DataFrame, items: dict[str, Any], encoder: Encoder, *, labels: bool = False
+) -> list[Request]:
+    """Return the requests of records for the base, which thinks before it answers."""
     longest = dataclasses.replace(params.load(Prompt, "prompt", PARAMS), max_length=3840, labels=labels)
     return requests_for(records, items, encoder, THINKING, longest)
