@@ -12,9 +12,9 @@ import polars as pl
 from bench.public_data import folder
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_domains import Catalogue, Unknown
-from kitrec.recommenders.data.sequences import Sequences, of_rows
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_domains import ItemDomains, NegativeSampler
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_rows
 from kitrec.recommenders.ranking.within_domain import Validation
 
 NEGATIVES, VALIDATED = 99, 0.1
@@ -26,7 +26,7 @@ class Pair:
 
     names: tuple[str, str]
     ids: list[str]  # of items 1 ... N
-    catalogue: Catalogue
+    catalogue: ItemDomains
     train: Sequences
     validation: np.ndarray
     before_test: Sequences
@@ -78,9 +78,9 @@ def asked(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.ndarr
     truths = (pair.test if test else pair.validation)[:, side]
     rows = np.flatnonzero(truths > 0)
     histories = pair.before_test if test else pair.train
-    everything = Unknown(pair.touched, pair.catalogue)
-    drawn = everything.drawn(generator(seed, "1+99", side, int(test)), rows, truths[rows], NEGATIVES)
-    return rows, Validation(Readers(histories, np.arange(len(histories))).take(rows), truths[rows], drawn)
+    everything = NegativeSampler(pair.touched, pair.catalogue)
+    drawn = everything.sample(generator(seed, "1+99", side, int(test)), rows, truths[rows], NEGATIVES)
+    return rows, Validation(UserHistories(histories, np.arange(len(histories))).take(rows), truths[rows], drawn)
 
 
 def cut(
@@ -110,13 +110,13 @@ def cut(
     return kept, groups
 
 
-def _shortened(own: Sequences, catalogue: Catalogue, side: int, most: np.ndarray) -> Sequences:
+def _shortened(own: Sequences, catalogue: ItemDomains, side: int, most: np.ndarray) -> Sequences:
     """Every user keeps their first items of a side, as many as `most` [users] says."""
     where = np.flatnonzero(catalogue.sides[own.items] == side)
     users = own.users[where]
     place = np.arange(len(where)) - np.searchsorted(users, users)
     kept = np.delete(np.arange(len(own.items)), where[place >= most[users]])
-    return of_rows(own.users[kept], own.items[kept], len(own))
+    return sequences_from_rows(own.users[kept], own.items[kept], len(own))
 
 
 def _read(path: object) -> pl.DataFrame:
@@ -135,7 +135,7 @@ def _pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
     held = held.unique(["row", "side"], keep="first", maintain_order=True)
     test[held["row"], held["side"]] = held["number"]
     known = rows.filter(~pl.col("held_out"))
-    before = of_rows(known["row"].to_numpy(), known["number"].to_numpy(), count)
+    before = sequences_from_rows(known["row"].to_numpy(), known["number"].to_numpy(), count)
     place = pl.int_range(pl.len()).over("row", "side")
     judges = np.flatnonzero(generator(0, "validation users").random(count) < VALIDATED)
     last = (place == pl.len().over("row", "side") - 1) & (place > 0) & pl.col("row").is_in(judges.tolist())
@@ -144,10 +144,10 @@ def _pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
     judged = known.filter("last")
     validation[judged["row"], judged["side"]] = judged["number"]
     learned = known.filter(~pl.col("last"))
-    train = of_rows(learned["row"].to_numpy(), learned["number"].to_numpy(), count)
-    catalogue = Catalogue(np.concatenate([[0], items["side"].to_numpy() + 1]).astype(np.int64))
+    train = sequences_from_rows(learned["row"].to_numpy(), learned["number"].to_numpy(), count)
+    catalogue = ItemDomains(np.concatenate([[0], items["side"].to_numpy() + 1]).astype(np.int64))
     if not test.any():
         raise InputError(f"{names[0]} and {names[1]} have no user with a held-out item")
     warm = np.isin(test, before.items) & (test > 0)
-    touched = of_rows(rows["row"].to_numpy(), rows["number"].to_numpy(), count)
+    touched = sequences_from_rows(rows["row"].to_numpy(), rows["number"].to_numpy(), count)
     return Pair(names, items["item"].to_list(), catalogue, train, validation, before, test, warm, touched)

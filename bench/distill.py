@@ -79,7 +79,7 @@ def ours(split: Split, p: Distill) -> float:
     torch.manual_seed(0)
     model = build(SASREC, len(split.vocabulary))
     inject(model, vectors(len(split.vocabulary) + 1), p.embedding.weight, seed=0)
-    training = begin(model, p.student.course)
+    training = begin(model, p.student.training)
     own = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
     share = torch.ones(len(split.vocabulary))
     training.extra = summed([Ranked(model, own, lists, policy(p.selection, lists, 0), share, p, 0)])
@@ -87,7 +87,7 @@ def ours(split: Split, p: Distill) -> float:
 
 
 def _one_epoch(training: Training[Any], own: Sequences, p: Distill) -> float:
-    once = replace(p.student.course, mode="full_data", epochs=1, batch=BATCH)
+    once = replace(p.student.training, mode="full_data", epochs=1, batch_size=BATCH)
     began = time.perf_counter()
     train(training, own, None, once, p.student.loss, 0, lambda _: None)
     return time.perf_counter() - began
@@ -98,7 +98,7 @@ class Plain(nn.Module):
 
     def __init__(self, items: int, teacher: torch.Tensor, weight: float) -> None:
         super().__init__()
-        self.student, self.project = SASRec(items, SASREC), nn.Linear(WIDTH, SASREC.hidden)
+        self.student, self.project = SASRec(items, SASREC), nn.Linear(WIDTH, SASREC.hidden_size)
         self.teacher, self.weight = teacher, weight
 
     def items(self, numbers: torch.Tensor) -> torch.Tensor:

@@ -22,14 +22,15 @@ from bench.distill_data import READERS, WINDOW, Split, split_of
 from bench.distill_settings import STUDENTS, TEACHER
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.distillation.alignment import Rows, cut
 from kitrec.distillation.comparison import compare, gains
 from kitrec.distillation.ensemble import Ensembled, fit_ensemble
 from kitrec.distillation.item_embeddings import read_embeddings, write_embeddings
 from kitrec.distillation.params import Distill
 from kitrec.distillation.student_training import Student, Students, Teacher
-from kitrec.recommenders.params import BERT4Rec, Caser
-from kitrec.recommenders.ranking.full import places, quality
+from kitrec.recommenders.models.params import BERT4Rec, Caser
+from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import Progress, Validation
 from kitrec.schemas.teacher_lists import TEACHER as TABLE
 
@@ -102,7 +103,7 @@ def _judged(teacher: Ensembled, test: Validation) -> dict[str, float]:
 def _told(better: np.ndarray, equal: np.ndarray) -> dict[str, float]:
     found: dict[str, float] = {}
     for depth in DEPTHS:
-        found |= quality(better, equal, depth)
+        found |= mean_metrics(better, equal, depth)
     return {name: round(value, 5) for name, value in found.items()}
 
 
@@ -143,7 +144,7 @@ def _asked(test: Validation) -> tuple[Any, np.ndarray]:
 
 def _student(own: Student, test: Validation) -> dict[str, Any]:
     began = time.perf_counter()
-    better, equal = places(own.fitted.model, *_asked(test))
+    better, equal = ranks(own.fitted.model, *_asked(test))
     ranking = time.perf_counter() - began
     return {
         "test": _told(better, equal),

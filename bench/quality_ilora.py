@@ -39,9 +39,10 @@ from kitrec.llm.base.precision import load_in
 from kitrec.llm.finetuning.params import Base
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.sequences import of_lists
-from kitrec.recommenders.params import Loss, Method, SASRec
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.sequences import sequences_from_lists
+from kitrec.recommenders.models.params import SASRec
+from kitrec.recommenders.params import Loss, SequenceMethod
 from kitrec.recommenders.sequence_fitting import fit
 from kitrec.recommenders.sequence_storage import Stored
 from kitrec.recommenders.sequence_training import Validation
@@ -54,12 +55,12 @@ TASKS = 1_000  # windows of training sessions the teacher learns from
 
 
 def _sasrec(dropout: float) -> SASRec:
-    return SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=50, dropout=dropout)
+    return SASRec(kind="sasrec", hidden_size=64, heads=2, layers=2, max_length=50, dropout=dropout)
 
 
-SETTINGS: dict[str, Method] = {
-    "sasrec_ce": method(_sasrec(0.5), CE, course(200, 15, batch=64, **FAST)),
-    "sasrec_bce": method(_sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), course(300, 20, batch=64)),
+SETTINGS: dict[str, SequenceMethod] = {
+    "sasrec_ce": method(_sasrec(0.5), CE, course(200, 15, batch_size=64, **FAST)),
+    "sasrec_bce": method(_sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), course(300, 20, batch_size=64)),
 }
 TEACHER = ilora.Ilora(
     base_weights="bf16",
@@ -125,10 +126,10 @@ def _read() -> Data:
 def _fit(data: Data, name: str, seed: int) -> tuple[Stored, dict[str, float]]:
     vocabulary = data.sessions.vocabulary
     judged = [vocabulary.numbers(pl.Series(own)) for own in data.windows["valid"].values()]
-    validation = Validation(of_lists(own[:-1] for own in judged), np.array([own[-1] for own in judged]))
+    validation = Validation(sequences_from_lists(own[:-1] for own in judged), np.array([own[-1] for own in judged]))
     p = SETTINGS[name]
-    with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.course.epochs, quiet=False) as told:
-        fitted = fit(p, Known(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), told)
+    with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.training.epochs, quiet=False) as told:
+        fitted = fit(p, ItemFeatures(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), told)
     counts = np.bincount(data.sessions.sequences.items, minlength=len(vocabulary) + 1).astype(np.float32)
     return Stored(fitted.model, vocabulary, counts, fitted.told()), fitted.told()
 
@@ -160,7 +161,9 @@ def _hits(stored: Stored, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
     """HitRatio@1 of a model over item numbers; each task owns as many lists as there are for one."""
     number = {item: k for k, item in enumerate(stored.vocabulary.item_ids, start=1)}
     each = len(lists) // tasks.height
-    histories = of_lists([number[i] for i in own] for own in tasks["history"].to_list() for _ in range(each))
+    histories = sequences_from_lists(
+        [number[i] for i in own] for own in tasks["history"].to_list() for _ in range(each)
+    )
     candidates = np.array([[number[item] for item in listed] for listed in lists])
     truths = [listed.index(truth) for k, truth in enumerate(tasks["truth"]) for listed in lists[k * each :][:each]]
     return scored_ratio(list(stored.candidate_scores(histories, candidates)), truths)

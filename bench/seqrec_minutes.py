@@ -17,13 +17,15 @@ from bench.seqrec_settings import course
 from kitrec.recommenders.data.sequences import LeaveOneOut
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import Course
+from kitrec.recommenders.params import TrainingConfig
 from kitrec.recommenders.sequence_training import JUDGED_BY, Training, Validation, begin, train
 
 COMMAND = "python -m bench.seqrec_minutes"
 LEARNS = {"SASRec": 0, "BERT4Rec": 300}  # seconds of the peer; 0: one epoch
-COURSES: dict[str, Course] = {
-    "SASRec": course(50, 50, batch=44, precision="16-mixed"),  # 44 readers hold about 256 targets, as its 256 rows do
+COURSES: dict[str, TrainingConfig] = {
+    "SASRec": course(
+        50, 50, batch_size=44, precision="16-mixed"
+    ),  # 44 readers hold about 256 targets, as its 256 rows do
     "BERT4Rec": course(50, 50, precision="16-mixed"),  # 256 readers hide about as many places as its 256 rows
 }
 
@@ -50,8 +52,8 @@ def main() -> None:
 def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
     """How long we train, judging after every epoch, until the validation is as good."""
     torch.manual_seed(0)
-    p = replace(OURS[model], course=COURSES[model])
-    training = begin(build(p.model, items(split)), p.course)
+    p = replace(OURS[model], training=COURSES[model])
+    training = begin(build(p.model, items(split)), p.training)
     began, reached = time.perf_counter(), float("nan")
 
     def watch(training: Training[Recommender]) -> None:
@@ -62,7 +64,7 @@ def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
 
     try:
         validation = Validation(split.before_validation, split.validation)
-        train(training, split.train, validation, p.course, p.loss, 0, watch)
+        train(training, split.train, validation, p.training, p.loss, 0, watch)
     except StopIteration:
         pass
     return reached

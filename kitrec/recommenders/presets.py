@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from kitrec.recommenders.params import BERT4Rec
+from kitrec.recommenders.models.params import BERT4Rec
 
 SIZES = {
     "small": {"hidden": 32, "heads": 2, "layers": 2, "length": 30},

@@ -6,7 +6,7 @@ from kitrec.distillation import params
 from kitrec.distillation.alignment import Rows, whole
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.params import Loss, Method
+from kitrec.recommenders.params import Loss, SequenceMethod
 from kitrec.schemas.teacher_lists import TEACHER
 from tests.recommenders.made_models import ITEMS, a_course, model_params, some_sequences
 
@@ -53,7 +53,9 @@ def neighbours(items, seen) -> list[int]:
 def distill_params(kind: str = "sasrec", **changed) -> params.Distill:
     model = changed.pop("model", {})
     course = a_course(**({"epochs": 2, "batch": 4} | changed.pop("course", {})))
-    student = Method(history="target", model=model_params(kind, **model), loss=changed.pop("loss", BCE), course=course)
+    student = SequenceMethod(
+        history="target", model=model_params(kind, **model), loss=changed.pop("loss", BCE), course=course
+    )
     own = {
         "student": student,
         "ranking": params.Ranking(weight=0.7, topk=3, importance=IMPORTANCE),

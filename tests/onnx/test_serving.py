@@ -14,12 +14,12 @@ from kitrec.onnx.export import OPSET, export
 from kitrec.onnx.latency import latency
 from kitrec.onnx.padded import Padded
 from kitrec.onnx.runtime import load_served, table
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.packed_batches import pack
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models.params import Metadata
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import Metadata
 from kitrec.recommenders.ranking.top_k import predict
 from kitrec.recommenders.sequence_storage import Stored
 from tests.recommenders.made_models import ITEMS, KINDS, a_model, model_params, some_sequences
@@ -82,7 +82,7 @@ def test_the_file_is_plain_onnx(folders):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_best_items_are_those_of_torch_without_what_is_excluded(kind, folders):
-    histories = of_lists([*(some_sequences(30, seed=9)[k] for k in range(30)), []])
+    histories = sequences_from_lists([*(some_sequences(30, seed=9)[k] for k in range(30)), []])
     excluded = np.array([3, 14, 25])
     mine, theirs = (
         predict(load_served(folders[kind][0]), histories, 5, excluded),
@@ -104,7 +104,7 @@ def test_kitrec_predict_ranks_by_the_exported_file(folders, tmp_path):
     assert done.exit_code == 0, done.output
     assert "3 readers; 1 interactions with unknown items, 1 readers by popularity" in done.output
     written = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()[1:]]
-    expected = predict(stored("sasrec"), of_lists([[3, 9], [4], []]), 10).items
+    expected = predict(stored("sasrec"), sequences_from_lists([[3, 9], [4], []]), 10).items
     assert [[row[2] for row in written if row[0] == f"u{user}"] for user in (1, 2, 3)] == expected
 
 
@@ -117,7 +117,7 @@ def test_latency_tells_each_batch_size(folders):
 def test_a_model_that_fuses_metadata_is_refused(tmp_path):
     titles = np.ones((ITEMS + 2, 4), dtype=np.float32)
     p = model_params("bert4rec", metadata=Metadata(features=["title"], fusion="gate", dropout=0.0))
-    model = build(p, ITEMS, Known(titles=titles))
+    model = build(p, ITEMS, ItemFeatures(titles=titles))
     with pytest.raises(InputError, match=r"metadata\.features"):
         export(Stored(model, VOCABULARY, POPULARITY, {}), tmp_path / "x")
     assert not (tmp_path / "x").exists()

@@ -3,17 +3,17 @@
 import numpy as np
 import torch
 
-from kitrec.recommenders.data.cross_domain_batches import Readers, ask
-from kitrec.recommenders.data.item_domains import Catalogue, Unknown
-from kitrec.recommenders.data.pair_batches import epoch, lessons
-from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories, cross_domain_batch
+from kitrec.recommenders.data.item_domains import ItemDomains, NegativeSampler
+from kitrec.recommenders.data.pair_batches import pair_batches, sample_epoch
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.models import params
 from kitrec.recommenders.models.cross_domain_model import Learner
 from kitrec.recommenders.models.cross_domain_registry import build
-from kitrec.recommenders.params import Course
+from kitrec.recommenders.params import TrainingConfig
 
 SOURCES, TARGETS = 20, 16
-CATALOGUE = Catalogue(np.array([0, *[1] * SOURCES, *[2] * TARGETS]))
+CATALOGUE = ItemDomains(np.array([0, *[1] * SOURCES, *[2] * TARGETS]))
 LEARNED = ["conet", "dtcdr", "sscdr", "bpr_mf"]
 
 
@@ -31,7 +31,7 @@ def model_params(kind: str, **changed) -> params.Learned:
             return params.BPRMF(**(own | changed))
 
 
-def a_model(kind: str, users: int | None = None, catalogue: Catalogue = CATALOGUE, **changed) -> Learner:
+def a_model(kind: str, users: int | None = None, catalogue: ItemDomains = CATALOGUE, **changed) -> Learner:
     """Weights far from zero, so that nothing is equal by being nothing."""
     torch.manual_seed(0)
     model = build(model_params(kind, **changed), catalogue, users)
@@ -42,7 +42,7 @@ def a_model(kind: str, users: int | None = None, catalogue: Catalogue = CATALOGU
     return model.eval()
 
 
-def some_readers(count: int, seed: int = 0, *, numbered: bool = False) -> Readers:
+def some_readers(count: int, seed: int = 0, *, numbered: bool = False) -> UserHistories:
     """Each has 1 to 6 items of either side, mixed in time."""
     rng = np.random.default_rng(seed)
     lists = []
@@ -50,24 +50,24 @@ def some_readers(count: int, seed: int = 0, *, numbered: bool = False) -> Reader
         source = rng.choice(SOURCES, size=rng.integers(1, 7), replace=False) + 1
         target = rng.choice(TARGETS, size=rng.integers(1, 7), replace=False) + 1 + SOURCES
         lists.append(rng.permutation(np.concatenate([source, target])))
-    return Readers(of_lists(lists), np.arange(count) if numbered else None)
+    return UserHistories(sequences_from_lists(lists), np.arange(count) if numbered else None)
 
 
-def a_lesson(readers: Readers, negatives: int = 3, seed: int = 0, catalogue: Catalogue = CATALOGUE):
+def a_lesson(readers: UserHistories, negatives: int = 3, seed: int = 0, catalogue: ItemDomains = CATALOGUE):
     """One batch of everything."""
-    unknown = Unknown(readers.histories, catalogue)
-    planned = epoch(readers, catalogue, unknown, negatives, np.random.default_rng(seed))
-    return next(lessons(readers, catalogue, planned, len(planned.rows), torch.device("cpu")))
+    unknown = NegativeSampler(readers.histories, catalogue)
+    planned = sample_epoch(readers, catalogue, unknown, negatives, np.random.default_rng(seed))
+    return next(pair_batches(readers, catalogue, planned, len(planned.rows), torch.device("cpu")))
 
 
-def asked_of(readers: Readers, catalogue: Catalogue = CATALOGUE):
-    return ask(readers, catalogue.sides, np.arange(len(readers)))
+def asked_of(readers: UserHistories, catalogue: ItemDomains = CATALOGUE):
+    return cross_domain_batch(readers, catalogue.sides, np.arange(len(readers)))
 
 
-def a_course(**changed) -> Course:
+def a_course(**changed) -> TrainingConfig:
     own = {"mode": "standard", "epochs": 5, "batch": 64, "learning_rate": 1e-2, "weight_decay": 0.0, "warmup": 0.0}
     own |= {"schedule": "constant", "patience": 50, "validate_every": 1, "precision": "32"}
-    return Course(**(own | changed))
+    return TrainingConfig(**(own | changed))
 
 
 def clustered(readers: int, seed: int = 0, clusters: int = 4) -> tuple[Sequences, np.ndarray, np.ndarray]:
@@ -82,4 +82,4 @@ def clustered(readers: int, seed: int = 0, clusters: int = 4) -> tuple[Sequences
         seen = 0 if rng.random() < 1 / 3 else 2
         lists.append([*source, *target[:seen]])
         truths.append(target[seen])
-    return of_lists(lists), np.array(truths), own
+    return sequences_from_lists(lists), np.array(truths), own

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from kitrec.recommenders import params
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.models.sequence_registry import build
 
 ITEMS = 30
@@ -31,7 +31,7 @@ def model_params(kind: str, **changed) -> params.Model:
             return params.BERT4Rec(kind="bert4rec", **(shape | own | changed))
 
 
-def a_model(kind: str, items: int = ITEMS, seed: int = 0, known: Known | None = None, **changed) -> nn.Module:
+def a_model(kind: str, items: int = ITEMS, seed: int = 0, known: ItemFeatures | None = None, **changed) -> nn.Module:
     """Weights far from zero, so that nothing is equal by being nothing."""
     torch.manual_seed(seed)
     model = build(model_params(kind, **changed), items, known)
@@ -44,7 +44,7 @@ def a_model(kind: str, items: int = ITEMS, seed: int = 0, known: Known | None = 
 
 def some_sequences(users: int, seed: int = 0, longest: int = 12, items: int = ITEMS) -> Sequences:
     rng = np.random.default_rng(seed)
-    return of_lists(rng.integers(1, items + 1, size=rng.integers(1, longest + 1)) for _ in range(users))
+    return sequences_from_lists(rng.integers(1, items + 1, size=rng.integers(1, longest + 1)) for _ in range(users))
 
 
 def a_course(**changed) -> params.Course:

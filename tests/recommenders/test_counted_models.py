@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models import ease, item_knn, params, popularity, random_walk
 from tests.recommenders.made_domains import CATALOGUE, some_readers
 
@@ -43,11 +43,11 @@ def test_item_knn_is_the_cosine_of_a_double_loop(neighbours, shrink):
 
 def test_item_knn_carries_books_over_to_the_target():
     """Nobody shares a target item with the new reader; their books alone speak."""
-    reader = Readers(NEW.histories.take(np.array([0])))
+    reader = UserHistories(NEW.histories.take(np.array([0])))
     books = reader.histories.items[reader.histories.items <= 20]
 
     model = item_knn.count(READ, ITEMS, params.ItemKNN(kind="item_knn", neighbours=ITEMS, shrink=0.0))
-    scores = model.candidate_scores(Readers(of_lists([books])), np.arange(21, ITEMS + 1)[None])
+    scores = model.candidate_scores(UserHistories(sequences_from_lists([books])), np.arange(21, ITEMS + 1)[None])
     assert (scores > 0).any() and len(set(scores[0].tolist())) > 3
 
 
@@ -71,10 +71,14 @@ def test_a_random_walk_arrives_as_often_as_walkers_do(hops):
 
 def test_a_walk_s_alpha_is_a_power_of_every_step():
     """By hand: readers {1, 2} and {2, 3}; from item 1 one hop leads to 1 and 2, two also to 3."""
-    model = random_walk.count(of_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=1))
-    asked = Readers(of_lists([[1]]))
+    model = random_walk.count(
+        sequences_from_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=1)
+    )
+    asked = UserHistories(sequences_from_lists([[1]]))
     assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [[2**-0.5, 2**-0.5, 0.0]])
-    model = random_walk.count(of_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=2))
+    model = random_walk.count(
+        sequences_from_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=2)
+    )
     over_2 = 2**-1.5  # to item 2, to one of its two readers, to one of that reader's two items
     wanted = [0.5 + over_2, 0.5 + 2 * over_2, over_2]
     assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [wanted])
@@ -91,7 +95,7 @@ def learned_weights(rank, penalty=7.0):
     """B itself: what each single item says of every other."""
 
     model = ease.count(READ, ITEMS, params.EASE(kind="ease", rank=rank, penalty=penalty), seed=0)
-    alone = Readers(of_lists([[i] for i in range(1, ITEMS + 1)]))
+    alone = UserHistories(sequences_from_lists([[i] for i in range(1, ITEMS + 1)]))
     return model.candidate_scores(alone, np.tile(np.arange(1, ITEMS + 1), (ITEMS, 1))).astype(np.float64)
 
 

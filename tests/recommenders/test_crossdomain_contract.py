@@ -7,15 +7,15 @@ import torch
 
 from kitrec.core.errors import InputError
 from kitrec.recommenders.cross_domain_storage import Stored, is_crossdomain, load_model, save_model
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_domains import Catalogue, of_seen
-from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_domains import ItemDomains, item_domains_of
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params
 from kitrec.recommenders.models.cross_domain_registry import tally
 from kitrec.recommenders.pair_fitting import fit
 from kitrec.recommenders.ranking.candidates import score_records
-from kitrec.recommenders.ranking.within_domain import against, judged
+from kitrec.recommenders.ranking.within_domain import domain_validation, evaluate
 from tests.recommenders.made_domains import (
     CATALOGUE,
     LEARNED,
@@ -47,9 +47,9 @@ def any_model(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_history_changes_the_scores_on_either_side(kind, side):
     model = any_model(kind)
-    before = of_lists([[1, 2, 21], [3, 22, 23]])
-    after = of_lists([[4, 5, 21], [6, 22, 23]] if side == 0 else [[1, 2, 24], [3, 25, 26]])
-    one, other = (model.candidate_scores(Readers(own), LISTED[:2, 6:]) for own in (before, after))
+    before = sequences_from_lists([[1, 2, 21], [3, 22, 23]])
+    after = sequences_from_lists([[4, 5, 21], [6, 22, 23]] if side == 0 else [[1, 2, 24], [3, 25, 26]])
+    one, other = (model.candidate_scores(UserHistories(own), LISTED[:2, 6:]) for own in (before, after))
     assert not np.allclose(one[0], other[0], atol=1e-4) and not np.allclose(one[1], other[1], atol=1e-4)
 
 
@@ -58,7 +58,7 @@ def test_readers_with_the_same_history_are_the_same_reader_whoever_stands_beside
     model, readers = any_model(kind), some_readers(12)
     together = model.candidate_scores(readers, LISTED)
     alone = np.concatenate([model.candidate_scores(readers.take(np.array([u])), LISTED[:1]) for u in range(12)])
-    twice = Readers(Sequences(readers.histories.items, readers.histories.starts), np.arange(12)[::-1].copy())
+    twice = UserHistories(Sequences(readers.histories.items, readers.histories.starts), np.arange(12)[::-1].copy())
     assert np.allclose(together, alone, atol=1e-5)
     assert np.allclose(together, model.candidate_scores(twice, LISTED), atol=1e-6)
 
@@ -67,8 +67,8 @@ def test_readers_with_the_same_history_are_the_same_reader_whoever_stands_beside
 def test_the_papers_form_wants_numbers_and_tells_readers_apart_by_them(kind):
     model, readers = a_model(kind, users=12), some_readers(12, numbered=True)
     with pytest.raises(ValueError, match="number"):
-        model.candidate_scores(Readers(readers.histories), LISTED)
-    turned = Readers(readers.histories, readers.numbers[::-1].copy())
+        model.candidate_scores(UserHistories(readers.histories), LISTED)
+    turned = UserHistories(readers.histories, readers.numbers[::-1].copy())
     assert not np.allclose(model.candidate_scores(readers, LISTED), model.candidate_scores(turned, LISTED), atol=1e-3)
 
 
@@ -84,9 +84,9 @@ def test_gradients_reach_every_parameter(kind, users):
 
 @pytest.mark.parametrize("kind", LEARNED)
 def test_a_side_without_items_is_no_trouble(kind):
-    found = a_model(kind).candidate_scores(Readers(of_lists([[1, 2], [21, 22], [3]])), LISTED[:3])
+    found = a_model(kind).candidate_scores(UserHistories(sequences_from_lists([[1, 2], [21, 22], [3]])), LISTED[:3])
     assert np.isfinite(found).all()
-    lesson = a_lesson(Readers(of_lists([[1, 2], [21, 22], [3, 23]])))
+    lesson = a_lesson(UserHistories(sequences_from_lists([[1, 2], [21, 22], [3, 23]])))
     assert torch.isfinite(a_model(kind).loss(lesson))
 
 
@@ -99,27 +99,27 @@ SLOW = [pytest.param(kind, marks=pytest.mark.slow) if kind in ("dtcdr", "sscdr")
 @pytest.mark.parametrize("kind", SLOW)
 def test_it_learns_which_books_lead_to_which_targets_far_better_than_popularity(kind, tmp_path):
     histories, truths, _ = clustered(250)
-    learned = of_lists([*own.tolist(), truth] for own, truth in zip(histories, truths, strict=True))
+    learned = sequences_from_lists([*own.tolist(), truth] for own, truth in zip(histories, truths, strict=True))
     asked, wanted, _ = clustered(100, seed=1)
-    validation = against(Readers(asked), wanted, CATALOGUE, seed=0)
-    popular = judged(tally(COUNTED[2], learned, CATALOGUE.items, 0), validation)
+    validation = domain_validation(UserHistories(asked), wanted, CATALOGUE, seed=0)
+    popular = evaluate(tally(COUNTED[2], learned, CATALOGUE.items, 0), validation)
     if kind in LEARNED:
         course = a_course(epochs=15, learning_rate=SPEED[kind])
         p = model_params(kind, hidden=16)
-        model = fit(p, course, CATALOGUE, Readers(learned), validation, 0, tmp_path, lambda _: None).model
+        model = fit(p, course, CATALOGUE, UserHistories(learned), validation, 0, tmp_path, lambda _: None).model
     else:
         model = tally(next(p for p in COUNTED if p.kind == kind), learned, CATALOGUE.items, 0)
     cold = np.flatnonzero(asked.lengths == 4)
-    alone = against(Readers(asked.take(cold)), wanted[cold], CATALOGUE, seed=0)
-    assert judged(model, validation)["mrr"] > 1.6 * popular["mrr"]
-    assert judged(model, alone)["mrr"] > 1.6 * judged(tally(COUNTED[2], learned, CATALOGUE.items, 0), alone)["mrr"]
+    alone = domain_validation(UserHistories(asked.take(cold)), wanted[cold], CATALOGUE, seed=0)
+    assert evaluate(model, validation)["mrr"] > 1.6 * popular["mrr"]
+    assert evaluate(model, alone)["mrr"] > 1.6 * evaluate(tally(COUNTED[2], learned, CATALOGUE.items, 0), alone)["mrr"]
 
 
 @pytest.mark.parametrize("kind", LEARNED)
 def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
     readers = some_readers(80, seed=7)
     asked = some_readers(20, seed=6).histories
-    validation = against(Readers(asked.without_last()), asked.last(), CATALOGUE, seed=0)
+    validation = domain_validation(UserHistories(asked.without_last()), asked.last(), CATALOGUE, seed=0)
 
     def run(folder, stop=None):
         folder.mkdir(exist_ok=True)
@@ -160,7 +160,7 @@ def test_unseen_items_and_readers_without_a_history_fall_back_and_are_counted():
         schema=["user_id", "domain", "item_id", "time", "held_out"],
         orient="row",
     )
-    vocabulary, catalogue = Vocabulary(["b1", "b2", "m1", "m2", "m3"]), Catalogue(np.array([0, 1, 1, 2, 2, 2]))
+    vocabulary, catalogue = Vocabulary(["b1", "b2", "m1", "m2", "m3"]), ItemDomains(np.array([0, 1, 1, 2, 2, 2]))
     popularity = np.array([0, 5, 4, 1, 9, 3], dtype=np.float32)
     stored = Stored(a_model("conet", catalogue=catalogue), vocabulary, popularity, {})
     records = pl.DataFrame(
@@ -174,5 +174,5 @@ def test_unseen_items_and_readers_without_a_history_fall_back_and_are_counted():
 
 def test_domains_of_items_come_from_the_training_interactions():
     seen = pl.DataFrame({"item_id": ["b", "m", "c", "b"], "domain": ["books", "movies", "music", "books"]})
-    catalogue = of_seen(seen, Vocabulary(["b", "c", "m"]))
+    catalogue = item_domains_of(seen, Vocabulary(["b", "c", "m"]))
     assert catalogue.domains.tolist() == [0, 1, 3, 2] and catalogue.sides.tolist() == [-1, 0, 1, 1]

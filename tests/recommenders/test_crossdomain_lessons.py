@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.recommenders.data.cross_domain_batches import Readers, ask
-from kitrec.recommenders.data.item_domains import Catalogue, Unknown
-from kitrec.recommenders.data.pair_batches import epoch, lessons
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories, cross_domain_batch
+from kitrec.recommenders.data.item_domains import ItemDomains, NegativeSampler
+from kitrec.recommenders.data.pair_batches import pair_batches, sample_epoch
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from tests.recommenders.made_domains import CATALOGUE, some_readers
 
 READERS = some_readers(60, seed=5)
-PLANNED = epoch(READERS, CATALOGUE, Unknown(READERS.histories, CATALOGUE), 4, np.random.default_rng(0))
+PLANNED = sample_epoch(READERS, CATALOGUE, NegativeSampler(READERS.histories, CATALOGUE), 4, np.random.default_rng(0))
 
 
 def test_every_positive_is_learned_exactly_once():
@@ -26,12 +26,14 @@ def test_every_positive_is_learned_exactly_once():
 
 def test_what_was_not_liked_is_neither_positive_nor_negative_but_read():
     liked = np.random.default_rng(1).random(len(READERS.histories.items)) < 0.6
-    readers = Readers(READERS.histories, READERS.numbers, liked)
-    planned = epoch(readers, CATALOGUE, Unknown(READERS.histories, CATALOGUE), 4, np.random.default_rng(0))
+    readers = UserHistories(READERS.histories, READERS.numbers, liked)
+    planned = sample_epoch(
+        readers, CATALOGUE, NegativeSampler(READERS.histories, CATALOGUE), 4, np.random.default_rng(0)
+    )
     assert sorted(planned.places[planned.counted].tolist()) == np.flatnonzero(liked).tolist()
     for row, items in zip(planned.rows, planned.items, strict=True):
         assert not set(items[:, 1:].ravel().tolist()) & set(READERS.histories[row].tolist())
-    shown = next(iter(lessons(readers, CATALOGUE, planned, 10**6, torch.device("cpu")))).asked
+    shown = next(iter(pair_batches(readers, CATALOGUE, planned, 10**6, torch.device("cpu")))).asked
     assert sum(len(side[side > 0]) for side in shown.items) == sum(
         READERS.histories.lengths[row] - counted.sum()
         for row, counted in zip(planned.rows, planned.counted, strict=True)
@@ -39,7 +41,9 @@ def test_what_was_not_liked_is_neither_positive_nor_negative_but_read():
 
 
 def test_rows_of_readers_keep_what_they_liked():
-    readers = Readers(of_lists([[1, 2], [3], [4, 5]]), None, np.array([True, False, True, False, True]))
+    readers = UserHistories(
+        sequences_from_lists([[1, 2], [3], [4, 5]]), None, np.array([True, False, True, False, True])
+    )
     taken = readers.take(np.array([2, 0]))
     assert taken.histories.items.tolist() == [4, 5, 1, 2] and taken.liked.tolist() == [False, True, True, False]
 
@@ -57,22 +61,26 @@ def test_negatives_are_unknown_items_of_the_same_domain():
 
 
 def test_negatives_are_uniform_over_what_a_reader_does_not_know():
-    histories = of_lists([[1, 2, 3, 21, 22]])
-    drawn = Unknown(histories, CATALOGUE).drawn(np.random.default_rng(0), np.zeros(1, int), np.array([21]), 14000)[0]
+    histories = sequences_from_lists([[1, 2, 3, 21, 22]])
+    drawn = NegativeSampler(histories, CATALOGUE).drawn(
+        np.random.default_rng(0), np.zeros(1, int), np.array([21]), 14000
+    )[0]
     counts = np.bincount(drawn, minlength=37)[23:]
     assert counts.sum() == 14000 and len(counts) == 14
     assert ((counts - 1000) ** 2 / 1000).sum() < 34.5  # chi squared, 13 degrees, p = 0.001
 
 
 def test_a_reader_of_a_whole_domain_still_gets_negatives():
-    catalogue = Catalogue(np.array([0, 1, 1, 2, 2]))
-    drawn = Unknown(of_lists([[1, 2, 3]]), catalogue).drawn(np.random.default_rng(0), np.array([0]), np.array([1]), 5)
+    catalogue = ItemDomains(np.array([0, 1, 1, 2, 2]))
+    drawn = NegativeSampler(sequences_from_lists([[1, 2, 3]]), catalogue).drawn(
+        np.random.default_rng(0), np.array([0]), np.array([1]), 5
+    )
     assert set(drawn[0].tolist()) <= {1, 2}
 
 
 def test_what_is_learned_is_not_shown_and_all_else_is():
     for lesson, rows in (
-        (lesson, PLANNED) for lesson in lessons(READERS, CATALOGUE, PLANNED, 10**6, torch.device("cpu"))
+        (lesson, PLANNED) for lesson in pair_batches(READERS, CATALOGUE, PLANNED, 10**6, torch.device("cpu"))
     ):
         starts = [*lesson.asked.starts.tolist(), len(lesson.asked.items[0])]
         for n, (row, counted) in enumerate(zip(rows.rows, rows.counted, strict=True)):
@@ -82,19 +90,23 @@ def test_what_is_learned_is_not_shown_and_all_else_is():
 
 
 def test_batches_are_the_epoch_in_parts():
-    parts = list(lessons(READERS, CATALOGUE, PLANNED, 7, torch.device("cpu")))
+    parts = list(pair_batches(READERS, CATALOGUE, PLANNED, 7, torch.device("cpu")))
     assert (torch.cat([own.items for own in parts]).numpy() == PLANNED.items).all()
 
 
 def test_a_reader_of_one_domain_learns_from_it_alone():
-    readers = of_lists([[21, 22, 23], [1, 2]])
-    planned = epoch(Readers(readers), CATALOGUE, Unknown(readers, CATALOGUE), 2, np.random.default_rng(0))
+    readers = sequences_from_lists([[21, 22, 23], [1, 2]])
+    planned = sample_epoch(
+        UserHistories(readers), CATALOGUE, NegativeSampler(readers, CATALOGUE), 2, np.random.default_rng(0)
+    )
     assert sorted(planned.counted.sum(1).tolist()) == [1] * 5
     assert (planned.items[planned.rows == 0][:, 0] == 0).all() and (planned.items[planned.rows == 1][:, 1] == 0).all()
 
 
 def test_the_newest_items_of_a_side():
-    asked = ask(Readers(of_lists([[1, 21, 2, 22], [23], [3]])), CATALOGUE.sides, np.arange(3))
+    asked = cross_domain_batch(
+        UserHistories(sequences_from_lists([[1, 21, 2, 22], [23], [3]])), CATALOGUE.sides, np.arange(3)
+    )
     assert asked.newest(0, 2).tolist() == [[2, 1], [0, 0], [3, 0]]
     assert asked.newest(1, 2).tolist() == [[22, 21], [23, 0], [0, 0]]
     assert [asked.has(side).tolist() for side in (0, 1)] == [[True, False, True], [True, True, False]]
@@ -103,7 +115,7 @@ def test_the_newest_items_of_a_side():
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_seed_draws_the_same_epoch(seed):
     one, other = (
-        epoch(READERS, CATALOGUE, Unknown(READERS.histories, CATALOGUE), 4, np.random.default_rng(seed))
+        sample_epoch(READERS, CATALOGUE, NegativeSampler(READERS.histories, CATALOGUE), 4, np.random.default_rng(seed))
         for _ in range(2)
     )
     assert (one.items == other.items).all() and (one.rows == other.rows).all() and (one.shift == other.shift).all()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models.cross_domain_registry import build
 from kitrec.recommenders.models.dtcdr import DMF, NeuMF, combine
 from kitrec.recommenders.row_adamw import RowAdamW
@@ -116,7 +116,7 @@ def test_an_item_without_a_title_has_no_text_to_combine():
     plain, text = model.items(items), model.text(torch.from_numpy(titles)[items])
     found = model.embedded_items(items)
     assert torch.allclose(found[0], plain[0]) and torch.allclose(found[1], (plain[1] + text[1]) / 2)
-    asked = [asked_of(Readers(of_lists([own]))) for own in ([2, 3], [2])]
+    asked = [asked_of(UserHistories(sequences_from_lists([own]))) for own in ([2, 3], [2])]
     numbers = [model.readers(own, model.items.weight)[0] for own in asked]
     texts = [2 * model.embedded_readers(own) - number for own, number in zip(asked, numbers, strict=True)]
     assert torch.allclose(texts[0], texts[1], atol=1e-6)  # item 3 has no part in the mean

@@ -9,13 +9,14 @@ import torch
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.sequences import leave_one_out, of_lists, of_rows
-from kitrec.recommenders.data.user_histories import histories, readers, truths, with_truths
+from kitrec.core.ranking_metrics import mean_metrics
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.sequences import leave_one_out, sequences_from_lists, sequences_from_rows
+from kitrec.recommenders.data.user_histories import ground_truth_items, histories, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.params import Method
+from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.ranking.candidates import score_records
-from kitrec.recommenders.ranking.full import places, quality, represent
+from kitrec.recommenders.ranking.full import ranks, represent
 from kitrec.recommenders.sequence_fitting import fit
 from kitrec.recommenders.sequence_learning import Given, learn
 from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
@@ -43,21 +44,21 @@ def lists(sequences, vocabulary):
 
 
 def test_a_reader_of_two_targets_is_two_rows_and_each_sees_its_own_target_and_the_books():
-    who, vocabulary = readers(SEEN), Vocabulary(SEEN["item_id"])
+    who, vocabulary = user_targets(SEEN), Vocabulary(SEEN["item_id"])
     assert who.rows() == [("u1", "movies"), ("u1", "music"), ("u2", "music")]
     both = histories(SEEN, who, "both", vocabulary)
     assert lists(both, vocabulary) == [["b1", "m1", "b2"], ["b1", "b2"], ["b3"]]
     alone = histories(SEEN, who, "target", vocabulary)
     assert lists(alone, vocabulary) == [["m1"], [], []]
-    learned = with_truths(SEEN, who, "both", vocabulary)
+    learned = training_sequences(SEEN, who, "both", vocabulary)
     assert lists(learned, vocabulary) == [["b1", "m1", "b2", "m2"], ["b1", "b2", "c1"], ["b3", "c2"]]
-    assert vocabulary.ids(truths(SEEN, who, vocabulary)) == ["m2", "c1", "c2"]
+    assert vocabulary.ids(ground_truth_items(SEEN, who, vocabulary)) == ["m2", "c1", "c2"]
 
 
 def test_items_that_training_does_not_know_are_left_out():
     vocabulary = Vocabulary(["b1", "m2"])
-    assert lists(histories(SEEN, readers(SEEN), "both", vocabulary), vocabulary) == [["b1"], ["b1"], []]
-    assert truths(SEEN, readers(SEEN), vocabulary).tolist() == [2, 0, 0]
+    assert lists(histories(SEEN, user_targets(SEEN), "both", vocabulary), vocabulary) == [["b1"], ["b1"], []]
+    assert ground_truth_items(SEEN, user_targets(SEEN), vocabulary).tolist() == [2, 0, 0]
 
 
 def records(candidates):
@@ -95,7 +96,7 @@ def test_candidates_may_differ_in_number():
 
 
 def test_leave_one_out_gives_each_item_to_one_side():
-    split = leave_one_out(of_lists([[1, 2, 3, 4], [5, 6], [7, 8, 9]]))
+    split = leave_one_out(sequences_from_lists([[1, 2, 3, 4], [5, 6], [7, 8, 9]]))
     assert split.test.tolist() == [4, 9] and split.validation.tolist() == [3, 8]
     assert [own.tolist() for own in (split.before_test[0], split.before_validation[0])] == [[1, 2, 3], [1, 2]]
     assert [split.train[user].tolist() for user in range(3)] == [[1, 2], [7], [5, 6]]
@@ -104,7 +105,7 @@ def test_leave_one_out_gives_each_item_to_one_side():
 def test_sequences_are_cut_extended_and_picked_like_lists():
     rng = np.random.default_rng(0)
     own = [rng.integers(1, 9, size=n).tolist() for n in (3, 1, 5, 2)]
-    sequences, order = of_lists(own), np.array([2, 0, 2])
+    sequences, order = sequences_from_lists(own), np.array([2, 0, 2])
     assert [s.tolist() for s in sequences.take(order)] == [own[2], own[0], own[2]]
     assert [s.tolist() for s in sequences.newest(2)] == [s[-2:] for s in own]
     assert [s.tolist() for s in sequences.without_last(2)] == [s[:-2] for s in own]
@@ -113,12 +114,12 @@ def test_sequences_are_cut_extended_and_picked_like_lists():
 
 
 def test_a_user_without_rows_has_an_empty_sequence():
-    assert of_rows(np.array([0, 0, 2]), np.array([4, 5, 6]), 4).lengths.tolist() == [2, 0, 1, 0]
+    assert sequences_from_rows(np.array([0, 0, 2]), np.array([4, 5, 6]), 4).lengths.tolist() == [2, 0, 1, 0]
 
 
 def test_quality_of_places_by_hand():
     """Ranks 1, 3 and a tie over 2-3 whose expectation is the mean of both."""
-    found = quality(np.array([0, 2, 1]), np.array([1, 1, 2]), depth=2)
+    found = mean_metrics(np.array([0, 2, 1]), np.array([1, 1, 2]), depth=2)
     assert found["hit@2"] == pytest.approx((1 + 0 + 0.5) / 3)
     assert found["ndcg@2"] == pytest.approx((1 + 0 + 0.5 / np.log2(3)) / 3)
     assert found["mrr"] == pytest.approx((1 + 1 / 3 + (1 / 2 + 1 / 3) / 2) / 3)
@@ -128,19 +129,19 @@ def test_equal_scores_of_all_items_are_one_tie_without_those_that_were_seen():
     model = a_model("sasrec")
     with torch.no_grad():
         model.items.weight.zero_()
-    better, equal = places(model, of_lists([[1, 2, 3]]), np.array([7]))
+    better, equal = ranks(model, sequences_from_lists([[1, 2, 3]]), np.array([7]))
     assert (better[0], equal[0]) == (0, ITEMS - 3)
 
 
-def a_method(kind: str, **course) -> Method:
-    return Method(history="both", model=model_params(kind, dropout=0.2), loss=CE, course=a_course(**course))
+def a_method(kind: str, **course) -> SequenceMethod:
+    return SequenceMethod(history="both", model=model_params(kind, dropout=0.2), loss=CE, course=a_course(**course))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stored_model_comes_back_as_it_was(kind, tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
     stored = Stored(a_model(kind), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {"epoch": 3})
-    save_model(stored, model_params(kind), Known(), tmp_path / "model")
+    save_model(stored, model_params(kind), ItemFeatures(), tmp_path / "model")
     back = load_model(tmp_path / "model")
     histories_ = some_sequences(10)
     assert torch.equal(represent(stored.model, histories_), represent(back.model, histories_))
@@ -153,7 +154,7 @@ def test_a_damaged_model_is_one_message(damage, tmp_path):
     folder = tmp_path / "model"
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
     stored = Stored(a_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), folder)
+    save_model(stored, model_params("sasrec"), ItemFeatures(), folder)
     if damage == "weights":
         (folder / "model.safetensors").write_bytes(b"half")
     elif damage == "json":
@@ -180,7 +181,7 @@ def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
             if progress.epoch == stop:
                 raise KeyboardInterrupt
 
-        return fit(a_method(kind, epochs=6), Known(), ITEMS, split.train, validation, 1, folder, told)
+        return fit(a_method(kind, epochs=6), ItemFeatures(), ITEMS, split.train, validation, 1, folder, told)
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -197,17 +198,24 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(tmp_path):
     usable = np.flatnonzero(split.before_validation.lengths > 0)
     validation = Validation(split.before_validation.take(usable), split.validation[usable])
     fitted = fit(
-        a_method("sasrec", epochs=200, patience=3), Known(), ITEMS, split.train, validation, 1, tmp_path, lambda _: None
+        a_method("sasrec", epochs=200, patience=3),
+        ItemFeatures(),
+        ITEMS,
+        split.train,
+        validation,
+        1,
+        tmp_path,
+        lambda _: None,
     )
     rows = [row["ndcg@10"] for row in fitted.progress.rows]
     assert len(rows) < 200 and rows.index(max(rows)) == len(rows) - 4 == fitted.progress.best_epoch - 1
-    again = quality(*places(fitted.model, validation.histories, validation.truths))["ndcg@10"]
+    again = mean_metrics(*ranks(fitted.model, validation.histories, validation.truths))["ndcg@10"]
     assert again == pytest.approx(max(rows), abs=1e-12)
 
 
 def test_full_data_learns_from_everything_and_keeps_the_least_loss(tmp_path):
     method = a_method("sasrec", mode="full_data", epochs=4)
-    fitted = fit(method, Known(), ITEMS, some_sequences(40), None, 1, tmp_path, lambda _: None)
+    fitted = fit(method, ItemFeatures(), ITEMS, some_sequences(40), None, 1, tmp_path, lambda _: None)
     losses = [row["loss"] for row in fitted.progress.rows]
     assert len(losses) == 4 and fitted.progress.best_epoch == losses.index(min(losses)) + 1
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 
 from kitrec.recommenders import losses
-from kitrec.recommenders.data.negatives import own_negatives, shared_negatives
+from kitrec.recommenders.data.negatives import negatives_per_target, shared_negatives
 from kitrec.recommenders.data.packed_batches import pack
-from kitrec.recommenders.data.sequences import of_lists
-from kitrec.recommenders.data.target_batches import lesson
-from kitrec.recommenders.params import Masking
+from kitrec.recommenders.data.sequences import sequences_from_lists
+from kitrec.recommenders.data.target_batches import target_batch
+from kitrec.recommenders.models.params import Masking
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_training import mean_loss
 from tests.recommenders.made_models import CE, KINDS, a_model
@@ -30,7 +30,7 @@ def numbers():
 def test_full_cross_entropy_and_its_gradients_are_torchs(numbers, biased):
     states, weight, bias, wanted = numbers
     inputs = (states, weight, bias) if biased else (states, weight)
-    mine = losses.full(states, wanted, (weight, bias if biased else None))
+    mine = losses.cross_entropy(states, wanted, (weight, bias if biased else None))
     theirs = F.cross_entropy(F.linear(states, weight, bias if biased else None), wanted)
     assert mine.item() == pytest.approx(theirs.item(), abs=1e-6)
     for own, other in zip(torch.autograd.grad(mine, inputs), torch.autograd.grad(theirs, inputs), strict=True):
@@ -40,7 +40,7 @@ def test_full_cross_entropy_and_its_gradients_are_torchs(numbers, biased):
 def test_mixed_precision_stays_near_the_full_one(numbers):
     states, weight, bias, wanted = numbers
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mine = losses.full(states, wanted, (weight, bias))
+        mine = losses.cross_entropy(states, wanted, (weight, bias))
     theirs = F.cross_entropy(F.linear(states, weight, bias), wanted)
     assert mine.item() == pytest.approx(theirs.item(), rel=2**-8)  # bfloat16 has 8 bits
     for own, other in zip(*(torch.autograd.grad(loss, numbers[:3]) for loss in (mine, theirs)), strict=True):
@@ -49,14 +49,14 @@ def test_mixed_precision_stays_near_the_full_one(numbers):
 
 def test_a_hopeless_target_still_has_a_finite_loss():
     states, weight = torch.tensor([[200.0]], requires_grad=True), torch.tensor([[1.0], [-1.0]])
-    assert losses.full(states, torch.tensor([1]), (weight, None)).item() == pytest.approx(400.0)
+    assert losses.cross_entropy(states, torch.tensor([1]), (weight, None)).item() == pytest.approx(400.0)
 
 
 def test_sampled_cross_entropy_over_every_item_is_the_full_one(numbers):
     states, weight, bias, wanted = numbers
     everything = torch.arange(40)  # the target's second appearance counts nothing
-    mine = losses.sampled(states, wanted, (weight, bias), everything)
-    assert mine.item() == pytest.approx(losses.full(states, wanted, (weight, bias)).item(), abs=1e-5)
+    mine = losses.sampled_cross_entropy(states, wanted, (weight, bias), everything)
+    assert mine.item() == pytest.approx(losses.cross_entropy(states, wanted, (weight, bias)).item(), abs=1e-5)
 
 
 def test_sampled_cross_entropy_is_that_of_the_target_among_the_drawn(numbers):
@@ -68,7 +68,7 @@ def test_sampled_cross_entropy_is_that_of_the_target_among_the_drawn(numbers):
     for row, item in zip(logits, wanted.tolist(), strict=True):
         rest = [other for other in drawn.tolist() if other != item]
         each.append(F.cross_entropy(row[[item, *rest]][None], torch.tensor([0])))
-    assert losses.sampled(states, wanted, (weight, bias), drawn).item() == pytest.approx(
+    assert losses.sampled_cross_entropy(states, wanted, (weight, bias), drawn).item() == pytest.approx(
         torch.stack(each).mean().item(), abs=1e-5
     )
 
@@ -109,9 +109,9 @@ def test_gbce_without_calibration_is_plain_binary_cross_entropy(numbers):
 
 
 def test_own_negatives_are_never_in_the_readers_sequence_and_reach_everything_else():
-    sequences = of_lists([[1, 2, 3], [4, 5, 6, 7, 8, 9]])
+    sequences = sequences_from_lists([[1, 2, 3], [4, 5, 6, 7, 8, 9]])
     users = np.repeat([0, 1], 2000)
-    drawn = own_negatives(np.random.default_rng(0), sequences, users, items=10, count=2)
+    drawn = negatives_per_target(np.random.default_rng(0), sequences, users, items=10, count=2)
     assert set(drawn[users == 0].flat) == {4, 5, 6, 7, 8, 9, 10}
     assert set(drawn[users == 1].flat) == {1, 2, 3, 10}
     shares = np.bincount(drawn[users == 1].flat)[[1, 2, 3, 10]] / 4000
@@ -119,7 +119,9 @@ def test_own_negatives_are_never_in_the_readers_sequence_and_reach_everything_el
 
 
 def test_a_reader_of_everything_does_not_hang():
-    drawn = own_negatives(np.random.default_rng(0), of_lists([[1, 2, 3]]), np.zeros(5, int), items=3, count=1)
+    drawn = negatives_per_target(
+        np.random.default_rng(0), sequences_from_lists([[1, 2, 3]]), np.zeros(5, int), items=3, count=1
+    )
     assert drawn.shape == (5, 1)
 
 
@@ -143,12 +145,12 @@ def test_a_models_loss_is_the_mean_over_what_each_past_should_name(kind):
     ]
     weight, bias = model.output()
     if kind == "sasrec":  # its places count from the newest item, so a past is read with what was read after it
-        states = torch.cat([model(pack(of_lists([user[:-1]]))) for user in users])
+        states = torch.cat([model(pack(sequences_from_lists([user[:-1]]))) for user in users])
     else:
-        states = torch.cat([represent(model, of_lists([past])) for past, _ in pasts])
+        states = torch.cat([represent(model, sequences_from_lists([past])) for past, _ in pasts])
     logits = states @ weight.T if bias is None else states @ weight.T + bias
     expected = F.cross_entropy(logits, torch.tensor([item - 1 for _, item in pasts]))
-    own = of_lists(users)
-    taught = lesson(model, own, np.random.default_rng(0))
+    own = sequences_from_lists(users)
+    taught = target_batch(model, own, np.random.default_rng(0))
     found = mean_loss(taught, model, own, CE, np.random.default_rng(0))
-    assert len(taught.wanted) == len(pasts) and found.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert len(taught.targets) == len(pasts) and found.item() == pytest.approx(expected.item(), abs=1e-5)

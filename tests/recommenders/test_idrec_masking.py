@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kitrec.recommenders.data.masking import mask
-from kitrec.recommenders.data.sequences import Sequences, of_lists
-from kitrec.recommenders.params import Masking
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
+from kitrec.recommenders.models.params import Masking
 
 ITEMS, USERS, LENGTH = 1000, 20_000, 10
 
@@ -13,7 +13,7 @@ ITEMS, USERS, LENGTH = 1000, 20_000, 10
 @pytest.fixture(scope="module")
 def whole() -> Sequences:
     rng = np.random.default_rng(0)
-    return of_lists(rng.integers(1, ITEMS + 1, size=(USERS, LENGTH)))
+    return sequences_from_lists(rng.integers(1, ITEMS + 1, size=(USERS, LENGTH)))
 
 
 def near(share: float, expected: float, count: int) -> bool:
@@ -49,5 +49,5 @@ def test_what_is_not_hidden_is_shown_as_it_is_and_every_epoch_draws_anew(whole):
 
 
 def test_an_empty_sequence_has_no_last_place():
-    masked = mask(of_lists([[1], [], [2]]), Masking(random=0.5, last=1.0), 5, np.random.default_rng(0))
+    masked = mask(sequences_from_lists([[1], [], [2]]), Masking(random=0.5, last=1.0), 5, np.random.default_rng(0))
     assert masked.hidden.tolist() == [True, True] and masked.shown.items.tolist() == [6, 6]

@@ -16,13 +16,12 @@ from kitrec.core.errors import InputError
 from kitrec.onnx.prediction import predict as predict_from
 from kitrec.recommenders.data import title_embeddings
 from kitrec.recommenders.data.interaction_files import read_interactions
-from kitrec.recommenders.data.item_features import known_of
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures, build_item_features
 from kitrec.recommenders.data.metadata_files import read_metadata, read_years
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.metadata_fusion import Fusion
-from kitrec.recommenders.params import Metadata
+from kitrec.recommenders.models.params import Metadata
 from kitrec.recommenders.ranking.top_k import predict
 from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
 from tests.recommenders.made_models import ITEMS, a_model, model_params, some_sequences
@@ -30,12 +29,12 @@ from tests.recommenders.made_models import ITEMS, a_model, model_params, some_se
 VOCABULARY = Vocabulary(["a", "b", "c"])
 
 
-def known() -> Known:
+def known() -> ItemFeatures:
     """Items 0 ... 4 (padding, a, b, c, mask): a has genres 0 and 2, b has 1, c none."""
-    return Known({"genre": of_lists([[], [0, 2], [1], [], []])}, {"genre": 3}, None)
+    return ItemFeatures({"genre": sequences_from_lists([[], [0, 2], [1], [], []])}, {"genre": 3}, None)
 
 
-def fusion(kind: str, own: Known, *features: str) -> Fusion:
+def fusion(kind: str, own: ItemFeatures, *features: str) -> Fusion:
     torch.manual_seed(1)
     return Fusion(4, own, Metadata(features=list(features), fusion=kind, dropout=0.0), mask=4).eval()
 
@@ -48,7 +47,7 @@ def test_added_genres_are_the_mean_of_their_embeddings():
 
 
 def test_a_gate_weighs_item_and_features_and_its_mean_is_told_once():
-    both = Known(known().values, known().counts, np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32))
+    both = ItemFeatures(known().values, known().counts, np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32))
     layer, own, items = fusion("gate", both, "genre", "title"), torch.randn(2, 4), torch.tensor([1, 2])
     table = layer.bags["genre"].weight
     genre = torch.stack([(table[0] + table[2]) / 2, table[1]])
@@ -71,14 +70,14 @@ def test_concatenation_is_one_linear_map():
 def test_a_feature_that_is_not_known_is_switched_off():
     layer = fusion("gate", known(), "genre", "director", "title")
     assert layer.names == ["item", "genre"]
-    assert fusion("gate", Known(), "genre").names == ["item"]
+    assert fusion("gate", ItemFeatures(), "genre").names == ["item"]
 
 
 @pytest.mark.parametrize("kind", ["add", "concat", "gate"])
 def test_a_model_with_metadata_comes_back_as_it_was(kind, tmp_path):
     rng = np.random.default_rng(0)
-    lists = of_lists([[], *(rng.integers(0, 5, size=2) for _ in range(ITEMS)), []])
-    own = Known({"genre": lists}, {"genre": 5}, rng.normal(size=(ITEMS + 2, 6)).astype(np.float32))
+    lists = sequences_from_lists([[], *(rng.integers(0, 5, size=2) for _ in range(ITEMS)), []])
+    own = ItemFeatures({"genre": lists}, {"genre": 5}, rng.normal(size=(ITEMS + 2, 6)).astype(np.float32))
     p = model_params("bert4rec", metadata=Metadata(features=["genre", "title"], fusion=kind, dropout=0.0))
     model = a_model("bert4rec", known=own, metadata=p.metadata)
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
@@ -182,7 +181,7 @@ def test_the_items_table_gives_categories_and_titles():
             "categories": [["Drama"], ["Drama", "Action"], ["War"], []],
         }
     )
-    known_, off = known_of(items, VOCABULARY, ["genre", "title", "writer"], seed=1)
+    known_, off = build_item_features(items, VOCABULARY, ["genre", "title", "writer"], seed=1)
     assert [known_.values["genre"][k].tolist() for k in range(5)] == [[], [0, 1], [1], [], []]
     assert known_.counts == {"genre": 2}
     assert np.allclose(np.abs(known_.titles[1]), np.abs(known_.titles[2])) and not known_.titles[3].any()
@@ -217,7 +216,7 @@ def test_an_embeddings_file_reads_back_and_the_old_one_is_kept(tmp_path):
 def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
     stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
-    histories = of_lists([[1, 2, 3], [], [4]])
+    histories = sequences_from_lists([[1, 2, 3], [], [4]])
     years = np.full(ITEMS + 1, np.nan)
     years[20:] = 2010
     found = predict(stored, histories, ITEMS, np.array([5, 6]), years, np.array([2009, 2009, 2010]))
@@ -231,7 +230,7 @@ def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
     weight = stored.model.items.weight[1:]
     from kitrec.recommenders.ranking.full import represent
 
-    logits = (represent(stored.model, of_lists([[4]])) @ weight.T)[0].detach().numpy()
+    logits = (represent(stored.model, sequences_from_lists([[4]])) @ weight.T)[0].detach().numpy()
     logits[3] = -np.inf
     assert top.items[2] == vocabulary.ids(np.argsort(-logits)[:3] + 1)
 
@@ -239,7 +238,7 @@ def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
 def test_the_commands_work_on_files(tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
     stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), tmp_path / "model")
+    save_model(stored, model_params("sasrec"), ItemFeatures(), tmp_path / "model")
     write(tmp_path, "i.tsv", "user\titem\ttime", "u\ti01\t0", "u\tnew\t5", "v\ti02\t86400")
     write(tmp_path, "years.tsv", "item\tyear", *(f"i{k:02}\t{1960 + k}" for k in range(ITEMS)))
     write(tmp_path, "not.txt", "i05")
@@ -328,9 +327,9 @@ def test_several_directors_are_told(tmp_path):
 def test_the_function_predicts_from_a_folder_by_ids(tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
     stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), tmp_path / "run/best-000001-ndcg@10-0.1")
+    save_model(stored, model_params("sasrec"), ItemFeatures(), tmp_path / "run/best-000001-ndcg@10-0.1")
     asked = [["i00", "i01", "unknown"], []]
-    expected = predict(stored, of_lists([[1, 2], []]), 4, np.array([3]))
+    expected = predict(stored, sequences_from_lists([[1, 2], []]), 4, np.array([3]))
     for folder in (tmp_path / "run", tmp_path / "run/best-000001-ndcg@10-0.1"):
         found = predict_from(folder, asked, 4, ["i02", "nobody"])
         assert found.items == expected.items

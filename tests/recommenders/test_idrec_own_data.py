@@ -17,11 +17,11 @@ from kitrec.cli.main import app
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_files import Interactions
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.fit import OwnData, _work
-from kitrec.recommenders.params import Method
+from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.sequence_fitting import Fitted, fit
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.recommenders.validation_curves import validations
@@ -97,13 +97,13 @@ def test_full_data_has_no_test_and_other_settings_start_anew(tmp_path, monkeypat
 
 def data_of(lists: list[list[int]], genre: list[int]) -> OwnData:
     users, items = [str(k) for k in range(len(lists))], Vocabulary(["a", "b", "c"])
-    known = Known({"genre": of_lists([[], *([own] for own in genre), []])}, {"genre": 3})
-    return OwnData(Interactions(users, items, of_lists(lists), [0.0] * len(lists), 0), known)
+    known = ItemFeatures({"genre": sequences_from_lists([[], *([own] for own in genre), []])}, {"genre": 3})
+    return OwnData(Interactions(users, items, sequences_from_lists(lists), [0.0] * len(lists), 0), known)
 
 
 def test_other_data_or_metadata_of_the_same_size_start_anew(tmp_path):
     """The same items cut otherwise between users; other genres of the same number."""
-    p = Method(history="target", model=model_params("sasrec"), loss=CE, course=a_course())
+    p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, course=a_course())
     data = [data_of([[1, 2, 3], [1, 2, 3]], [0, 1, 2]), data_of([[1, 2, 3, 1], [2, 3]], [0, 1, 2])]
     data.append(data_of([[1, 2, 3], [1, 2, 3]], [2, 1, 0]))
     assert len({_work(p, own, 0, tmp_path).name for own in data}) == 3
@@ -138,14 +138,16 @@ def test_what_cannot_be_trained_is_told_before_it_is_tried(tmp_path, monkeypatch
     assert not list(Path("mine").glob("*-*"))
 
 
-SEQUENCES = of_lists([list(range(first, first + length)) for first, length in ((1, 5), (3, 2), (2, 7), (6, 4), (1, 2))])
+SEQUENCES = sequences_from_lists(
+    [list(range(first, first + length)) for first, length in ((1, 5), (3, 2), (2, 7), (6, 4), (1, 2))]
+)
 
 
 def some_fit(work: Path) -> Fitted:
     """No dropout and nothing drawn, so that how many share the work cannot matter; the last batch has one user."""
-    p = Method(history="target", model=model_params("sasrec"), loss=CE, course=a_course(batch=2, epochs=3))
+    p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, course=a_course(batch=2, epochs=3))
     validation = Validation(SEQUENCES.without_last(), SEQUENCES.last())
-    return fit(p, Known(), 10, SEQUENCES, validation, 1, work, lambda _: None)
+    return fit(p, ItemFeatures(), 10, SEQUENCES, validation, 1, work, lambda _: None)
 
 
 SCRIPT = """

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_training import begin, set_rate, train
@@ -52,7 +52,7 @@ def test_output_vectors_of_their_own_leave_the_items_alone():
     assert isinstance(own, BERT4Rec)
     assert shared.output()[0].data_ptr() == shared.items.weight[1:].data_ptr()
     assert own.output()[0].shape == (ITEMS, 16)
-    before, asked = own.output()[0].clone(), of_lists([[1, 2, 3]])
+    before, asked = own.output()[0].clone(), sequences_from_lists([[1, 2, 3]])
     state = represent(own, asked)
     with torch.no_grad():
         own.items.weight[5:].add_(1.0)  # items that nobody reads here

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from tests.recommenders.made_domains import a_lesson, a_model, some_readers
 
 
@@ -59,7 +59,7 @@ def test_the_loss_of_the_papers_form_by_hand():
 
 def test_a_numbered_reader_without_ratings_of_a_side_is_not_placed_there():
     """Nobody ever moved their row of that side, so nothing may hang on it."""
-    readers = Readers(of_lists([[1, 2], [3, 22]]), np.arange(2))
+    readers = UserHistories(sequences_from_lists([[1, 2], [3, 22]]), np.arange(2))
     model, listed = a_model("sscdr", users=2), np.tile(np.arange(21, 27), (2, 1))
     before = model.candidate_scores(readers, listed)
     with torch.no_grad():
