@@ -7,11 +7,11 @@ from scipy import stats
 from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.distillation.comparison import compare, gains
 from kitrec.recommenders.ranking.full import ranks
-from tests.recommenders.made_models import a_model, some_sequences
+from tests.recommenders.made_models import made_model, made_sequences
 
 
 def test_gains_have_the_mean_that_the_ranking_tells():
-    model, sequences = a_model("sasrec"), some_sequences(60, seed=2)
+    model, sequences = made_model("sasrec"), made_sequences(60, seed=2)
     own = sequences.take(np.flatnonzero(sequences.lengths > 1))
     found = gains(model, own.without_last(), own.last(), 20)
     better, equal = ranks(model, own.without_last(), own.last())

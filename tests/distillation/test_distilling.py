@@ -24,7 +24,7 @@ from kitrec.recommenders.params import Loss
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_training import Taught, Validation
 from tests.distillation.made_teachers import VOCABULARY, distill_params, lists_of, named, neighbours, some_rows
-from tests.recommenders.made_models import CE, ITEMS, KINDS, a_model
+from tests.recommenders.made_models import CE, ITEMS, KINDS, made_model
 
 ROWS = some_rows(16, seed=1)
 VECTORS = Embeddings(VOCABULARY.item_ids[:-2], np.random.default_rng(0).normal(size=(ITEMS - 2, 6)).astype(np.float32))
@@ -108,7 +108,7 @@ def test_the_ranking_term_is_that_of_each_prefix_alone(kind, loss):
     """The whole batch against the formula, row by row, from the state after the row's own prefix."""
     p = distill_params(kind, loss=CE if loss == "ce" else distill_params().student.loss, robust=ROBUST)
     last_alone = {"masking": Masking(random=1e-12, last=1.0)} if kind == "bert4rec" else {}
-    model = a_model(kind, **last_alone)
+    model = made_model(kind, **last_alone)
     lists = align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     share = losses.shares(torch.bincount(torch.from_numpy(ROWS.sequences.items - 1), minlength=ITEMS).float(), 0.05)
     who = np.array([3, 9, 0, 5])
@@ -152,7 +152,7 @@ def state_after(model, items, seen) -> torch.Tensor:
 
 def test_what_the_policy_leaves_out_adds_nothing():
     p = distill_params()
-    model, lists = a_model("sasrec"), align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
+    model, lists = made_model("sasrec"), align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     who = np.arange(8)
     taught = Taught(0, 0, who, target_batch(model, ROWS.sequences.take(who), np.random.default_rng(0)))
 
@@ -170,7 +170,7 @@ def test_what_the_policy_leaves_out_adds_nothing():
 
 
 def test_bert4rec_is_told_of_the_places_it_restores():
-    model = a_model("bert4rec")
+    model = made_model("bert4rec")
     who = np.arange(16)
     taught = target_batch(model, ROWS.sequences, np.random.default_rng(0))
     for user, place, wanted in zip(who[taught.users], taught.positions, taught.targets.tolist(), strict=True):

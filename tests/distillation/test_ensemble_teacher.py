@@ -21,13 +21,16 @@ from kitrec.recommenders.models.params import EASE, ItemKNN, RandomWalk
 from kitrec.recommenders.params import NonParametricMethod, SequenceMethod
 from kitrec.schemas.teacher_lists import TEACHER
 from tests.distillation.made_teachers import VOCABULARY, named, some_rows
-from tests.recommenders.made_models import CE, ITEMS, a_course, model_params, some_sequences
+from tests.recommenders.made_models import CE, ITEMS, made_sequences, made_training_config, model_params
 
 KNN = NonParametricMethod(history="target", model=ItemKNN(kind="item_knn", neighbours=10, shrink=0.0))
 WALK = NonParametricMethod(history="target", model=RandomWalk(kind="random_walk", alpha=0.5, hops=2))
 FLAT = NonParametricMethod(history="target", model=EASE(kind="ease", rank=40, penalty=2.0))
 SASREC = SequenceMethod(
-    history="target", model=model_params("sasrec"), loss=CE, course=a_course(mode="full_data", epochs=2, batch=8)
+    history="target",
+    model=model_params("sasrec"),
+    loss=CE,
+    course=made_training_config(mode="full_data", epochs=2, batch=8),
 )
 
 
@@ -124,7 +127,7 @@ def test_anything_that_scores_all_items_is_a_teacher():
 
 
 def test_ease_of_all_items_is_that_of_candidates():
-    histories = some_sequences(40, seed=5, longest=6)
+    histories = made_sequences(40, seed=5, longest=6)
     model = ease.count(histories, ITEMS, EASE(kind="ease", rank=40, penalty=2.0), 0)
     everything = np.tile(np.arange(1, ITEMS + 1), (40, 1))
     expected = model.candidate_scores(UserHistories(histories, np.arange(40)), everything)
@@ -139,7 +142,11 @@ def test_ease_of_all_items_is_that_of_candidates():
     [
         ({}, "name at least one model"),
         (
-            {"s": SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, course=a_course())},
+            {
+                "s": SequenceMethod(
+                    history="target", model=model_params("sasrec"), loss=CE, course=made_training_config()
+                )
+            },
             "full_data",
         ),
     ],
@@ -153,7 +160,7 @@ def test_a_stored_ensemble_ranks_as_the_fitted_one(tmp_path):
     rows, p = some_rows(20, seed=2), made_of({"knn": KNN, "ease": FLAT, "walk": WALK, "sasrec": SASREC}, folds=2)
     fitted = fit_ensemble(p, rows, VOCABULARY, 0, tmp_path / "work")
     save_members(fitted, VOCABULARY, rows.sequences, tmp_path / "members")
-    histories = some_sequences(7, seed=9)
+    histories = made_sequences(7, seed=9)
     histories = histories.take(np.flatnonzero(histories.lengths > 0))
     stored = load_ensemble(tmp_path / "members", p)
     unread = [np.setdiff1d(np.arange(1, ITEMS + 1), histories[k])[:5] for k in range(len(histories))]

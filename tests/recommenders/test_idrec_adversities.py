@@ -14,7 +14,15 @@ from kitrec.recommenders.params import Loss, SequenceMethod
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_fitting import fit
 from kitrec.recommenders.sequence_training import Progress, Training, Validation, begin, train
-from tests.recommenders.made_models import CE, ITEMS, KINDS, a_course, a_model, model_params, some_sequences
+from tests.recommenders.made_models import (
+    CE,
+    ITEMS,
+    KINDS,
+    made_model,
+    made_sequences,
+    made_training_config,
+    model_params,
+)
 
 SAMPLED = {
     "bce": Loss(kind="bce", negatives=2, calibration=0.0),
@@ -26,7 +34,7 @@ NOBODY = Validation(sequences_from_lists([]), np.empty(0, dtype=np.int64))
 
 
 def progress_of(model, sequences: Sequences, loss: Loss, **course) -> Progress:
-    own = a_course(**({"mode": "full_data", "epochs": 2} | course))
+    own = made_training_config(**({"mode": "full_data", "epochs": 2} | course))
     training: Training = begin(model, own)
     train(training, sequences, None, own, loss, seed=0, watch=lambda _: None)
     return training.progress
@@ -35,9 +43,9 @@ def progress_of(model, sequences: Sequences, loss: Loss, **course) -> Progress:
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_precision_learns_nearly_the_same(kind, loss):
-    sequences = some_sequences(50)
+    sequences = made_sequences(50)
     exact, half = (
-        progress_of(a_model(kind), sequences, LOSSES[loss], precision=precision).rows
+        progress_of(made_model(kind), sequences, LOSSES[loss], precision=precision).rows
         for precision in ("32", "16-mixed")
     )
     assert [row["loss"] for row in half] == pytest.approx([row["loss"] for row in exact], rel=0.02)
@@ -45,7 +53,7 @@ def test_half_precision_learns_nearly_the_same(kind, loss):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_batch_in_which_nothing_is_hidden_teaches_nothing(loss):
-    model = a_model("bert4rec", masking=Masking(random=1e-9, last=0.0))
+    model = made_model("bert4rec", masking=Masking(random=1e-9, last=0.0))
     before = {name: own.clone() for name, own in model.state_dict().items()}
     assert [
         row["loss"] for row in progress_of(model, sequences_from_lists([[3], [4]]), LOSSES[loss], batch=1).rows
@@ -56,11 +64,11 @@ def test_a_batch_in_which_nothing_is_hidden_teaches_nothing(loss):
 @pytest.mark.parametrize("kind", ["sasrec", "gru4rec", "caser"])
 def test_a_user_without_items_does_not_get_the_state_of_another(kind):
     with pytest.raises(ValueError, match="without items has no state"):
-        represent(a_model(kind), sequences_from_lists([[1, 2], [], [3]]))
+        represent(made_model(kind), sequences_from_lists([[1, 2], [], [3]]))
 
 
 def test_bert4rec_reads_a_user_without_items_as_a_mask_alone():
-    model = a_model("bert4rec")
+    model = made_model("bert4rec")
     together, alone = (
         represent(model, sequences_from_lists([[1, 2], [], [3]])),
         represent(model, sequences_from_lists([[]])),
@@ -70,7 +78,7 @@ def test_bert4rec_reads_a_user_without_items_as_a_mask_alone():
 
 def test_a_sequence_of_masks_alone_is_read_like_any_other():
     """At its longest: nothing is known, so every place says the same up to where it stands, and nothing runs away."""
-    model = a_model("bert4rec")
+    model = made_model("bert4rec")
     masks = sequences_from_lists([[model.mask_item] * model.max_length])
     states = model.restored(model(pack(masks)))
     assert states.shape[0] == model.max_length and torch.isfinite(states).all()
@@ -81,7 +89,7 @@ def test_a_sequence_of_masks_alone_is_read_like_any_other():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_longer_sequence_teaches_its_newest_part(kind):
     """What no place is left for teaches nothing (Caser: every window has its places, so it teaches all)."""
-    model = a_model(kind, masking=Masking(random=0.9, last=0.9)) if kind == "bert4rec" else a_model(kind)
+    model = made_model(kind, masking=Masking(random=0.9, last=0.9)) if kind == "bert4rec" else made_model(kind)
     own = np.random.default_rng(0).integers(1, ITEMS + 1, size=40).tolist()
     kept = own if kind == "caser" else own[-(model.max_length + (kind != "bert4rec")) :]
     whole, newest = (
@@ -101,7 +109,7 @@ def test_heads_that_do_not_divide_the_width_are_refused(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_item_is_a_world_of_its_own(kind):
-    rows = progress_of(a_model(kind, items=1), sequences_from_lists([[1, 1, 1]] * 3), CE).rows
+    rows = progress_of(made_model(kind, items=1), sequences_from_lists([[1, 1, 1]] * 3), CE).rows
     assert [row["loss"] for row in rows] == pytest.approx([0.0, 0.0], abs=1e-6)
 
 
@@ -116,7 +124,7 @@ def test_one_item_is_a_world_of_its_own(kind):
 )
 def test_what_cannot_be_learned_is_told(sequences, loss, items, said):
     with pytest.raises(InputError, match=said):
-        progress_of(a_model("sasrec", items=items), sequences, loss)
+        progress_of(made_model("sasrec", items=items), sequences, loss)
 
 
 @pytest.mark.parametrize(
@@ -128,16 +136,16 @@ def test_what_cannot_be_learned_is_told(sequences, loss, items, said):
     ],
 )
 def test_a_training_nobody_can_choose_from_is_one_message(mode, judged, rate, said, tmp_path):
-    course = a_course(mode=mode, epochs=2, learning_rate=rate)
+    course = made_training_config(mode=mode, epochs=2, learning_rate=rate)
     method = SequenceMethod(history="both", model=model_params("sasrec"), loss=CE, course=course)
     with pytest.raises(InputError, match=said):
-        fit(method, ItemFeatures(), ITEMS, some_sequences(20), judged, 1, tmp_path, lambda _: None)
+        fit(method, ItemFeatures(), ITEMS, made_sequences(20), judged, 1, tmp_path, lambda _: None)
 
 
 def test_patience_counts_judgements_and_files_name_what_was_watched(tmp_path):
-    sequences, names = some_sequences(40), []
+    sequences, names = made_sequences(40), []
     long = sequences.take(np.flatnonzero(sequences.lengths > 1))
-    course = a_course(epochs=30, validate_every=3, patience=2, learning_rate=0.5)
+    course = made_training_config(epochs=30, validate_every=3, patience=2, learning_rate=0.5)
     method = SequenceMethod(history="both", model=model_params("sasrec"), loss=CE, course=course)
 
     def told(_: Progress) -> None:
@@ -152,9 +160,9 @@ def test_patience_counts_judgements_and_files_name_what_was_watched(tmp_path):
 
 def test_a_kill_between_two_checkpoints_goes_on_from_the_newer(tmp_path):
     method = SequenceMethod(
-        history="both", model=model_params("sasrec"), loss=CE, course=a_course(mode="full_data", epochs=3)
+        history="both", model=model_params("sasrec"), loss=CE, course=made_training_config(mode="full_data", epochs=3)
     )
-    sequences, heard = some_sequences(40), []
+    sequences, heard = made_sequences(40), []
 
     def stop(progress: Progress) -> None:
         if progress.epoch == 2:

@@ -22,9 +22,17 @@ from kitrec.recommenders.sequence_learning import Given, learn
 from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.schemas.rankings import from_scores
-from tests.recommenders.made_models import CE, ITEMS, KINDS, a_course, a_model, model_params, some_sequences
+from tests.recommenders.made_models import (
+    CE,
+    ITEMS,
+    KINDS,
+    made_model,
+    made_sequences,
+    made_training_config,
+    model_params,
+)
 
-SEEN = pl.DataFrame(
+INTERACTIONS = pl.DataFrame(
     [
         ("u1", "books", "b1", 10, False),
         ("u1", "movies", "m1", 20, False),
@@ -44,21 +52,25 @@ def lists(sequences, vocabulary):
 
 
 def test_a_reader_of_two_targets_is_two_rows_and_each_sees_its_own_target_and_the_books():
-    who, vocabulary = user_targets(SEEN), Vocabulary(SEEN["item_id"])
+    who, vocabulary = user_targets(INTERACTIONS), Vocabulary(INTERACTIONS["item_id"])
     assert who.rows() == [("u1", "movies"), ("u1", "music"), ("u2", "music")]
-    both = histories(SEEN, who, "both", vocabulary)
+    both = histories(INTERACTIONS, who, "both", vocabulary)
     assert lists(both, vocabulary) == [["b1", "m1", "b2"], ["b1", "b2"], ["b3"]]
-    alone = histories(SEEN, who, "target", vocabulary)
+    alone = histories(INTERACTIONS, who, "target", vocabulary)
     assert lists(alone, vocabulary) == [["m1"], [], []]
-    learned = training_sequences(SEEN, who, "both", vocabulary)
+    learned = training_sequences(INTERACTIONS, who, "both", vocabulary)
     assert lists(learned, vocabulary) == [["b1", "m1", "b2", "m2"], ["b1", "b2", "c1"], ["b3", "c2"]]
-    assert vocabulary.ids(ground_truth_items(SEEN, who, vocabulary)) == ["m2", "c1", "c2"]
+    assert vocabulary.ids(ground_truth_items(INTERACTIONS, who, vocabulary)) == ["m2", "c1", "c2"]
 
 
 def test_items_that_training_does_not_know_are_left_out():
     vocabulary = Vocabulary(["b1", "m2"])
-    assert lists(histories(SEEN, user_targets(SEEN), "both", vocabulary), vocabulary) == [["b1"], ["b1"], []]
-    assert ground_truth_items(SEEN, user_targets(SEEN), vocabulary).tolist() == [2, 0, 0]
+    assert lists(histories(INTERACTIONS, user_targets(INTERACTIONS), "both", vocabulary), vocabulary) == [
+        ["b1"],
+        ["b1"],
+        [],
+    ]
+    assert ground_truth_items(INTERACTIONS, user_targets(INTERACTIONS), vocabulary).tolist() == [2, 0, 0]
 
 
 def records(candidates):
@@ -76,12 +88,12 @@ def records(candidates):
 def test_unknown_candidates_stand_last_and_readers_without_a_history_get_popularity():
     vocabulary = Vocabulary(["b1", "b2", "c1", "c2", "m1", "m2"])
     popularity = np.array([0, 0, 0, 5, 9, 2, 1], dtype=np.float32)
-    stored = Stored(a_model("sasrec", items=6), vocabulary, popularity, {})
+    stored = Stored(made_model("sasrec", items=6), vocabulary, popularity, {})
     asked = records([["m1", "new", "m2"], ["c1", "c2", "x"], ["y", "c1", "c2"]])
-    scored = score_records(stored, asked, SEEN, "target")
+    scored = score_records(stored, asked, INTERACTIONS, "target")
     told = {"n": 3, "ranked_by_popularity": 2, "unknown_candidates": round(3 / 9, 6), "unknown_history": 0.0}
     assert scored.counts() == told
-    both = score_records(stored, asked, SEEN, "both").counts()  # b1 b2 m1, b1 b2, and the unknown b3
+    both = score_records(stored, asked, INTERACTIONS, "both").counts()  # b1 b2 m1, b1 b2, and the unknown b3
     assert both["unknown_history"] == round(1 / 6, 6) and both["ranked_by_popularity"] == 1
     ranked = from_scores("sasrec", asked, scored.scores)["item_ids"].to_list()
     assert [own[-1] for own in ranked] == ["new", "x", "y"]
@@ -90,9 +102,9 @@ def test_unknown_candidates_stand_last_and_readers_without_a_history_get_popular
 
 def test_candidates_may_differ_in_number():
     vocabulary = Vocabulary(["b1", "b2", "b3", "c1", "c2", "m1", "m2"])
-    stored = Stored(a_model("sasrec", items=7), vocabulary, np.zeros(8, dtype=np.float32), {})
+    stored = Stored(made_model("sasrec", items=7), vocabulary, np.zeros(8, dtype=np.float32), {})
     asked = records([["m1"], ["c1", "c2"], ["c2", "c1", "m2", "b1"]])
-    assert [len(row) for row in score_records(stored, asked, SEEN, "both").scores] == [1, 2, 4]
+    assert [len(row) for row in score_records(stored, asked, INTERACTIONS, "both").scores] == [1, 2, 4]
 
 
 def test_leave_one_out_gives_each_item_to_one_side():
@@ -126,24 +138,26 @@ def test_quality_of_places_by_hand():
 
 
 def test_equal_scores_of_all_items_are_one_tie_without_those_that_were_seen():
-    model = a_model("sasrec")
+    model = made_model("sasrec")
     with torch.no_grad():
         model.items.weight.zero_()
     better, equal = ranks(model, sequences_from_lists([[1, 2, 3]]), np.array([7]))
     assert (better[0], equal[0]) == (0, ITEMS - 3)
 
 
-def a_method(kind: str, **course) -> SequenceMethod:
-    return SequenceMethod(history="both", model=model_params(kind, dropout=0.2), loss=CE, course=a_course(**course))
+def made_method(kind: str, **course) -> SequenceMethod:
+    return SequenceMethod(
+        history="both", model=model_params(kind, dropout=0.2), loss=CE, course=made_training_config(**course)
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stored_model_comes_back_as_it_was(kind, tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model(kind), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {"epoch": 3})
+    stored = Stored(made_model(kind), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {"epoch": 3})
     save_model(stored, model_params(kind), ItemFeatures(), tmp_path / "model")
     back = load_model(tmp_path / "model")
-    histories_ = some_sequences(10)
+    histories_ = made_sequences(10)
     assert torch.equal(represent(stored.model, histories_), represent(back.model, histories_))
     assert (back.vocabulary.item_ids, back.told) == (vocabulary.item_ids, {"epoch": 3})
     assert (back.popularity == stored.popularity).all()
@@ -153,7 +167,7 @@ def test_a_stored_model_comes_back_as_it_was(kind, tmp_path):
 def test_a_damaged_model_is_one_message(damage, tmp_path):
     folder = tmp_path / "model"
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
+    stored = Stored(made_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
     save_model(stored, model_params("sasrec"), ItemFeatures(), folder)
     if damage == "weights":
         (folder / "model.safetensors").write_bytes(b"half")
@@ -168,7 +182,7 @@ def test_a_damaged_model_is_one_message(damage, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
-    sequences = some_sequences(120, seed=7)
+    sequences = made_sequences(120, seed=7)
     split = leave_one_out(sequences)
     validation = Validation(split.before_validation, split.validation)
     usable = np.flatnonzero(validation.histories.lengths > 0)
@@ -181,7 +195,7 @@ def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
             if progress.epoch == stop:
                 raise KeyboardInterrupt
 
-        return fit(a_method(kind, epochs=6), ItemFeatures(), ITEMS, split.train, validation, 1, folder, told)
+        return fit(made_method(kind, epochs=6), ItemFeatures(), ITEMS, split.train, validation, 1, folder, told)
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -193,12 +207,12 @@ def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_it(tmp_path):
-    noise = some_sequences(60, seed=9)
+    noise = made_sequences(60, seed=9)
     split = leave_one_out(noise)
     usable = np.flatnonzero(split.before_validation.lengths > 0)
     validation = Validation(split.before_validation.take(usable), split.validation[usable])
     fitted = fit(
-        a_method("sasrec", epochs=200, patience=3),
+        made_method("sasrec", epochs=200, patience=3),
         ItemFeatures(),
         ITEMS,
         split.train,
@@ -214,19 +228,19 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(tmp_path):
 
 
 def test_full_data_learns_from_everything_and_keeps_the_least_loss(tmp_path):
-    method = a_method("sasrec", mode="full_data", epochs=4)
-    fitted = fit(method, ItemFeatures(), ITEMS, some_sequences(40), None, 1, tmp_path, lambda _: None)
+    method = made_method("sasrec", mode="full_data", epochs=4)
+    fitted = fit(method, ItemFeatures(), ITEMS, made_sequences(40), None, 1, tmp_path, lambda _: None)
     losses = [row["loss"] for row in fitted.progress.rows]
     assert len(losses) == 4 and fitted.progress.best_epoch == losses.index(min(losses)) + 1
 
 
 def test_full_data_also_learns_from_the_development_readers(tmp_path):
-    development = SEEN.with_columns(user_id=pl.col("user_id") + "d", item_id=pl.col("item_id") + "d")
+    development = INTERACTIONS.with_columns(user_id=pl.col("user_id") + "d", item_id=pl.col("item_id") + "d")
     items = pl.DataFrame(schema={"item_id": pl.String, "title": pl.String, "categories": pl.List(pl.String)})
     told = {}
     for mode in ("standard", "full_data"):
-        given = Given(1, items, SEEN, pl.concat([development, SEEN]), tmp_path / f"work-{mode}")
+        given = Given(1, items, INTERACTIONS, pl.concat([development, INTERACTIONS]), tmp_path / f"work-{mode}")
         given.work.mkdir()
-        told[mode] = learn(a_method("sasrec", mode=mode, epochs=1), given, lambda _: None, tmp_path / mode).numbers
+        told[mode] = learn(made_method("sasrec", mode=mode, epochs=1), given, lambda _: None, tmp_path / mode).numbers
     assert (told["standard"]["sequences"], told["standard"]["items"]) == (3, 7)
     assert (told["full_data"]["sequences"], told["full_data"]["items"]) == (6, 14)

@@ -24,7 +24,7 @@ from kitrec.recommenders.models.metadata_fusion import Fusion
 from kitrec.recommenders.models.params import Metadata
 from kitrec.recommenders.ranking.top_k import predict
 from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
-from tests.recommenders.made_models import ITEMS, a_model, model_params, some_sequences
+from tests.recommenders.made_models import ITEMS, made_model, made_sequences, model_params
 
 VOCABULARY = Vocabulary(["a", "b", "c"])
 
@@ -79,12 +79,12 @@ def test_a_model_with_metadata_comes_back_as_it_was(kind, tmp_path):
     lists = sequences_from_lists([[], *(rng.integers(0, 5, size=2) for _ in range(ITEMS)), []])
     own = ItemFeatures({"genre": lists}, {"genre": 5}, rng.normal(size=(ITEMS + 2, 6)).astype(np.float32))
     p = model_params("bert4rec", metadata=Metadata(features=["genre", "title"], fusion=kind, dropout=0.0))
-    model = a_model("bert4rec", known=own, metadata=p.metadata)
+    model = made_model("bert4rec", known=own, metadata=p.metadata)
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
     stored = Stored(model, vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
     save_model(stored, p, own, tmp_path / "model")
     back = load_model(tmp_path / "model").model
-    histories = some_sequences(5).extended(ITEMS + 1)
+    histories = made_sequences(5).extended(ITEMS + 1)
     from kitrec.recommenders.data.packed_batches import pack
 
     assert torch.equal(model.represent(pack(histories)), back.represent(pack(histories)))
@@ -215,7 +215,7 @@ def test_an_embeddings_file_reads_back_and_the_old_one_is_kept(tmp_path):
 
 def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    stored = Stored(made_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
     histories = sequences_from_lists([[1, 2, 3], [], [4]])
     years = np.full(ITEMS + 1, np.nan)
     years[20:] = 2010
@@ -237,7 +237,7 @@ def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
 
 def test_the_commands_work_on_files(tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    stored = Stored(made_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
     save_model(stored, model_params("sasrec"), ItemFeatures(), tmp_path / "model")
     write(tmp_path, "i.tsv", "user\titem\ttime", "u\ti01\t0", "u\tnew\t5", "v\ti02\t86400")
     write(tmp_path, "years.tsv", "item\tyear", *(f"i{k:02}\t{1960 + k}" for k in range(ITEMS)))
@@ -326,7 +326,7 @@ def test_several_directors_are_told(tmp_path):
 
 def test_the_function_predicts_from_a_folder_by_ids(tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    stored = Stored(made_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
     save_model(stored, model_params("sasrec"), ItemFeatures(), tmp_path / "run/best-000001-ndcg@10-0.1")
     asked = [["i00", "i01", "unknown"], []]
     expected = predict(stored, sequences_from_lists([[1, 2], []]), 4, np.array([3]))

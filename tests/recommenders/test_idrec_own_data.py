@@ -25,7 +25,7 @@ from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.sequence_fitting import Fitted, fit
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.recommenders.validation_curves import validations
-from tests.recommenders.made_models import CE, a_course, model_params
+from tests.recommenders.made_models import CE, made_training_config, model_params
 
 ROOT = Path(__file__).resolve().parents[2]
 ITEMS = 24
@@ -103,7 +103,7 @@ def data_of(lists: list[list[int]], genre: list[int]) -> OwnData:
 
 def test_other_data_or_metadata_of_the_same_size_start_anew(tmp_path):
     """The same items cut otherwise between users; other genres of the same number."""
-    p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, course=a_course())
+    p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, course=made_training_config())
     data = [data_of([[1, 2, 3], [1, 2, 3]], [0, 1, 2]), data_of([[1, 2, 3, 1], [2, 3]], [0, 1, 2])]
     data.append(data_of([[1, 2, 3], [1, 2, 3]], [2, 1, 0]))
     assert len({_work(p, own, 0, tmp_path).name for own in data}) == 3
@@ -145,7 +145,9 @@ SEQUENCES = sequences_from_lists(
 
 def some_fit(work: Path) -> Fitted:
     """No dropout and nothing drawn, so that how many share the work cannot matter; the last batch has one user."""
-    p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, course=a_course(batch=2, epochs=3))
+    p = SequenceMethod(
+        history="target", model=model_params("sasrec"), loss=CE, course=made_training_config(batch=2, epochs=3)
+    )
     validation = Validation(SEQUENCES.without_last(), SEQUENCES.last())
     return fit(p, ItemFeatures(), 10, SEQUENCES, validation, 1, work, lambda _: None)
 

@@ -9,7 +9,7 @@ from torch import nn
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models.caser import windows_before
-from tests.recommenders.made_models import a_model
+from tests.recommenders.made_models import made_model
 
 HISTORY = [3, 9, 4, 7, 1, 2, 8]
 
@@ -36,7 +36,7 @@ def encoder_layer(block: nn.Module, width: int, *, first: bool, activation: str)
 
 
 def test_sasrec_is_a_pre_norm_encoder_with_a_causal_mask():
-    model = a_model("sasrec")
+    model = made_model("sasrec")
     items = torch.tensor([HISTORY])
     x = 4 * model.items(items) + model.places(torch.arange(6, -1, -1))
     hidden = nn.Transformer.generate_square_subsequent_mask(7)
@@ -48,7 +48,7 @@ def test_sasrec_is_a_pre_norm_encoder_with_a_causal_mask():
 
 @pytest.mark.parametrize("others", [[], [[5, 6], [1, 2, 3, 4, 5, 6, 7, 8]]])
 def test_bert4rec_is_a_post_norm_encoder_that_sees_all(others):
-    model = a_model("bert4rec")
+    model = made_model("bert4rec")
     items = torch.tensor([HISTORY])
     x = F.layer_norm(
         model.items(items) + model.places(torch.arange(6, -1, -1)), (16,), model.norm.weight, model.norm.bias, 1e-12
@@ -62,7 +62,7 @@ def test_bert4rec_is_a_post_norm_encoder_that_sees_all(others):
 
 
 def test_gru4rec_is_the_recurrence_written_out():
-    model = a_model("gru4rec")
+    model = made_model("gru4rec")
     wide, narrow = model.recurrent.weight_ih_l0.chunk(3), model.recurrent.weight_hh_l0.chunk(3)
     shift, turn = model.recurrent.bias_ih_l0.chunk(3), model.recurrent.bias_hh_l0.chunk(3)
     state = torch.zeros(16)
@@ -76,7 +76,7 @@ def test_gru4rec_is_the_recurrence_written_out():
 
 
 def test_caser_is_its_convolutions_written_out():
-    model = a_model("caser")
+    model = made_model("caser")
     image = model.items.weight[torch.tensor(HISTORY[-5:])]  # [L, d]
     wide = []
     for height, filters in enumerate(model.horizontal, start=1):
@@ -99,7 +99,7 @@ def test_windows_stop_at_their_own_users_first_item():
 
 
 def test_multi_head_attention_keeps_to_its_part_of_a_ragged_batch():
-    model = a_model("sasrec")
+    model = made_model("sasrec")
     lists = [HISTORY[:n] for n in (1, 7, 2, 5, 3)]
     together = model(pack(sequences_from_lists(lists)))
     alone = torch.cat([model(pack(sequences_from_lists([own]))) for own in lists])

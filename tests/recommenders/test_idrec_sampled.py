@@ -8,11 +8,11 @@ from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics
-from tests.recommenders.made_models import ITEMS, KINDS, a_model, some_sequences
+from tests.recommenders.made_models import ITEMS, KINDS, made_model, made_sequences
 
 
 def test_negatives_are_different_untouched_and_the_seed_decides():
-    touched, weights = some_sequences(300), np.ones(ITEMS)
+    touched, weights = made_sequences(300), np.ones(ITEMS)
     drawn = sample_negatives(np.random.default_rng(1), touched, weights, count=10)
     assert drawn.min() >= 1 and drawn.max() <= ITEMS
     assert all(len(set(own)) == 10 and not set(own) & set(touched[user]) for user, own in enumerate(drawn.tolist()))
@@ -45,7 +45,7 @@ def test_too_few_items_are_told():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_untouched_items_as_negatives_are_the_full_ranking(kind):
-    model, rng = a_model(kind), np.random.default_rng(0)
+    model, rng = made_model(kind), np.random.default_rng(0)
     whole = sequences_from_lists(rng.permutation(ITEMS)[:6] + 1 for _ in range(50))
     histories, truths = whole.without_last(), whole.last()
     negatives = sample_negatives(rng, whole, np.ones(ITEMS), count=ITEMS - 6)

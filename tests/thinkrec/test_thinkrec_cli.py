@@ -22,7 +22,7 @@ from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
 from kitrec.thinkrec.records import read_records
-from tests.recommenders.made_models import a_model, model_params
+from tests.recommenders.made_models import made_model, model_params
 
 
 def run(*arguments: object) -> str:
@@ -61,7 +61,7 @@ def test_genres_say_why(files_of_ones_own):
 
 def test_a_models_vectors_are_those_of_what_came_before(files_of_ones_own):
     at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
-    stored = Stored(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
+    stored = Stored(made_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
     save_model(stored, model_params("sasrec"), ItemFeatures(), at / "model")
     options = ["--titles", at / "titles.tsv", "--model", at / "model", "--negatives", 1]
     run("thinkrec-records", at / "seen.csv", "--to", at / "r", *options)
@@ -101,7 +101,7 @@ def test_labelled_rows_bring_vectors_of_items_alone(tmp_path):
         shown = "".join(f"7\t{item}\t1\t{history}\n" for item, history in listed)
         (tmp_path / f"own/{part}_history.tsv").write_text("user\titem\tlabel\thistory\n" + shown)
     vocabulary = Vocabulary(list("abcd"))
-    stored = Stored(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
+    stored = Stored(made_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
     save_model(stored, model_params("sasrec"), ItemFeatures(), tmp_path / "model")
     run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "r", "--model", tmp_path / "model")
     for part in rows:

@@ -21,8 +21,8 @@ from kitrec.thinkrec.collaborative_vectors import of_bpr_mf, of_labelled_model, 
 from kitrec.thinkrec.labelled_rows import Labelled
 from kitrec.thinkrec.labelled_training import fit_labelled
 from kitrec.thinkrec.params import MF, Course, LabelledCourse, Objective
-from tests.recommenders.made_models import ITEMS, a_model
-from tests.thinkrec.made_thinkrec import a_course, an_objective
+from tests.recommenders.made_models import ITEMS, made_model
+from tests.thinkrec.made_thinkrec import an_objective, made_training_config
 
 
 def liked(seed: int, count: int) -> Labelled:
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_scores():
 
 def test_vectors_of_a_sequence_model_give_its_scores():
     vocabulary = Vocabulary([f"{k:02}" for k in range(ITEMS)])
-    stored = Stored(a_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
+    stored = Stored(made_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
     histories = sequences_from_lists([[1, 2, 3], [], [4]])
     users, items = of_sequence_model(stored, ["a", "empty", "c"], histories)
     assert users.ids == ["a", "c"] and items.ids == vocabulary.item_ids
@@ -145,7 +145,7 @@ def test_without_a_user_of_both_labels_auc_alone_is_told():
 def test_wrong_params_are_told():
     for cls, own, told in (
         (Objective, an_objective(), {"alpha": 0.0, "beta": 0.0}),
-        (Course, a_course(), {"updates": 5}),
+        (Course, made_training_config(), {"updates": 5}),
     ):
         problems: list[str] = []
         tree = {name: getattr(own, name) for name in own.__dataclass_fields__} | told
