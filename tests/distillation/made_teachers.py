@@ -52,9 +52,9 @@ def neighbours(items, seen) -> list[int]:
 
 def distill_params(kind: str = "sasrec", **changed) -> params.Distill:
     model = changed.pop("model", {})
-    course = made_training_config(**({"epochs": 2, "batch": 4} | changed.pop("course", {})))
+    course = made_training_config(**({"epochs": 2, "batch_size": 4} | changed.pop("course", {})))
     student = SequenceMethod(
-        history="target", model=model_params(kind, **model), loss=changed.pop("loss", BCE), course=course
+        history="target", model=model_params(kind, **model), loss=changed.pop("loss", BCE), training=course
     )
     own = {
         "student": student,

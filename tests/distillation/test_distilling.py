@@ -216,7 +216,9 @@ def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, readers, 
     rows = named(sequences_from_lists(a_chain(readers, 0, 0.5)))
     held_out = sequences_from_lists(a_chain(300, 1, 1.0))
     validation = Validation(held_out.without_last(), held_out.last(), depth=20)
-    p = distill_params(kind, course={"epochs": epochs, "batch": 8, "patience": epochs, "learning_rate": rate}, loss=CE)
+    p = distill_params(
+        kind, course={"epochs": epochs, "batch_size": 8, "patience": epochs, "learning_rate": rate}, loss=CE
+    )
     p = replace(p, ranking=replace(p.ranking, weight=2.0))
     found = []
     for seed in range(2):

@@ -30,7 +30,7 @@ SASREC = SequenceMethod(
     history="target",
     model=model_params("sasrec"),
     loss=CE,
-    course=made_training_config(mode="full_data", epochs=2, batch=8),
+    training=made_training_config(mode="full_data", epochs=2, batch_size=8),
 )
 
 
@@ -144,7 +144,7 @@ def test_ease_of_all_items_is_that_of_candidates():
         (
             {
                 "s": SequenceMethod(
-                    history="target", model=model_params("sasrec"), loss=CE, course=made_training_config()
+                    history="target", model=model_params("sasrec"), loss=CE, training=made_training_config()
                 )
             },
             "full_data",

@@ -167,8 +167,8 @@ def test_unseen_items_and_readers_without_a_history_fall_back_and_are_counted():
         {"user_id": ["u1", "u2"], "target": ["movies"] * 2, "candidate_ids": [["m1", "x", "m2"], ["m3", "y", "m2"]]}
     )
     scored = score_records(stored, records, seen, "both")
-    assert scored.counts()["ranked_by_popularity"] == 1
-    assert scored.counts()["unknown_candidates"] == round(2 / 6, 6)
+    assert scored.metrics()["ranked_by_popularity"] == 1
+    assert scored.metrics()["unknown_candidates"] == round(2 / 6, 6)
     assert min(scored.scores[0]) == scored.scores[0][1] and np.argsort(scored.scores[1]).tolist() == [1, 0, 2]
 
 

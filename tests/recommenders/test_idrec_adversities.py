@@ -56,7 +56,7 @@ def test_a_batch_in_which_nothing_is_hidden_teaches_nothing(loss):
     model = made_model("bert4rec", masking=Masking(random=1e-9, last=0.0))
     before = {name: own.clone() for name, own in model.state_dict().items()}
     assert [
-        row["loss"] for row in progress_of(model, sequences_from_lists([[3], [4]]), LOSSES[loss], batch=1).rows
+        row["loss"] for row in progress_of(model, sequences_from_lists([[3], [4]]), LOSSES[loss], batch_size=1).rows
     ] == [0.0, 0.0]
     assert all(own.equal(before[name]) for name, own in model.state_dict().items())
 
@@ -137,7 +137,7 @@ def test_what_cannot_be_learned_is_told(sequences, loss, items, said):
 )
 def test_a_training_nobody_can_choose_from_is_one_message(mode, judged, rate, said, tmp_path):
     course = made_training_config(mode=mode, epochs=2, learning_rate=rate)
-    method = SequenceMethod(history="both", model=model_params("sasrec"), loss=CE, course=course)
+    method = SequenceMethod(history="both", model=model_params("sasrec"), loss=CE, training=course)
     with pytest.raises(InputError, match=said):
         fit(method, ItemFeatures(), ITEMS, made_sequences(20), judged, 1, tmp_path, lambda _: None)
 
@@ -146,7 +146,7 @@ def test_patience_counts_judgements_and_files_name_what_was_watched(tmp_path):
     sequences, names = made_sequences(40), []
     long = sequences.take(np.flatnonzero(sequences.lengths > 1))
     course = made_training_config(epochs=30, validate_every=3, patience=2, learning_rate=0.5)
-    method = SequenceMethod(history="both", model=model_params("sasrec"), loss=CE, course=course)
+    method = SequenceMethod(history="both", model=model_params("sasrec"), loss=CE, training=course)
 
     def told(_: Progress) -> None:
         names.extend(path.name.rpartition("-")[0] for path in tmp_path.iterdir())
@@ -160,7 +160,7 @@ def test_patience_counts_judgements_and_files_name_what_was_watched(tmp_path):
 
 def test_a_kill_between_two_checkpoints_goes_on_from_the_newer(tmp_path):
     method = SequenceMethod(
-        history="both", model=model_params("sasrec"), loss=CE, course=made_training_config(mode="full_data", epochs=3)
+        history="both", model=model_params("sasrec"), loss=CE, training=made_training_config(mode="full_data", epochs=3)
     )
     sequences, heard = made_sequences(40), []
 

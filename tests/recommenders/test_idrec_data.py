@@ -92,8 +92,8 @@ def test_unknown_candidates_stand_last_and_readers_without_a_history_get_popular
     asked = records([["m1", "new", "m2"], ["c1", "c2", "x"], ["y", "c1", "c2"]])
     scored = score_records(stored, asked, INTERACTIONS, "target")
     told = {"n": 3, "ranked_by_popularity": 2, "unknown_candidates": round(3 / 9, 6), "unknown_history": 0.0}
-    assert scored.counts() == told
-    both = score_records(stored, asked, INTERACTIONS, "both").counts()  # b1 b2 m1, b1 b2, and the unknown b3
+    assert scored.metrics() == told
+    both = score_records(stored, asked, INTERACTIONS, "both").metrics()  # b1 b2 m1, b1 b2, and the unknown b3
     assert both["unknown_history"] == round(1 / 6, 6) and both["ranked_by_popularity"] == 1
     ranked = from_scores("sasrec", asked, scored.scores)["item_ids"].to_list()
     assert [own[-1] for own in ranked] == ["new", "x", "y"]
@@ -145,9 +145,9 @@ def test_equal_scores_of_all_items_are_one_tie_without_those_that_were_seen():
     assert (better[0], equal[0]) == (0, ITEMS - 3)
 
 
-def made_method(kind: str, **course) -> SequenceMethod:
+def made_method(kind: str, **config) -> SequenceMethod:
     return SequenceMethod(
-        history="both", model=model_params(kind, dropout=0.2), loss=CE, course=made_training_config(**course)
+        history="both", model=model_params(kind, dropout=0.2), loss=CE, training=made_training_config(**config)
     )
 
 

@@ -78,8 +78,8 @@ def test_binary_cross_entropy_is_torchs(numbers, count):
     states, weight, bias, targets = numbers
     negatives = torch.randint(40, (600, count))
     logits = F.linear(states, weight, bias)
-    liked, other = logits.gather(1, targets[:, None]), logits.gather(1, negatives)
-    expected = F.binary_cross_entropy_with_logits(liked, torch.ones_like(liked))
+    positive, other = logits.gather(1, targets[:, None]), logits.gather(1, negatives)
+    expected = F.binary_cross_entropy_with_logits(positive, torch.ones_like(positive))
     expected = expected + F.binary_cross_entropy_with_logits(other, torch.zeros_like(other))
     assert losses.bce(states, targets, (weight, bias), negatives).item() == pytest.approx(expected.item(), abs=1e-6)
 

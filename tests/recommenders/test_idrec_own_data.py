@@ -47,8 +47,8 @@ def write_params(folder: Path, epochs: int) -> None:
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     for name, own in tree["idrec"]["methods"].items():
         if name in ("sasrec", "bert4rec"):
-            own["model"] |= {"hidden": 16, "length": 12, "dropout": 0.1}
-            own["course"] |= {"epochs": epochs, "patience": epochs, "batch": 32, "learning_rate": 0.01}
+            own["model"] |= {"hidden_size": 16, "max_length": 12, "dropout": 0.1}
+            own["training"] |= {"epochs": epochs, "patience": epochs, "batch_size": 32, "learning_rate": 0.01}
     (folder / "params.yaml").write_text(yaml.safe_dump(tree))
 
 
@@ -103,7 +103,7 @@ def data_of(lists: list[list[int]], genre: list[int]) -> OwnData:
 
 def test_other_data_or_metadata_of_the_same_size_start_anew(tmp_path):
     """The same items cut otherwise between users; other genres of the same number."""
-    p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, course=made_training_config())
+    p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, training=made_training_config())
     data = [data_of([[1, 2, 3], [1, 2, 3]], [0, 1, 2]), data_of([[1, 2, 3, 1], [2, 3]], [0, 1, 2])]
     data.append(data_of([[1, 2, 3], [1, 2, 3]], [2, 1, 0]))
     assert len({_work(p, own, 0, tmp_path).name for own in data}) == 3
@@ -123,7 +123,7 @@ def invoke(*arguments: str) -> None:
         (("own.csv", "--method", "bert"), "bert4rec"),
         (("none.csv",), "none.csv is missing"),
         (("own.csv", "--fewest", "100"), "no user has 100 or more"),
-        (("own.csv", "--negatives", "100"), "only 16 untouched items to draw 100 from"),
+        (("own.csv", "--negatives", "100"), "only 16 items left to sample 100 negatives from"),
         (("genres.tsv",), "lacks the column user, time"),
         (("own.csv", "--method", "sasrec", "--metadata", "."), "--metadata: this method reads none"),
         (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: this method reads none"),
@@ -146,7 +146,7 @@ SEQUENCES = sequences_from_lists(
 def some_fit(work: Path) -> Fitted:
     """No dropout and nothing drawn, so that how many share the work cannot matter; the last batch has one user."""
     p = SequenceMethod(
-        history="target", model=model_params("sasrec"), loss=CE, course=made_training_config(batch=2, epochs=3)
+        history="target", model=model_params("sasrec"), loss=CE, training=made_training_config(batch_size=2, epochs=3)
     )
     validation = Validation(SEQUENCES.without_last(), SEQUENCES.last())
     return fit(p, ItemFeatures(), 10, SEQUENCES, validation, 1, work, lambda _: None)

@@ -39,7 +39,7 @@ def test_the_second_draw_is_from_what_the_first_left():
 
 
 def test_too_few_items_are_told():
-    with pytest.raises(InputError, match="only 2 untouched items to draw 3 from"):
+    with pytest.raises(InputError, match="only 2 items left to sample 3 negatives from"):
         sample_negatives(np.random.default_rng(0), sequences_from_lists([[1, 2]]), np.array([1, 1, 1, 0, 1]), count=3)
 
 

@@ -28,14 +28,14 @@ def rate(done: float, **changed) -> float:
     ],
 )
 def test_a_schedule_begins_after_the_warm_up_and_ends_with_the_training(schedule, at):
-    assert [rate(done, schedule=schedule, warmup=0.0) for done in (0.0, 0.5, 1.0)] == pytest.approx(at)
-    warm = {"schedule": schedule, "warmup": 0.2}
+    assert [rate(done, schedule=schedule, warmup_ratio=0.0) for done in (0.0, 0.5, 1.0)] == pytest.approx(at)
+    warm = {"schedule": schedule, "warmup_ratio": 0.2}
     assert [rate(done, **warm) for done in (0.0, 0.1, 0.2)] == pytest.approx([0.0, 1.0, 2.0])
     assert [rate(done, **warm) for done in (0.6, 1.0)] == pytest.approx(at[1:])  # the middle of what is left
 
 
 def test_a_quarter_of_a_cosine():
-    assert rate(0.25, schedule="cosine", warmup=0.0) == pytest.approx(1 + math.cos(math.pi / 4))
+    assert rate(0.25, schedule="cosine", warmup_ratio=0.0) == pytest.approx(1 + math.cos(math.pi / 4))
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

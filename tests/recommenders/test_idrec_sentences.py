@@ -28,7 +28,7 @@ def model() -> str:
 
 def test_the_library_and_the_mean_of_the_last_layer_agree(model):
     """all-MiniLM-L6-v2 pools by the mean over tokens: the two methods are then the same."""
-    sentences, mean = sentence_embeddings(LINES, model, batch=2), bert_embeddings(LINES, model, batch=2)
+    sentences, mean = sentence_embeddings(LINES, model, batch_size=2), bert_embeddings(LINES, model, batch_size=2)
     assert sentences.shape == (3, 384) and np.allclose(sentences, mean, atol=1e-5)
     likeness = sentences @ sentences.T
     assert likeness[0, 1] > likeness[0, 2] + 0.2
@@ -43,6 +43,6 @@ def test_the_command_makes_them_from_files(model, tmp_path, monkeypatch):
     )
     assert done.exit_code == 0, done.output
     read = read_metadata(Path(), Vocabulary(["a", "b"]), ["title"], Path("vectors.tsv"))
-    assert isinstance(read.known, ItemFeatures) and read.known.titles is not None
+    assert isinstance(read.features, ItemFeatures) and read.features.titles is not None
     expected = sentence_embeddings(["A war on Mars", "Baking bread. Genres: Cooking, Home"], model, 1)
-    assert np.allclose(read.known.titles[1:3], expected, atol=1e-5)
+    assert np.allclose(read.features.titles[1:3], expected, atol=1e-5)
