@@ -200,7 +200,7 @@ def test_tfidf_puts_titles_of_shared_words_together():
     near = vectors @ vectors.T
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert near[0, 1] > 0.99 and abs(near[0, 2]) < 0.01
-    with pytest.raises(InputError, match="nothing to say"):
+    with pytest.raises(InputError, match="no term occurs in 2 or more"):
         title_embeddings.tfidf_embeddings(["one", "two"], seed=1)
 
 

@@ -87,7 +87,7 @@ def test_scores_are_distances_to_the_mapped_reader():
     for u in range(5):
         own = cold[u]
         hop = np.mean([plain.f(ball(plain.items[i])) for i in own[own <= 20]], axis=0)
-        v = (plain.f(plain.reader(own, 0)) + hop) / 2
-        middle = (v + plain.reader(own, 1)) / 2
+        v = (plain.f(plain.user(own, 0)) + hop) / 2
+        middle = (v + plain.user(own, 1)) / 2
         expected = [-far(middle, ball(plain.items[i])) for i in listed[u]]
         assert found[u].tolist() == pytest.approx(expected, abs=1e-5)
