@@ -15,11 +15,11 @@ from bench.cdr_data import Pair, sport_cloth
 from bench.cdr_settings import conet, training_config
 from bench.claims import at_least, publish
 from bench.running import start
-from kitrec.recommenders.data.cross_domain_batches import Readers, ask
-from kitrec.recommenders.data.item_domains import Unknown
-from kitrec.recommenders.data.pair_batches import epoch
+from kitrec.recommenders.data.cross_domain_batches import UserHistories, cross_domain_batch
+from kitrec.recommenders.data.item_domains import NegativeSampler
+from kitrec.recommenders.data.pair_batches import sample_epoch
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.models.cross_domain_model import Lesson
+from kitrec.recommenders.models.cross_domain_model import PairBatch
 from kitrec.recommenders.models.cross_domain_registry import build
 from kitrec.recommenders.pair_training import begin, teach
 
@@ -49,8 +49,8 @@ def ours(pair: Pair) -> float:
     model = build(conet(), pair.catalogue, users=len(pair.train))
     training = begin(model, training_config())
     began = time.perf_counter()
-    unknown = Unknown(pair.train, pair.catalogue)
-    teach(training, Readers(pair.train, np.arange(len(pair.train))), unknown, training_config(), NEGATIVES, seed=0)
+    unknown = NegativeSampler(pair.train, pair.catalogue)
+    teach(training, UserHistories(pair.train, np.arange(len(pair.train))), unknown, training_config(), NEGATIVES, seed=0)
     return time.perf_counter() - began
 
 
@@ -63,10 +63,11 @@ def straightforward(pair: Pair, steps: int) -> float:
             table.sparse = False
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
     histories, interacted = (
-        Readers(pair.train, np.arange(len(pair.train))),
+        UserHistories(pair.train, np.arange(len(pair.train))),
         [set(h.tolist()) for h in _each(pair.train)],
     )
-    planned = epoch(histories, pair.catalogue, Unknown(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0))
+    planned = sample_epoch(histories, pair.catalogue, NegativeSampler(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0)
+    )
     domains = [(1, int(pair.catalogue.counts[1])), (1 + int(pair.catalogue.counts[1]), pair.catalogue.items)]
     began = time.perf_counter()
     for step in range(steps):
@@ -79,10 +80,10 @@ def straightforward(pair: Pair, steps: int) -> float:
             ]
             for user, positives in zip(users, planned.items[part, :, 0].tolist(), strict=True)
         ]
-        batch = ask(histories, pair.catalogue.sides, planned.rows[part])
+        batch = cross_domain_batch(histories, pair.catalogue.sides, planned.rows[part])
         counted, shift = torch.from_numpy(planned.counted[part]), torch.from_numpy(planned.shift[part])
         optimizer.zero_grad()
-        model.loss(Lesson(batch, torch.tensor(items), counted, shift)).backward()
+        model.loss(PairBatch(batch, torch.tensor(items), counted, shift)).backward()
         optimizer.step()
     return (time.perf_counter() - began) / steps * len(planned.rows) / BATCH
 

@@ -12,9 +12,9 @@ import polars as pl
 from bench.public_data import folder
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_domains import Catalogue, Unknown
-from kitrec.recommenders.data.sequences import Sequences, of_rows
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_domains import ItemDomains, NegativeSampler
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_rows
 from kitrec.recommenders.ranking.within_domain import Validation
 
 NEGATIVES, VALIDATED = 99, 0.1
@@ -26,7 +26,7 @@ class Pair:
 
     names: tuple[str, str]
     ids: list[str]  # of items 1 ... N
-    catalogue: Catalogue
+    catalogue: ItemDomains
     train: Sequences
     validation: np.ndarray
     before_test: Sequences
@@ -78,9 +78,9 @@ def held_out(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.nd
     items = (pair.test if test else pair.validation)[:, side]
     rows = np.flatnonzero(items > 0)
     histories = pair.before_test if test else pair.train
-    everything = Unknown(pair.touched, pair.catalogue)
-    drawn = everything.drawn(generator(seed, "1+99", side, int(test)), rows, items[rows], NEGATIVES)
-    return rows, Validation(Readers(histories, np.arange(len(histories))).take(rows), items[rows], drawn)
+    everything = NegativeSampler(pair.touched, pair.catalogue)
+    drawn = everything.sample(generator(seed, "1+99", side, int(test)), rows, items[rows], NEGATIVES)
+    return rows, Validation(UserHistories(histories, np.arange(len(histories))).take(rows), items[rows], drawn)
 
 
 def cut(
@@ -110,13 +110,13 @@ def cut(
     return kept, groups
 
 
-def _shortened(sequences: Sequences, catalogue: Catalogue, side: int, most: np.ndarray) -> Sequences:
+def _shortened(sequences: Sequences, catalogue: ItemDomains, side: int, most: np.ndarray) -> Sequences:
     """Keep each user's first items of a side, as many as `most` [users] says."""
     where = np.flatnonzero(catalogue.sides[sequences.items] == side)
     users = sequences.users[where]
     position = np.arange(len(where)) - np.searchsorted(users, users)
     kept = np.delete(np.arange(len(sequences.items)), where[position >= most[users]])
-    return of_rows(sequences.users[kept], sequences.items[kept], len(sequences))
+    return sequences_from_rows(sequences.users[kept], sequences.items[kept], len(sequences))
 
 
 def _read(path: object) -> pl.DataFrame:
@@ -138,7 +138,7 @@ def build_pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
     held = held.unique(["row", "side"], keep="first", maintain_order=True)
     test[held["row"], held["side"]] = held["number"]
     history = rows.filter(~pl.col("held_out"))
-    before = of_rows(history["row"].to_numpy(), history["number"].to_numpy(), count)
+    before = sequences_from_rows(history["row"].to_numpy(), history["number"].to_numpy(), count)
     position = pl.int_range(pl.len()).over("row", "side")
     validation_users = np.flatnonzero(generator(0, "validation users").random(count) < VALIDATED)
     last = position == pl.len().over("row", "side") - 1
@@ -148,10 +148,10 @@ def build_pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
     validated = history.filter("last")
     validation[validated["row"], validated["side"]] = validated["number"]
     trained = history.filter(~pl.col("last"))
-    train = of_rows(trained["row"].to_numpy(), trained["number"].to_numpy(), count)
-    catalogue = Catalogue(np.concatenate([[0], items["side"].to_numpy() + 1]).astype(np.int64))
+    train = sequences_from_rows(trained["row"].to_numpy(), trained["number"].to_numpy(), count)
+    catalogue = ItemDomains(np.concatenate([[0], items["side"].to_numpy() + 1]).astype(np.int64))
     if not test.any():
         raise InputError(f"{names[0]} and {names[1]} have no user with a held-out item")
     warm = np.isin(test, before.items) & (test > 0)
-    touched = of_rows(rows["row"].to_numpy(), rows["number"].to_numpy(), count)
+    touched = sequences_from_rows(rows["row"].to_numpy(), rows["number"].to_numpy(), count)
     return Pair(names, items["item"].to_list(), catalogue, train, validation, before, test, warm, touched)

@@ -6,25 +6,25 @@ from kitrec.recommenders.models.params import (
     EASE,
     SSCDR,
     CoNet,
-    Counted,
+    CrossDomainModel,
     ItemKNN,
-    Learned,
+    NonParametricModel,
     Popularity,
     RandomWalk,
 )
-from kitrec.recommenders.params import Course
+from kitrec.recommenders.params import TrainingConfig
 
 
-def training_config(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> Course:
+def training_config(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> TrainingConfig:
     """Return the training budget of every learned method."""
-    return Course(
+    return TrainingConfig(
         mode="standard",
         epochs=epochs,
-        batch=256,
+        batch_size=256,
         learning_rate=rate,
         weight_decay=1e-4,
         schedule="constant",
-        warmup=0.0,
+        warmup_ratio=0.0,
         patience=patience,
         validate_every=1,
         precision="32",
@@ -33,32 +33,34 @@ def training_config(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> 
 
 def conet(sparsity: float = 0.0, hidden: int = 32, first: int = 32) -> CoNet:
     """Return CoNet with the paper's width and its halving tower."""
-    return CoNet(kind="conet", hidden=hidden, layers=[first, first // 2, first // 4], sparsity=sparsity, negatives=4)
+    return CoNet(
+        kind="conet", hidden_size=hidden, layers=[first, first // 2, first // 4], sparsity=sparsity, negatives=4
+    )
 
 
 def dtcdr(*, titles: bool) -> DTCDR:
     return DTCDR(
         kind="dtcdr",
-        hidden=64,
+        hidden_size=64,
         layers=[128, 64],
         rating="neumf",
         combination="max",
         titles=titles,
-        weight=0.5,
+        target_weight=0.5,
         negatives=4,
     )
 
 
-LEARNED: dict[str, Learned] = {
+LEARNED: dict[str, CrossDomainModel] = {
     "conet": conet(),
     "conet_large": conet(hidden=128, first=256),  # the shape of today's references, four times as wide
     "sconet": conet(sparsity=1e-4),
     "dtcdr": dtcdr(titles=False),
     "dtcdr_titles": dtcdr(titles=True),
-    "sscdr": SSCDR(kind="sscdr", hidden=64, margin=0.5, supervised=1.0, unsupervised=1.0, negatives=4),
-    "bpr_mf": BPRMF(kind="bpr_mf", hidden=64, negatives=4),
+    "sscdr": SSCDR(kind="sscdr", hidden_size=64, margin=0.5, supervised=1.0, unsupervised=1.0, negatives=4),
+    "bpr_mf": BPRMF(kind="bpr_mf", hidden_size=64, negatives=4),
 }
-COUNTED: dict[str, Counted] = {
+COUNTED: dict[str, NonParametricModel] = {
     "popularity": Popularity(kind="popularity"),
     "item_knn": ItemKNN(kind="item_knn", neighbours=200, shrink=10.0),
     "random_walk": RandomWalk(kind="random_walk", alpha=0.5, hops=2),
@@ -68,7 +70,7 @@ FORMS = ("paper", "history")
 SETTINGS = [*(f"{name}_{form}" for name in LEARNED for form in FORMS), *COUNTED]
 
 
-def of(setting: str) -> tuple[Learned | Counted, bool]:
+def of(setting: str) -> tuple[CrossDomainModel | NonParametricModel, bool]:
     """Return the model of a setting, and whether it embeds users by number (the paper's form)."""
     name, _, form = setting.rpartition("_")
     return (LEARNED[name], form == "paper") if name in LEARNED else (COUNTED[setting], False)

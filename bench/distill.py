@@ -80,7 +80,7 @@ def ours(split: Split, p: Distill) -> float:
     torch.manual_seed(0)
     model = build(SASREC, len(split.vocabulary))
     inject(model, made_vectors(len(split.vocabulary) + 1), p.embedding.weight, seed=0)
-    training = begin(model, p.student.course)
+    training = begin(model, p.student.training)
     sequences = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
     share = torch.ones(len(split.vocabulary))
     training.extra = summed([Ranked(model, sequences, lists, policy(p.selection, lists, 0), share, p, 0)])
@@ -88,7 +88,7 @@ def ours(split: Split, p: Distill) -> float:
 
 
 def _epoch_seconds(training: Training[Any], sequences: Sequences, p: Distill) -> float:
-    once = replace(p.student.course, mode="full_data", epochs=1, batch=BATCH)
+    once = replace(p.student.training, mode="full_data", epochs=1, batch_size=BATCH)
     began = time.perf_counter()
     train(training, sequences, None, once, p.student.loss, 0, lambda _: None)
     return time.perf_counter() - began
@@ -99,7 +99,7 @@ class Plain(nn.Module):
 
     def __init__(self, items: int, teacher: torch.Tensor, weight: float) -> None:
         super().__init__()
-        self.student, self.project = SASRec(items, SASREC), nn.Linear(WIDTH, SASREC.hidden)
+        self.student, self.project = SASRec(items, SASREC), nn.Linear(WIDTH, SASREC.hidden_size)
         self.teacher, self.weight = teacher, weight
 
     def items(self, numbers: torch.Tensor) -> torch.Tensor:

@@ -5,14 +5,23 @@ from dataclasses import replace
 from bench.distill_data import DEPTH, WINDOW
 from bench.seqrec_settings import BCE, CE, method, training_config
 from kitrec.distillation.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
-from kitrec.recommenders.models.params import ItemKNN
-from kitrec.recommenders.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
+from kitrec.recommenders.models.params import (
+    BERT4Rec,
+    Caser,
+    GRU4Rec,
+    ItemKNN,
+    Masking,
+    Metadata,
+    SASRec,
+    SequenceModel,
+)
+from kitrec.recommenders.params import Loss, NonParametricMethod, SequenceMethod
 
 # 64 sequences a batch hold about as many rows as the paper's 256 windows
-LEARNING = replace(training_config(200, 10), batch=64)
+LEARNING = replace(training_config(200, 10), batch_size=64)
 
 
-def distill(model: Model, loss: Loss = BCE, alpha: float = 0.0) -> Distill:
+def distill(model: SequenceModel, loss: Loss = BCE, alpha: float = 0.0) -> Distill:
     """Return the published strengths; doubled beside a binary loss, since the published base loss is half of ours."""
     return Distill(
         student=method(model, loss, LEARNING),
@@ -34,22 +43,22 @@ def _weak_ranking(p: Distill) -> Distill:
     return replace(p, ranking=replace(p.ranking, weight=0.2), embedding=Embedding(form="off", weight=0.0))
 
 
-SASREC = SASRec(kind="sasrec", hidden=64, heads=1, layers=1, length=WINDOW, dropout=0.1)
+SASREC = SASRec(kind="sasrec", hidden_size=64, heads=1, layers=1, max_length=WINDOW, dropout=0.1)
 STUDENTS: dict[str, Distill] = {
     "sasrec": distill(SASREC),
     "sasrec_ce": _weak_ranking(distill(SASREC, CE)),
     "dros": distill(SASREC, alpha=1.0),
-    "gru4rec": distill(GRU4Rec(kind="gru4rec", hidden=64, layers=1, length=WINDOW, dropout=0.1)),
+    "gru4rec": distill(GRU4Rec(kind="gru4rec", hidden_size=64, layers=1, max_length=WINDOW, dropout=0.1)),
     "caser": distill(
-        Caser(kind="caser", hidden=64, length=WINDOW, ahead=1, horizontal=16, vertical=4, dropout=0.1),
+        Caser(kind="caser", hidden_size=64, max_length=WINDOW, num_targets=1, horizontal=16, vertical=4, dropout=0.1),
     ),
     "bert4rec": distill(
         BERT4Rec(
             kind="bert4rec",
-            hidden=64,
+            hidden_size=64,
             heads=2,
             layers=2,
-            length=WINDOW,
+            max_length=WINDOW,
             dropout=0.1,
             masking=Masking(random=0.2, last=1.0),
             share_embeddings=True,
@@ -60,9 +69,9 @@ STUDENTS: dict[str, Distill] = {
 }
 
 
-def _wide(hidden: int, epochs: int) -> Method:
+def _wide(hidden: int, epochs: int) -> SequenceMethod:
     """Return a member wider than any student; its epochs were chosen once, on toys_s3rec's validation."""
-    model = SASRec(kind="sasrec", hidden=hidden, heads=1, layers=1, length=50, dropout=0.3)
+    model = SASRec(kind="sasrec", hidden_size=hidden, heads=1, layers=1, max_length=50, dropout=0.3)
     return method(model, CE, replace(LEARNING, mode="full_data", epochs=epochs))
 
 
@@ -72,7 +81,7 @@ TEACHER = Ensemble(
     members={
         "sasrec_128": _wide(128, 7),
         "sasrec_256": _wide(256, 5),
-        "item_knn": Counted(history="target", model=ItemKNN(kind="item_knn", neighbours=100, shrink=10.0)),
+        "item_knn": NonParametricMethod(history="target", model=ItemKNN(kind="item_knn", neighbours=100, shrink=10.0)),
     },
     combine="reciprocal_rank",
     folds=5,

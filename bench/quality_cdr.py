@@ -25,15 +25,15 @@ from bench.render import RESULTS
 from bench.running import kept
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.title_embeddings import by_tfidf
+from kitrec.core.ranking_metrics import mean_metrics
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.title_embeddings import tfidf_embeddings
 from kitrec.recommenders.models.cross_domain_model import Ranker
 from kitrec.recommenders.models.cross_domain_registry import tally
-from kitrec.recommenders.models.params import DTCDR, Learned
+from kitrec.recommenders.models.params import DTCDR, CrossDomainModel
 from kitrec.recommenders.pair_fitting import fit
-from kitrec.recommenders.params import Course
-from kitrec.recommenders.ranking.full import quality
-from kitrec.recommenders.ranking.within_domain import Validation, judged, places
+from kitrec.recommenders.params import TrainingConfig
+from kitrec.recommenders.ranking.within_domain import Validation, evaluate, ranks
 from kitrec.training.progress import bar
 
 RUNS = RESULTS / "cdr_runs"
@@ -78,14 +78,14 @@ def main(arguments: list[str]) -> None:
     _publish()
 
 
-def run(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[str, Any]:
+def run(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) -> dict[str, Any]:
     """Train a setting once, and where users are cut, once more per domain with cold users."""
     began = time.perf_counter()
     model, chosen = _model(data, name, pair, seed, budget)
     result: dict[str, Any] = {"test": {}, **chosen}
     for side, domain in enumerate(pair.names):
         rows, test = held_out(pair, side, test=True)
-        ranks = places(model, test)
+        ranks = ranks(model, test)
         warm = pair.warm[rows, side]
         result["test"][domain] = {
             "full": _metrics(*ranks),
@@ -96,7 +96,7 @@ def run(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[str
     return {**result, "minutes": round((time.perf_counter() - began) / 60, 1)}
 
 
-def _cold(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[str, Any]:
+def _cold(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) -> dict[str, Any]:
     metrics: dict[str, Any] = {str(core): {} for core in COLD}
     for side, domain in enumerate(pair.names):
         ranks: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {core: [] for core in COLD}
@@ -104,7 +104,7 @@ def _cold(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[s
             shorter, groups = cut(pair, side, COLD, COLD_SHARE, seed, turn)
             model, _ = _model(data, name, shorter, seed, budget)
             rows, test = held_out(shorter, side, test=True)
-            better, equal = places(model, test)
+            better, equal = ranks(model, test)
             for core, users in groups.items():
                 cold = np.isin(rows, users)
                 ranks[core].append((better[cold], equal[cold]))
@@ -114,18 +114,18 @@ def _cold(data: str, name: str, pair: Pair, seed: int, budget: Course) -> dict[s
     return metrics
 
 
-def _model(data: str, name: str, pair: Pair, seed: int, budget: Course) -> tuple[Ranker, dict[str, Any]]:
+def _model(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) -> tuple[Ranker, dict[str, Any]]:
     p, by_number = of(name)
-    histories = Readers(pair.train, np.arange(len(pair.train)))
+    histories = UserHistories(pair.train, np.arange(len(pair.train)))
     sides = [held_out(pair, side, test=False) for side in (0, 1)]
     validation = Validation(
         histories.take(np.concatenate([rows for rows, _ in sides])),
-        np.concatenate([part.truths for _, part in sides]),
+        np.concatenate([part.targets for _, part in sides]),
         np.concatenate([part.candidates for _, part in sides]),
     )
-    if not isinstance(p, Learned):
+    if not isinstance(p, CrossDomainModel):
         model = tally(p, pair.train, pair.catalogue.items, seed)
-        return model, {"validation": round(judged(model, validation)["ndcg@10"], 5)}
+        return model, {"validation": round(evaluate(model, validation)["ndcg@10"], 5)}
     users, titles = (len(pair.train) if by_number else None), None
     if isinstance(p, DTCDR) and p.titles:
         titles = _titles(data, pair, seed)
@@ -146,14 +146,14 @@ def _titles(data: str, pair: Pair, seed: int) -> np.ndarray:
     named = items(data).drop_nulls("title")
     numbered = pl.DataFrame({"item_id": pair.ids}).with_row_index("number", offset=1)
     rows = numbered.join(named, on="item_id", maintain_order="left")
-    vectors = by_tfidf(rows["title"].to_list(), seed)
+    vectors = tfidf_embeddings(rows["title"].to_list(), seed)
     table = np.zeros((pair.catalogue.items + 1, vectors.shape[1]), dtype=np.float32)
     table[rows["number"].to_numpy()] = vectors
     return table
 
 
 def _metrics(better: np.ndarray, equal: np.ndarray) -> dict[str, float]:
-    metrics = {key: round(value, 5) for key, value in quality(better, equal).items()} if len(better) else {}
+    metrics = {key: round(value, 5) for key, value in mean_metrics(better, equal).items()} if len(better) else {}
     return {**metrics, "users": len(better)}
 
 

@@ -23,14 +23,15 @@ from bench.distill_settings import STUDENTS, TEACHER
 from bench.render import RESULTS
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.distillation.alignment import Rows, cut
 from kitrec.distillation.comparison import compare, gains
 from kitrec.distillation.ensemble import Ensembled, fit_ensemble
 from kitrec.distillation.item_embeddings import read_embeddings, write_embeddings
 from kitrec.distillation.params import Distill
 from kitrec.distillation.student_training import Student, Students, Teacher
-from kitrec.recommenders.params import BERT4Rec, Caser
-from kitrec.recommenders.ranking.full import places, quality
+from kitrec.recommenders.models.params import BERT4Rec, Caser
+from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import Progress, Validation
 from kitrec.schemas.teacher_lists import TEACHER as TABLE
 
@@ -104,7 +105,7 @@ def _teacher_metrics(teacher: Ensembled, test: Validation) -> dict[str, float]:
 def _metrics(better: np.ndarray, equal: np.ndarray) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for depth in DEPTHS:
-        metrics |= quality(better, equal, depth)
+        metrics |= mean_metrics(better, equal, depth)
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
@@ -145,7 +146,7 @@ def _rows_and_items(test: Validation) -> tuple[Any, np.ndarray]:
 
 def _student(student: Student, test: Validation) -> dict[str, Any]:
     began = time.perf_counter()
-    better, equal = places(student.fitted.model, *_rows_and_items(test))
+    better, equal = ranks(student.fitted.model, *_rows_and_items(test))
     ranking = time.perf_counter() - began
     return {
         "test": _metrics(better, equal),

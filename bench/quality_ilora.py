@@ -40,9 +40,10 @@ from kitrec.llm.base.precision import load_in
 from kitrec.llm.finetuning.params import Base
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.sequences import of_lists
-from kitrec.recommenders.params import Loss, Method, SASRec
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.sequences import sequences_from_lists
+from kitrec.recommenders.models.params import SASRec
+from kitrec.recommenders.params import Loss, SequenceMethod
 from kitrec.recommenders.sequence_fitting import fit
 from kitrec.recommenders.sequence_storage import Stored
 from kitrec.recommenders.sequence_training import Validation
@@ -55,13 +56,13 @@ TASKS = 1_000  # windows of training sessions that train the teacher
 
 
 def _sasrec(dropout: float) -> SASRec:
-    return SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=50, dropout=dropout)
+    return SASRec(kind="sasrec", hidden_size=64, heads=2, layers=2, max_length=50, dropout=dropout)
 
 
-SETTINGS: dict[str, Method] = {
-    "sasrec_ce": method(_sasrec(0.5), CE, training_config(200, 15, batch=64, **FAST)),
+SETTINGS: dict[str, SequenceMethod] = {
+    "sasrec_ce": method(_sasrec(0.5), CE, training_config(200, 15, batch_size=64, **FAST)),
     "sasrec_bce": method(
-        _sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), training_config(300, 20, batch=64)
+        _sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), training_config(300, 20, batch_size=64)
     ),
 }
 TEACHER = ilora.Ilora(
@@ -130,10 +131,10 @@ def read_windows() -> Data:
 def _fit(data: Data, name: str, seed: int) -> tuple[Stored, dict[str, float]]:
     vocabulary = data.sessions.vocabulary
     windows = [vocabulary.numbers(pl.Series(window)) for window in data.windows["valid"].values()]
-    validation = Validation(of_lists(window[:-1] for window in windows), np.array([window[-1] for window in windows]))
+    validation = Validation(sequences_from_lists(window[:-1] for window in windows), np.array([window[-1] for window in windows]))
     p = SETTINGS[name]
-    with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.course.epochs, quiet=False) as show:
-        trained = fit(p, Known(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), show)
+    with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.training.epochs, quiet=False) as show:
+        trained = fit(p, ItemFeatures(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), show)
     counts = np.bincount(data.sessions.sequences.items, minlength=len(vocabulary) + 1).astype(np.float32)
     return Stored(trained.model, vocabulary, counts, trained.told()), trained.told()
 
@@ -165,7 +166,9 @@ def _hits(stored: Stored, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
     """Return HitRatio@1 of a model over item numbers; every task has equally many lists."""
     number = {item: k for k, item in enumerate(stored.vocabulary.item_ids, start=1)}
     each = len(lists) // tasks.height
-    histories = of_lists([number[i] for i in history] for history in tasks["history"].to_list() for _ in range(each))
+    histories = sequences_from_lists(
+        [number[i] for i in history] for history in tasks["history"].to_list() for _ in range(each)
+    )
     candidates = np.array([[number[item] for item in listed] for listed in lists])
     targets = [listed.index(target) for k, target in enumerate(tasks["truth"]) for listed in lists[k * each :][:each]]
     return scored_ratio(list(stored.candidate_scores(histories, candidates)), targets)

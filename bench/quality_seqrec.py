@@ -22,14 +22,14 @@ from bench.seqrec_settings import SETTINGS, setting
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
-from kitrec.recommenders.data.item_features import known_of
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures, build_item_features
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
+from kitrec.recommenders.models.params import BERT4Rec
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import BERT4Rec
-from kitrec.recommenders.ranking.full import places, quality
-from kitrec.recommenders.ranking.sampled import sampled_quality, untouched
+from kitrec.recommenders.ranking.full import ranks
+from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics
 from kitrec.recommenders.sequence_fitting import fit
 from kitrec.recommenders.sequence_training import Progress, Validation
 from kitrec.training.progress import bar
@@ -80,23 +80,23 @@ def main(arguments: list[str]) -> None:
 
 def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
     p, split = setting(name, len(read.users)), leave_one_out(read.sequences)
-    features = Known()
+    features = ItemFeatures()
     if isinstance(p.model, BERT4Rec) and p.model.metadata.features:
-        features, _ = known_of(items(data), read.vocabulary, p.model.metadata.features, seed)
+        features, _ = build_item_features(items(data), read.vocabulary, p.model.metadata.features, seed)
     validation = Validation(split.before_validation, split.validation)
     began, minutes = time.perf_counter(), []
-    with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.course.epochs, quiet=False) as show:
+    with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.training.epochs, quiet=False) as show:
 
         def on_epoch_end(progress: Progress) -> None:
             minutes.append((time.perf_counter() - began) / 60)
             show(progress)
 
         trained = fit(p, features, len(read.vocabulary), split.train, validation, seed, Path(work), on_epoch_end)
-    better, equal = places(trained.model, split.before_test, split.test)
-    ranks = better + (equal + 1) / 2
-    gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
+    better, equal = ranks(trained.model, split.before_test, split.test)
+    middle = better + (equal + 1) / 2
+    gains = np.where(middle <= 10, 1 / np.log2(middle + 1), 0.0)
     return {
-        "test": {key: round(value, 5) for key, value in quality(better, equal).items()},
+        "test": {key: round(value, 5) for key, value in mean_metrics(better, equal).items()},
         "sampled": _sampled(trained.model, split, len(read.vocabulary)),
         "standard_error": round(float(gains.std(ddof=1) / np.sqrt(len(gains))), 5),
         "validation": round(trained.progress.best, 5),
@@ -114,8 +114,8 @@ def _sampled(model: Recommender, split: LeaveOneOut, count: int) -> dict[str, di
     popularity = np.bincount(split.train.items - 1, minlength=count)
     metrics = {}
     for name, weights in {"uniform": np.ones(count), "popularity": popularity}.items():
-        negatives = untouched(generator(0, "sampled evaluation", name), split.judged, weights)
-        values = sampled_quality(model, split.before_test, split.test, negatives)
+        negatives = sample_negatives(generator(0, "sampled evaluation", name), split.complete, weights)
+        values = sampled_metrics(model, split.before_test, split.test, negatives)
         metrics[name] = {key: round(value, 5) for key, value in values.items()}
     return metrics
 

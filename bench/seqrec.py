@@ -27,15 +27,15 @@ from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import Method
-from kitrec.recommenders.ranking.full import places
+from kitrec.recommenders.params import SequenceMethod
+from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import Training, begin, train
 
 COMMAND, PEER = "make bench-seqrec", "RecBole 1.2.1"
 HOME = Path(".work/recbole")
 NEEDS = ["recbole==1.2.1", "numpy<2", "pandas<2.3", "scipy<1.14", f"torch=={torch.__version__}"]
 SECONDS, REPEATS = 30, 2
-OURS: dict[str, Method] = {"SASRec": method(sasrec(0.5), CE, training_config(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
+OURS: dict[str, SequenceMethod] = {"SASRec": method(sasrec(0.5), CE, training_config(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
 
 
 def main() -> None:
@@ -62,10 +62,10 @@ def main() -> None:
     )
 
 
-def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
+def _ours(p: SequenceMethod, split: LeaveOneOut) -> dict[str, float]:
     """Return targets per second of training for about SECONDS, and users per second of one evaluation."""
     torch.manual_seed(0)
-    training = begin(build(p.model, items(split)), p.course)
+    training = begin(build(p.model, items(split)), p.training)
     spent: list[tuple[float, float]] = []
     began = time.perf_counter()
 
@@ -78,7 +78,7 @@ def _ours(p: Method, split: LeaveOneOut) -> dict[str, float]:
         train(training, split.train, None, training_config(50, 50, mode="full_data"), p.loss, 0, on_epoch_end)
     began_ranking = time.perf_counter()
     training.model.eval()
-    places(training.model, split.before_validation, split.validation)
+    ranks(training.model, split.before_validation, split.validation)
     ranking = time.perf_counter() - began_ranking
     targets = sum(count for count, _ in spent)
     return {"targets_per_second": targets / spent[-1][1], "users_per_second": len(split.validation) / ranking}

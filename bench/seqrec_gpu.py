@@ -15,10 +15,10 @@ from bench.claims import at_most, publish
 from bench.running import start
 from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.core.randomness import generator
-from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import Method
+from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.sequence_training import Training, begin, train
 from kitrec.training.distributed import team
 
@@ -35,7 +35,7 @@ def main() -> None:
     models = {"SASRec": sasrec(0.5), "BERT4Rec": SETTINGS["bert4rec"].model}
     sequences, claims, rows = made_sequences(), [], []
     for name, model in models.items():
-        spent = _epochs(method(replace(model, length=200), CE, TRAINING), sequences)
+        spent = _epochs(method(replace(model, max_length=200), CE, TRAINING), sequences)
         text = f"{name}: seconds an epoch, {torch.cuda.get_device_name()}"
         spread = f"{min(spent):.2f} to {max(spent):.2f}"
         claims.append(
@@ -52,10 +52,10 @@ def made_sequences() -> Sequences:
     rng = generator(0, "sequences of the bench")
     lengths = np.maximum(20, rng.lognormal(np.log(96), 1.04, USERS)).astype(int)
     share = 1 / np.arange(10, ITEMS + 10) ** 0.8
-    return of_lists(rng.choice(ITEMS, size=length, p=share / share.sum()) + 1 for length in lengths)
+    return sequences_from_lists(rng.choice(ITEMS, size=length, p=share / share.sum()) + 1 for length in lengths)
 
 
-def _epochs(p: Method, sequences: Sequences) -> list[float]:
+def _epochs(p: SequenceMethod, sequences: Sequences) -> list[float]:
     torch.cuda.reset_peak_memory_stats()
     ended = [time.perf_counter()]
 
@@ -63,7 +63,7 @@ def _epochs(p: Method, sequences: Sequences) -> list[float]:
         torch.cuda.synchronize()
         ended.append(time.perf_counter())
 
-    train(begin(build(p.model, ITEMS), p.course, team()), sequences, None, p.course, p.loss, 0, on_epoch_end)
+    train(begin(build(p.model, ITEMS), p.training, team()), sequences, None, p.training, p.loss, 0, on_epoch_end)
     return [after - before for before, after in itertools.pairwise(ended)][1:]
 
 

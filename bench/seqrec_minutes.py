@@ -17,14 +17,14 @@ from bench.seqrec_settings import training_config
 from kitrec.recommenders.data.sequences import LeaveOneOut
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import Course
+from kitrec.recommenders.params import TrainingConfig
 from kitrec.recommenders.sequence_training import JUDGED_BY, Training, Validation, begin, train
 
 COMMAND = "python -m bench.seqrec_minutes"
 PEER_SECONDS = {"SASRec": 0, "BERT4Rec": 300}  # 0: one epoch
-COURSES: dict[str, Course] = {
+COURSES: dict[str, TrainingConfig] = {
     "SASRec": training_config(
-        50, 50, batch=44, precision="16-mixed"
+        50, 50, batch_size=44, precision="16-mixed"
     ),  # 44 users hold about 256 targets, as its 256 rows do
     "BERT4Rec": training_config(50, 50, precision="16-mixed"),  # 256 users mask about as many positions as its 256 rows
 }
@@ -52,8 +52,8 @@ def main() -> None:
 def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
     """Return the seconds we train, validating after every epoch, until NDCG@10 reaches a value."""
     torch.manual_seed(0)
-    p = replace(OURS[model], course=COURSES[model])
-    training = begin(build(p.model, items(split)), p.course)
+    p = replace(OURS[model], training=COURSES[model])
+    training = begin(build(p.model, items(split)), p.training)
     began, reached = time.perf_counter(), float("nan")
 
     def on_epoch_end(training: Training[Recommender]) -> None:
@@ -64,7 +64,7 @@ def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
 
     try:
         validation = Validation(split.before_validation, split.validation)
-        train(training, split.train, validation, p.course, p.loss, 0, on_epoch_end)
+        train(training, split.train, validation, p.training, p.loss, 0, on_epoch_end)
     except StopIteration:
         pass
     return reached

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from kitrec.recommenders.params import BERT4Rec, Caser, Course, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
+from kitrec.recommenders.models.params import BERT4Rec, Caser, GRU4Rec, Masking, Metadata, SASRec, SequenceModel
+from kitrec.recommenders.params import Loss, SequenceMethod, TrainingConfig
 from kitrec.recommenders.presets import sized
 
 FAST = {"precision": "16-mixed"}  # where all items are scored in every step: less than half the time
@@ -10,27 +11,27 @@ CE = Loss(kind="ce", negatives=0, calibration=0.0)
 BCE = Loss(kind="bce", negatives=1, calibration=0.0)
 
 
-def training_config(epochs: int, patience: int, **changed: object) -> Course:
-    values = {"mode": "standard", "epochs": epochs, "batch": 256, "learning_rate": 1e-3, "weight_decay": 0.0}
-    values |= {"schedule": "constant", "warmup": 0.0, "patience": patience, "validate_every": 1, "precision": "32"}
-    return Course(**(values | changed))  # type: ignore[arg-type]
+def training_config(epochs: int, patience: int, **changed: object) -> TrainingConfig:
+    values = {"mode": "standard", "epochs": epochs, "batch_size": 256, "learning_rate": 1e-3, "weight_decay": 0.0}
+    values |= {"schedule": "constant", "warmup_ratio": 0.0, "patience": patience, "validate_every": 1, "precision": "32"}
+    return TrainingConfig(**(values | changed))  # type: ignore[arg-type]
 
 
 def sasrec(dropout: float, hidden: int = 64) -> SASRec:
-    return SASRec(kind="sasrec", hidden=hidden, heads=2, layers=2, length=50, dropout=dropout)
+    return SASRec(kind="sasrec", hidden_size=hidden, heads=2, layers=2, max_length=50, dropout=dropout)
 
 
-def method(model: Model, loss: Loss, training: Course) -> Method:
-    return Method(history="target", model=model, loss=loss, course=training)
+def method(model: SequenceModel, loss: Loss, training: TrainingConfig) -> SequenceMethod:
+    return SequenceMethod(history="target", model=model, loss=loss, training=training)
 
 
 def bert4rec(dropout: float, random: float, last: float, features: list[str], fusion: str = "gate") -> BERT4Rec:
     return BERT4Rec(
         kind="bert4rec",
-        hidden=64,
+        hidden_size=64,
         heads=2,
         layers=2,
-        length=50,
+        max_length=50,
         dropout=dropout,
         share_embeddings=True,
         masking=Masking(random=random, last=last),
@@ -38,7 +39,7 @@ def bert4rec(dropout: float, random: float, last: float, features: list[str], fu
     )
 
 
-SETTINGS: dict[str, Method] = {
+SETTINGS: dict[str, SequenceMethod] = {
     # the paper's loss, one negative; the published table's own width is 64
     "sasrec_bce": method(sasrec(0.5, hidden=128), BCE, training_config(70, 20, schedule="cosine")),
     "sasrec_bce_long": method(
@@ -60,24 +61,24 @@ SETTINGS: dict[str, Method] = {
         for fusion in ("gate", "add", "concat")
     },
     "gru4rec": method(
-        GRU4Rec(kind="gru4rec", hidden=64, layers=1, length=50, dropout=0.5),
+        GRU4Rec(kind="gru4rec", hidden_size=64, layers=1, max_length=50, dropout=0.5),
         CE,
         training_config(60, 20, schedule="cosine", **(FAST | {"learning_rate": 2e-3})),
     ),
     "caser": method(
-        Caser(kind="caser", hidden=64, length=5, ahead=3, horizontal=16, vertical=4, dropout=0.5),
+        Caser(kind="caser", hidden_size=64, max_length=5, num_targets=3, horizontal=16, vertical=4, dropout=0.5),
         Loss(kind="bce", negatives=3, calibration=0.0),
         training_config(200, 10),
     ),
     "caser_ce": method(
-        Caser(kind="caser", hidden=64, length=5, ahead=1, horizontal=16, vertical=4, dropout=0.5),
+        Caser(kind="caser", hidden_size=64, max_length=5, num_targets=1, horizontal=16, vertical=4, dropout=0.5),
         CE,
         training_config(200, 10, **FAST),
     ),
 }
 
 
-def setting(name: str, users: int) -> Method:
+def setting(name: str, users: int) -> SequenceMethod:
     """Return a setting for data of that many users."""
     p = SETTINGS[name]
     if name != "bert4rec_preset":

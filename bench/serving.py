@@ -17,12 +17,12 @@ from kitrec.onnx.export import export
 from kitrec.onnx.latency import latency
 from kitrec.onnx.runtime import load_served
 from kitrec.recommenders.data.interaction_files import read_interactions
+from kitrec.recommenders.models.params import SASRec
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import SASRec
 from kitrec.recommenders.sequence_storage import Stored
 
 DATA, COMMAND = "toys_s3rec", "OMP_NUM_THREADS=1 python -m bench.serving"
-STUDENT = SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=50, dropout=0.5)
+STUDENT = SASRec(kind="sasrec", hidden_size=64, heads=2, layers=2, max_length=50, dropout=0.5)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from kitrec.core.randomness import generator
 from kitrec.llm.base.loading import load_for_serving, load_tokenizer
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.params import Base
-from kitrec.recommenders.params import SASRec
+from kitrec.recommenders.models.params import SASRec
 from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.collaborative_vectors import of_labelled_model
 from kitrec.thinkrec.conversion import from_labelled
@@ -34,7 +34,7 @@ LABELLED = {
     "mf": MATRIX,
     "sasrec": replace(
         MATRIX,
-        model=SASRec(kind="sasrec", hidden=64, heads=2, layers=1, length=50, dropout=0.5),
+        model=SASRec(kind="sasrec", hidden_size=64, heads=2, layers=1, max_length=50, dropout=0.5),
         learning_rate=3e-4,
         patience=5,
         bias_rate=33.0,

@@ -9,7 +9,7 @@ import polars as pl
 from kitrec.core import files, params, tables
 from kitrec.core.domains import MODELS
 from kitrec.preprocessing.params import Data
-from kitrec.recommenders.data.user_histories import histories, readers
+from kitrec.recommenders.data.user_histories import histories, user_targets
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
@@ -43,7 +43,7 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         train = from_records(own["train"], met, titles, negatives, seed)
         valid = from_records(own["valid"], met, titles, None, seed)  # few readers: every candidate counts
         explained, dropped = with_reasons(train, teacher_of(teacher, items, seed, quiet=quiet))
-        who = readers(known)
+        who = user_targets(known)
         users, vectors = seeing.of(reader_names(who), histories(known, who, history, seeing.vocabulary))
         with files.whole(Path("data/thinkrec/records")) as draft:
             draft.mkdir()

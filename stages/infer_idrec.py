@@ -36,7 +36,7 @@ def main(method: str) -> None:
             records, began = tables.read(path, RECORDS), time.perf_counter()
             scored = score_records(stored, records, seen, history)
             ranked[f"set{which}"] = from_scores(method, records, scored.scores)
-            counted[f"set{which}"] = scored.counts()
+            counted[f"set{which}"] = scored.metrics()
             run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - began, 2)}
         tables.write_all(ranked, paths.rankings(method), RANKINGS)
         files.write_json(counted, Path(f"metrics/answers/idrec-{method}.json"))

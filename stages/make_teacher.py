@@ -12,7 +12,7 @@ from kitrec.distillation.ensemble_storage import save_members
 from kitrec.distillation.item_embeddings import write_embeddings
 from kitrec.distillation.oracle_teacher import oracle_lists
 from kitrec.distillation.params import Ensemble
-from kitrec.recommenders.data.user_histories import readers, with_truths
+from kitrec.recommenders.data.user_histories import training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.schemas.split_interactions import SEEN
 from kitrec.schemas.teacher_lists import TEACHER
@@ -31,8 +31,8 @@ def main(teacher: str) -> None:
     reads = [paths.interactions("train"), *(truths if teacher == "oracle" else [])]
     with runner.running("make_teacher", teacher, reads=reads, params=[seed, world, ensemble]) as run:
         seen, began = tables.read(paths.interactions("train"), SEEN), time.perf_counter()
-        vocabulary, who = Vocabulary(seen["item_id"]), readers(seen)
-        rows = whole(with_truths(seen, who, "both", vocabulary), who)
+        vocabulary, who = Vocabulary(seen["item_id"]), user_targets(seen)
+        rows = whole(training_sequences(seen, who, "both", vocabulary), who)
         with files.whole(Path("data/teachers") / teacher) as folder:
             folder.mkdir()
             if teacher == "oracle":

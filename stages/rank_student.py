@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kitrec.core import files, params, tables
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.distillation.comparison import compare, gains
 from kitrec.distillation.params import Distill
 from kitrec.onnx.export import export
@@ -15,7 +16,7 @@ from kitrec.onnx.latency import latency
 from kitrec.onnx.runtime import load_served
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.ranking.candidates import score_records
-from kitrec.recommenders.ranking.full import places, quality
+from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_learning import validation
 from kitrec.recommenders.sequence_storage import Stored, load_model
 from kitrec.recommenders.sequence_training import Validation
@@ -65,8 +66,8 @@ def _compared(alone: list[Stored], taught: list[Stored], asked: Validation, dept
 
 def _mean_quality(models: list[Stored], asked: Validation) -> dict[str, float]:
     """Over the seeds; with one truth a reader, Hit is Recall."""
-    placed = [places(each.model, asked.histories, asked.truths) for each in models]
-    found = [{k: v for depth in DEPTHS for k, v in quality(*own, depth).items()} for own in placed]
+    placed = [ranks(each.model, asked.histories, asked.truths) for each in models]
+    found = [{k: v for depth in DEPTHS for k, v in mean_metrics(*own, depth).items()} for own in placed]
     return {name: round(float(np.mean([own[name] for own in found])), 6) for name in found[0]}
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
-from kitrec.recommenders.params import AnyMethod, Counted, IdRec, Ranker
+from kitrec.recommenders.params import AnyMethod, IdRec, NonParametricMethod, RankingMethod
 from kitrec.recommenders.search import learn_best
 from kitrec.recommenders.sequence_learning import Given, Outcome
 from kitrec.recommenders.sequence_training import Progress
@@ -28,9 +28,9 @@ from stages.lib import paths, runner
 def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Train METHOD of idrec.methods; the development users' held-out items choose its epoch."""
     seed = params.load(int, "seed")
-    p: Ranker = params.load(AnyMethod, f"idrec.methods.{method}")  # type: ignore[arg-type]  # a union is no type to mypy
+    p: RankingMethod = params.load(AnyMethod, f"idrec.methods.{method}")  # type: ignore[arg-type]  # a union is no type to mypy
     train_on = params.value(IdRec, "idrec.train_on")
-    pinned, trials = params.value(IdRec, "idrec.pinned_memory"), params.value(IdRec, "idrec.trials")
+    pinned, trials = params.value(IdRec, "idrec.pin_memory"), params.value(IdRec, "idrec.trials")
     sources = {role: paths.interactions(role) for role in ("train", "development", "others")}
     reads, asked = [paths.ITEMS, *sources.values()], [seed, p, train_on, pinned, trials]
     with runner.running("train_idrec", method, reads=reads, params=asked) as run:
@@ -48,11 +48,11 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
 
 
 @contextmanager
-def _listener(method: str, p: Ranker, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+def _listener(method: str, p: RankingMethod, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """TensorBoard and a bar; what is counted has no epochs to tell of."""
     tell_board = board(Path("logs/idrec") / method, asdict(p))
-    epochs = 1 if isinstance(p, Counted) else p.course.epochs
-    with bar(method, epochs, quiet=quiet or isinstance(p, Counted)) as advance:
+    epochs = 1 if isinstance(p, NonParametricMethod) else p.training.epochs
+    with bar(method, epochs, quiet=quiet or isinstance(p, NonParametricMethod)) as advance:
 
         def told(progress: Progress) -> None:
             tell_board(progress)

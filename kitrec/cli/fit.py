@@ -11,10 +11,11 @@ from rich.table import Table
 from kitrec.core import params
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_files import read_interactions
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.metadata_files import read_metadata
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.params import AnyMethod, BERT4Rec, Method, Ranker
+from kitrec.recommenders.models.params import BERT4Rec
+from kitrec.recommenders.params import AnyMethod, RankingMethod, SequenceMethod
 
 
 def fit(
@@ -44,30 +45,30 @@ def fit(
     from kitrec.training.tensorboard import board  # torch is only needed here
 
     p = _method(method)
-    p = p if mode is None else replace(p, course=replace(p.course, mode=mode))
+    p = p if mode is None else replace(p, training=replace(p.training, mode=mode))
     read = read_interactions(interactions, fewest)
     data, first = OwnData(read, _known(p, metadata, embeddings, read.vocabulary)), team().first
     write = board(to / "logs", asdict(p)) if first else None
-    with bar(method, p.course.epochs, quiet=not first) as advance:
+    with bar(method, p.training.epochs, quiet=not first) as advance:
 
         def told(progress: Progress) -> None:
             advance(progress)
             if write:
                 write(progress)
 
-        report = train_on(p, data, seed, negatives, told, to, pinned=params.load(bool, "idrec.pinned_memory"))
+        report = train_on(p, data, seed, negatives, told, to, pinned=params.load(bool, "idrec.pin_memory"))
     if first:
-        _show(report, read.left_out, to)
+        _show(report, read.dropped_rows, to)
 
 
-def _method(name: str) -> Method:
-    p: Ranker = params.load(AnyMethod, f"idrec.methods.{name}")  # type: ignore[arg-type]  # a union is no type to mypy
-    if not isinstance(p, Method):
+def _method(name: str) -> SequenceMethod:
+    p: RankingMethod = params.load(AnyMethod, f"idrec.methods.{name}")  # type: ignore[arg-type]  # a union is no type to mypy
+    if not isinstance(p, SequenceMethod):
         raise InputError(f"{name} ranks the candidates of records, it has no sequences: take sasrec, bert4rec, ...")
     return p
 
 
-def _known(p: Method, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary) -> Known:
+def _known(p: SequenceMethod, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary) -> ItemFeatures:
     features: list[str] = list(p.model.metadata.features) if isinstance(p.model, BERT4Rec) else []
     wanted = {"--metadata": metadata and not features, "--embeddings": embeddings and "title" not in features}
     for option in (name for name, unread in wanted.items() if unread):
@@ -80,10 +81,10 @@ def _known(p: Method, metadata: Path | None, embeddings: Path | None, vocabulary
     if metadata is None:
         if features:
             print(f"{', '.join(features)} off: no --metadata was given")
-        return Known()
+        return ItemFeatures()
     told = read_metadata(metadata, vocabulary, features, embeddings)
     print(*told.notices, sep="\n", end="\n" if told.notices else "")
-    return told.known
+    return told.features
 
 
 def _show(report: dict[str, Any], left_out: int, to: Path) -> None:

@@ -11,8 +11,8 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data import title_embeddings as embeddings
 from kitrec.recommenders.data.interaction_files import read_interactions
-from kitrec.recommenders.data.metadata_files import YEARS, is_embeddings, pairs, read_years
-from kitrec.recommenders.data.sequences import of_rows
+from kitrec.recommenders.data.metadata_files import YEARS, holds_embeddings, read_pairs, read_years
+from kitrec.recommenders.data.sequences import sequences_from_rows
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
 Metadata = Annotated[Path, typer.Argument(help="folder with embeddings.tsv (item, title) and perhaps genres.tsv")]
@@ -34,9 +34,9 @@ def title_embeddings(
 ) -> None:
     """Make the vectors of titles (with their genres) that BERT4Rec can fuse into its items."""
     source, genres = metadata / "titles.tsv", metadata / "genres.tsv"
-    if source.exists() and is_embeddings(source):
+    if source.exists() and holds_embeddings(source):
         raise InputError(f"{source} holds vectors already: name the folder of the raw titles")
-    listed = embeddings.texts(pairs(source), pairs(genres) if genres.exists() else None)
+    listed = embeddings.item_texts(read_pairs(source), read_pairs(genres) if genres.exists() else None)
     twice = listed.filter(pl.col("item").is_duplicated())["item"].unique(maintain_order=True)
     if len(twice):
         raise InputError(
@@ -45,12 +45,12 @@ def title_embeddings(
     lines = listed["text"].to_list()
     match method:
         case "tfidf":
-            vectors = embeddings.by_tfidf(lines, seed)
+            vectors = embeddings.tfidf_embeddings(lines, seed)
         case "sentence":
-            vectors = embeddings.by_sentences(lines, model, batch)
+            vectors = embeddings.sentence_embeddings(lines, model, batch)
         case "bert":
-            vectors = embeddings.by_bert(lines, model, batch)
-    embeddings.write_vectors(listed["item"].to_list(), vectors, to)
+            vectors = embeddings.bert_embeddings(lines, model, batch)
+    embeddings.write_embeddings(listed["item"].to_list(), vectors, to)
     print(f"{to}: {len(lines)} titles, {vectors.shape[1]} wide")
 
 
@@ -77,7 +77,7 @@ def predict(
     read = read_interactions(interactions)
     numbers = stored.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
     known = numbers > 0
-    histories = of_rows(read.sequences.users[known], numbers[known], len(read.users))
+    histories = sequences_from_rows(read.sequences.users[known], numbers[known], len(read.users))
     years, visited = None, None
     if metadata is not None:
         if not (metadata / YEARS).exists():
@@ -96,7 +96,7 @@ def predict(
     if years is None:
         print("years are not told (--metadata): items that came out after a reader's last visit were not left out")
     else:
-        print(f"{found.from_the_future} items from the future left out, of {found.readers_with_future} readers")
+        print(f"{found.future_items} items from the future left out, of {found.users_with_future_items} readers")
 
 
 def _numbers_of(path: Path | None, vocabulary: Vocabulary) -> np.ndarray | None:

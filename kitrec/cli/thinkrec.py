@@ -10,7 +10,7 @@ import typer
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_files import read_interactions
-from kitrec.recommenders.data.metadata_files import pairs
+from kitrec.recommenders.data.metadata_files import read_pairs
 from kitrec.thinkrec.conversion import from_interactions, from_labelled, with_reasons
 from kitrec.thinkrec.labelled_rows import PARTS, read_labelled, read_titles
 from kitrec.thinkrec.rationale_teachers import TemplateTeacher
@@ -74,8 +74,8 @@ def _asked(source: Path, titles: Path | None, negatives: int, seed: int) -> list
     read = read_interactions(source)
     items = read.vocabulary.ids(read.sequences.items)
     users = [read.users[k] for k in read.sequences.users]
-    if read.left_out:
-        print(f"{source}: {read.left_out} unusable rows left out")
+    if read.dropped_rows:
+        print(f"{source}: {read.dropped_rows} unusable rows left out")
     named = _named(titles, read.vocabulary.item_ids)
     rows = pl.DataFrame({"user_id": users, "item_id": items, "time": range(len(items))})
     return from_interactions(rows, named, read.vocabulary.item_ids, negatives, seed)
@@ -98,7 +98,7 @@ def _labelled(source: Path) -> dict[str, list[Record]]:
 
 
 def _explained(records: Sequence[Record], genres: Path) -> tuple[list[Record], int]:
-    listed = pairs(genres).group_by("item").agg("value")
+    listed = read_pairs(genres).group_by("item").agg("value")
     if not {own.target for own in records} & set(listed["item"]):
         raise InputError(f"--genres {genres} names none of the items that are asked: its ids are others")
     explained, dropped = with_reasons(records, TemplateTeacher(dict(listed.iter_rows())))
@@ -106,7 +106,7 @@ def _explained(records: Sequence[Record], genres: Path) -> tuple[list[Record], i
 
 
 def _first(table: Path) -> Mapping[str, str]:
-    return dict(pairs(table).unique("item", keep="first", maintain_order=True).iter_rows())
+    return dict(read_pairs(table).unique("item", keep="first", maintain_order=True).iter_rows())
 
 
 def _seen_by(model: Path, learned: Sequence[Record], *, users: bool) -> dict[str, Vectors]:

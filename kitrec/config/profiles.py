@@ -20,7 +20,7 @@ from kitrec.llm_judge.params import Judge
 from kitrec.preprocessing.params import Candidates, Data, Source, Users
 from kitrec.prompts.params import Prompt
 from kitrec.recommenders.models import params as crossdomain
-from kitrec.recommenders.params import CrossDomain, IdRec, Method
+from kitrec.recommenders.params import CrossDomainMethod, IdRec, SequenceMethod
 from kitrec.synthetic.params import World
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.tinybase.params import TinyBase
@@ -129,28 +129,30 @@ def _unranked(s: Mapping[str, Any]) -> list[str]:
     return sorted(set(found))
 
 
-_WITHOUT_VECTORS = crossdomain.LEARNED - {"bpr_mf"}
+_WITHOUT_VECTORS = crossdomain.CROSS_DOMAIN_KINDS - {"bpr_mf"}
 
 
-def _blind(section: str, s: Mapping[str, Any], kinds: tuple[type[Method | CrossDomain], ...]) -> list[str]:
+def _blind(
+    section: str, s: Mapping[str, Any], kinds: tuple[type[SequenceMethod | CrossDomainMethod], ...]
+) -> list[str]:
     """Eyes that are not trained, have no vectors, or have seen the answers by which their section chooses."""
     found = []
     for name in s[section].eyes:
         own = s["idrec"].methods.get(name) if name in s["idrec"].train else None
         if not isinstance(own, kinds) or own.model.kind in _WITHOUT_VECTORS:
-            others = " or bpr_mf" if CrossDomain in kinds else ""
+            others = " or bpr_mf" if CrossDomainMethod in kinds else ""
             found.append(f"{section}.eyes: {name} is no sequence model{others} that is trained; add it to idrec.train")
-        elif own.course.mode == "full_data":
+        elif own.training.mode == "full_data":
             found.append(
-                f"{section}.eyes: {name} learns the development users' answers too (course.mode: full_data), and they "
-                "choose what learns from it; set mode: standard"
+                f"{section}.eyes: {name} learns the development users' answers too (training.mode: full_data), and "
+                "they choose what learns from it; set mode: standard"
             )
     return found
 
 
 def _untaught(s: Mapping[str, Any]) -> list[str]:
     """Teachers without eyes, and students of teachers that nobody makes."""
-    found = [*_blind("ilora", s, (Method,)), *_blind("thinkrec", s, (Method, CrossDomain))]
+    found = [*_blind("ilora", s, (SequenceMethod,)), *_blind("thinkrec", s, (SequenceMethod, CrossDomainMethod))]
     made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
     brought = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")} - {"oracle", "ensemble"}
     brought = {name for name in brought if not name.startswith("ilora-")}  # those of earlier params are stale

@@ -17,7 +17,7 @@ from kitrec.distillation.importance import importance
 from kitrec.distillation.item_vector_transfer import Projection, item_table
 from kitrec.distillation.params import Distill, Robust
 from kitrec.distillation.selection_policies import SelectionPolicy, Student
-from kitrec.recommenders.data.negatives import own_negatives
+from kitrec.recommenders.data.negatives import negatives_per_target
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.sequence_training import Extra, Taught
@@ -33,7 +33,7 @@ class Balanced:
 
     def __call__(self, taught: Taught) -> torch.Tensor:
         own = taught.lesson
-        found = losses.dros(own.states.float(), own.wanted[:, None], self.model.output(), self.share, self.p.beta)
+        found = losses.dros(own.states.float(), own.targets[:, None], self.model.output(), self.share, self.p.beta)
         return self.p.alpha * found.mean()
 
 
@@ -51,15 +51,15 @@ class Ranked:
 
     def __call__(self, taught: Taught) -> torch.Tensor:
         own, output = taught.lesson, self.model.output()
-        places = self.sequences.starts[taught.sequences[own.users]] + own.places
-        lines = np.where(own.places >= 0, self.lists.of_place[places], -1)
+        places = self.sequences.starts[taught.sequences[own.users]] + own.positions
+        lines = np.where(own.positions >= 0, self.lists.of_place[places], -1)
         rows = np.flatnonzero(lines >= 0)
         if len(rows):
             student = Student(own.states[torch.from_numpy(rows)].float(), output)
             rows = rows[self.policy.choose(lines[rows], student)]
         if not len(rows):
             return own.states.new_zeros(())
-        return self.p.ranking.weight * self._sum(taught, rows, lines[rows]) / len(own.wanted)
+        return self.p.ranking.weight * self._sum(taught, rows, lines[rows]) / len(own.targets)
 
     def _sum(self, taught: Taught, rows: np.ndarray, lines: np.ndarray) -> torch.Tensor:
         output, device = self.model.output(), taught.lesson.states.device
@@ -86,7 +86,7 @@ class Ranked:
         """[n, k] numbered from 0: items that the row's reader never had."""
         rng = generator(self.seed, "distill negatives", taught.epoch, taught.batch)
         own, count = self.sequences.take(taught.sequences), self.p.student.loss.negatives
-        return own_negatives(rng, own, taught.lesson.users[rows], len(self.model.output()[0]), count) - 1
+        return negatives_per_target(rng, own, taught.lesson.users[rows], len(self.model.output()[0]), count) - 1
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Near:
     weight: float
 
     def __call__(self, taught: Taught) -> torch.Tensor:
-        items = taught.lesson.wanted.unique() + 1
+        items = taught.lesson.targets.unique() + 1
         items = items[self.projection.known[items]]
         if not len(items):
             return taught.lesson.states.new_zeros(())

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from kitrec.core.ranking_metrics import expected_metric
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.ranking.full import places
+from kitrec.recommenders.ranking.full import ranks
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,8 @@ class Compared:
 
 def gains(model: Recommender, histories: Sequences, truths: np.ndarray, depth: int) -> np.ndarray:
     """[readers] NDCG@depth of each."""
-    better, equal = places(model, histories, truths)
-    ranks = np.arange(1, int((better + equal).max(initial=1)) + 1)
-    summed = np.concatenate([[0.0], np.cumsum((ranks <= depth) / np.log2(ranks + 1))])
-    return (summed[better + equal] - summed[better]) / equal
+    better, equal = ranks(model, histories, truths)
+    return expected_metric(f"ndcg@{depth}", better, equal)
 
 
 def compare(baseline: np.ndarray, distilled: np.ndarray) -> Compared:

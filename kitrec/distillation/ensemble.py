@@ -25,7 +25,7 @@ from kitrec.distillation.prefixes import Places
 from kitrec.distillation.student_training import Teacher
 from kitrec.distillation.topk_lists import listed, without_read
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.data.title_embeddings import normalised
+from kitrec.recommenders.data.title_embeddings import l2_normalize
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
 RANK_OFFSET = 60
@@ -59,7 +59,7 @@ class Ensembled:
     def embeddings(self, vocabulary: Vocabulary) -> Embeddings | None:
         """What every member of every fold knows of each item, side by side."""
         found = [own.vectors() for each in self.members for own in each]
-        known = [normalised(own) for own in found if own is not None]
+        known = [l2_normalize(own) for own in found if own is not None]
         return Embeddings(vocabulary.item_ids, np.concatenate(known, axis=1)) if known else None
 
 

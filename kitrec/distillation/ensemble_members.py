@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from kitrec.recommenders.data.interaction_matrix import matrix
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.sequences import Sequences, interaction_matrix
 from kitrec.recommenders.models import ease, item_knn, random_walk
 from kitrec.recommenders.models.cross_domain_model import Ranker
 from kitrec.recommenders.models.cross_domain_registry import tally
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import Counted, Method
+from kitrec.recommenders.params import NonParametricMethod, SequenceMethod
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_fitting import fit
 
@@ -63,7 +62,7 @@ class NeighbourMember(Member):
         self._nearest = sparse.csr_matrix((similar.ravel(), (near.ravel(), owned)), shape=shape)
 
     def scores(self, histories: Sequences) -> np.ndarray:
-        found: np.ndarray = (matrix(histories, self._items) @ self._nearest).toarray()[:, 1:]
+        found: np.ndarray = (interaction_matrix(histories, self._items) @ self._nearest).toarray()[:, 1:]
         return found
 
     def vectors(self) -> np.ndarray | None:
@@ -73,10 +72,10 @@ class NeighbourMember(Member):
 class EASEMember(Member):
     def __init__(self, model: ease.EASE) -> None:
         self.model = model
-        self._read, self._written = model.get_buffer("read").numpy(), model.get_buffer("written").numpy()
+        self._read, self._written = model.get_buffer("encoder").numpy(), model.get_buffer("decoder").numpy()
 
     def scores(self, histories: Sequences) -> np.ndarray:
-        found: np.ndarray = (matrix(histories, len(self._read) - 1) @ self._read) @ self._written[1:].T
+        found: np.ndarray = (interaction_matrix(histories, len(self._read) - 1) @ self._read) @ self._written[1:].T
         return found
 
     def vectors(self) -> np.ndarray | None:
@@ -94,10 +93,10 @@ class WalkMember(Member):
         return None
 
 
-def member(p: Method | Counted, sequences: Sequences, items: int, seed: int, work: Path) -> Member:
+def member(p: SequenceMethod | NonParametricMethod, sequences: Sequences, items: int, seed: int, work: Path) -> Member:
     """Fit one member."""
-    if isinstance(p, Method):
-        return member_of(fit(p, Known(), items, sequences, None, seed, work, lambda _: None).model)
+    if isinstance(p, SequenceMethod):
+        return member_of(fit(p, ItemFeatures(), items, sequences, None, seed, work, lambda _: None).model)
     return member_of(tally(p.model, sequences, items, seed))
 
 

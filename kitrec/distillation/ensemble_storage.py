@@ -14,12 +14,12 @@ from kitrec.distillation.params import Ensemble
 from kitrec.distillation.topk_lists import CHUNK
 from kitrec.recommenders import cross_domain_storage as crossdomain
 from kitrec.recommenders import sequence_storage
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.cross_domain_model import Ranker
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import Method
+from kitrec.recommenders.params import SequenceMethod
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def save_members(fitted: Ensembled, vocabulary: Vocabulary, learned: Sequences, 
     for fold, members in enumerate(fitted.members):
         for (name, p), own in zip(fitted.p.members.items(), members, strict=True):
             folder = to / f"{fold}-{name}"
-            if isinstance(p, Method):
+            if isinstance(p, SequenceMethod):
                 assert isinstance(own.model, Recommender)
                 sequence_storage.save_model(
-                    sequence_storage.Stored(own.model, vocabulary, popularity, {}), p.model, Known(), folder
+                    sequence_storage.Stored(own.model, vocabulary, popularity, {}), p.model, ItemFeatures(), folder
                 )
             else:
                 assert isinstance(own.model, Ranker)

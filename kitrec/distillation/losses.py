@@ -46,7 +46,7 @@ def ranking_bce(
 def ranking_ce(states: torch.Tensor, items: torch.Tensor, weights: torch.Tensor, output: Output) -> torch.Tensor:
     """The sum over rows; rows of no weight must have been left out."""
     own = scores_of(states, items, output)
-    among_all = losses.full(states, items[:, 0], output) * len(items)
+    among_all = losses.cross_entropy(states, items[:, 0], output) * len(items)
     return among_all + own[:, 0].sum() - (weights * own).sum()
 
 

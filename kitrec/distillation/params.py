@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kitrec.core.params import rules, section
-from kitrec.recommenders.params import Counted, Method
+from kitrec.recommenders.params import NonParametricMethod, SequenceMethod
 
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -67,7 +67,7 @@ class Distill:
     """`gaps`: what a teacher lacks (rows, items of a list, items the student knows) is refused, or masked and counted.
     `depth`: validation NDCG at this depth chooses the epoch of both students."""
 
-    student: Method
+    student: SequenceMethod
     ranking: Ranking
     embedding: Embedding
     robust: Robust
@@ -79,7 +79,9 @@ class Distill:
         require, done = rules()
         kind = self.student.loss.kind
         require(kind in ("bce", "ce"), f"student.loss.kind: {kind} has no ranking term; take bce or ce")
-        require(self.student.course.mode == "standard", "student.course.mode: the validation chooses; take standard")
+        require(
+            self.student.training.mode == "standard", "student.training.mode: the validation chooses; take standard"
+        )
         done()
 
 
@@ -88,7 +90,7 @@ class Ensemble:
     """A teacher of this project's own models; `folds` above 1: each row is ranked by models that never saw its reader.
     `length`: how many items a row's list has."""
 
-    members: dict[str, Method | Counted]
+    members: dict[str, SequenceMethod | NonParametricMethod]
     combine: Literal["z_score", "reciprocal_rank"]
     folds: Count
     length: Count
@@ -97,9 +99,9 @@ class Ensemble:
         require, done = rules()
         require(len(self.members) > 0, "members: name at least one model")
         for name, own in self.members.items():
-            if isinstance(own, Method):
-                full = own.course.mode == "full_data"
-                require(full, f"members.{name}.course.mode: a teacher sees training rows alone; take full_data")
+            if isinstance(own, SequenceMethod):
+                full = own.training.mode == "full_data"
+                require(full, f"members.{name}.training.mode: a teacher sees training rows alone; take full_data")
             else:
                 counted = own.model.kind in ("item_knn", "ease", "random_walk")
                 require(counted, f"members.{name}.model.kind: {own.model.kind} tells no reader from another")

@@ -22,7 +22,7 @@ from kitrec.distillation.item_embeddings import Embeddings, by_number
 from kitrec.distillation.item_vector_transfer import inject, item_table, project_beside, settled
 from kitrec.distillation.params import Distill
 from kitrec.distillation.selection_policies import policy
-from kitrec.recommenders.data.target_batches import learnable
+from kitrec.recommenders.data.target_batches import trainable_users
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
@@ -84,12 +84,12 @@ class Students:
         told: Callable[[Progress], None],
     ) -> Student:
         own, validation = team(), replace(self.validation, depth=self.p.depth)
-        training = begin(model, self.p.student.course, own)
+        training = begin(model, self.p.student.training, own)
         training.extra = auxiliary_losses.summed(parts)
         clock = _Clock(work / "seconds.json")
 
         def learn(keep: Watcher) -> None:
-            course, loss = self.p.student.course, self.p.student.loss
+            course, loss = self.p.student.training, self.p.student.loss
             train(training, self.rows.sequences, validation, course, loss, self.seed, keep)
 
         def heard(progress: Progress) -> None:
@@ -106,7 +106,7 @@ class Students:
         if not self.p.ranking.weight:
             return []
         chosen = policy(self.p.selection, lists, self.seed)
-        useful = learnable(model, self.rows.sequences)  # the loop numbers those that teach
+        useful = trainable_users(model, self.rows.sequences)  # the loop numbers those that teach
         own = self.rows.sequences.take(useful)
         return [
             auxiliary_losses.Ranked(model, own, _of(lists, self.rows, useful), chosen, self._share(), self.p, self.seed)

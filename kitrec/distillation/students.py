@@ -10,10 +10,10 @@ import polars as pl
 from kitrec.distillation.alignment import Rows, whole
 from kitrec.distillation.params import Distill
 from kitrec.distillation.student_training import Student, Students, Teacher
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.user_histories import History, readers, with_truths
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.user_histories import History, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.params import Method
+from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.sequence_learning import validation
 from kitrec.recommenders.sequence_storage import Stored, save_model
 from kitrec.recommenders.sequence_training import Progress, Validation
@@ -30,9 +30,9 @@ class Learned:
 
 def learned_from(train: pl.DataFrame, development: pl.DataFrame, history: History, depth: int) -> Learned:
     """The training readers' sequences; the development readers' held-out items."""
-    vocabulary, who = Vocabulary(train["item_id"]), readers(train)
+    vocabulary, who = Vocabulary(train["item_id"]), user_targets(train)
     judged = validation(development, history, vocabulary)
-    rows = whole(with_truths(train, who, history, vocabulary), who)
+    rows = whole(training_sequences(train, who, history, vocabulary), who)
     return Learned(rows, vocabulary, Validation(judged.histories, judged.truths, depth))
 
 
@@ -52,7 +52,7 @@ def learn(
     return student
 
 
-def _store(p: Method, student: Student, given: Learned, to: Path) -> None:
+def _store(p: SequenceMethod, student: Student, given: Learned, to: Path) -> None:
     popularity = np.bincount(given.rows.sequences.items, minlength=len(given.vocabulary) + 1).astype(np.float32)
     chosen = {name: round(value, 6) for name, value in student.fitted.told().items()}
-    save_model(Stored(student.fitted.model, given.vocabulary, popularity, chosen), p.model, Known(), to)
+    save_model(Stored(student.fitted.model, given.vocabulary, popularity, chosen), p.model, ItemFeatures(), to)

@@ -11,6 +11,7 @@ Shapes: R records."""
 
 import numpy as np
 
+from kitrec.core.ranking_metrics import expected_metric
 from kitrec.schemas.scores import METRICS
 
 MISSING = -1
@@ -20,15 +21,4 @@ def metrics(better: np.ndarray, equal: np.ndarray) -> dict[str, np.ndarray]:
     """All metrics [R] from g and e [R]; `better == MISSING` where the truth is not in the list."""
     found = better != MISSING
     g, e = np.where(found, better, 0), np.where(found, equal, 1)
-    return {name: np.where(found, _metric(name, g, e), 0.0) for name in METRICS}
-
-
-def _metric(name: str, g: np.ndarray, e: np.ndarray) -> np.ndarray:
-    family, _, depth = name.partition("@")
-    last = int((g + e).max(initial=0))
-    ranks = np.arange(1, last + 1)
-    gain = {"hit": np.ones(last), "mrr": 1 / ranks, "ndcg": 1 / np.log2(ranks + 1)}[family]
-    if depth:
-        gain = np.where(ranks <= int(depth), gain, 0.0)
-    summed = np.concatenate([[0.0], np.cumsum(gain)])
-    return (summed[g + e] - summed[g]) / e
+    return {name: np.where(found, expected_metric(name, g, e), 0.0) for name in METRICS}

@@ -9,7 +9,7 @@ import torch
 
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.packed_batches import by_length
-from kitrec.recommenders.data.sequences import of_rows
+from kitrec.recommenders.data.sequences import sequences_from_rows
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_storage import Stored
 
@@ -42,7 +42,7 @@ class Eyes:
         lengths = np.array([len(own) for own in histories], dtype=np.int64)
         numbers = self._vocabulary.numbers(pl.Series([item for own in histories for item in own], dtype=pl.String))
         readers = np.repeat(np.arange(len(histories)), lengths)
-        sequences = of_rows(readers[numbers > 0], numbers[numbers > 0], len(histories))
+        sequences = sequences_from_rows(readers[numbers > 0], numbers[numbers > 0], len(histories))
         found = torch.zeros(len(histories), self.width)
         order = by_length(sequences)
         order = order[sequences.lengths[order] > 0]

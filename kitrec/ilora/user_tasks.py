@@ -5,15 +5,14 @@ import polars as pl
 from kitrec.core.randomness import generator
 from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.tasks import TASKS, tasks_of
-from kitrec.recommenders.data.user_histories import History, met, readers
-from kitrec.recommenders.data.user_lists import listed
+from kitrec.recommenders.data.user_histories import History, history_interactions, history_lists, user_targets
 from kitrec.schemas.teacher_lists import KEY
 
 
 def tasks_of_records(records: pl.DataFrame, seen: pl.DataFrame, history: History) -> pl.DataFrame:
     """One task per record, in their order: its own candidates, what came before in time order."""
     who = records.select("user_id", "target")
-    before = listed(met(seen, who, history).filter(~pl.col("held_out")), who)["items"]
+    before = history_lists(history_interactions(seen, who, history).filter(~pl.col("held_out")), who)["items"]
     rows = records.select("user_id", "target", candidates="candidate_ids", truth="gt_item_id", history=before)
     return rows.with_columns(seen=pl.col("history").list.len().cast(pl.Int32)).select(*TASKS.columns)
 
@@ -24,8 +23,8 @@ def tasks_of_steps(
     """For each training reader the newest steps to an item of the target, the held-out one first among them.
 
     Each has `count` candidates: the item that came next, and others of its domain that the reader never touched."""
-    who = readers(seen)
-    sequences = listed(met(seen, who, history), who)
+    who = user_targets(seen)
+    sequences = history_lists(history_interactions(seen, who, history), who)
     found = []
     for target in sorted(set(who["target"])):
         own = sequences.filter(pl.col("target") == target)

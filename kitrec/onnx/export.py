@@ -17,7 +17,7 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.onnx.padded import Padded
 from kitrec.onnx.runtime import GRAPH, TOLD, load_served
-from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.sequence_storage import Stored
 
 OPSET, TOLERANCE = 20, 1e-5
@@ -51,7 +51,7 @@ def export(stored: Stored, to: Path) -> float:
 
 def _proved(stored: Stored, folder: Path) -> float:
     """Ask both of histories of every length, alone and together."""
-    served, histories = load_served(folder), _probes(len(stored.vocabulary), stored.model.length)
+    served, histories = load_served(folder), _probes(len(stored.vocabulary), stored.model.max_length)
     expected = stored.all_scores(histories)
     alone = np.concatenate([served.all_scores(histories.take(np.array([k]))) for k in range(0, len(histories), 7)])
     apart = np.abs(served.all_scores(histories) - expected).max()
@@ -66,7 +66,7 @@ def _proved(stored: Stored, folder: Path) -> float:
 def _probes(items: int, length: int) -> Sequences:
     """One history of every length, and a longer one."""
     rng = np.random.default_rng(0)
-    return of_lists(rng.integers(1, items + 1, size=size) for size in range(1, length + 3))
+    return sequences_from_lists(rng.integers(1, items + 1, size=size) for size in range(1, length + 3))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.packed_batches import Packed
+from kitrec.recommenders.data.packed_batches import PackedBatch
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.caser import Caser
 from kitrec.recommenders.models.sequence_model import Recommender
@@ -61,7 +61,7 @@ class Padded(nn.Module):
         if isinstance(model, BERT4Rec) and len(model.fusion.names) > 1:
             raise InputError("a BERT4Rec that fuses metadata is not exported: train it with metadata.features: []")
         self.model = model.eval()
-        self.reads = model.length - 1 if isinstance(model, BERT4Rec) else model.length
+        self.reads = model.max_length - 1 if isinstance(model, BERT4Rec) else model.max_length
 
     def forward(self, items: torch.Tensor) -> torch.Tensor:
         """[B, N] for users of at least one item; the columns are items 1 ... N."""
@@ -72,7 +72,7 @@ class Padded(nn.Module):
     def _states(self, items: torch.Tensor) -> torch.Tensor:
         lengths = (items > 0).sum(1, keepdim=True)
         if isinstance(self.model, Caser):
-            return self.model(_windows(items, lengths, self.model.length))
+            return self.model(_windows(items, lengths, self.model.max_length))
         if isinstance(self.model, BERT4Rec):
             wider = torch.cat([items, torch.zeros_like(items[:, :1])], dim=1)
             where = torch.arange(wider.shape[1], device=items.device)
@@ -81,10 +81,10 @@ class Padded(nn.Module):
         return self.model.represent(_grid(items, lengths))
 
 
-def _grid(items: torch.Tensor, lengths: torch.Tensor) -> Packed:
+def _grid(items: torch.Tensor, lengths: torch.Tensor) -> PackedBatch:
     where = torch.arange(items.shape[1], device=items.device)
     from_end = (lengths - 1 - where).clamp_min(0)
-    return cast(Packed, _Grid(items.flatten(), lengths, from_end.flatten(), _Real(where < lengths)))
+    return cast(PackedBatch, _Grid(items.flatten(), lengths, from_end.flatten(), _Real(where < lengths)))
 
 
 def _windows(items: torch.Tensor, lengths: torch.Tensor, length: int) -> torch.Tensor:

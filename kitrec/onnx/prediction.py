@@ -8,9 +8,9 @@ import polars as pl
 
 from kitrec.core.errors import InputError
 from kitrec.onnx.runtime import is_served, load_served
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.ranking import top_k
-from kitrec.recommenders.ranking.top_k import Predicted, Scorer
+from kitrec.recommenders.ranking.top_k import Scorer, TopK
 
 
 def load_scorer(model: Path) -> Scorer:
@@ -28,9 +28,9 @@ def load_scorer(model: Path) -> Scorer:
 
 def predict(
     model: Path, user_sequences: Sequence[Sequence[str]], topk: int = 10, exclude_items: Collection[str] = ()
-) -> Predicted:
+) -> TopK:
     """The best `topk` items of each user, whose items stand oldest first; items the model does not know are skipped."""
     scorer = load_scorer(model)
     numbers = [scorer.vocabulary.numbers(pl.Series(own, dtype=pl.String)) for own in user_sequences]
     excluded = scorer.vocabulary.numbers(pl.Series(list(exclude_items), dtype=pl.String))
-    return top_k.predict(scorer, of_lists(own[own > 0] for own in numbers), topk, np.unique(excluded))
+    return top_k.predict(scorer, sequences_from_lists(own[own > 0] for own in numbers), topk, np.unique(excluded))

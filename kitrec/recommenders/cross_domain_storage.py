@@ -16,8 +16,8 @@ from safetensors import torch as tensor_file
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_domains import Catalogue
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_domains import ItemDomains
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params
@@ -28,7 +28,7 @@ from kitrec.recommenders.models.item_knn import ItemKNN
 from kitrec.recommenders.models.popularity import Popularity
 from kitrec.recommenders.models.random_walk import RandomWalk
 
-Model = params.Learned | params.Counted
+Model = params.CrossDomainModel | params.NonParametricModel
 KINDS = TypeAdapter[Model](Annotated[Model, Field(discriminator="kind")])
 _RANKERS: dict[type, type[Ranker]] = {
     params.ItemKNN: ItemKNN,
@@ -47,7 +47,7 @@ class Stored:
 
     def candidate_scores(self, histories: Sequences, candidates: np.ndarray) -> np.ndarray:
         """[readers, C] scores of each reader's own candidates."""
-        return self.model.candidate_scores(Readers(histories), candidates)
+        return self.model.candidate_scores(UserHistories(histories), candidates)
 
 
 def save_model(stored: Stored, p: Model, to: Path) -> None:
@@ -80,7 +80,9 @@ def load_model(folder: Path) -> Stored:
 def is_crossdomain(folder: Path) -> bool:
     """Whether a folder holds a model over two domains (and not one over sequences)."""
     try:
-        return files.read_json(folder / _JSON)["model"]["kind"] in params.LEARNED | params.COUNTED
+        return (
+            files.read_json(folder / _JSON)["model"]["kind"] in params.CROSS_DOMAIN_KINDS | params.NON_PARAMETRIC_KINDS
+        )
     except (KeyError, TypeError):
         return False  # whoever loads it says what is wrong
 
@@ -89,9 +91,9 @@ def _restored(p: Model, tensors: dict[str, torch.Tensor]) -> Ranker:
     for kind, ranker in _RANKERS.items():
         if isinstance(p, kind):
             return ranker(**tensors)
-    assert isinstance(p, params.Learned)
+    assert isinstance(p, params.CrossDomainModel)
     titles = tensors["titles"].numpy() if "titles" in tensors else None
-    model = build(p, Catalogue(tensors["domains"].numpy()), titles=titles)
+    model = build(p, ItemDomains(tensors["domains"].numpy()), titles=titles)
     model.load_state_dict(tensors)
     return model
 

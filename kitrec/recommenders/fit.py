@@ -17,13 +17,14 @@ import numpy as np
 
 from kitrec.core import files
 from kitrec.core.randomness import generator
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.interaction_files import Interactions
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import Method
-from kitrec.recommenders.ranking.full import places, quality
-from kitrec.recommenders.ranking.sampled import sampled_quality, untouched
+from kitrec.recommenders.params import SequenceMethod
+from kitrec.recommenders.ranking.full import ranks
+from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics
 from kitrec.recommenders.sequence_fitting import Fitted, fit, name_of
 from kitrec.recommenders.sequence_storage import Stored, save_model
 from kitrec.recommenders.sequence_training import Progress, Validation
@@ -33,11 +34,11 @@ from kitrec.training.distributed import team
 @dataclass(frozen=True)
 class OwnData:
     interactions: Interactions
-    known: Known
+    known: ItemFeatures
 
 
 def train_on(
-    p: Method,
+    p: SequenceMethod,
     data: OwnData,
     seed: int,
     negatives: int,
@@ -48,7 +49,7 @@ def train_on(
 ) -> dict[str, Any]:
     """Learn, keep both models, and tell; `negatives` other than 0: the test is ranked among so many others too."""
     read, split = data.interactions, leave_one_out(data.interactions.sequences)
-    everything = p.course.mode == "full_data"
+    everything = p.training.mode == "full_data"
     validation = None if everything else Validation(split.before_validation, split.validation)
     learned, items = read.sequences if everything else split.train, len(read.vocabulary)
     popularity = np.bincount(learned.items, minlength=items + 1).astype(np.float32)
@@ -69,21 +70,21 @@ def _others(split: LeaveOneOut, popularity: np.ndarray, seed: int, negatives: in
     """`negatives` untouched items for each user, drawn uniformly and by popularity; none if that is 0."""
     weights = {"uniform": np.ones_like(popularity), "popularity": popularity} if negatives else {}
     return {
-        name: untouched(generator(seed, "sampled evaluation", name), split.judged, own, negatives)
+        name: sample_negatives(generator(seed, "sampled evaluation", name), split.complete, own, negatives)
         for name, own in weights.items()
     }
 
 
 def _judged(model: Recommender, split: LeaveOneOut, others: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """Each user's last item among all items, and among some."""
-    among_all = quality(*places(model, split.before_test, split.test))
-    among_some = {name: sampled_quality(model, split.before_test, split.test, own) for name, own in others.items()}
+    among_all = mean_metrics(*ranks(model, split.before_test, split.test))
+    among_some = {name: sampled_metrics(model, split.before_test, split.test, own) for name, own in others.items()}
     return {"all": among_all, **among_some}
 
 
-def _work(p: Method, data: OwnData, seed: int, to: Path) -> Path:
+def _work(p: SequenceMethod, data: OwnData, seed: int, to: Path) -> Path:
     """One folder for each data and settings; what was left of others goes."""
-    told = [asdict(p), data.interactions.vocabulary.item_ids, data.known.features, data.known.counts, seed]
+    told = [asdict(p), data.interactions.vocabulary.item_ids, data.known.names, data.known.counts, seed]
     digest, titles = hashlib.sha256(json.dumps(told).encode()), data.known.titles
     for own in (data.interactions.sequences, *data.known.values.values()):
         digest.update(own.items.tobytes() + own.starts.tobytes())
@@ -96,7 +97,7 @@ def _work(p: Method, data: OwnData, seed: int, to: Path) -> Path:
     return work
 
 
-def _store(p: Method, data: OwnData, fitted: Fitted[Recommender], popularity: np.ndarray, to: Path) -> None:
+def _store(p: SequenceMethod, data: OwnData, fitted: Fitted[Recommender], popularity: np.ndarray, to: Path) -> None:
     """The newest best and last; those of an earlier run in this folder go."""
     progress = fitted.progress
     best = {name: own.clone() for name, own in fitted.model.state_dict().items()}

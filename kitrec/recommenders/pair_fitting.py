@@ -7,23 +7,23 @@ import numpy as np
 import torch
 
 from kitrec.core.randomness import derived_seed
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_domains import Catalogue
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_domains import ItemDomains
 from kitrec.recommenders.models import params
 from kitrec.recommenders.models.cross_domain_model import Learner
 from kitrec.recommenders.models.cross_domain_registry import build
 from kitrec.recommenders.pair_training import begin, train
-from kitrec.recommenders.params import Course
+from kitrec.recommenders.params import TrainingConfig
 from kitrec.recommenders.ranking.within_domain import Validation
 from kitrec.recommenders.sequence_fitting import Fitted, carry_on
 from kitrec.recommenders.sequence_training import Progress, Watcher
 
 
 def fit(
-    p: params.Learned,
-    course: Course,
-    catalogue: Catalogue,
-    readers: Readers,
+    p: params.CrossDomainModel,
+    course: TrainingConfig,
+    catalogue: ItemDomains,
+    readers: UserHistories,
     validation: Validation | None,
     seed: int,
     work: Path,

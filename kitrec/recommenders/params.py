@@ -1,89 +1,19 @@
-"""The `idrec` section of params.yaml: models that know items by their id, and how they learn."""
+"""The `idrec` section of params.yaml: models over item ids and how they are trained."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
 from kitrec.core.params import rules, section
-from kitrec.recommenders.models import params as crossdomain
+from kitrec.recommenders.models import params as models
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
-
-
-@section
-class SASRec:
-    kind: Literal["sasrec"]
-    hidden: Count
-    heads: Count
-    layers: Count
-    length: Count
-    dropout: Dropout
-
-    def __post_init__(self) -> None:
-        _heads_divide(self.hidden, self.heads)
-
-
-@section
-class Masking:
-    """What BERT4Rec hides from itself: any place at `random`, then the last one at `last`."""
-
-    random: Annotated[float, Field(gt=0, lt=1)]
-    last: Share
-
-
-@section
-class Metadata:
-    """What BERT4Rec knows of an item beside its number; a feature whose file is missing is switched off."""
-
-    features: list[Literal["genre", "director", "writer", "title"]]
-    fusion: Literal["gate", "concat", "add"]
-    dropout: Dropout
-
-
-@section
-class BERT4Rec:
-    kind: Literal["bert4rec"]
-    hidden: Count
-    heads: Count
-    layers: Count
-    length: Annotated[int, Field(ge=2)]
-    dropout: Dropout
-    masking: Masking
-    share_embeddings: bool
-    metadata: Metadata
-
-    def __post_init__(self) -> None:
-        _heads_divide(self.hidden, self.heads)
-
-
-@section
-class GRU4Rec:
-    kind: Literal["gru4rec"]
-    hidden: Count
-    layers: Count
-    length: Count
-    dropout: Dropout
-
-
-@section
-class Caser:
-    kind: Literal["caser"]
-    hidden: Count
-    length: Annotated[int, Field(ge=2)]
-    ahead: Count
-    horizontal: Count
-    vertical: Count
-    dropout: Dropout
-
-
-Model = Annotated[SASRec | BERT4Rec | GRU4Rec | Caser, Field(discriminator="kind")]
 
 
 @section
 class Loss:
-    """ce: over all items. sampled_ce, gbce: against negatives that a batch shares. bce: one negative a target."""
+    """ce: over all items. sampled_ce, gbce: negatives shared by the batch. bce: negatives drawn for each target."""
 
     kind: Literal["ce", "sampled_ce", "gbce", "bce"]
     negatives: Annotated[int, Field(ge=0)]
@@ -98,71 +28,75 @@ class Loss:
 
 
 @section
-class Course:
-    """One training: `full_data` learns from everything, has no validation and stops at its last epoch."""
+class TrainingConfig:
+    """`full_data` trains on everything: it has no validation and keeps its last epoch."""
 
     mode: Literal["standard", "full_data"]
     epochs: Count
-    batch: Count
+    batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     schedule: Literal["constant", "linear", "cosine"]
-    warmup: Share
+    warmup_ratio: Share
     patience: Count
     validate_every: Count
     precision: Literal["32", "16-mixed"]
 
 
 @section
-class Method:
-    """One ranker: a model, what it reads of a reader, and how it learns."""
+class SequenceMethod:
+    """A sequence model, the history it reads, its loss and its training."""
 
     history: Literal["target", "both"]
-    model: Model
+    model: models.SequenceModel
     loss: Loss
-    course: Course
+    training: TrainingConfig
 
 
 @section
-class CrossDomain:
-    """One ranker over two domains: each model has its own loss. Items of `liked` stars or more are its positives."""
+class CrossDomainMethod:
+    """A model over two domains with a loss of its own; interactions rated `positive_rating` or higher are positives."""
 
     history: Literal["target", "both"]
-    liked: Annotated[float, Field(ge=1, le=5)]
-    model: Annotated[crossdomain.Learned, Field(discriminator="kind")]
-    course: Course
+    positive_rating: Annotated[float, Field(ge=1, le=5)]
+    model: Annotated[models.CrossDomainModel, Field(discriminator="kind")]
+    training: TrainingConfig
 
 
 @section
-class Counted:
-    """One ranker that is computed from what training saw, without a course."""
+class NonParametricMethod:
+    """A model computed from the training interactions in closed form, without gradient training."""
 
     history: Literal["target", "both"]
-    model: Annotated[crossdomain.Counted, Field(discriminator="kind")]
+    model: Annotated[models.NonParametricModel, Field(discriminator="kind")]
 
 
 def _family(method: Any) -> str | None:
-    """Which of the three a method is, by its model's kind; what has none is told as a sequence model's fault."""
+    """Return the family of a method from its model's kind; unknown kinds are reported as sequence models."""
     model = method.get("model") if isinstance(method, dict) else getattr(method, "model", None)
     kind = model.get("kind") if isinstance(model, dict) else getattr(model, "kind", None)
-    return "learned" if kind in crossdomain.LEARNED else "counted" if kind in crossdomain.COUNTED else "sequence"
+    if kind in models.CROSS_DOMAIN_KINDS:
+        return "cross_domain"
+    return "non_parametric" if kind in models.NON_PARAMETRIC_KINDS else "sequence"
 
 
-Ranker = Method | CrossDomain | Counted
+RankingMethod = SequenceMethod | CrossDomainMethod | NonParametricMethod
 AnyMethod = Annotated[
-    Annotated[Method, Tag("sequence")] | Annotated[CrossDomain, Tag("learned")] | Annotated[Counted, Tag("counted")],
+    Annotated[SequenceMethod, Tag("sequence")]
+    | Annotated[CrossDomainMethod, Tag("cross_domain")]
+    | Annotated[NonParametricMethod, Tag("non_parametric")],
     Discriminator(_family),
 ]
 
 
 @section
 class IdRec:
-    """`train_on`: what the training records show, or every review of users without a role too. `trials`: how many
-    settings of each method are tried (kitrec/recommenders/search.py)."""
+    """`train_on`: the interactions shown in training records, or also the reviews of users without a role.
+    `trials`: the number of settings tried for each method (kitrec/recommenders/search.py)."""
 
     train: list[str]
     train_on: Literal["records", "all_reviews"]
-    pinned_memory: bool
+    pin_memory: bool
     trials: Count
     methods: dict[str, AnyMethod]
 
@@ -172,15 +106,11 @@ class IdRec:
             require(name in self.methods, f"train: there is no method {name!r}; there are {', '.join(self.methods)}")
         require(len(set(self.train)) == len(self.train), "train: a method is named twice")
         searched = {name: self.methods[name] for name in self.train if name in self.methods} if self.trials > 1 else {}
-        for name, own in searched.items():
-            judged = isinstance(own, Counted) or own.course.mode == "standard"
+        for name, method in searched.items():
+            validated = isinstance(method, NonParametricMethod) or method.training.mode == "standard"
             require(
-                judged, f"trials: nobody judges {name}, its course.mode is full_data; set trials: 1 or mode: standard"
+                validated,
+                f"trials: {name} has no validation to compare trials by, its training.mode is full_data; "
+                "set trials: 1 or mode: standard",
             )
         done()
-
-
-def _heads_divide(hidden: int, heads: int) -> None:
-    require, done = rules()
-    require(hidden % heads == 0, f"heads: {heads} does not divide hidden {hidden}; every head needs the same width")
-    done()

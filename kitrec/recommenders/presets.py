@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from kitrec.recommenders.params import BERT4Rec
+from kitrec.recommenders.models.params import BERT4Rec
 
 SIZES = {
-    "small": {"hidden": 32, "heads": 2, "layers": 2, "length": 30},
-    "medium": {"hidden": 64, "heads": 4, "layers": 3, "length": 50},
-    "large": {"hidden": 128, "heads": 8, "layers": 4, "length": 200},
+    "small": {"hidden_size": 32, "heads": 2, "layers": 2, "max_length": 30},
+    "medium": {"hidden_size": 64, "heads": 4, "layers": 3, "max_length": 50},
+    "large": {"hidden_size": 128, "heads": 8, "layers": 4, "max_length": 200},
 }
 FEW, MANY = 10_000, 100_000
 

@@ -20,7 +20,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.recommenders import pair_learning as crossdomain
 from kitrec.recommenders import sequence_learning
-from kitrec.recommenders.params import Counted, Method, Ranker
+from kitrec.recommenders.params import NonParametricMethod, RankingMethod, SequenceMethod
 from kitrec.recommenders.sequence_learning import Given, Outcome
 from kitrec.recommenders.sequence_training import JUDGED_BY, Progress
 
@@ -28,7 +28,9 @@ SCALED = ("neighbours", "shrink", "rank", "penalty")
 Tell = Callable[[Progress], None]
 
 
-def learn_best(name: str, p: Ranker, trials: int, given: Given, told: Tell, to: Path) -> tuple[Outcome, list[Any]]:
+def learn_best(
+    name: str, p: RankingMethod, trials: int, given: Given, told: Tell, to: Path
+) -> tuple[Outcome, list[Any]]:
     """Store the best of so many trials; also what was tried, with how each was judged."""
     if trials == 1:
         only = _learn(p, given, told, to)
@@ -49,19 +51,21 @@ def learn_best(name: str, p: Ranker, trials: int, given: Given, told: Tell, to: 
     return found[best], [{**_changed(own), JUDGED_BY: judged.get(number)} for number, own in enumerate(tried)]
 
 
-def _learn(p: Ranker, given: Given, told: Tell, to: Path) -> Outcome:
+def _learn(p: RankingMethod, given: Given, told: Tell, to: Path) -> Outcome:
     return (
-        sequence_learning.learn(p, given, told, to) if isinstance(p, Method) else crossdomain.learn(p, given, told, to)
+        sequence_learning.learn(p, given, told, to)
+        if isinstance(p, SequenceMethod)
+        else crossdomain.learn(p, given, told, to)
     )
 
 
-def _drawn(p: Ranker, rng: np.random.Generator) -> Ranker:
+def _drawn(p: RankingMethod, rng: np.random.Generator) -> RankingMethod:
     model: Any = replace(p.model, **_model(p.model, rng))
-    if isinstance(p, Counted):
+    if isinstance(p, NonParametricMethod):
         return replace(p, model=model)
-    rate = p.course.learning_rate * 10 ** rng.uniform(-1, 0.5)
+    rate = p.training.learning_rate * 10 ** rng.uniform(-1, 0.5)
     decay = 10 ** rng.uniform(-6, -3) if rng.random() < 0.5 else 0.0
-    return replace(p, model=model, course=replace(p.course, learning_rate=_short(rate), weight_decay=_short(decay)))
+    return replace(p, model=model, training=replace(p.training, learning_rate=_short(rate), weight_decay=_short(decay)))
 
 
 def _model(model: Any, rng: np.random.Generator) -> dict[str, Any]:
@@ -85,9 +89,9 @@ def _short(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _changed(p: Ranker) -> dict[str, Any]:
+def _changed(p: RankingMethod) -> dict[str, Any]:
     names = ("dropout", *SCALED, "alpha", "hops")
     told = {name: getattr(p.model, name) for name in names if hasattr(p.model, name)}
-    if not isinstance(p, Counted):
-        told |= {"learning_rate": p.course.learning_rate, "weight_decay": p.course.weight_decay}
+    if not isinstance(p, NonParametricMethod):
+        told |= {"learning_rate": p.training.learning_rate, "weight_decay": p.training.weight_decay}
     return told

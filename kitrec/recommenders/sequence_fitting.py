@@ -11,11 +11,11 @@ from typing import Any, Generic
 import torch
 
 from kitrec.core.randomness import derived_seed
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import Method
+from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.sequence_storage import resume, save_training
 from kitrec.recommenders.sequence_training import M, Progress, Training, Validation, Watcher, begin, judged_by, train
 from kitrec.training.distributed import team
@@ -34,8 +34,8 @@ class Fitted(Generic[M]):
 
 
 def fit(
-    p: Method,
-    known: Known,
+    p: SequenceMethod,
+    known: ItemFeatures,
     items: int,
     sequences: Sequences,
     validation: Validation | None,
@@ -49,10 +49,10 @@ def fit(
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "idrec weights"))
         model = build(p.model, items, known)
-    training = begin(model, p.course, team(pinned=pinned))
+    training = begin(model, p.training, team(pinned=pinned))
 
     def learn(keep: Watcher) -> None:
-        train(training, sequences, validation, p.course, p.loss, seed, keep)
+        train(training, sequences, validation, p.training, p.loss, seed, keep)
 
     return carry_on(training, learn, work, told)
 

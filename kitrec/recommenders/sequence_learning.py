@@ -7,10 +7,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from kitrec.recommenders.data.item_features import known_of
-from kitrec.recommenders.data.user_histories import History, histories, readers, truths, with_truths
+from kitrec.recommenders.data.item_features import build_item_features
+from kitrec.recommenders.data.user_histories import (
+    History,
+    ground_truth_items,
+    histories,
+    training_sequences,
+    user_targets,
+)
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.params import BERT4Rec, Course, Method
+from kitrec.recommenders.models.params import BERT4Rec
+from kitrec.recommenders.params import SequenceMethod, TrainingConfig
 from kitrec.recommenders.sequence_fitting import fit
 from kitrec.recommenders.sequence_storage import Stored, save_model
 from kitrec.recommenders.sequence_training import Progress, Validation
@@ -27,7 +34,7 @@ class Given:
     work: Path
     pinned: bool = False  # memory of batches for a GPU
 
-    def learned_from(self, course: Course) -> pl.DataFrame:
+    def learned_from(self, course: TrainingConfig) -> pl.DataFrame:
         """The training readers' interactions; with full_data, where nobody judges, the development readers' too."""
         return pl.concat([self.train, self.development]) if course.mode == "full_data" else self.train
 
@@ -40,15 +47,15 @@ class Outcome:
     numbers: dict[str, float]
 
 
-def learn(p: Method, given: Given, told: Callable[[Progress], None], to: Path) -> Outcome:
+def learn(p: SequenceMethod, given: Given, told: Callable[[Progress], None], to: Path) -> Outcome:
     """Train a method and store its best weights; the development users' held-out items choose the epoch."""
-    seen = given.learned_from(p.course)
+    seen = given.learned_from(p.training)
     vocabulary = Vocabulary(seen["item_id"])
     features = p.model.metadata.features if isinstance(p.model, BERT4Rec) else []
-    known, notices = known_of(given.items, vocabulary, features, given.seed)
+    known, notices = build_item_features(given.items, vocabulary, features, given.seed)
     print(*notices, sep="\n", end="\n" if notices else "")
-    learned = with_truths(seen, readers(seen), p.history, vocabulary)
-    judged = None if p.course.mode == "full_data" else validation(given.development, p.history, vocabulary)
+    learned = training_sequences(seen, user_targets(seen), p.history, vocabulary)
+    judged = None if p.training.mode == "full_data" else validation(given.development, p.history, vocabulary)
     fitted = fit(p, known, len(vocabulary), learned, judged, given.seed, given.work, told, pinned=given.pinned)
     chosen = {name: round(value, 6) for name, value in fitted.told().items()}
     popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)
@@ -58,7 +65,7 @@ def learn(p: Method, given: Given, told: Callable[[Progress], None], to: Path) -
 
 def validation(development: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Validation:
     """Development readers with a known history and a known truth."""
-    who = readers(development)
-    own, wanted = histories(development, who, history, vocabulary), truths(development, who, vocabulary)
+    who = user_targets(development)
+    own, wanted = histories(development, who, history, vocabulary), ground_truth_items(development, who, vocabulary)
     judged = np.flatnonzero((own.lengths > 0) & (wanted > 0))
     return Validation(own.take(judged), wanted[judged])

@@ -18,12 +18,12 @@ from safetensors import torch as tensor_file
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models.params import SequenceModel
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import Model
 from kitrec.recommenders.ranking.full import candidate_scores, represent
 from kitrec.recommenders.sequence_training import Progress, Training
 
@@ -47,14 +47,14 @@ class Stored:
             return (values if bias is None else values + bias).cpu().numpy()
 
 
-def save_model(stored: Stored, p: Model, known: Known, to: Path) -> None:
+def save_model(stored: Stored, p: SequenceModel, known: ItemFeatures, to: Path) -> None:
     """Write a model's folder; it appears as a whole."""
     with files.whole(to) as draft:
         draft.mkdir()
         tensors = {f"model.{name}": own.contiguous() for name, own in stored.model.state_dict().items()}
         tensors["popularity"] = torch.from_numpy(stored.popularity)
         tensor_file.save_file(tensors, draft / _WEIGHTS)
-        if known.features:
+        if known.names:
             array_file.save_file(_arrays(known), draft / _METADATA)
         told = {"model": asdict(p), "told": stored.told, "items": stored.vocabulary.item_ids}
         files.write_json(told, draft / _JSON)
@@ -64,7 +64,7 @@ def load_model(folder: Path) -> Stored:
     """The model of a folder, ready to rank."""
     told = files.read_json(folder / _JSON)
     try:
-        p: Model = TypeAdapter(Model).validate_json(json.dumps(told["model"]))
+        p: SequenceModel = TypeAdapter(SequenceModel).validate_json(json.dumps(told["model"]))
         vocabulary = Vocabulary(told["items"])
         model = build(p, len(vocabulary), _known(folder / _METADATA))
         tensors = tensor_file.load_file(folder / _WEIGHTS)
@@ -105,7 +105,7 @@ def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.
     return {name.removeprefix(prefix): own for name, own in tensors.items() if name.startswith(prefix)}
 
 
-def _arrays(known: Known) -> dict[str, np.ndarray]:
+def _arrays(known: ItemFeatures) -> dict[str, np.ndarray]:
     arrays = {} if known.titles is None else {"titles": known.titles}
     for name, lists in known.values.items():
         arrays |= {f"{name}.items": lists.items, f"{name}.starts": lists.starts}
@@ -113,14 +113,14 @@ def _arrays(known: Known) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _known(path: Path) -> Known:
+def _known(path: Path) -> ItemFeatures:
     if not path.exists():
-        return Known()
+        return ItemFeatures()
     arrays = array_file.load_file(path)
     names = [name.removesuffix(".starts") for name in arrays if name.endswith(".starts")]
     values = {name: Sequences(arrays[f"{name}.items"], arrays[f"{name}.starts"]) for name in names}
     counts = {name: int(arrays[f"{name}.count"][0]) for name in names}
-    return Known(values, counts, arrays.get("titles"))
+    return ItemFeatures(values, counts, arrays.get("titles"))
 
 
 _WEIGHTS, _METADATA, _JSON = "model.safetensors", "metadata.safetensors", "model.json"

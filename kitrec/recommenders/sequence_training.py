@@ -17,14 +17,15 @@ from torch.nn.utils import parametrize
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed, generator
+from kitrec.core.ranking_metrics import DEPTH, mean_metrics
 from kitrec.recommenders import losses
-from kitrec.recommenders.data.negatives import own_negatives, shared_negatives
+from kitrec.recommenders.data.negatives import negatives_per_target, shared_negatives
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.data.target_batches import Lesson, learnable, lesson
+from kitrec.recommenders.data.target_batches import TargetBatch, target_batch, trainable_users
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import Course, Loss
-from kitrec.recommenders.ranking.full import DEPTH, places, quality
+from kitrec.recommenders.params import Loss, TrainingConfig
+from kitrec.recommenders.ranking.full import ranks
 from kitrec.training.distributed import Team
 
 JUDGED_BY = "ndcg@10"
@@ -46,7 +47,7 @@ class Taught:
     epoch: int
     batch: int
     sequences: np.ndarray  # which of those that teach the lesson's users are
-    lesson: Lesson
+    lesson: TargetBatch
 
 
 Extra = Callable[[Taught], torch.Tensor]  # one more term of the loss, a mean over the lesson's targets
@@ -83,7 +84,7 @@ class Training(Generic[M]):
         return self.progress.best_epoch == self.progress.epoch
 
 
-def begin(model: Recommender, course: Course, own: Team | None = None) -> Training[Recommender]:
+def begin(model: Recommender, course: TrainingConfig, own: Team | None = None) -> Training[Recommender]:
     """A training before its first epoch, on the device of its team."""
     own = own or Team(torch.device("cpu"))
     model.to(own.device)
@@ -97,7 +98,7 @@ def train(
     training: Training[Recommender],
     sequences: Sequences,
     validation: Validation | None,
-    course: Course,
+    course: TrainingConfig,
     loss: Loss,
     seed: int,
     watch: Watcher,
@@ -105,7 +106,7 @@ def train(
     """Learn until the last epoch or until nothing gets better; `watch` is called after every epoch."""
     if (validation is None) != (course.mode == "full_data"):
         raise ValueError("standard mode is judged by a validation, full_data mode has none")
-    useful = sequences.take(learnable(training.model, sequences))
+    useful = sequences.take(trainable_users(training.model, sequences))
     _enough(training.model, useful, validation, loss)
     with torch.random.fork_rng():
         while not finished(training.progress, course):
@@ -125,16 +126,18 @@ def _enough(model: Recommender, useful: Sequences, validation: Validation | None
         raise InputError(f"loss.negatives: gbce needs fewer negatives ({loss.negatives}) than items ({items})")
 
 
-def finished(progress: Progress, course: Course) -> bool:
+def finished(progress: Progress, course: TrainingConfig) -> bool:
     """Whether there is nothing left to do."""
     return progress.epoch >= course.epochs or progress.stale >= course.patience
 
 
-def _epoch(training: Training[Recommender], sequences: Sequences, course: Course, loss: Loss, seed: int) -> None:
+def _epoch(
+    training: Training[Recommender], sequences: Sequences, course: TrainingConfig, loss: Loss, seed: int
+) -> None:
     model, epoch, team = training.model, training.progress.epoch, training.team
     rng = generator(seed, "idrec", epoch)
     order, lengths = rng.permutation(len(sequences)), sequences.lengths
-    batches = [order[start : start + course.batch] for start in range(0, len(order), course.batch)]
+    batches = [order[start : start + course.batch_size] for start in range(0, len(order), course.batch_size)]
     torch.manual_seed(derived_seed(seed, "idrec dropout", epoch) + team.rank)
     drawn = rng if team.size == 1 else generator(seed, "idrec", epoch, team.rank)
     model.train()
@@ -146,8 +149,8 @@ def _epoch(training: Training[Recommender], sequences: Sequences, course: Course
         own = sequences.take(own_users)
         autocast = torch.autocast(team.device.type, torch.bfloat16, enabled=course.precision == "16-mixed")
         with autocast, parametrize.cached():  # a weight that is computed is computed once
-            taught = lesson(model, own, drawn, team.packed) if len(own) else None
-            count = 0 if taught is None else len(taught.wanted)
+            taught = target_batch(model, own, drawn, team.packed) if len(own) else None
+            count = 0 if taught is None else len(taught.targets)
             together = int(team.total(count))
             if not together:  # nothing was hidden in a batch of few items
                 continue
@@ -172,23 +175,23 @@ def _by_length(users: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def mean_loss(
-    taught: Lesson, model: Recommender, sequences: Sequences, loss: Loss, rng: np.random.Generator
+    taught: TargetBatch, model: Recommender, sequences: Sequences, loss: Loss, rng: np.random.Generator
 ) -> torch.Tensor:
     """The loss of a batch's targets, its negatives drawn from `rng`."""
     output = model.output()
     items, device = len(output[0]), taught.states.device
     if loss.kind == "ce":
-        return losses.full(taught.states, taught.wanted, output)
+        return losses.cross_entropy(taught.states, taught.targets, output)
     if loss.kind == "bce":
-        drawn = own_negatives(rng, sequences, taught.users, items, loss.negatives)
-        return losses.bce(taught.states, taught.wanted, output, torch.from_numpy(drawn - 1).to(device))
+        drawn = negatives_per_target(rng, sequences, taught.users, items, loss.negatives)
+        return losses.bce(taught.states, taught.targets, output, torch.from_numpy(drawn - 1).to(device))
     shared = torch.from_numpy(shared_negatives(rng, items, loss.negatives) - 1).to(device)
     if loss.kind == "gbce":
-        return losses.gbce(taught.states, taught.wanted, output, shared, loss.calibration)
-    return losses.sampled(taught.states, taught.wanted, output, shared)
+        return losses.gbce(taught.states, taught.targets, output, shared, loss.calibration)
+    return losses.sampled_cross_entropy(taught.states, taught.targets, output, shared)
 
 
-def _judge(training: Training[Recommender], validation: Validation | None, course: Course) -> None:
+def _judge(training: Training[Recommender], validation: Validation | None, course: TrainingConfig) -> None:
     if validation is None:
         return settle(training.progress, None)
     if not due(training.progress, course):
@@ -199,11 +202,11 @@ def _judge(training: Training[Recommender], validation: Validation | None, cours
 
 def _judged(model: Recommender, validation: Validation) -> dict[str, float]:
     _gates(model)  # forget what other evaluations left
-    found = quality(*places(model, validation.histories, validation.truths), validation.depth)
+    found = mean_metrics(*ranks(model, validation.histories, validation.truths), validation.depth)
     return found | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 
-def due(progress: Progress, course: Course) -> bool:
+def due(progress: Progress, course: TrainingConfig) -> bool:
     """Whether the epoch that ended is one to judge."""
     return progress.epoch % course.validate_every == 0 or progress.epoch == course.epochs
 
@@ -230,12 +233,12 @@ def _gates(model: Recommender) -> dict[str, float]:
     return model.fusion.mean_gates() if isinstance(model, BERT4Rec) else {}
 
 
-def set_rate(optimizer: torch.optim.Optimizer, course: Course, done: float) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, course: TrainingConfig, done: float) -> None:
     """The learning rate at a share of all planned epochs: warm-up, then the schedule."""
-    if done < course.warmup:
-        share = done / course.warmup
+    if done < course.warmup_ratio:
+        share = done / course.warmup_ratio
     else:
-        left = (1 - done) / (1 - course.warmup) if course.warmup < 1 else 1.0
+        left = (1 - done) / (1 - course.warmup_ratio) if course.warmup_ratio < 1 else 1.0
         share = {"constant": 1.0, "linear": left, "cosine": 0.5 * (1 + math.cos(math.pi * (1 - left)))}[course.schedule]
     for group in optimizer.param_groups:
         group["lr"] = course.learning_rate * share

@@ -17,8 +17,8 @@ import torch
 
 from kitrec.core.errors import InputError
 from kitrec.recommenders import cross_domain_storage as crossdomain
-from kitrec.recommenders.data.cross_domain_batches import Readers, ask
-from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories, cross_domain_batch
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.ranking.full import represent
@@ -39,7 +39,7 @@ class Seeing:
     def of_histories(self, history_of: Mapping[str, Sequence[str]]) -> tuple[Vectors, Vectors]:
         """(users, items) for users who met these items; items it does not know are left out."""
         numbers = [self.vocabulary.numbers(pl.Series(own, dtype=pl.String)) for own in history_of.values()]
-        return self.of(list(history_of), of_lists(own[own > 0] for own in numbers))
+        return self.of(list(history_of), sequences_from_lists(own[own > 0] for own in numbers))
 
 
 def load_seeing(folder: Path) -> Seeing:
@@ -66,10 +66,10 @@ def of_sequence_model(stored: Stored, users: list[str], histories: Sequences) ->
 def of_bpr_mf(model: BPRMF, vocabulary: Vocabulary, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
     """(users, items) of the cross-domain BPR-MF in its history form; a user without a known item has no vector."""
     read = np.flatnonzero(histories.lengths > 0)
-    asked = ask(Readers(histories), model.catalogue.sides, read, device=model.device)
-    states = model.readers(asked, model.read.weight)[0].float().cpu().numpy()
+    asked = cross_domain_batch(UserHistories(histories), model.catalogue.sides, read, device=model.device)
+    states = model.users(asked, model.history_items.weight)[0].float().cpu().numpy()
     items = model.items.weight[1:].float().cpu().numpy()
-    bias, read_by = model.bias.weight[1:, 0].float().cpu().numpy(), model.read.weight[1:].float().cpu().numpy()
+    bias, read_by = model.bias.weight[1:, 0].float().cpu().numpy(), model.history_items.weight[1:].float().cpu().numpy()
     states, items = with_bias(states, items, bias, _rms(read_by))
     return Vectors([users[k] for k in read], unit(states)), Vectors(vocabulary.item_ids, unit_table(items))
 

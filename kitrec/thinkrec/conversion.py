@@ -13,8 +13,7 @@ import polars as pl
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
-from kitrec.recommenders.data.user_histories import met
-from kitrec.recommenders.data.user_lists import listed
+from kitrec.recommenders.data.user_histories import history_interactions, history_lists
 from kitrec.thinkrec.labelled_rows import Labelled
 from kitrec.thinkrec.reasons import contradicts
 from kitrec.thinkrec.records import Record
@@ -34,8 +33,8 @@ class Teacher(Protocol):
 
 def shown_titles(items: pl.DataFrame) -> dict[str, str]:
     """Titles as prompts show them, with their categories."""
-    listed = pl.col("categories").list.join(", ")
-    shown = pl.when(listed != "").then(pl.format("{} ({})", "title", listed)).otherwise("title")
+    history_lists = pl.col("categories").list.join(", ")
+    shown = pl.when(history_lists != "").then(pl.format("{} ({})", "title", history_lists)).otherwise("title")
     return dict(items.select("item_id", shown).iter_rows())
 
 
@@ -59,7 +58,7 @@ def from_interactions(
 def histories_of(records: pl.DataFrame, seen: pl.DataFrame) -> dict[str, list[str]]:
     """What each reader of the pipeline's records met before what is held out: Books and the target's, in time order."""
     who = records.select("user_id", "target").unique(maintain_order=True)
-    found = listed(met(seen, who, "both").filter(~pl.col("held_out")), who)
+    found = history_lists(history_interactions(seen, who, "both").filter(~pl.col("held_out")), who)
     return dict(zip(reader_names(found), found["items"].to_list(), strict=True))
 
 

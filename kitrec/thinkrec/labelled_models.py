@@ -19,8 +19,8 @@ from torch import nn
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models.params import SASRec as SASRecParams
 from kitrec.recommenders.models.sasrec import SASRec
-from kitrec.recommenders.params import SASRec as SASRecParams
 from kitrec.thinkrec.labelled_rows import Labelled
 
 GAIN = 0.05  # of SASRec's part, at the start
@@ -93,7 +93,7 @@ class LabelledSASRec(nn.Module):
 
     def user_vectors(self, rows: Rows) -> torch.Tensor:
         """[R, d] states, zero without a history."""
-        own = rows.histories.newest(self.reader.length)
+        own = rows.histories.newest(self.reader.max_length)
         order = np.argsort(own.lengths, kind="stable")
         order = order[own.lengths[order] > 0]
         found = self.items.weight.new_zeros(len(own), self.items.weight.shape[1])

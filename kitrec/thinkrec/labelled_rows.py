@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
 PARTS = ("train", "valid", "test")
@@ -33,7 +33,7 @@ class Labelled:
         """The histories in numbers; unknown items are left out."""
         own = vocabulary.numbers(pl.Series([i for history in self.histories for i in history], dtype=pl.String))
         ends = np.cumsum([len(history) for history in self.histories])[:-1]
-        return of_lists(part[part > 0] for part in np.split(own, ends))
+        return sequences_from_lists(part[part > 0] for part in np.split(own, ends))
 
 
 def read_labelled(folder: Path, part: str) -> Labelled:

@@ -12,7 +12,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed, generator
 from kitrec.recommenders import losses
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.params import SASRec as SASRecParams
+from kitrec.recommenders.models.params import SASRec as SASRecParams
 from kitrec.thinkrec.auc import auc, uauc
 from kitrec.thinkrec.labelled_models import Known, LabelledMF, LabelledModel, LabelledSASRec, Rows
 from kitrec.thinkrec.labelled_rows import Labelled
@@ -105,7 +105,7 @@ def _loss(model: LabelledModel, rows: Rows, labels: torch.Tensor, next_item: flo
     states = model.user_vectors(rows)
     told = F.binary_cross_entropy_with_logits(model.logits(states, rows), labels)
     liked = (labels == 1) & torch.from_numpy(rows.histories.lengths > 0)
-    return told + next_item * losses.full(states[liked], rows.items[liked] - 1, (model.items.weight[1:], None))
+    return told + next_item * losses.cross_entropy(states[liked], rows.items[liked] - 1, (model.items.weight[1:], None))
 
 
 def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:

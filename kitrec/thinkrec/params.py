@@ -7,7 +7,7 @@ from pydantic import Field
 from kitrec.core.params import rules, section
 from kitrec.llm.generation.params import Engine
 from kitrec.openai_client.params import Endpoint
-from kitrec.recommenders.params import SASRec
+from kitrec.recommenders.models.params import SASRec
 
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]

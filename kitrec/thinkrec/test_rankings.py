@@ -12,7 +12,7 @@ from kitrec.core import files
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.base.precision import BaseWeights, load_in
 from kitrec.prompts.tokens import Encoder
-from kitrec.recommenders.data.user_histories import histories, readers
+from kitrec.recommenders.data.user_histories import histories, user_targets
 from kitrec.thinkrec.auc import Judged, judged
 from kitrec.thinkrec.collaborative_vectors import Seeing
 from kitrec.thinkrec.conversion import histories_of, reader_names
@@ -55,7 +55,7 @@ def known_of(
     eyes: Seeing, asked: pl.DataFrame, seen: pl.DataFrame, records: Path, group_of: Mapping[str, int]
 ) -> Known:
     """What the readers of the `asked` records met, and what the model whose vectors are in `records` sees in it."""
-    who, history = readers(seen), files.read_json(records / "origin.json")["history"]
+    who, history = user_targets(seen), files.read_json(records / "origin.json")["history"]
     users, items = eyes.of(reader_names(who), histories(seen, who, history, eyes.vocabulary))
     groups = grouped(group_of, read_shards([records / "users.safetensors"])) if group_of else None
     return Known(histories_of(asked, seen), users, items, groups)

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from accelerate import PartialState
 from torch import nn
 
-from kitrec.recommenders.data.packed_batches import Packed, pack
+from kitrec.recommenders.data.packed_batches import PackedBatch, pack
 from kitrec.recommenders.data.sequences import Sequences
 
 
@@ -32,7 +32,7 @@ class Team:
         """This process's users of a batch."""
         return users[self.rank :: self.size]
 
-    def packed(self, sequences: Sequences) -> Packed:
+    def packed(self, sequences: Sequences) -> PackedBatch:
         """A batch as tensors on this process's device."""
         return pack(sequences, self.device, pinned=self.pinned)
 

@@ -19,7 +19,7 @@ def study(
     students: list[Student] = []
     with files.whole(Path("data/students") / name) as to:
         for number, seed in enumerate(seeds):
-            with bar(f"{name}, seed {number}", p.student.course.epochs, quiet=quiet) as told:
+            with bar(f"{name}, seed {number}", p.student.training.epochs, quiet=quiet) as told:
                 students.append(learn(p, given, teacher, seed, run.work / str(number), told, to / str(number)))
     rows = [{"seed": number, **row} for number, own in enumerate(students) for row in own.fitted.progress.rows]
     with files.whole(Path(f"plots/students/{name}.csv")) as draft:

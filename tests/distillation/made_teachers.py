@@ -6,9 +6,9 @@ from kitrec.distillation import params
 from kitrec.distillation.alignment import Rows, whole
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.params import Loss, Method
+from kitrec.recommenders.params import Loss, SequenceMethod
 from kitrec.schemas.teacher_lists import TEACHER
-from tests.recommenders.made_models import ITEMS, a_course, model_params, some_sequences
+from tests.recommenders.made_models import ITEMS, made_sequences, made_training_config, model_params
 
 VOCABULARY = Vocabulary(f"i{number:02d}" for number in range(1, ITEMS + 1))
 BCE = Loss(kind="bce", negatives=1, calibration=0.0)
@@ -22,7 +22,7 @@ def named(sequences: Sequences, target: str = "") -> Rows:
 
 
 def some_rows(users: int = 12, seed: int = 0, longest: int = 8) -> Rows:
-    return named(some_sequences(users, seed, longest))
+    return named(made_sequences(users, seed, longest))
 
 
 def lists_of(rows: Rows, listed, distances=None) -> pl.DataFrame:
@@ -52,8 +52,10 @@ def neighbours(items, seen) -> list[int]:
 
 def distill_params(kind: str = "sasrec", **changed) -> params.Distill:
     model = changed.pop("model", {})
-    course = a_course(**({"epochs": 2, "batch": 4} | changed.pop("course", {})))
-    student = Method(history="target", model=model_params(kind, **model), loss=changed.pop("loss", BCE), course=course)
+    course = made_training_config(**({"epochs": 2, "batch_size": 4} | changed.pop("course", {})))
+    student = SequenceMethod(
+        history="target", model=model_params(kind, **model), loss=changed.pop("loss", BCE), training=course
+    )
     own = {
         "student": student,
         "ranking": params.Ranking(weight=0.7, topk=3, importance=IMPORTANCE),

@@ -6,7 +6,7 @@ import pytest
 
 from kitrec.core.errors import InputError
 from kitrec.distillation.alignment import align, cut
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from tests.distillation.made_teachers import VOCABULARY, lists_of, named, neighbours, some_rows
 
@@ -32,7 +32,7 @@ def test_a_list_is_read_to_its_topk():
 
 @pytest.mark.parametrize("shared", [0, 1])
 def test_parts_of_a_sequence_know_what_was_skipped(shared):
-    rows = named(of_lists([range(1, 14), [5, 6, 7], [9], range(3, 14)]))
+    rows = named(sequences_from_lists([range(1, 14), [5, 6, 7], [9], range(3, 14)]))
     parts = cut(rows, longest=5, shared=shared)
     assert parts.sequences.lengths.max() == 5
     found = align(lists_of(rows, neighbours), parts, VOCABULARY, topk=3, gaps="refuse")
@@ -47,7 +47,7 @@ def test_parts_of_a_sequence_know_what_was_skipped(shared):
 
 
 def test_every_place_is_a_target_of_one_part_alone():
-    rows = named(of_lists([range(1, 24), range(1, 12), [4]]))
+    rows = named(sequences_from_lists([range(1, 24), range(1, 12), [4]]))
     parts = cut(rows, longest=11, shared=1)
     targets = [
         (parts.who["user_id"][part], int(parts.skipped[part]) + within)

@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.distillation.comparison import compare, gains
-from kitrec.recommenders.ranking.full import places, quality
-from tests.recommenders.made_models import a_model, some_sequences
+from kitrec.recommenders.ranking.full import ranks
+from tests.recommenders.made_models import made_model, made_sequences
 
 
 def test_gains_have_the_mean_that_the_ranking_tells():
-    model, sequences = a_model("sasrec"), some_sequences(60, seed=2)
+    model, sequences = made_model("sasrec"), made_sequences(60, seed=2)
     own = sequences.take(np.flatnonzero(sequences.lengths > 1))
     found = gains(model, own.without_last(), own.last(), 20)
-    better, equal = places(model, own.without_last(), own.last())
-    assert found.mean() == pytest.approx(quality(better, equal, 20)["ndcg@20"])
+    better, equal = ranks(model, own.without_last(), own.last())
+    assert found.mean() == pytest.approx(mean_metrics(better, equal, 20)["ndcg@20"])
     alone = np.where((equal == 1) & (better < 20), 1 / np.log2(better + 2), 0)
     assert np.allclose(found[equal == 1], alone[equal == 1])
 

@@ -16,14 +16,15 @@ from kitrec.distillation.item_embeddings import Embeddings
 from kitrec.distillation.selection_policies import policy
 from kitrec.distillation.student_training import Student, Students, Teacher
 from kitrec.recommenders.data.packed_batches import pack
-from kitrec.recommenders.data.sequences import of_lists
-from kitrec.recommenders.data.target_batches import lesson
+from kitrec.recommenders.data.sequences import sequences_from_lists
+from kitrec.recommenders.data.target_batches import target_batch
+from kitrec.recommenders.models.params import Masking
 from kitrec.recommenders.models.sasrec import SASRec
-from kitrec.recommenders.params import Loss, Masking
+from kitrec.recommenders.params import Loss
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_training import Taught, Validation
 from tests.distillation.made_teachers import VOCABULARY, distill_params, lists_of, named, neighbours, some_rows
-from tests.recommenders.made_models import CE, ITEMS, KINDS, a_model
+from tests.recommenders.made_models import CE, ITEMS, KINDS, made_model
 
 ROWS = some_rows(16, seed=1)
 VECTORS = Embeddings(VOCABULARY.item_ids[:-2], np.random.default_rng(0).normal(size=(ITEMS - 2, 6)).astype(np.float32))
@@ -107,18 +108,18 @@ def test_the_ranking_term_is_that_of_each_prefix_alone(kind, loss):
     """The whole batch against the formula, row by row, from the state after the row's own prefix."""
     p = distill_params(kind, loss=CE if loss == "ce" else distill_params().student.loss, robust=ROBUST)
     last_alone = {"masking": Masking(random=1e-12, last=1.0)} if kind == "bert4rec" else {}
-    model = a_model(kind, **last_alone)
+    model = made_model(kind, **last_alone)
     lists = align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     share = losses.shares(torch.bincount(torch.from_numpy(ROWS.sequences.items - 1), minlength=ITEMS).float(), 0.05)
     who = np.array([3, 9, 0, 5])
-    taught = Taught(2, 1, who, lesson(model, ROWS.sequences.take(who), np.random.default_rng(0)))
+    taught = Taught(2, 1, who, target_batch(model, ROWS.sequences.take(who), np.random.default_rng(0)))
     term = auxiliary_losses.Ranked(model, ROWS.sequences, lists, policy(p.selection, lists, 0), share, p, seed=4)
     weight, bias = model.output()
-    rows = np.flatnonzero(taught.lesson.places >= 0)
+    rows = np.flatnonzero(taught.lesson.positions >= 0)
     negatives = term._negatives(taught, rows)[:, 0] if loss == "bce" else None
     expected, count = 0.0, 0
     # a model names the items of a batch reader by reader
-    for number, (user, seen) in enumerate(zip(taught.lesson.users[rows], taught.lesson.places[rows], strict=True)):
+    for number, (user, seen) in enumerate(zip(taught.lesson.users[rows], taught.lesson.positions[rows], strict=True)):
         items = ROWS.sequences[who[user]]
         state = state_after(model, items, seen)
         scores = weight @ state + (0 if bias is None else bias)
@@ -139,21 +140,21 @@ def test_the_ranking_term_is_that_of_each_prefix_alone(kind, loss):
         count += 1
     behind = [len(ROWS.sequences[user]) - 1 for user in who if len(ROWS.sequences[user]) > 1]
     assert count == (len(behind) if kind == "bert4rec" else sum(behind))
-    assert torch.allclose(term(taught), 0.7 * expected / len(taught.lesson.wanted), rtol=1e-4)
+    assert torch.allclose(term(taught), 0.7 * expected / len(taught.lesson.targets), rtol=1e-4)
 
 
 def state_after(model, items, seen) -> torch.Tensor:
     """SASRec numbers its places from the newest item of the whole sequence, in learning as in ranking."""
     if isinstance(model, SASRec):
-        return model(pack(of_lists([items[:-1]])))[seen - 1]
-    return represent(model, of_lists([items[:seen]]))[0]
+        return model(pack(sequences_from_lists([items[:-1]])))[seen - 1]
+    return represent(model, sequences_from_lists([items[:seen]]))[0]
 
 
 def test_what_the_policy_leaves_out_adds_nothing():
     p = distill_params()
-    model, lists = a_model("sasrec"), align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
+    model, lists = made_model("sasrec"), align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     who = np.arange(8)
-    taught = Taught(0, 0, who, lesson(model, ROWS.sequences.take(who), np.random.default_rng(0)))
+    taught = Taught(0, 0, who, target_batch(model, ROWS.sequences.take(who), np.random.default_rng(0)))
 
     def value(name: str, fraction: float) -> float:
         own = policy(params.Selection(policy=name, fraction=fraction), lists, 0)
@@ -169,10 +170,10 @@ def test_what_the_policy_leaves_out_adds_nothing():
 
 
 def test_bert4rec_is_told_of_the_places_it_restores():
-    model = a_model("bert4rec")
+    model = made_model("bert4rec")
     who = np.arange(16)
-    taught = lesson(model, ROWS.sequences, np.random.default_rng(0))
-    for user, place, wanted in zip(who[taught.users], taught.places, taught.wanted.tolist(), strict=True):
+    taught = target_batch(model, ROWS.sequences, np.random.default_rng(0))
+    for user, place, wanted in zip(who[taught.users], taught.positions, taught.targets.tolist(), strict=True):
         assert ROWS.sequences[user][place] == wanted + 1
 
 
@@ -212,10 +213,12 @@ def a_chain(readers: int, seed: int, follow: float) -> list[list[int]]:
     ],
 )
 def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, readers, epochs, rate, tmp_path):
-    rows = named(of_lists(a_chain(readers, 0, 0.5)))
-    held_out = of_lists(a_chain(300, 1, 1.0))
+    rows = named(sequences_from_lists(a_chain(readers, 0, 0.5)))
+    held_out = sequences_from_lists(a_chain(300, 1, 1.0))
     validation = Validation(held_out.without_last(), held_out.last(), depth=20)
-    p = distill_params(kind, course={"epochs": epochs, "batch": 8, "patience": epochs, "learning_rate": rate}, loss=CE)
+    p = distill_params(
+        kind, course={"epochs": epochs, "batch_size": 8, "patience": epochs, "learning_rate": rate}, loss=CE
+    )
     p = replace(p, ranking=replace(p.ranking, weight=2.0))
     found = []
     for seed in range(2):

@@ -14,20 +14,23 @@ from kitrec.distillation.ensemble_members import EASEMember, member
 from kitrec.distillation.ensemble_storage import load_ensemble, save_members
 from kitrec.distillation.prefixes import before, came, places_of
 from kitrec.distillation.topk_lists import listed
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models import ease
 from kitrec.recommenders.models.params import EASE, ItemKNN, RandomWalk
-from kitrec.recommenders.params import Counted, Method
+from kitrec.recommenders.params import NonParametricMethod, SequenceMethod
 from kitrec.schemas.teacher_lists import TEACHER
 from tests.distillation.made_teachers import VOCABULARY, named, some_rows
-from tests.recommenders.made_models import CE, ITEMS, a_course, model_params, some_sequences
+from tests.recommenders.made_models import CE, ITEMS, made_sequences, made_training_config, model_params
 
-KNN = Counted(history="target", model=ItemKNN(kind="item_knn", neighbours=10, shrink=0.0))
-WALK = Counted(history="target", model=RandomWalk(kind="random_walk", alpha=0.5, hops=2))
-FLAT = Counted(history="target", model=EASE(kind="ease", rank=40, penalty=2.0))
-SASREC = Method(
-    history="target", model=model_params("sasrec"), loss=CE, course=a_course(mode="full_data", epochs=2, batch=8)
+KNN = NonParametricMethod(history="target", model=ItemKNN(kind="item_knn", neighbours=10, shrink=0.0))
+WALK = NonParametricMethod(history="target", model=RandomWalk(kind="random_walk", alpha=0.5, hops=2))
+FLAT = NonParametricMethod(history="target", model=EASE(kind="ease", rank=40, penalty=2.0))
+SASREC = SequenceMethod(
+    history="target",
+    model=model_params("sasrec"),
+    loss=CE,
+    training=made_training_config(mode="full_data", epochs=2, batch_size=8),
 )
 
 
@@ -36,7 +39,7 @@ def made_of(members, **changed) -> params.Ensemble:
 
 
 def test_places_are_every_past_and_what_came():
-    sequences = of_lists([[4, 5, 6], [7], [8, 9]])
+    sequences = sequences_from_lists([[4, 5, 6], [7], [8, 9]])
     places = places_of(sequences)
     asked = before(sequences, places)
     assert [asked[k].tolist() for k in range(3)] == [[4], [4, 5], [8]]
@@ -73,7 +76,7 @@ def test_every_training_row_has_a_list_without_its_past(tmp_path):
 
 def test_neighbours_list_what_was_read_together(tmp_path):
     # 1 and 2 are always together, so are 3 and 4
-    rows = named(of_lists([[1, 2], [2, 1], [3, 4], [4, 3]]))
+    rows = named(sequences_from_lists([[1, 2], [2, 1], [3, 4], [4, 3]]))
     teacher = teach(made_of({"knn": KNN}, length=1), rows, VOCABULARY, 0, tmp_path)
     assert [own[0] for own in teacher.lists["item_ids"]] == ["i02", "i01", "i04", "i03"]
     assert teacher.embeddings is None
@@ -99,7 +102,7 @@ def test_a_fold_never_learned_from_its_own_readers(tmp_path, monkeypatch):
 
 
 def test_a_list_is_no_longer_than_what_is_left(tmp_path):
-    rows = named(of_lists([range(1, ITEMS), range(5, 9)]))
+    rows = named(sequences_from_lists([range(1, ITEMS), range(5, 9)]))
     teacher = teach(made_of({"knn": KNN}), rows, VOCABULARY, 0, tmp_path)
     tables.write(teacher.lists, tmp_path / "teacher.parquet", TEACHER)
     shortest = teacher.lists.filter(pl.col("seen") == ITEMS - 2)
@@ -124,10 +127,10 @@ def test_anything_that_scores_all_items_is_a_teacher():
 
 
 def test_ease_of_all_items_is_that_of_candidates():
-    histories = some_sequences(40, seed=5, longest=6)
+    histories = made_sequences(40, seed=5, longest=6)
     model = ease.count(histories, ITEMS, EASE(kind="ease", rank=40, penalty=2.0), 0)
     everything = np.tile(np.arange(1, ITEMS + 1), (40, 1))
-    expected = model.candidate_scores(Readers(histories, np.arange(40)), everything)
+    expected = model.candidate_scores(UserHistories(histories, np.arange(40)), everything)
     found = EASEMember(model).scores(histories)
     unread = np.ones((40, ITEMS), dtype=bool)
     unread[histories.users, histories.items - 1] = False
@@ -138,7 +141,14 @@ def test_ease_of_all_items_is_that_of_candidates():
     ("members", "said"),
     [
         ({}, "name at least one model"),
-        ({"s": Method(history="target", model=model_params("sasrec"), loss=CE, course=a_course())}, "full_data"),
+        (
+            {
+                "s": SequenceMethod(
+                    history="target", model=model_params("sasrec"), loss=CE, training=made_training_config()
+                )
+            },
+            "full_data",
+        ),
     ],
 )
 def test_params_say_what_is_no_teacher(members, said):
@@ -150,7 +160,7 @@ def test_a_stored_ensemble_ranks_as_the_fitted_one(tmp_path):
     rows, p = some_rows(20, seed=2), made_of({"knn": KNN, "ease": FLAT, "walk": WALK, "sasrec": SASREC}, folds=2)
     fitted = fit_ensemble(p, rows, VOCABULARY, 0, tmp_path / "work")
     save_members(fitted, VOCABULARY, rows.sequences, tmp_path / "members")
-    histories = some_sequences(7, seed=9)
+    histories = made_sequences(7, seed=9)
     histories = histories.take(np.flatnonzero(histories.lengths > 0))
     stored = load_ensemble(tmp_path / "members", p)
     unread = [np.setdiff1d(np.arange(1, ITEMS + 1), histories[k])[:5] for k in range(len(histories))]

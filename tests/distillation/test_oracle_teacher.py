@@ -5,7 +5,7 @@ import polars as pl
 
 from kitrec.distillation.alignment import align, whole
 from kitrec.distillation.oracle_teacher import oracle_lists
-from kitrec.recommenders.data.user_histories import readers, with_truths
+from kitrec.recommenders.data.user_histories import training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.schemas.split_interactions import SEEN
 from kitrec.synthetic.histories import USER_TRUTH
@@ -59,8 +59,8 @@ def test_it_lists_what_the_reader_would_like_best_of_what_is_out_and_unread():
             for name, own in SEEN.columns.items()
         )
     )
-    vocabulary, who = Vocabulary(seen["item_id"]), readers(seen)
-    own = whole(with_truths(seen, who, "both", vocabulary), who)
+    vocabulary, who = Vocabulary(seen["item_id"]), user_targets(seen)
+    own = whole(training_sequences(seen, who, "both", vocabulary), who)
     found = oracle_lists(WORLD, own, vocabulary, seen, (items(), users), length=3)
     assert found["seen"].to_list() == [1, 3] and found["next_id"].to_list() == ["m1", "m4"]  # books are no target
     assert found["item_ids"].to_list() == [["m1", "m2", "m3"], ["m2", "m3", "m4"]]

@@ -50,7 +50,7 @@ def shipped_base(tiny_base) -> torch.nn.Module:
 
 
 def stored_eyes(item_ids: list[str], seed: int = 0) -> Stored:
-    p = idrec.SASRec(kind="sasrec", hidden=16, heads=2, layers=1, length=12, dropout=0.0)
+    p = idrec.SASRec(kind="sasrec", hidden_size=16, heads=2, layers=1, max_length=12, dropout=0.0)
     torch.manual_seed(seed)
     model = build(p, len(item_ids))
     with torch.no_grad():

@@ -204,9 +204,9 @@ def test_the_likeliest_are_those_of_the_models_own_scores():
 
 
 def _sequences(lists):
-    from kitrec.recommenders.data.sequences import of_lists
+    from kitrec.recommenders.data.sequences import sequences_from_lists
 
-    return of_lists(lists)
+    return sequences_from_lists(lists)
 
 
 @pytest.mark.parametrize("gate", GATES)

@@ -7,7 +7,7 @@ from kitrec.distillation.alignment import whole
 from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.tasks import TASKS
 from kitrec.ilora.user_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
-from kitrec.recommenders.data.user_histories import histories, readers, with_truths
+from kitrec.recommenders.data.user_histories import histories, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.schemas.teacher_lists import KEY
 from tests.ilora.made_teachers import stored_eyes
@@ -34,9 +34,9 @@ def test_steps_are_the_newest_items_of_the_target(dataset, world, tmp_path):
     found = tasks_of_steps(seen, items, "both", newest=2, count=8, seed=1)
     tables.write(found, tmp_path / "t.parquet", TASKS)
     domain = dict(items.select("item_id", "domain").iter_rows())
-    who = readers(seen)
+    who = user_targets(seen)
     vocabulary = Vocabulary(seen["item_id"])
-    rows = with_truths(seen, who, "both", vocabulary)
+    rows = training_sequences(seen, who, "both", vocabulary)
     by_name = {name: vocabulary.ids(rows[k]) for k, name in enumerate(who.iter_rows())}
     held_out = set(seen.filter("held_out").select("user_id", "domain", "item_id").iter_rows())
     newest = found.group_by("user_id", "target").agg(pl.col("truth").sort_by("seen").last(), pl.len())
@@ -55,8 +55,8 @@ def test_steps_are_the_newest_items_of_the_target(dataset, world, tmp_path):
 def test_steps_are_places_of_the_students_rows(dataset, world):
     """What a teacher says of a step is found again by a student that reads the same interactions."""
     seen = dataset.interactions["train"]
-    who, vocabulary = readers(seen), Vocabulary(seen["item_id"])
-    names = whole(with_truths(seen, who, "both", vocabulary), who).names(vocabulary)
+    who, vocabulary = user_targets(seen), Vocabulary(seen["item_id"])
+    names = whole(training_sequences(seen, who, "both", vocabulary), who).names(vocabulary)
     found = tasks_of_steps(seen, world.items, "both", newest=3, count=5, seed=1)
     joined = found.join(names, on=list(KEY), how="left")
     assert joined["own_id"].equals(found["truth"], check_names=False)

@@ -14,22 +14,22 @@ from kitrec.onnx.export import OPSET, export
 from kitrec.onnx.latency import latency
 from kitrec.onnx.padded import Padded
 from kitrec.onnx.runtime import load_served, table
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.packed_batches import pack
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models.params import Metadata
 from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.params import Metadata
 from kitrec.recommenders.ranking.top_k import predict
 from kitrec.recommenders.sequence_storage import Stored
-from tests.recommenders.made_models import ITEMS, KINDS, a_model, model_params, some_sequences
+from tests.recommenders.made_models import ITEMS, KINDS, made_model, made_sequences, model_params
 
 VOCABULARY = Vocabulary(f"i{number:02d}" for number in range(1, ITEMS + 1))
 POPULARITY = np.arange(ITEMS + 1, dtype=np.float32)
 
 
 def stored(kind: str) -> Stored:
-    return Stored(a_model(kind), VOCABULARY, POPULARITY, {})
+    return Stored(made_model(kind), VOCABULARY, POPULARITY, {})
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def folders(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_padded_model_is_the_packed_one(kind):
-    model, sequences = a_model(kind), some_sequences(40, seed=4, longest=20)
+    model, sequences = made_model(kind), made_sequences(40, seed=4, longest=20)
     padded = Padded(model)
     newest = sequences.newest(padded.reads)
     table = torch.zeros(40, padded.reads, dtype=torch.int64)
@@ -58,14 +58,14 @@ def test_onnx_gives_what_torch_gives(kind, folders):
     assert apart <= 1e-5
     served, own = load_served(folder), stored(kind)
     for batch, longest in [(1, 1), (1, 20), (2, 3), (7, 12), (64, 20), (300, 5)]:
-        histories = some_sequences(batch, seed=batch + longest, longest=longest)
+        histories = made_sequences(batch, seed=batch + longest, longest=longest)
         expected = own.all_scores(histories)
         assert np.allclose(served.all_scores(histories), expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_table_of_three_hundred_rows_is_answered_as_many_small_ones(kind, folders):
-    histories = some_sequences(300, seed=4, longest=9)
+    histories = made_sequences(300, seed=4, longest=9)
     session = onnxruntime.InferenceSession(folders[kind][0] / "model.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(["scores"], {"items": table(histories)})
     expected = stored(kind).all_scores(histories)
@@ -82,7 +82,7 @@ def test_the_file_is_plain_onnx(folders):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_best_items_are_those_of_torch_without_what_is_excluded(kind, folders):
-    histories = of_lists([*(some_sequences(30, seed=9)[k] for k in range(30)), []])
+    histories = sequences_from_lists([*(made_sequences(30, seed=9)[k] for k in range(30)), []])
     excluded = np.array([3, 14, 25])
     mine, theirs = (
         predict(load_served(folders[kind][0]), histories, 5, excluded),
@@ -104,12 +104,12 @@ def test_kitrec_predict_ranks_by_the_exported_file(folders, tmp_path):
     assert done.exit_code == 0, done.output
     assert "3 readers; 1 interactions with unknown items, 1 readers by popularity" in done.output
     written = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()[1:]]
-    expected = predict(stored("sasrec"), of_lists([[3, 9], [4], []]), 10).items
+    expected = predict(stored("sasrec"), sequences_from_lists([[3, 9], [4], []]), 10).items
     assert [[row[2] for row in written if row[0] == f"u{user}"] for user in (1, 2, 3)] == expected
 
 
 def test_latency_tells_each_batch_size(folders):
-    rows = latency(load_served(folders["sasrec"][0]), some_sequences(50), (1, 16), repeats=5)
+    rows = latency(load_served(folders["sasrec"][0]), made_sequences(50), (1, 16), repeats=5)
     assert [row["batch"] for row in rows] == [1, 16]
     assert all(0 < row["p50_ms"] <= row["p99_ms"] for row in rows)
 
@@ -117,7 +117,7 @@ def test_latency_tells_each_batch_size(folders):
 def test_a_model_that_fuses_metadata_is_refused(tmp_path):
     titles = np.ones((ITEMS + 2, 4), dtype=np.float32)
     p = model_params("bert4rec", metadata=Metadata(features=["title"], fusion="gate", dropout=0.0))
-    model = build(p, ITEMS, Known(titles=titles))
+    model = build(p, ITEMS, ItemFeatures(titles=titles))
     with pytest.raises(InputError, match=r"metadata\.features"):
         export(Stored(model, VOCABULARY, POPULARITY, {}), tmp_path / "x")
     assert not (tmp_path / "x").exists()

@@ -120,7 +120,7 @@ def test_eyes_are_sequence_models_that_have_not_seen_the_answers(copy):
     with pytest.raises(InputError, match="bpr_mf is no sequence model that is trained"):
         profiles.put(copy, {"ilora.eyes": ["bpr_mf"]})
     with pytest.raises(InputError, match="learns the development users' answers too"):
-        profiles.put(copy, {"thinkrec.eyes": ["sasrec"], "idrec.methods.sasrec.course.mode": "full_data"})
+        profiles.put(copy, {"thinkrec.eyes": ["sasrec"], "idrec.methods.sasrec.training.mode": "full_data"})
 
 
 def test_a_teacher_is_made_or_brought(copy, monkeypatch, tmp_path):

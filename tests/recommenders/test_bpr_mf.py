@@ -4,57 +4,57 @@ import numpy as np
 import pytest
 import torch
 
-from tests.recommenders.made_domains import a_lesson, a_model, some_readers
+from tests.recommenders.made_domains import made_model, made_pair_batch, made_users
 
 
 def test_gradients_are_the_published_ones():
     """dL/dp_u = -s(-x)(q_i - q_j), dL/dq_i = -s(-x) p_u, dL/dq_j = s(-x) p_u, with x = r_ui - r_uj."""
-    readers = some_readers(6, numbered=True)
-    model, lesson = a_model("bpr_mf", users=6, negatives=1), a_lesson(readers, negatives=1)
-    model.loss(lesson).backward()
-    people = model.readers.tables[0].weight.detach().double().numpy()
+    users = made_users(6, indexed=True)
+    model, batch = made_model("bpr_mf", users=6, negatives=1), made_pair_batch(users, negatives=1)
+    model.loss(batch).backward()
+    user_vectors = model.users.tables[0].weight.detach().double().numpy()
     items, bias = (own.weight.detach().double().numpy() for own in (model.items, model.bias))
-    wanted = [np.zeros_like(people), np.zeros_like(items), np.zeros_like(bias)]
-    counts = lesson.counted.sum(0).tolist()
-    for n in range(len(lesson.counted)):
-        u = int(lesson.asked.numbers[n]) + 1
+    expected = [np.zeros_like(user_vectors), np.zeros_like(items), np.zeros_like(bias)]
+    counts = batch.counted.sum(0).tolist()
+    for n in range(len(batch.counted)):
+        u = int(batch.users.indices[n]) + 1
         for side in (0, 1):
-            if not lesson.counted[n, side]:
+            if not batch.counted[n, side]:
                 continue
-            i, j = lesson.items[n, side].tolist()
-            x = people[u] @ (items[i] - items[j]) + bias[i, 0] - bias[j, 0]
+            i, j = batch.items[n, side].tolist()
+            x = user_vectors[u] @ (items[i] - items[j]) + bias[i, 0] - bias[j, 0]
             pull = 1 / (1 + np.exp(x)) / counts[side]
-            wanted[0][u] -= pull * (items[i] - items[j])
-            wanted[1][i] -= pull * people[u]
-            wanted[1][j] += pull * people[u]
-            wanted[2][i] -= pull
-            wanted[2][j] += pull
-    for own, slope in zip((model.readers.tables[0], model.items, model.bias), wanted, strict=True):
+            expected[0][u] -= pull * (items[i] - items[j])
+            expected[1][i] -= pull * user_vectors[u]
+            expected[1][j] += pull * user_vectors[u]
+            expected[2][i] -= pull
+            expected[2][j] += pull
+    for own, slope in zip((model.users.tables[0], model.items, model.bias), expected, strict=True):
         assert np.allclose(own.weight.grad.to_dense().numpy(), slope, atol=1e-6)
 
 
 def test_a_reader_of_the_history_form_is_the_mean_of_what_they_read():
-    model, readers = a_model("bpr_mf"), some_readers(3)
-    first, second = (own.weight.detach().double().numpy() for own in model.readers.maps)
-    read, items, bias = (own.weight.detach().double().numpy() for own in (model.read, model.items, model.bias))
-    found = model.candidate_scores(readers, np.tile([22, 30], (3, 1)))
+    model, users = made_model("bpr_mf"), made_users(3)
+    first, second = (own.weight.detach().double().numpy() for own in model.users.maps)
+    read, items, bias = (own.weight.detach().double().numpy() for own in (model.history_items, model.items, model.bias))
+    found = model.candidate_scores(users, np.tile([22, 30], (3, 1)))
     for u in range(3):
-        own = readers.histories[u]
-        reader = first @ read[own[own <= 20]].mean(0) + second @ read[own[own > 20]].mean(0)
+        own = users.histories[u]
+        user = first @ read[own[own <= 20]].mean(0) + second @ read[own[own > 20]].mean(0)
         for c, item in enumerate((22, 30)):
-            assert found[u, c] == pytest.approx(reader @ items[item] + bias[item, 0], abs=1e-5)
+            assert found[u, c] == pytest.approx(user @ items[item] + bias[item, 0], abs=1e-5)
 
 
 def test_every_embedding_that_was_not_looked_up_rests():
     from kitrec.recommenders.row_adamw import RowAdamW
 
-    model = a_model("bpr_mf").train()
+    model = made_model("bpr_mf").train()
     before = {name: own.detach().clone() for name, own in model.named_parameters()}
     optimizer = RowAdamW(model, 1e-2, 1e-2)
-    lesson = a_lesson(some_readers(1), negatives=1)
-    model.loss(lesson).backward()
+    batch = made_pair_batch(made_users(1), negatives=1)
+    model.loss(batch).backward()
     optimizer.step()
-    touched = set(lesson.items.flatten().tolist()) - {0}
+    touched = set(batch.items.flatten().tolist()) - {0}
     moved = set(torch.nonzero((model.items.weight != before["items.weight"]).any(1))[:, 0].tolist())
     assert moved == touched and len(touched) < 30
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.recommenders.made_domains import CATALOGUE, a_lesson, a_model, asked_of, some_readers
+from tests.recommenders.made_domains import CATALOGUE, made_batch, made_model, made_pair_batch, made_users
 
 
-def by_hand(model, reader, source, target):
+def by_hand(model, user, source, target):
     """Both towers for single vectors, in numpy and float64."""
-    a, b = np.concatenate([reader, source]), np.concatenate([reader, target])
+    a, b = np.concatenate([user, source]), np.concatenate([user, target])
     for own, other, shared in zip(model.source, model.target, model.cross, strict=True):
         w, v, h = (layer.weight.detach().double().numpy() for layer in (own, other, shared))
         a, b = (
@@ -23,17 +23,17 @@ def by_hand(model, reader, source, target):
 
 
 def test_forward_is_the_cross_unit_of_the_paper():
-    model, rng = a_model("conet"), np.random.default_rng(1)
-    reader, source, target = (rng.normal(size=(5, *shape, 8)) for shape in ((), (3,), (3,)))
-    found = model(*(torch.from_numpy(x).float() for x in (reader, source, target)))
+    model, rng = made_model("conet"), np.random.default_rng(1)
+    user, source, target = (rng.normal(size=(5, *shape, 8)) for shape in ((), (3,), (3,)))
+    found = model(*(torch.from_numpy(x).float() for x in (user, source, target)))
     for n in range(5):
         for c in range(3):
-            wanted = by_hand(model, reader[n], source[n, c], target[n, c])
-            assert [own[n, c].item() for own in found] == pytest.approx(wanted, abs=1e-5)
+            expected = by_hand(model, user[n], source[n, c], target[n, c])
+            assert [own[n, c].item() for own in found] == pytest.approx(expected, abs=1e-5)
 
 
 def test_gradients_are_those_of_differences():
-    model = a_model("conet").double()
+    model = made_model("conet").double()
     rng = np.random.default_rng(2)
     values = [torch.from_numpy(rng.normal(size=shape)) for shape in ((4, 8), (4, 2, 8), (4, 2, 8))]
 
@@ -57,13 +57,13 @@ def test_gradients_are_those_of_differences():
 
 def test_one_matrix_serves_both_directions():
     """Without the cross matrices the towers know nothing of each other; with one of them both do."""
-    model = a_model("conet")
+    model = made_model("conet")
     rng = np.random.default_rng(3)
-    reader, source, target, other = (torch.from_numpy(rng.normal(size=(1, 8))).float() for _ in range(4))
+    user, source, target, other = (torch.from_numpy(rng.normal(size=(1, 8))).float() for _ in range(4))
 
     def moved():
-        one, two = model(reader, source[:, None], target[:, None]), model(reader, other[:, None], target[:, None])
-        three = model(reader, source[:, None], other[:, None])
+        one, two = model(user, source[:, None], target[:, None]), model(user, other[:, None], target[:, None])
+        three = model(user, source[:, None], other[:, None])
         return bool((one[1] != two[1]).any()), bool((one[0] != three[0]).any())
 
     assert moved() == (True, True)
@@ -74,60 +74,60 @@ def test_one_matrix_serves_both_directions():
 
 
 def test_scores_are_the_target_towers_with_the_newest_source_item():
-    model, readers = a_model("conet"), some_readers(6)
+    model, users = made_model("conet"), made_users(6)
     candidates = np.tile(np.arange(21, 31), (6, 1))
-    found = model.candidate_scores(readers, candidates)
-    reader = model.readers(asked_of(readers), model.items.weight)[0].detach().double().numpy()
+    found = model.candidate_scores(users, candidates)
+    user = model.users(made_batch(users), model.items.weight)[0].detach().double().numpy()
     vectors = model.items.weight.detach().double().numpy()
     for u in range(6):
-        newest = [item for item in readers.histories[u].tolist() if item <= 20][-1]
+        newest = [item for item in users.histories[u].tolist() if item <= 20][-1]
         for c in range(10):
-            wanted = by_hand(model, reader[u], vectors[newest], vectors[candidates[u, c]])[1]
-            assert found[u, c] == pytest.approx(wanted, abs=1e-5)
+            expected = by_hand(model, user[u], vectors[newest], vectors[candidates[u, c]])[1]
+            assert found[u, c] == pytest.approx(expected, abs=1e-5)
 
 
 def test_candidates_of_both_domains_in_one_list_get_the_scores_of_their_towers():
-    model, readers = a_model("conet"), some_readers(4)
-    mixed = model.candidate_scores(readers, np.tile([3, 25], (4, 1)))
-    alone = [model.candidate_scores(readers, np.full((4, 1), item)) for item in (3, 25)]
+    model, users = made_model("conet"), made_users(4)
+    mixed = model.candidate_scores(users, np.tile([3, 25], (4, 1)))
+    alone = [model.candidate_scores(users, np.full((4, 1), item)) for item in (3, 25)]
     assert np.allclose(mixed, np.concatenate(alone, axis=1), atol=1e-6)
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_each_domain():
-    model, lesson = a_model("conet"), a_lesson(some_readers(8))
-    reader = model.readers(lesson.asked, model.items.weight)[0].detach().double().numpy()
+    model, batch = made_model("conet"), made_pair_batch(made_users(8))
+    user = model.users(batch.users, model.items.weight)[0].detach().double().numpy()
     vectors = model.items.weight.detach().double().numpy()
     sums, counts = np.zeros(2), np.zeros(2)
-    for n, items in enumerate(lesson.items.numpy()):
+    for n, items in enumerate(batch.items.numpy()):
         width = items.shape[1]
         for c in range(width):
-            turned = (c - int(lesson.shift[n])) % width
-            logits = by_hand(model, reader[n], vectors[items[0, turned]], vectors[items[1, c]])
+            turned = (c - int(batch.shift[n])) % width
+            logits = by_hand(model, user[n], vectors[items[0, turned]], vectors[items[1, c]])
             for side, positive in enumerate((turned == 0, c == 0)):
-                if lesson.counted[n, side]:
+                if batch.counted[n, side]:
                     sums[side] += np.log1p(np.exp(-logits[side] if positive else logits[side]))
                     counts[side] += 1
-    assert float(model.loss(lesson)) == pytest.approx(float((sums / counts).sum()), abs=1e-5)
+    assert float(model.loss(batch)) == pytest.approx(float((sums / counts).sum()), abs=1e-5)
 
 
 def test_sconet_adds_the_sum_of_absolute_cross_weights():
-    lesson = a_lesson(some_readers(8))
-    plain, sparse = a_model("conet"), a_model("conet", sparsity=0.3)
+    batch = made_pair_batch(made_users(8))
+    plain, sparse = made_model("conet"), made_model("conet", sparsity=0.3)
     added = sum(np.abs(layer.weight.detach().numpy()).sum() for layer in plain.cross)
-    assert float(sparse.loss(lesson) - plain.loss(lesson)) == pytest.approx(0.3 * added, rel=1e-5)
-    sparse.loss(lesson).backward()
-    plain.loss(lesson).backward()
+    assert float(sparse.loss(batch) - plain.loss(batch)) == pytest.approx(0.3 * added, rel=1e-5)
+    sparse.loss(batch).backward()
+    plain.loss(batch).backward()
     for one, other in zip(sparse.cross, plain.cross, strict=True):
         assert torch.allclose(one.weight.grad - other.weight.grad, 0.3 * one.weight.sign(), atol=1e-5)
 
 
 def test_the_other_towers_label_says_nothing_of_the_own_one():
     """A row's partner is a positive as often beside a positive as beside a negative."""
-    readers = some_readers(3000, seed=4)
-    lesson = a_lesson(readers, negatives=3)
-    source_positive = (torch.arange(4) - lesson.shift[:, None]) % 4 == 0
+    users = made_users(3000, seed=4)
+    batch = made_pair_batch(users, negatives=3)
+    source_positive = (torch.arange(4) - batch.shift[:, None]) % 4 == 0
     beside_positive, beside_negative = source_positive[:, 0], source_positive[:, 1:]
-    n = len(lesson.shift)
+    n = len(batch.shift)
     error = (0.25 * 0.75 / n) ** 0.5
     assert abs(beside_positive.float().mean() - 0.25) < 4 * error
     assert abs(beside_negative.float().mean() - 0.25) < 4 * error

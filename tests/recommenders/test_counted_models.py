@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models import ease, item_knn, params, popularity, random_walk
-from tests.recommenders.made_domains import CATALOGUE, some_readers
+from tests.recommenders.made_domains import CATALOGUE, made_users
 
 ITEMS = CATALOGUE.items
-READ = some_readers(50, seed=3).histories
-NEW = some_readers(12, seed=9)
+READ = made_users(50, seed=3).histories
+NEW = made_users(12, seed=9)
 EVERYTHING = np.tile(np.arange(1, ITEMS + 1), (len(NEW), 1))
 
 
@@ -21,7 +21,7 @@ def dense(histories):
 
 
 def test_popularity_is_how_many_readers_had_an_item():
-    scores = popularity.count(READ, ITEMS).candidate_scores(NEW, EVERYTHING)
+    scores = popularity.fit(READ, ITEMS).candidate_scores(NEW, EVERYTHING)
     assert (scores == dense(READ).sum(0)[1:]).all()
 
 
@@ -32,22 +32,22 @@ def test_item_knn_is_the_cosine_of_a_double_loop(neighbours, shrink):
         for j in range(1, ITEMS + 1):
             shared, norm = table[:, i] @ table[:, j], np.sqrt(table[:, i].sum() * table[:, j].sum())
             sim[i, j] = shared / (norm + shrink) if i != j and norm else 0.0
-    wanted = np.zeros((len(NEW), ITEMS))
+    expected = np.zeros((len(NEW), ITEMS))
     for u in range(len(NEW)):
         for j in range(1, ITEMS + 1):
             near = sorted(range(1, ITEMS + 1), key=lambda i: (-sim[i, j], i))[:neighbours]
-            wanted[u, j - 1] = sum(sim[i, j] for i in NEW.histories[u].tolist() if i in near)
+            expected[u, j - 1] = sum(sim[i, j] for i in NEW.histories[u].tolist() if i in near)
     p = params.ItemKNN(kind="item_knn", neighbours=neighbours, shrink=shrink)
-    assert np.allclose(item_knn.count(READ, ITEMS, p).candidate_scores(NEW, EVERYTHING), wanted, atol=1e-5)
+    assert np.allclose(item_knn.fit(READ, ITEMS, p).candidate_scores(NEW, EVERYTHING), expected, atol=1e-5)
 
 
 def test_item_knn_carries_books_over_to_the_target():
     """Nobody shares a target item with the new reader; their books alone speak."""
-    reader = Readers(NEW.histories.take(np.array([0])))
-    books = reader.histories.items[reader.histories.items <= 20]
+    user = UserHistories(NEW.histories.take(np.array([0])))
+    books = user.histories.items[user.histories.items <= 20]
 
-    model = item_knn.count(READ, ITEMS, params.ItemKNN(kind="item_knn", neighbours=ITEMS, shrink=0.0))
-    scores = model.candidate_scores(Readers(of_lists([books])), np.arange(21, ITEMS + 1)[None])
+    model = item_knn.fit(READ, ITEMS, params.ItemKNN(kind="item_knn", neighbours=ITEMS, shrink=0.0))
+    scores = model.candidate_scores(UserHistories(sequences_from_lists([books])), np.arange(21, ITEMS + 1)[None])
     assert (scores > 0).any() and len(set(scores[0].tolist())) > 3
 
 
@@ -56,28 +56,32 @@ def test_a_random_walk_arrives_as_often_as_walkers_do(hops):
     """alpha 1: the exact chance, against 100,000 walkers from each reader's items."""
     rng, table = np.random.default_rng(hops), dense(READ)
     p = params.RandomWalk(kind="random_walk", alpha=1.0, hops=hops)
-    scores = random_walk.count(READ, ITEMS, p).candidate_scores(NEW, EVERYTHING)
+    scores = random_walk.fit(READ, ITEMS, p).candidate_scores(NEW, EVERYTHING)
     had, who = [np.flatnonzero(row) for row in table], [np.flatnonzero(column) for column in table.T]
     for u in range(2):
         start = NEW.histories[u][np.isin(NEW.histories[u], READ.items)]
         walkers = rng.choice(NEW.histories[u], 100_000)
         for _ in range(hops):
             walkers = walkers[np.isin(walkers, READ.items)]
-            readers = np.array([rng.choice(who[item]) for item in walkers])
-            walkers = np.array([rng.choice(had[reader]) for reader in readers])
+            users = np.array([rng.choice(who[item]) for item in walkers])
+            walkers = np.array([rng.choice(had[user]) for user in users])
         share = np.bincount(walkers, minlength=ITEMS + 1)[1:] / 100_000
         assert len(start) and np.abs(share - scores[u]).max() < 0.006
 
 
 def test_a_walk_s_alpha_is_a_power_of_every_step():
     """By hand: readers {1, 2} and {2, 3}; from item 1 one hop leads to 1 and 2, two also to 3."""
-    model = random_walk.count(of_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=1))
-    asked = Readers(of_lists([[1]]))
+    model = random_walk.fit(
+        sequences_from_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=1)
+    )
+    asked = UserHistories(sequences_from_lists([[1]]))
     assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [[2**-0.5, 2**-0.5, 0.0]])
-    model = random_walk.count(of_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=2))
+    model = random_walk.fit(
+        sequences_from_lists([[1, 2], [2, 3]]), 3, params.RandomWalk(kind="random_walk", alpha=0.5, hops=2)
+    )
     over_2 = 2**-1.5  # to item 2, to one of its two readers, to one of that reader's two items
-    wanted = [0.5 + over_2, 0.5 + 2 * over_2, over_2]
-    assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [wanted])
+    expected = [0.5 + over_2, 0.5 + 2 * over_2, over_2]
+    assert np.allclose(model.candidate_scores(asked, np.array([[1, 2, 3]])), [expected])
 
 
 def closed_form(table, penalty):
@@ -90,17 +94,17 @@ def closed_form(table, penalty):
 def learned_weights(rank, penalty=7.0):
     """B itself: what each single item says of every other."""
 
-    model = ease.count(READ, ITEMS, params.EASE(kind="ease", rank=rank, penalty=penalty), seed=0)
-    alone = Readers(of_lists([[i] for i in range(1, ITEMS + 1)]))
+    model = ease.fit(READ, ITEMS, params.EASE(kind="ease", rank=rank, penalty=penalty), seed=0)
+    alone = UserHistories(sequences_from_lists([[i] for i in range(1, ITEMS + 1)]))
     return model.candidate_scores(alone, np.tile(np.arange(1, ITEMS + 1), (ITEMS, 1))).astype(np.float64)
 
 
 def test_ease_of_full_rank_is_the_closed_form():
     table = dense(READ)[:, 1:]
     assert np.allclose(learned_weights(rank=500), closed_form(table, 7.0), atol=1e-5)
-    model = ease.count(READ, ITEMS, params.EASE(kind="ease", rank=500, penalty=7.0), seed=0)
-    wanted = dense(NEW.histories)[:, 1:] @ closed_form(table, 7.0)
-    assert np.allclose(model.candidate_scores(NEW, EVERYTHING), wanted, atol=1e-5)
+    model = ease.fit(READ, ITEMS, params.EASE(kind="ease", rank=500, penalty=7.0), seed=0)
+    expected = dense(NEW.histories)[:, 1:] @ closed_form(table, 7.0)
+    assert np.allclose(model.candidate_scores(NEW, EVERYTHING), expected, atol=1e-5)
 
 
 def test_ease_is_the_optimum_under_a_zero_diagonal():

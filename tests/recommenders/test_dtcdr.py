@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models.cross_domain_registry import build
 from kitrec.recommenders.models.dtcdr import DMF, NeuMF, combine
 from kitrec.recommenders.row_adamw import RowAdamW
-from tests.recommenders.made_domains import CATALOGUE, a_lesson, a_model, asked_of, model_params, some_readers
+from tests.recommenders.made_domains import CATALOGUE, made_batch, made_model, made_pair_batch, made_users, model_params
 
 ONE, OTHER = torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[-1.0, 4.0, 5.0]])
 YES, NO = torch.tensor([True]), torch.tensor([False])
 
 
 @pytest.mark.parametrize(
-    ("how", "there", "wanted"),
+    ("how", "present", "expected"),
     [
         ("concat", (YES, YES), [1, -2, 3, -1, 4, 5]),
         ("concat", (YES, NO), [1, -2, 3, 0, 0, 0]),
@@ -28,47 +28,47 @@ YES, NO = torch.tensor([True]), torch.tensor([False])
         ("mean", (NO, NO), [0, 0, 0]),
     ],
 )
-def test_combinations_by_hand(how, there, wanted):
-    assert combine(how, [ONE, OTHER], list(there)).tolist() == [wanted]
+def test_combinations_by_hand(how, present, expected):
+    assert combine(how, [ONE, OTHER], list(present)).tolist() == [expected]
 
 
 def test_neumf_by_hand():
     torch.manual_seed(0)
     tower, rng = NeuMF(4, 4, [5, 3]), np.random.default_rng(0)
-    reader, item = rng.normal(size=(2, 4))
+    user, item = rng.normal(size=(2, 4))
     weights = {name: own.detach().double().numpy() for name, own in tower.named_parameters()}
-    hidden = np.concatenate([reader, item])
+    hidden = np.concatenate([user, item])
     for layer in ("mlp.0", "mlp.2"):
         hidden = np.maximum(weights[f"{layer}.weight"] @ hidden + weights[f"{layer}.bias"], 0)
-    both = np.concatenate([(weights["project.weight"] @ reader) * item, hidden])
-    wanted = weights["out.weight"][0] @ both + weights["out.bias"][0]
-    found = tower(torch.from_numpy(reader).float(), torch.from_numpy(item).float())
-    assert found.item() == pytest.approx(wanted, abs=1e-5)
+    both = np.concatenate([(weights["project.weight"] @ user) * item, hidden])
+    expected = weights["out.weight"][0] @ both + weights["out.bias"][0]
+    found = tower(torch.from_numpy(user).float(), torch.from_numpy(item).float())
+    assert found.item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_dmf_is_the_cosine_of_both_towers():
     torch.manual_seed(0)
     tower, rng = DMF(4, 4, [5]), np.random.default_rng(1)
-    reader, item = rng.normal(size=(2, 50, 4))
+    user, item = rng.normal(size=(2, 50, 4))
     sides = []
-    for values, layer in ((reader, tower.reader[0]), (item, tower.item[0])):
+    for values, layer in ((user, tower.user[0]), (item, tower.item[0])):
         sides.append(values @ layer.weight.detach().double().numpy().T + layer.bias.detach().numpy())
     lengths = np.linalg.norm(sides[0], axis=1) * np.linalg.norm(sides[1], axis=1)
     cosine = (sides[0] * sides[1]).sum(1) / lengths
-    found = tower(torch.from_numpy(reader).float(), torch.from_numpy(item).float()).sigmoid().detach().numpy()
+    found = tower(torch.from_numpy(user).float(), torch.from_numpy(item).float()).sigmoid().detach().numpy()
     assert np.allclose(found, (1 + cosine) / 2, atol=1e-4)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_the_loss_weighs_the_domains(weight):
-    lesson = a_lesson(some_readers(8))
-    losses = [a_model("dtcdr", weight=w).loss(lesson).item() for w in (weight, 0.0, 1.0)]
+    batch = made_pair_batch(made_users(8))
+    losses = [made_model("dtcdr", target_weight=w).loss(batch).item() for w in (weight, 0.0, 1.0)]
     assert losses[0] == pytest.approx((1 - weight) * losses[1] + weight * losses[2], rel=1e-5)
 
 
 def test_a_weight_of_one_teaches_the_target_tower_alone():
-    model = a_model("dtcdr", weight=1.0)
-    model.loss(a_lesson(some_readers(8))).backward()
+    model = made_model("dtcdr", target_weight=1.0)
+    model.loss(made_pair_batch(made_users(8))).backward()
     slopes = [max(float(own.grad.abs().max()) for own in tower.parameters()) for tower in (model.source, model.target)]
     assert slopes[0] == 0.0 and slopes[1] > 0
 
@@ -78,10 +78,10 @@ def test_a_constant_guess_does_not_win_the_loss(rating):
     """The best constant says 1/(1 + k) everywhere; what learned a handful of readers is far below it."""
     torch.manual_seed(0)
     model = build(model_params("dtcdr", rating=rating), CATALOGUE)
-    lesson, optimizer = a_lesson(some_readers(10)), RowAdamW(model, 0.03, 0.0)
+    batch, optimizer = made_pair_batch(made_users(10)), RowAdamW(model, 0.03, 0.0)
     for _ in range(60):
         optimizer.zero_grad()
-        value = model.loss(lesson)
+        value = model.loss(batch)
         value.backward()
         optimizer.step()
     constant = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
@@ -94,13 +94,13 @@ def test_titles_enter_readers_and_items(combination):
     titles = rng.normal(size=(CATALOGUE.items + 1, 5)).astype(np.float32)
     p = model_params("dtcdr", titles=True, combination=combination)
     torch.manual_seed(0)
-    model, readers = build(p, CATALOGUE, titles=titles).eval(), some_readers(4)
+    model, users = build(p, CATALOGUE, titles=titles).eval(), made_users(4)
     listed = np.tile(np.arange(21, 31), (4, 1))
-    before = model.candidate_scores(readers, listed)
+    before = model.candidate_scores(users, listed)
     with torch.no_grad():
         model.get_buffer("titles")[1:21] = 0  # of the books: only readers change
-    asked = asked_of(readers)
-    assert asked.has(0).all() and not np.allclose(before, model.candidate_scores(readers, listed), atol=1e-6)
+    asked = made_batch(users)
+    assert asked.has(0).all() and not np.allclose(before, model.candidate_scores(users, listed), atol=1e-6)
     with pytest.raises(ValueError, match="titles"):
         build(p, CATALOGUE)
 
@@ -114,9 +114,9 @@ def test_an_item_without_a_title_has_no_text_to_combine():
     model = build(model_params("dtcdr", titles=True, combination="mean"), CATALOGUE, titles=titles).eval()
     items = torch.tensor([25, 26])
     plain, text = model.items(items), model.text(torch.from_numpy(titles)[items])
-    found = model.embedded_items(items)
+    found = model.embed_items(items)
     assert torch.allclose(found[0], plain[0]) and torch.allclose(found[1], (plain[1] + text[1]) / 2)
-    asked = [asked_of(Readers(of_lists([own]))) for own in ([2, 3], [2])]
-    numbers = [model.readers(own, model.items.weight)[0] for own in asked]
-    texts = [2 * model.embedded_readers(own) - number for own, number in zip(asked, numbers, strict=True)]
+    asked = [made_batch(UserHistories(sequences_from_lists([own]))) for own in ([2, 3], [2])]
+    numbers = [model.users(own, model.items.weight)[0] for own in asked]
+    texts = [2 * model.embed_users(own) - number for own, number in zip(asked, numbers, strict=True)]
     assert torch.allclose(texts[0], texts[1], atol=1e-6)  # item 3 has no part in the mean

@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 import torch
 
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.packed_batches import pack
-from kitrec.recommenders.data.sequences import of_lists
-from kitrec.recommenders.data.target_batches import lesson
-from kitrec.recommenders.params import Masking
-from kitrec.recommenders.ranking.full import candidate_scores, places, quality, represent
+from kitrec.recommenders.data.sequences import sequences_from_lists
+from kitrec.recommenders.data.target_batches import target_batch
+from kitrec.recommenders.models.params import Masking
+from kitrec.recommenders.ranking.full import candidate_scores, ranks, represent
 from kitrec.recommenders.sequence_training import Validation, begin, mean_loss, train
 from kitrec.training.distributed import team
-from tests.recommenders.made_models import CE, ITEMS, KINDS, a_course, a_model, some_sequences
+from tests.recommenders.made_models import CE, ITEMS, KINDS, made_model, made_sequences, made_training_config
 
 CAUSAL = ["sasrec", "gru4rec"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_else_is_in_the_batch_changes_nothing(kind):
-    model, sequences = a_model(kind), some_sequences(20)
+    model, sequences = made_model(kind), made_sequences(20)
     together = represent(model, sequences)
     alone = torch.cat([represent(model, sequences.take(np.array([user]))) for user in range(20)])
     assert torch.allclose(together, alone, atol=1e-6)
@@ -26,8 +27,8 @@ def test_who_else_is_in_the_batch_changes_nothing(kind):
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec", "gru4rec"])
 def test_a_history_is_represented_by_the_state_of_its_last_place(kind):
-    model = a_model(kind)
-    batch = pack(model.shown(some_sequences(20)))
+    model = made_model(kind)
+    batch = pack(model.shown(made_sequences(20)))
     last = torch.stack([own[-1] for own in model(batch).split(batch.lengths.tolist())])
     expected = model.restored(last) if kind == "bert4rec" else last
     assert torch.allclose(model.represent(batch), expected, atol=1e-5)
@@ -35,36 +36,36 @@ def test_a_history_is_represented_by_the_state_of_its_last_place(kind):
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
 def test_in_training_the_last_place_drops_attention_too(kind):
-    model = a_model(kind, dropout=0.5).train()
+    model = made_model(kind, dropout=0.5).train()
     for own in model.modules():
         if isinstance(own, torch.nn.Dropout):
             own.p = 0.0  # what is left falls on the attention
-    batch = pack(model.shown(some_sequences(20)))
+    batch = pack(model.shown(made_sequences(20)))
     assert not torch.allclose(model.represent(batch), model.represent(batch), atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", CAUSAL)
 def test_a_later_item_cannot_change_an_earlier_state(kind):
-    model = a_model(kind)
+    model = made_model(kind)
     one, other = ([3, 9, 4, 7, 1, 2], [3, 9, 4, 7, 5, 6])
-    states = [model(pack(of_lists([own]))) for own in (one, other)]
+    states = [model(pack(sequences_from_lists([own]))) for own in (one, other)]
     assert torch.equal(states[0][:4], states[1][:4])
     assert not torch.allclose(states[0][4], states[1][4], atol=1e-3)
 
 
 def test_bert4rec_sees_what_comes_later():
-    model = a_model("bert4rec")
-    states = [model(pack(of_lists([own]))) for own in ([3, 9, 4], [3, 9, 5])]
+    model = made_model("bert4rec")
+    states = [model(pack(sequences_from_lists([own]))) for own in ([3, 9, 4], [3, 9, 5])]
     assert not torch.allclose(states[0][0], states[1][0], atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_newest_items_count_and_their_order_does(kind):
-    model = a_model(kind)
-    longest = 11 if kind == "bert4rec" else model.length
+    model = made_model(kind)
+    longest = 11 if kind == "bert4rec" else model.max_length
     newest = list(range(1, longest + 1))
     whole, cut, swapped = (
-        represent(model, of_lists([own])) for own in ([29, 30, *newest], newest, [2, 1, *newest[2:]])
+        represent(model, sequences_from_lists([own])) for own in ([29, 30, *newest], newest, [2, 1, *newest[2:]])
     )
     assert torch.allclose(whole, cut, atol=1e-6)
     assert not torch.allclose(cut, swapped, atol=1e-4)
@@ -72,12 +73,12 @@ def test_only_the_newest_items_count_and_their_order_does(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_single_item_is_enough(kind):
-    assert represent(a_model(kind), of_lists([[5]])).isfinite().all()
+    assert represent(made_model(kind), sequences_from_lists([[5]])).isfinite().all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_history_changes_the_scores_and_candidates_are_scored_alike_wherever_they_stand(kind):
-    model, sequences = a_model(kind), of_lists([[1, 2, 3], [4, 5, 6]])
+    model, sequences = made_model(kind), sequences_from_lists([[1, 2, 3], [4, 5, 6]])
     listed = np.array([[7, 8, 9], [9, 8, 7]])
     scores = candidate_scores(model, sequences, listed)
     turned = candidate_scores(model, sequences, listed[:, ::-1])
@@ -87,50 +88,50 @@ def test_another_history_changes_the_scores_and_candidates_are_scored_alike_wher
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_places_agree_with_scores_of_all_candidates(kind):
-    model, sequences = a_model(kind), some_sequences(40, seed=3, longest=6)
+    model, sequences = made_model(kind), made_sequences(40, seed=3, longest=6)
     truths = np.random.default_rng(1).integers(1, ITEMS + 1, size=40)
     scores = candidate_scores(model, sequences, np.tile(np.arange(1, ITEMS + 1), (40, 1)))
     better = [
         sum(scores[u, i - 1] > scores[u, truths[u] - 1] for i in range(1, ITEMS + 1) if i not in sequences[u])
         for u in range(40)
     ]
-    found, equal = places(model, sequences, truths)
+    found, equal = ranks(model, sequences, truths)
     assert (np.abs(found - better) <= 0).all() and (equal == 1).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_a_batch_by_heart(kind):
-    sequences = of_lists([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
-    model = a_model(kind, **({"masking": Masking(random=0.1, last=0.9)} if kind == "bert4rec" else {}))
-    validation, course = Validation(sequences.without_last(), sequences.last()), a_course(epochs=150)
+    sequences = sequences_from_lists([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
+    model = made_model(kind, **({"masking": Masking(random=0.1, last=0.9)} if kind == "bert4rec" else {}))
+    validation, course = Validation(sequences.without_last(), sequences.last()), made_training_config(epochs=150)
     train(begin(model, course), sequences, validation, course, CE, seed=0, watch=lambda _: None)
-    assert quality(*places(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"] == 1.0
+    assert mean_metrics(*ranks(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"] == 1.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_a_pattern_and_stays_at_chance_on_noise(kind):
     rng = np.random.default_rng(2)
     starts = rng.integers(0, ITEMS, size=400)
-    cycles = of_lists([(start + np.arange(6)) % ITEMS + 1 for start in starts])
-    noise = of_lists([rng.integers(1, ITEMS + 1, size=6) for _ in range(400)])
+    cycles = sequences_from_lists([(start + np.arange(6)) % ITEMS + 1 for start in starts])
+    noise = sequences_from_lists([rng.integers(1, ITEMS + 1, size=6) for _ in range(400)])
     found = []
     for sequences in (cycles, noise):
         masked = kind == "bert4rec"  # it learns from hidden places alone
-        model = a_model(kind, **({"masking": Masking(random=0.2, last=0.8)} if masked else {}))
-        own = a_course(epochs=60, learning_rate=3e-3) if masked else a_course(epochs=12)
+        model = made_model(kind, **({"masking": Masking(random=0.2, last=0.8)} if masked else {}))
+        own = made_training_config(epochs=60, learning_rate=3e-3) if masked else made_training_config(epochs=12)
         known, asked = sequences.take(np.arange(300)), sequences.take(np.arange(300, 400))
         validation = Validation(asked.without_last(), asked.last())
         train(begin(model, own), known, validation, own, CE, seed=0, watch=lambda _: None)
-        found.append(quality(*places(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"])
+        found.append(mean_metrics(*ranks(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"])
     assert found[0] > 0.9
     assert found[1] < 0.15  # one of about 25 unseen items: 0.04, three standard errors above are 0.10
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_reach_every_parameter(kind):
-    model, sequences = a_model(kind).train(), some_sequences(30, seed=5)
+    model, sequences = made_model(kind).train(), made_sequences(30, seed=5)
     useful = sequences.take(np.flatnonzero(sequences.lengths > 1))
-    taught = lesson(model, useful, np.random.default_rng(0))
+    taught = target_batch(model, useful, np.random.default_rng(0))
     mean_loss(taught, model, useful, CE, np.random.default_rng(0)).backward()
     assert [name for name, own in model.named_parameters() if own.grad is None or not own.grad.any()] == []
     assert not model.items.weight.grad[0].any()  # padding
@@ -143,6 +144,6 @@ def test_memory_is_pinned_for_a_gpu_alone():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="pinned memory needs a GPU")
 def test_a_batch_by_way_of_pinned_memory_is_the_same():
-    own = some_sequences(30, seed=5)
+    own = made_sequences(30, seed=5)
     one, other = (pack(own, "cuda", pinned=pinned) for pinned in (False, True))
     assert torch.equal(one.items, other.items) and torch.equal(one.lengths, other.lengths)

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 
 from kitrec.recommenders import losses
-from kitrec.recommenders.data.negatives import own_negatives, shared_negatives
+from kitrec.recommenders.data.negatives import negatives_per_target, shared_negatives
 from kitrec.recommenders.data.packed_batches import pack
-from kitrec.recommenders.data.sequences import of_lists
-from kitrec.recommenders.data.target_batches import lesson
-from kitrec.recommenders.params import Masking
+from kitrec.recommenders.data.sequences import sequences_from_lists
+from kitrec.recommenders.data.target_batches import target_batch
+from kitrec.recommenders.models.params import Masking
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_training import mean_loss
-from tests.recommenders.made_models import CE, KINDS, a_model
+from tests.recommenders.made_models import CE, KINDS, made_model
 
 
 @pytest.fixture
@@ -28,20 +28,20 @@ def numbers():
 
 @pytest.mark.parametrize("biased", [True, False])
 def test_full_cross_entropy_and_its_gradients_are_torchs(numbers, biased):
-    states, weight, bias, wanted = numbers
+    states, weight, bias, targets = numbers
     inputs = (states, weight, bias) if biased else (states, weight)
-    mine = losses.full(states, wanted, (weight, bias if biased else None))
-    theirs = F.cross_entropy(F.linear(states, weight, bias if biased else None), wanted)
+    mine = losses.cross_entropy(states, targets, (weight, bias if biased else None))
+    theirs = F.cross_entropy(F.linear(states, weight, bias if biased else None), targets)
     assert mine.item() == pytest.approx(theirs.item(), abs=1e-6)
     for own, other in zip(torch.autograd.grad(mine, inputs), torch.autograd.grad(theirs, inputs), strict=True):
         assert torch.allclose(own, other, atol=1e-6)
 
 
 def test_mixed_precision_stays_near_the_full_one(numbers):
-    states, weight, bias, wanted = numbers
+    states, weight, bias, targets = numbers
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mine = losses.full(states, wanted, (weight, bias))
-    theirs = F.cross_entropy(F.linear(states, weight, bias), wanted)
+        mine = losses.cross_entropy(states, targets, (weight, bias))
+    theirs = F.cross_entropy(F.linear(states, weight, bias), targets)
     assert mine.item() == pytest.approx(theirs.item(), rel=2**-8)  # bfloat16 has 8 bits
     for own, other in zip(*(torch.autograd.grad(loss, numbers[:3]) for loss in (mine, theirs)), strict=True):
         assert own.dtype == torch.float32 and (own - other).norm() < 2**-6 * other.norm()
@@ -49,39 +49,39 @@ def test_mixed_precision_stays_near_the_full_one(numbers):
 
 def test_a_hopeless_target_still_has_a_finite_loss():
     states, weight = torch.tensor([[200.0]], requires_grad=True), torch.tensor([[1.0], [-1.0]])
-    assert losses.full(states, torch.tensor([1]), (weight, None)).item() == pytest.approx(400.0)
+    assert losses.cross_entropy(states, torch.tensor([1]), (weight, None)).item() == pytest.approx(400.0)
 
 
 def test_sampled_cross_entropy_over_every_item_is_the_full_one(numbers):
-    states, weight, bias, wanted = numbers
+    states, weight, bias, targets = numbers
     everything = torch.arange(40)  # the target's second appearance counts nothing
-    mine = losses.sampled(states, wanted, (weight, bias), everything)
-    assert mine.item() == pytest.approx(losses.full(states, wanted, (weight, bias)).item(), abs=1e-5)
+    mine = losses.sampled_cross_entropy(states, targets, (weight, bias), everything)
+    assert mine.item() == pytest.approx(losses.cross_entropy(states, targets, (weight, bias)).item(), abs=1e-5)
 
 
 def test_sampled_cross_entropy_is_that_of_the_target_among_the_drawn(numbers):
     """Of a few items, where some targets are drawn themselves: they then stand there once."""
-    states, weight, bias, wanted = numbers
-    drawn = torch.tensor([3, 11, 27, 39])
-    assert torch.isin(wanted, drawn).any()
+    states, weight, bias, targets = numbers
+    sampled = torch.tensor([3, 11, 27, 39])
+    assert torch.isin(targets, sampled).any()
     logits, each = F.linear(states, weight, bias), []
-    for row, item in zip(logits, wanted.tolist(), strict=True):
-        rest = [other for other in drawn.tolist() if other != item]
+    for row, item in zip(logits, targets.tolist(), strict=True):
+        rest = [other for other in sampled.tolist() if other != item]
         each.append(F.cross_entropy(row[[item, *rest]][None], torch.tensor([0])))
-    assert losses.sampled(states, wanted, (weight, bias), drawn).item() == pytest.approx(
+    assert losses.sampled_cross_entropy(states, targets, (weight, bias), sampled).item() == pytest.approx(
         torch.stack(each).mean().item(), abs=1e-5
     )
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_binary_cross_entropy_is_torchs(numbers, count):
-    states, weight, bias, wanted = numbers
+    states, weight, bias, targets = numbers
     negatives = torch.randint(40, (600, count))
     logits = F.linear(states, weight, bias)
-    liked, other = logits.gather(1, wanted[:, None]), logits.gather(1, negatives)
-    expected = F.binary_cross_entropy_with_logits(liked, torch.ones_like(liked))
+    positive, other = logits.gather(1, targets[:, None]), logits.gather(1, negatives)
+    expected = F.binary_cross_entropy_with_logits(positive, torch.ones_like(positive))
     expected = expected + F.binary_cross_entropy_with_logits(other, torch.zeros_like(other))
-    assert losses.bce(states, wanted, (weight, bias), negatives).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert losses.bce(states, targets, (weight, bias), negatives).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_gbce_by_hand():
@@ -100,38 +100,40 @@ def test_gbce_by_hand():
 
 
 def test_gbce_without_calibration_is_plain_binary_cross_entropy(numbers):
-    states, weight, bias, wanted = numbers
+    states, weight, bias, targets = numbers
     negatives = torch.tensor([3])
-    apart = (wanted != 3).nonzero()[:, 0]
-    mine = losses.gbce(states[apart], wanted[apart], (weight, bias), negatives, 0.0)
-    theirs = losses.bce(states[apart], wanted[apart], (weight, bias), negatives.expand(len(apart), 1))
+    apart = (targets != 3).nonzero()[:, 0]
+    mine = losses.gbce(states[apart], targets[apart], (weight, bias), negatives, 0.0)
+    theirs = losses.bce(states[apart], targets[apart], (weight, bias), negatives.expand(len(apart), 1))
     assert 2 * mine.item() == pytest.approx(theirs.item(), abs=1e-5)
 
 
 def test_own_negatives_are_never_in_the_readers_sequence_and_reach_everything_else():
-    sequences = of_lists([[1, 2, 3], [4, 5, 6, 7, 8, 9]])
+    sequences = sequences_from_lists([[1, 2, 3], [4, 5, 6, 7, 8, 9]])
     users = np.repeat([0, 1], 2000)
-    drawn = own_negatives(np.random.default_rng(0), sequences, users, items=10, count=2)
-    assert set(drawn[users == 0].flat) == {4, 5, 6, 7, 8, 9, 10}
-    assert set(drawn[users == 1].flat) == {1, 2, 3, 10}
-    shares = np.bincount(drawn[users == 1].flat)[[1, 2, 3, 10]] / 4000
+    sampled = negatives_per_target(np.random.default_rng(0), sequences, users, items=10, count=2)
+    assert set(sampled[users == 0].flat) == {4, 5, 6, 7, 8, 9, 10}
+    assert set(sampled[users == 1].flat) == {1, 2, 3, 10}
+    shares = np.bincount(sampled[users == 1].flat)[[1, 2, 3, 10]] / 4000
     assert np.abs(shares - 0.25).max() < 0.03  # four standard errors
 
 
 def test_a_reader_of_everything_does_not_hang():
-    drawn = own_negatives(np.random.default_rng(0), of_lists([[1, 2, 3]]), np.zeros(5, int), items=3, count=1)
-    assert drawn.shape == (5, 1)
+    sampled = negatives_per_target(
+        np.random.default_rng(0), sequences_from_lists([[1, 2, 3]]), np.zeros(5, int), items=3, count=1
+    )
+    assert sampled.shape == (5, 1)
 
 
 def test_shared_negatives_are_items():
-    drawn = shared_negatives(np.random.default_rng(0), items=5, count=1000)
-    assert set(drawn) == {1, 2, 3, 4, 5}
+    sampled = shared_negatives(np.random.default_rng(0), items=5, count=1000)
+    assert set(sampled) == {1, 2, 3, 4, 5}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_models_loss_is_the_mean_over_what_each_past_should_name(kind):
     """Listed by hand: each past of a user and what came next (Caser: the next two), read one past or user at a time."""
-    model = a_model(kind, masking=Masking(random=1e-9, last=1.0)) if kind == "bert4rec" else a_model(kind)
+    model = made_model(kind, masking=Masking(random=1e-9, last=1.0)) if kind == "bert4rec" else made_model(kind)
     users = [[3, 7, 1, 9], [4, 2], [8, 8, 5]]
     ahead = 2 if kind == "caser" else 1
     pasts = [
@@ -143,12 +145,12 @@ def test_a_models_loss_is_the_mean_over_what_each_past_should_name(kind):
     ]
     weight, bias = model.output()
     if kind == "sasrec":  # its places count from the newest item, so a past is read with what was read after it
-        states = torch.cat([model(pack(of_lists([user[:-1]]))) for user in users])
+        states = torch.cat([model(pack(sequences_from_lists([user[:-1]]))) for user in users])
     else:
-        states = torch.cat([represent(model, of_lists([past])) for past, _ in pasts])
+        states = torch.cat([represent(model, sequences_from_lists([past])) for past, _ in pasts])
     logits = states @ weight.T if bias is None else states @ weight.T + bias
     expected = F.cross_entropy(logits, torch.tensor([item - 1 for _, item in pasts]))
-    own = of_lists(users)
-    taught = lesson(model, own, np.random.default_rng(0))
+    own = sequences_from_lists(users)
+    taught = target_batch(model, own, np.random.default_rng(0))
     found = mean_loss(taught, model, own, CE, np.random.default_rng(0))
-    assert len(taught.wanted) == len(pasts) and found.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert len(taught.targets) == len(pasts) and found.item() == pytest.approx(expected.item(), abs=1e-5)

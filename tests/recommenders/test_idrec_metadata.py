@@ -16,26 +16,25 @@ from kitrec.core.errors import InputError
 from kitrec.onnx.prediction import predict as predict_from
 from kitrec.recommenders.data import title_embeddings
 from kitrec.recommenders.data.interaction_files import read_interactions
-from kitrec.recommenders.data.item_features import known_of
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures, build_item_features
 from kitrec.recommenders.data.metadata_files import read_metadata, read_years
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.metadata_fusion import Fusion
-from kitrec.recommenders.params import Metadata
+from kitrec.recommenders.models.params import Metadata
 from kitrec.recommenders.ranking.top_k import predict
 from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
-from tests.recommenders.made_models import ITEMS, a_model, model_params, some_sequences
+from tests.recommenders.made_models import ITEMS, made_model, made_sequences, model_params
 
 VOCABULARY = Vocabulary(["a", "b", "c"])
 
 
-def known() -> Known:
+def known() -> ItemFeatures:
     """Items 0 ... 4 (padding, a, b, c, mask): a has genres 0 and 2, b has 1, c none."""
-    return Known({"genre": of_lists([[], [0, 2], [1], [], []])}, {"genre": 3}, None)
+    return ItemFeatures({"genre": sequences_from_lists([[], [0, 2], [1], [], []])}, {"genre": 3}, None)
 
 
-def fusion(kind: str, own: Known, *features: str) -> Fusion:
+def fusion(kind: str, own: ItemFeatures, *features: str) -> Fusion:
     torch.manual_seed(1)
     return Fusion(4, own, Metadata(features=list(features), fusion=kind, dropout=0.0), mask=4).eval()
 
@@ -48,7 +47,7 @@ def test_added_genres_are_the_mean_of_their_embeddings():
 
 
 def test_a_gate_weighs_item_and_features_and_its_mean_is_told_once():
-    both = Known(known().values, known().counts, np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32))
+    both = ItemFeatures(known().values, known().counts, np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32))
     layer, own, items = fusion("gate", both, "genre", "title"), torch.randn(2, 4), torch.tensor([1, 2])
     table = layer.bags["genre"].weight
     genre = torch.stack([(table[0] + table[2]) / 2, table[1]])
@@ -71,21 +70,21 @@ def test_concatenation_is_one_linear_map():
 def test_a_feature_that_is_not_known_is_switched_off():
     layer = fusion("gate", known(), "genre", "director", "title")
     assert layer.names == ["item", "genre"]
-    assert fusion("gate", Known(), "genre").names == ["item"]
+    assert fusion("gate", ItemFeatures(), "genre").names == ["item"]
 
 
 @pytest.mark.parametrize("kind", ["add", "concat", "gate"])
 def test_a_model_with_metadata_comes_back_as_it_was(kind, tmp_path):
     rng = np.random.default_rng(0)
-    lists = of_lists([[], *(rng.integers(0, 5, size=2) for _ in range(ITEMS)), []])
-    own = Known({"genre": lists}, {"genre": 5}, rng.normal(size=(ITEMS + 2, 6)).astype(np.float32))
+    lists = sequences_from_lists([[], *(rng.integers(0, 5, size=2) for _ in range(ITEMS)), []])
+    own = ItemFeatures({"genre": lists}, {"genre": 5}, rng.normal(size=(ITEMS + 2, 6)).astype(np.float32))
     p = model_params("bert4rec", metadata=Metadata(features=["genre", "title"], fusion=kind, dropout=0.0))
-    model = a_model("bert4rec", known=own, metadata=p.metadata)
+    model = made_model("bert4rec", features=own, metadata=p.metadata)
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
     stored = Stored(model, vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
     save_model(stored, p, own, tmp_path / "model")
     back = load_model(tmp_path / "model").model
-    histories = some_sequences(5).extended(ITEMS + 1)
+    histories = made_sequences(5).extended(ITEMS + 1)
     from kitrec.recommenders.data.packed_batches import pack
 
     assert torch.equal(model.represent(pack(histories)), back.represent(pack(histories)))
@@ -100,8 +99,8 @@ def write(folder: Path, name: str, *rows: str) -> Path:
 def test_files_are_read_with_unknown_missing_and_double_rows_told(tmp_path):
     write(tmp_path, "genres.tsv", "item\tgenre", "a\tDrama", "a\tComedy", "a\tDrama", "x\tWestern", "b\tDrama")
     read = read_metadata(tmp_path, VOCABULARY, ["genre", "director"])
-    lists = read.known.values["genre"]
-    assert [lists[k].tolist() for k in range(5)] == [[], [0, 1], [1], [], []] and read.known.counts == {"genre": 2}
+    lists = read.features.values["genre"]
+    assert [lists[k].tolist() for k in range(5)] == [[], [0, 1], [1], [], []] and read.features.counts == {"genre": 2}
     assert read.notices == [
         "genres.tsv: 1 rows of unknown items left out, 1 items without a row, 2 values",
         f"director is off: there is no {tmp_path / 'directors.tsv'}",
@@ -110,7 +109,7 @@ def test_files_are_read_with_unknown_missing_and_double_rows_told(tmp_path):
 
 def test_vectors_are_told_from_titles_by_what_is_in_them(tmp_path):
     write(tmp_path, "titles.tsv", "item\ttitle", "a\t0.5 1 2", "c\t1 2 3")
-    vectors = read_metadata(tmp_path, VOCABULARY, ["title"]).known.titles
+    vectors = read_metadata(tmp_path, VOCABULARY, ["title"]).features.titles
     assert vectors.tolist() == [[0] * 3, [0.5, 1, 2], [0] * 3, [1, 2, 3], [0] * 3]
     write(tmp_path, "titles.tsv", "item\ttitle", "a\t2001", "c\tSolaris")
     with pytest.raises(InputError, match="kitrec title-embeddings"):
@@ -153,7 +152,7 @@ def test_an_item_with_two_vectors_and_a_file_in_another_code_are_named(tmp_path)
 
 def test_empty_names_dates_and_an_upper_case_suffix(tmp_path):
     read = read_interactions(write(tmp_path, "i.CSV", "user,item,time", '"",b,7', 'u,"",3', "u,a,1"))
-    assert (read.users, read.left_out) == (["u"], 2)
+    assert (read.users, read.dropped_rows) == (["u"], 2)
     with pytest.raises(InputError, match="a number"):
         read_interactions(write(tmp_path, "d.csv", "user,item,time", "u,a,2020-01-01"))
 
@@ -161,9 +160,9 @@ def test_empty_names_dates_and_an_upper_case_suffix(tmp_path):
 def test_interactions_are_sorted_by_time_and_bad_rows_counted(tmp_path):
     path = write(tmp_path, "i.csv", "user,item,time,rating", "u,b,2,5", "u,a,1,5", "v,c,x,1", "v,a,3,", "u,c,2,1")
     read = read_interactions(path)
-    assert read.users == ["u", "v"] and read.left_out == 1 and read.newest == [2.0, 3.0]
+    assert read.users == ["u", "v"] and read.dropped_rows == 1 and read.last_times == [2.0, 3.0]
     assert [read.vocabulary.ids(read.sequences[k]) for k in range(2)] == [["a", "b", "c"], ["a"]]
-    assert read_interactions(path, fewest=2).users == ["u"]
+    assert read_interactions(path, min_interactions=2).users == ["u"]
 
 
 @pytest.mark.parametrize(
@@ -182,64 +181,64 @@ def test_the_items_table_gives_categories_and_titles():
             "categories": [["Drama"], ["Drama", "Action"], ["War"], []],
         }
     )
-    known_, off = known_of(items, VOCABULARY, ["genre", "title", "writer"], seed=1)
+    known_, off = build_item_features(items, VOCABULARY, ["genre", "title", "writer"], seed=1)
     assert [known_.values["genre"][k].tolist() for k in range(5)] == [[], [0, 1], [1], [], []]
     assert known_.counts == {"genre": 2}
     assert np.allclose(np.abs(known_.titles[1]), np.abs(known_.titles[2])) and not known_.titles[3].any()
-    assert off == ["writer is off: the items table does not tell it"]
+    assert off == ["writer is off: the items table has no such column"]
 
 
 def test_texts_carry_their_genres():
     names = pl.DataFrame({"item": ["a", "b"], "value": ["Alien", "Brazil"]})
     genres = pl.DataFrame({"item": ["a", "a"], "value": ["Horror", "Science"]})
-    assert title_embeddings.texts(names, genres)["text"].to_list() == ["Alien. Genres: Horror, Science", "Brazil"]
+    assert title_embeddings.item_texts(names, genres)["text"].to_list() == ["Alien. Genres: Horror, Science", "Brazil"]
 
 
 def test_tfidf_puts_titles_of_shared_words_together():
     lines = ["red planet mission", "red planet landing", "summer kitchen stories", "summer kitchen recipes"]
-    vectors = title_embeddings.by_tfidf(lines, seed=1)
+    vectors = title_embeddings.tfidf_embeddings(lines, seed=1)
     near = vectors @ vectors.T
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert near[0, 1] > 0.99 and abs(near[0, 2]) < 0.01
-    with pytest.raises(InputError, match="nothing to say"):
-        title_embeddings.by_tfidf(["one", "two"], seed=1)
+    with pytest.raises(InputError, match="no term occurs in 2 or more"):
+        title_embeddings.tfidf_embeddings(["one", "two"], seed=1)
 
 
 def test_an_embeddings_file_reads_back_and_the_old_one_is_kept(tmp_path):
     to = write(tmp_path, "titles.tsv", "old")
     vectors = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
-    title_embeddings.write_vectors(["a", "c"], vectors, to)
+    title_embeddings.write_embeddings(["a", "c"], vectors, to)
     assert (tmp_path / "titles.tsv.backup").read_text() == "old\n"
-    read = read_metadata(tmp_path, VOCABULARY, ["title"]).known.titles
+    read = read_metadata(tmp_path, VOCABULARY, ["title"]).features.titles
     assert np.allclose(read[[1, 3]], vectors, rtol=1e-5)
 
 
 def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
-    histories = of_lists([[1, 2, 3], [], [4]])
+    stored = Stored(made_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    histories = sequences_from_lists([[1, 2, 3], [], [4]])
     years = np.full(ITEMS + 1, np.nan)
     years[20:] = 2010
     found = predict(stored, histories, ITEMS, np.array([5, 6]), years, np.array([2009, 2009, 2010]))
     numbers = [set(vocabulary.numbers(pl.Series(own)).tolist()) for own in found.items]
     allowed = set(range(1, ITEMS + 1)) - {5, 6}
     assert numbers == [allowed - {1, 2, 3} - set(range(20, 31)), allowed - set(range(20, 31)), allowed - {4}]
-    assert (found.from_the_future, found.readers_with_future) == (22, 2)
+    assert (found.future_items, found.users_with_future_items) == (22, 2)
     assert all(scores == sorted(scores, reverse=True) for scores in found.scores)
     assert found.items[1][:2] == ["i18", "i17"]  # nothing known of the reader: popularity
     top = predict(stored, histories, 3)
     weight = stored.model.items.weight[1:]
     from kitrec.recommenders.ranking.full import represent
 
-    logits = (represent(stored.model, of_lists([[4]])) @ weight.T)[0].detach().numpy()
+    logits = (represent(stored.model, sequences_from_lists([[4]])) @ weight.T)[0].detach().numpy()
     logits[3] = -np.inf
     assert top.items[2] == vocabulary.ids(np.argsort(-logits)[:3] + 1)
 
 
 def test_the_commands_work_on_files(tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), tmp_path / "model")
+    stored = Stored(made_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, model_params("sasrec"), ItemFeatures(), tmp_path / "model")
     write(tmp_path, "i.tsv", "user\titem\ttime", "u\ti01\t0", "u\tnew\t5", "v\ti02\t86400")
     write(tmp_path, "years.tsv", "item\tyear", *(f"i{k:02}\t{1960 + k}" for k in range(ITEMS)))
     write(tmp_path, "not.txt", "i05")
@@ -279,13 +278,13 @@ def test_a_gate_keeps_a_sum_not_every_place_it_weighed():
 
 def test_a_file_of_other_items_is_told(tmp_path):
     write(tmp_path, "titles.tsv", "item\ttitle", "x\t1 2")
-    with pytest.raises(InputError, match=r"titles\.tsv knows none of the 3 items"):
+    with pytest.raises(InputError, match=r"titles\.tsv has none of the 3 items"):
         read_metadata(tmp_path, VOCABULARY, ["title"])
 
 
 def test_vectors_may_stand_apart_by_any_space_but_hold_numbers_alone(tmp_path):
     write(tmp_path, "titles.tsv", "item\ttitle", "a\t1  2 ", "b\t3 4")
-    assert read_metadata(tmp_path, VOCABULARY, ["title"]).known.titles[1:3].tolist() == [[1, 2], [3, 4]]
+    assert read_metadata(tmp_path, VOCABULARY, ["title"]).features.titles[1:3].tolist() == [[1, 2], [3, 4]]
     write(tmp_path, "titles.tsv", "item\ttitle", "a\t1 2", "b\t3 nan", "c\t5 6")
     with pytest.raises(InputError, match="vectors of 1 items are broken"):
         read_metadata(tmp_path, VOCABULARY, ["title"])
@@ -301,14 +300,14 @@ def test_a_last_visit_has_its_calendar_year(tmp_path):
     ]
     for far in ("1104537599000", "1e30", "-1e30"):
         read = read_interactions(write(tmp_path, "m.csv", "user,item,time", f"u,a,{far}"))
-        with pytest.raises(InputError, match="times are to be seconds since 1970"):
+        with pytest.raises(InputError, match="times must be seconds since 1970"):
             read.last_years()
 
 
 @pytest.mark.parametrize("time", ["nan", "inf", "-inf"])
 def test_a_time_that_is_no_number_is_left_out(time, tmp_path):
     read = read_interactions(write(tmp_path, "i.csv", "user,item,time", f"u,a,{time}", "u,b,1"))
-    assert (read.left_out, read.newest) == (1, [1.0])
+    assert (read.dropped_rows, read.last_times) == (1, [1.0])
 
 
 def test_an_item_with_two_titles_is_named(tmp_path):
@@ -327,10 +326,10 @@ def test_several_directors_are_told(tmp_path):
 
 def test_the_function_predicts_from_a_folder_by_ids(tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), tmp_path / "run/best-000001-ndcg@10-0.1")
+    stored = Stored(made_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, model_params("sasrec"), ItemFeatures(), tmp_path / "run/best-000001-ndcg@10-0.1")
     asked = [["i00", "i01", "unknown"], []]
-    expected = predict(stored, of_lists([[1, 2], []]), 4, np.array([3]))
+    expected = predict(stored, sequences_from_lists([[1, 2], []]), 4, np.array([3]))
     for folder in (tmp_path / "run", tmp_path / "run/best-000001-ndcg@10-0.1"):
         found = predict_from(folder, asked, 4, ["i02", "nobody"])
         assert found.items == expected.items
@@ -355,7 +354,7 @@ def test_a_bert_with_any_weights_makes_title_vectors_by_command(tmp_path):
     write(tmp_path, "genres.tsv", "item\tgenre", "b\tHome")
     options = ["--to", str(tmp_path / "v.tsv"), "--method", "bert", "--model", str(tmp_path / "m"), "--batch", "2"]
     CliRunner().invoke(app, ["title-embeddings", str(tmp_path), *options], catch_exceptions=False)
-    read = read_metadata(tmp_path, Vocabulary(["a", "b"]), ["title"], tmp_path / "v.tsv").known.titles
+    read = read_metadata(tmp_path, Vocabulary(["a", "b"]), ["title"], tmp_path / "v.tsv").features.titles
     for row, text in ((1, "War Mars war"), (2, "Bread. Genres: Home")):
         with torch.no_grad():
             mean = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()

@@ -17,15 +17,15 @@ from kitrec.cli.main import app
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_files import Interactions
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.fit import OwnData, _work
-from kitrec.recommenders.params import Method
+from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.sequence_fitting import Fitted, fit
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.recommenders.validation_curves import validations
-from tests.recommenders.made_models import CE, a_course, model_params
+from tests.recommenders.made_models import CE, made_training_config, model_params
 
 ROOT = Path(__file__).resolve().parents[2]
 ITEMS = 24
@@ -47,8 +47,8 @@ def write_params(folder: Path, epochs: int) -> None:
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     for name, own in tree["idrec"]["methods"].items():
         if name in ("sasrec", "bert4rec"):
-            own["model"] |= {"hidden": 16, "length": 12, "dropout": 0.1}
-            own["course"] |= {"epochs": epochs, "patience": epochs, "batch": 32, "learning_rate": 0.01}
+            own["model"] |= {"hidden_size": 16, "max_length": 12, "dropout": 0.1}
+            own["training"] |= {"epochs": epochs, "patience": epochs, "batch_size": 32, "learning_rate": 0.01}
     (folder / "params.yaml").write_text(yaml.safe_dump(tree))
 
 
@@ -97,13 +97,13 @@ def test_full_data_has_no_test_and_other_settings_start_anew(tmp_path, monkeypat
 
 def data_of(lists: list[list[int]], genre: list[int]) -> OwnData:
     users, items = [str(k) for k in range(len(lists))], Vocabulary(["a", "b", "c"])
-    known = Known({"genre": of_lists([[], *([own] for own in genre), []])}, {"genre": 3})
-    return OwnData(Interactions(users, items, of_lists(lists), [0.0] * len(lists), 0), known)
+    known = ItemFeatures({"genre": sequences_from_lists([[], *([own] for own in genre), []])}, {"genre": 3})
+    return OwnData(Interactions(users, items, sequences_from_lists(lists), [0.0] * len(lists), 0), known)
 
 
 def test_other_data_or_metadata_of_the_same_size_start_anew(tmp_path):
     """The same items cut otherwise between users; other genres of the same number."""
-    p = Method(history="target", model=model_params("sasrec"), loss=CE, course=a_course())
+    p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, training=made_training_config())
     data = [data_of([[1, 2, 3], [1, 2, 3]], [0, 1, 2]), data_of([[1, 2, 3, 1], [2, 3]], [0, 1, 2])]
     data.append(data_of([[1, 2, 3], [1, 2, 3]], [2, 1, 0]))
     assert len({_work(p, own, 0, tmp_path).name for own in data}) == 3
@@ -123,7 +123,7 @@ def invoke(*arguments: str) -> None:
         (("own.csv", "--method", "bert"), "bert4rec"),
         (("none.csv",), "none.csv is missing"),
         (("own.csv", "--fewest", "100"), "no user has 100 or more"),
-        (("own.csv", "--negatives", "100"), "only 16 untouched items to draw 100 from"),
+        (("own.csv", "--negatives", "100"), "only 16 items left to sample 100 negatives from"),
         (("genres.tsv",), "lacks the column user, time"),
         (("own.csv", "--method", "sasrec", "--metadata", "."), "--metadata: this method reads none"),
         (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: this method reads none"),
@@ -138,14 +138,18 @@ def test_what_cannot_be_trained_is_told_before_it_is_tried(tmp_path, monkeypatch
     assert not list(Path("mine").glob("*-*"))
 
 
-SEQUENCES = of_lists([list(range(first, first + length)) for first, length in ((1, 5), (3, 2), (2, 7), (6, 4), (1, 2))])
+SEQUENCES = sequences_from_lists(
+    [list(range(first, first + length)) for first, length in ((1, 5), (3, 2), (2, 7), (6, 4), (1, 2))]
+)
 
 
 def some_fit(work: Path) -> Fitted:
     """No dropout and nothing drawn, so that how many share the work cannot matter; the last batch has one user."""
-    p = Method(history="target", model=model_params("sasrec"), loss=CE, course=a_course(batch=2, epochs=3))
+    p = SequenceMethod(
+        history="target", model=model_params("sasrec"), loss=CE, training=made_training_config(batch_size=2, epochs=3)
+    )
     validation = Validation(SEQUENCES.without_last(), SEQUENCES.last())
-    return fit(p, Known(), 10, SEQUENCES, validation, 1, work, lambda _: None)
+    return fit(p, ItemFeatures(), 10, SEQUENCES, validation, 1, work, lambda _: None)
 
 
 SCRIPT = """

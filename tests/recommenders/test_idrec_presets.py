@@ -23,7 +23,7 @@ def test_a_size_for_so_many_users(users, expected):
 def test_only_the_size_changes():
     before = model_params("bert4rec", dropout=0.3)
     after = sized(before, 50_000)
-    assert (after.hidden, after.heads, after.layers, after.length) == (64, 4, 3, 50)
+    assert (after.hidden_size, after.heads, after.layers, after.max_length) == (64, 4, 3, 50)
     assert (after.dropout, after.masking, after.metadata) == (0.3, before.masking, before.metadata)
 
 
@@ -39,4 +39,4 @@ def test_the_profile_for_reviews_is_the_setting_of_the_quality_table(tmp_path):
     shutil.copy(params.FILE, params_file)
     profiles.use(params_file, ["idrec=reviews"])
     mine, theirs = params.load(AnyMethod, "idrec.methods.sasrec", params_file), SETTINGS["sasrec_ce"]
-    assert (mine.model, mine.loss, mine.course) == (theirs.model, theirs.loss, theirs.course)
+    assert (mine.model, mine.loss, mine.training) == (theirs.model, theirs.loss, theirs.training)

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from kitrec.preprocessing.dataset import ROLES
-from kitrec.recommenders.data.user_histories import histories, met, readers, with_truths
+from kitrec.recommenders.data.user_histories import histories, history_interactions, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.schemas.split_interactions import SEEN
 from kitrec.sources.kitrec_dataset import dataset_of
@@ -26,10 +26,10 @@ def listed(sequences):
 
 
 def test_nothing_from_after_a_truth_is_read_towards_it():
-    who = readers(SEEN_BY_U)
+    who = user_targets(SEEN_BY_U)
     assert who.rows() == [("u", "movies"), ("u", "music")]
     assert listed(histories(SEEN_BY_U, who, "both", WORDS)) == [["b1", "m1"], ["b1", "b2", "b3"]]
-    assert listed(with_truths(SEEN_BY_U, who, "both", WORDS)) == [["b1", "m1", "m2"], ["b1", "b2", "b3", "c1"]]
+    assert listed(training_sequences(SEEN_BY_U, who, "both", WORDS)) == [["b1", "m1", "m2"], ["b1", "b2", "b3", "c1"]]
     assert listed(histories(SEEN_BY_U, who, "target", WORDS)) == [["m1"], []]
 
 
@@ -38,7 +38,7 @@ def test_nothing_from_after_a_truth_is_read_towards_it():
 def test_every_record_s_sequence_is_what_the_record_shows(dataset, role, source):
     found = dataset if source == "interactions" else dataset_of(dataset.records)
     records = dataset.records["A"][role]
-    rows = met(found.interactions[role], records.select("user_id", "target"), "both")
+    rows = history_interactions(found.interactions[role], records.select("user_id", "target"), "both")
     for number, record in enumerate(records.iter_rows(named=True)):
         own = rows.filter(pl.col("row") == number)
         assert set(own["item_id"][:-1]) == {*record["source_items"], *record["target_items"]}
@@ -55,4 +55,4 @@ def test_a_file_s_two_records_of_a_reader_keep_their_own_books():
         gt_rating=pl.lit(5.0),
     )
     seen = dataset_of({"A": dict.fromkeys(ROLES, records)}).interactions["test"]
-    assert listed(histories(seen, readers(seen), "both", WORDS)) == [["b1", "m1"], ["b1", "b2", "b3"]]
+    assert listed(histories(seen, user_targets(seen), "both", WORDS)) == [["b1", "m1"], ["b1", "b2", "b3"]]

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from kitrec.recommenders.data.packed_batches import pack
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models.caser import windows_before
-from tests.recommenders.made_models import a_model
+from tests.recommenders.made_models import made_model
 
 HISTORY = [3, 9, 4, 7, 1, 2, 8]
 
@@ -36,33 +36,33 @@ def encoder_layer(block: nn.Module, width: int, *, first: bool, activation: str)
 
 
 def test_sasrec_is_a_pre_norm_encoder_with_a_causal_mask():
-    model = a_model("sasrec")
+    model = made_model("sasrec")
     items = torch.tensor([HISTORY])
     x = 4 * model.items(items) + model.places(torch.arange(6, -1, -1))
     hidden = nn.Transformer.generate_square_subsequent_mask(7)
     for block in model.blocks:
         x = encoder_layer(block, 16, first=True, activation="relu")(x, src_mask=hidden)
     expected = F.layer_norm(x, (16,), model.norm.weight, model.norm.bias, 1e-8)[0]
-    assert torch.allclose(model(pack(of_lists([HISTORY]))), expected, atol=1e-5)
+    assert torch.allclose(model(pack(sequences_from_lists([HISTORY]))), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("others", [[], [[5, 6], [1, 2, 3, 4, 5, 6, 7, 8]]])
 def test_bert4rec_is_a_post_norm_encoder_that_sees_all(others):
-    model = a_model("bert4rec")
+    model = made_model("bert4rec")
     items = torch.tensor([HISTORY])
     x = F.layer_norm(
         model.items(items) + model.places(torch.arange(6, -1, -1)), (16,), model.norm.weight, model.norm.bias, 1e-12
     )
     for block in model.blocks:
         x = encoder_layer(block, 64, first=False, activation="gelu")(x)
-    found = model(pack(of_lists([HISTORY, *others])))[:7]
+    found = model(pack(sequences_from_lists([HISTORY, *others])))[:7]
     assert torch.allclose(found, x[0], atol=1e-5)
     projected = F.gelu(found @ model.head.weight.T + model.head.bias)
     assert torch.allclose(model.restored(found), projected, atol=1e-5)
 
 
 def test_gru4rec_is_the_recurrence_written_out():
-    model = a_model("gru4rec")
+    model = made_model("gru4rec")
     wide, narrow = model.recurrent.weight_ih_l0.chunk(3), model.recurrent.weight_hh_l0.chunk(3)
     shift, turn = model.recurrent.bias_ih_l0.chunk(3), model.recurrent.bias_hh_l0.chunk(3)
     state = torch.zeros(16)
@@ -72,11 +72,11 @@ def test_gru4rec_is_the_recurrence_written_out():
         update = torch.sigmoid(wide[1] @ x + shift[1] + narrow[1] @ state + turn[1])
         new = torch.tanh(wide[2] @ x + shift[2] + reset * (narrow[2] @ state + turn[2]))
         state = (1 - update) * new + update * state
-    assert torch.allclose(model.represent(pack(of_lists([HISTORY])))[0], state, atol=1e-5)
+    assert torch.allclose(model.represent(pack(sequences_from_lists([HISTORY])))[0], state, atol=1e-5)
 
 
 def test_caser_is_its_convolutions_written_out():
-    model = a_model("caser")
+    model = made_model("caser")
     image = model.items.weight[torch.tensor(HISTORY[-5:])]  # [L, d]
     wide = []
     for height, filters in enumerate(model.horizontal, start=1):
@@ -90,18 +90,18 @@ def test_caser_is_its_convolutions_written_out():
     deep = torch.stack(deep).T.flatten()
     together = torch.cat([torch.stack(wide), deep])
     expected = F.relu(model.mix.weight @ together + model.mix.bias)
-    assert torch.allclose(model.represent(pack(of_lists([HISTORY])))[0], expected, atol=1e-5)
+    assert torch.allclose(model.represent(pack(sequences_from_lists([HISTORY])))[0], expected, atol=1e-5)
 
 
 def test_windows_stop_at_their_own_users_first_item():
-    batch = pack(of_lists([[1, 2, 3], [4, 5]]))
+    batch = pack(sequences_from_lists([[1, 2, 3], [4, 5]]))
     assert windows_before(batch, torch.tensor([1, 2, 4]), 3).tolist() == [[0, 0, 1], [0, 1, 2], [0, 0, 4]]
 
 
 def test_multi_head_attention_keeps_to_its_part_of_a_ragged_batch():
-    model = a_model("sasrec")
+    model = made_model("sasrec")
     lists = [HISTORY[:n] for n in (1, 7, 2, 5, 3)]
-    together = model(pack(of_lists(lists)))
-    alone = torch.cat([model(pack(of_lists([own]))) for own in lists])
+    together = model(pack(sequences_from_lists(lists)))
+    alone = torch.cat([model(pack(sequences_from_lists([own]))) for own in lists])
     assert torch.allclose(together, alone, atol=1e-6)
     assert np.isclose(len(together), sum(map(len, lists)))

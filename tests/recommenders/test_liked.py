@@ -8,7 +8,7 @@ import pytest
 
 from kitrec.core import params
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.user_histories import readers, with_truths
+from kitrec.recommenders.data.user_histories import training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.pair_learning import learn, liked_items
 from kitrec.recommenders.params import AnyMethod
@@ -23,11 +23,11 @@ def test_stars_stand_in_the_order_of_what_is_learned(dataset, history):
     """Also for readers towards two targets, who have a row for each, and where no stars are told."""
     seen = dataset.interactions["train"]
     seen = seen.with_columns(rating=pl.when(pl.int_range(pl.len()) % 17 == 0).then(None).otherwise("rating"))
-    assert readers(seen)["user_id"].is_duplicated().any() and seen["rating"].null_count() > 10
+    assert user_targets(seen)["user_id"].is_duplicated().any() and seen["rating"].null_count() > 10
     vocabulary, p = Vocabulary(seen["item_id"]), replace(CONET, history=history)
-    rows = with_truths(seen, readers(seen), history, vocabulary)
+    rows = training_sequences(seen, user_targets(seen), history, vocabulary)
     stars = {(user, item): rating for user, item, rating in seen.select("user_id", "item_id", "rating").iter_rows()}
-    who = readers(seen)["user_id"].to_list()
+    who = user_targets(seen)["user_id"].to_list()
     told = [stars[who[row], item] for row, item in zip(rows.users, vocabulary.ids(rows.items), strict=True)]
     assert liked_items(seen, p).tolist() == [own is None or own >= 4 for own in told]
     assert 0.3 < liked_items(seen, p).mean() < 1

@@ -28,7 +28,7 @@ def given(dataset, world, work) -> Given:
 @pytest.fixture
 def short_sasrec():
     p = method("sasrec")
-    return replace(p, course=replace(p.course, epochs=3))
+    return replace(p, training=replace(p.training, epochs=3))
 
 
 def test_the_best_of_the_trials_is_stored_and_all_are_told(dataset, world, short_sasrec, tmp_path):
@@ -36,7 +36,7 @@ def test_the_best_of_the_trials_is_stored_and_all_are_told(dataset, world, short
     outcome, tried = learn_best("sasrec", short_sasrec, 3, of, lambda _: None, tmp_path / "m")
     judged = [own["ndcg@10"] for own in tried]
     assert len(tried) == 3 and len(set(judged)) > 1 and outcome.numbers["ndcg@10"] == max(judged)
-    assert tried[0]["learning_rate"] == short_sasrec.course.learning_rate  # the first as params say
+    assert tried[0]["learning_rate"] == short_sasrec.training.learning_rate  # the first as params say
     assert load_model(tmp_path / "m").told["ndcg@10"] == max(judged)
     again, told = learn_best(
         "sasrec", short_sasrec, 3, of, lambda _: None, tmp_path / "n"
@@ -59,10 +59,10 @@ def test_draws_stay_in_their_space_and_differ(name):
     p = method(name)
     drawn = [_drawn(p, generator(1, name, k)) for k in range(200)]
     assert all(type(own.model) is type(p.model) for own in drawn)
-    if hasattr(p, "course"):
-        rates = pl.Series([own.course.learning_rate / p.course.learning_rate for own in drawn]).log10()
+    if hasattr(p, "training"):
+        rates = pl.Series([own.training.learning_rate / p.training.learning_rate for own in drawn]).log10()
         assert rates.is_between(-1.01, 0.51).all() and abs(rates.mean() + 0.25) < 0.1  # U(-1, 1/2): mean -1/4
-        without = sum(own.course.weight_decay == 0 for own in drawn)
+        without = sum(own.training.weight_decay == 0 for own in drawn)
         assert 70 < without < 130  # half of 200, four standard errors are 28
     else:
         assert len({repr(own.model) for own in drawn}) > 100
@@ -71,7 +71,7 @@ def test_draws_stay_in_their_space_and_differ(name):
 def test_a_training_that_nobody_judges_is_not_searched():
     p = params.load(IdRec, "idrec", ROOT / params.FILE)
     own = p.methods["sasrec"]
-    free = {**p.methods, "sasrec": replace(own, course=replace(own.course, mode="full_data"))}
-    with pytest.raises(ValueError, match="nobody judges sasrec"):
+    free = {**p.methods, "sasrec": replace(own, training=replace(own.training, mode="full_data"))}
+    with pytest.raises(ValueError, match="sasrec has no validation"):
         replace(p, trials=2, methods=free)
     assert replace(p, trials=1, methods=free).trials == 1

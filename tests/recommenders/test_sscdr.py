@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.sequences import of_lists
-from tests.recommenders.made_domains import a_lesson, a_model, some_readers
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.sequences import sequences_from_lists
+from tests.recommenders.made_domains import made_model, made_pair_batch, made_users
 
 
 def ball(point):
@@ -22,72 +22,72 @@ class Plain:
 
     def __init__(self, model):
         self.items = model.items.weight.detach().double().numpy()
-        self.people = [own.weight.detach().double().numpy() for own in getattr(model.readers, "tables", [])]
-        self.maps = [own.weight.detach().double().numpy() for own in getattr(model.readers, "maps", [])]
+        self.people = [own.weight.detach().double().numpy() for own in getattr(model.users, "tables", [])]
+        self.maps = [own.weight.detach().double().numpy() for own in getattr(model.users, "maps", [])]
         self.layers = [own.detach().double().numpy() for own in model.map.parameters()]
 
     def f(self, point):
         first, shift, second, end = self.layers
         return second @ np.tanh(first @ point + shift) + end
 
-    def reader(self, own, side):
+    def user(self, own, side):
         mine = own[(own <= 20) == (side == 0)]
         return ball(self.maps[side] @ self.items[mine].mean(0)) if len(mine) else None
 
 
 def test_the_loss_of_the_papers_form_by_hand():
-    readers = some_readers(7, numbered=True)
-    model, lesson = a_model("sscdr", users=7, supervised=0.7, unsupervised=0.3), a_lesson(readers)
-    plain, n = Plain(model), len(lesson.counted)
-    numbers = lesson.asked.numbers.numpy() + 1
-    metric, unsupervised, counts = np.zeros(2), 0.0, lesson.counted.numpy().sum(0)
+    users = made_users(7, indexed=True)
+    model, batch = made_model("sscdr", users=7, supervised=0.7, unsupervised=0.3), made_pair_batch(users)
+    plain, n = Plain(model), len(batch.counted)
+    numbers = batch.users.indices.numpy() + 1
+    metric, unsupervised, counts = np.zeros(2), 0.0, batch.counted.numpy().sum(0)
     for k in range(n):
         points = [ball(own[numbers[k]]) for own in plain.people]
         for side in (0, 1):
-            if lesson.counted[k, side]:
-                items = [ball(plain.items[i]) for i in lesson.items[k, side].tolist()]
+            if batch.counted[k, side]:
+                items = [ball(plain.items[i]) for i in batch.items[k, side].tolist()]
                 hinge = [max(0.5 + far(points[side], items[0]) - far(points[side], j), 0) for j in items[1:]]
                 metric[side] += np.mean(hinge) / counts[side]
-        if lesson.counted[k, 0]:
-            mapped = plain.f(ball(plain.items[int(lesson.items[k, 0, 0])]))
+        if batch.counted[k, 0]:
+            mapped = plain.f(ball(plain.items[int(batch.items[k, 0, 0])]))
             other = ball(plain.people[1][numbers[k - 1]])
             unsupervised += max(0.5 + far(mapped, points[1]) - far(mapped, other), 0) / counts[0]
     supervised = np.mean([far(plain.f(ball(plain.people[0][u])), ball(plain.people[1][u])) for u in numbers])
-    wanted = metric.sum() + 0.7 * supervised + 0.3 * unsupervised
-    assert float(model.loss(lesson)) == pytest.approx(wanted, rel=1e-5)
+    expected = metric.sum() + 0.7 * supervised + 0.3 * unsupervised
+    assert float(model.loss(batch)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_numbered_reader_without_ratings_of_a_side_is_not_placed_there():
     """Nobody ever moved their row of that side, so nothing may hang on it."""
-    readers = Readers(of_lists([[1, 2], [3, 22]]), np.arange(2))
-    model, listed = a_model("sscdr", users=2), np.tile(np.arange(21, 27), (2, 1))
-    before = model.candidate_scores(readers, listed)
+    users = UserHistories(sequences_from_lists([[1, 2], [3, 22]]), np.arange(2))
+    model, listed = made_model("sscdr", users=2), np.tile(np.arange(21, 27), (2, 1))
+    before = model.candidate_scores(users, listed)
     with torch.no_grad():
-        model.readers.tables[1].weight[1:3] += 0.3
-    after = model.candidate_scores(readers, listed)
+        model.users.tables[1].weight[1:3] += 0.3
+    after = model.candidate_scores(users, listed)
     assert np.allclose(before[0], after[0]) and not np.allclose(before[1], after[1])
 
 
 def test_the_mapping_losses_move_the_mapping_alone():
-    lesson = a_lesson(some_readers(6))
+    batch = made_pair_batch(made_users(6))
     slopes = []
     for weight in (0.0, 5.0):
-        model = a_model("sscdr", supervised=weight, unsupervised=weight)
-        model.loss(lesson).backward()
+        model = made_model("sscdr", supervised=weight, unsupervised=weight)
+        model.loss(batch).backward()
         slopes.append((model.items.weight.grad.to_dense(), [own.grad for own in model.map.parameters()]))
     assert torch.allclose(slopes[0][0], slopes[1][0], atol=1e-7)
     assert all(float(own.abs().max()) > 0 for own in slopes[1][1])
 
 
 def test_scores_are_distances_to_the_mapped_reader():
-    model, readers = a_model("sscdr"), some_readers(5)
+    model, users = made_model("sscdr"), made_users(5)
     plain, listed = Plain(model), np.tile(np.arange(21, 27), (5, 1))
-    cold = readers.histories.take(np.arange(5))
-    found = model.candidate_scores(readers, listed)
+    cold = users.histories.take(np.arange(5))
+    found = model.candidate_scores(users, listed)
     for u in range(5):
         own = cold[u]
         hop = np.mean([plain.f(ball(plain.items[i])) for i in own[own <= 20]], axis=0)
-        v = (plain.f(plain.reader(own, 0)) + hop) / 2
-        middle = (v + plain.reader(own, 1)) / 2
-        wanted = [-far(middle, ball(plain.items[i])) for i in listed[u]]
-        assert found[u].tolist() == pytest.approx(wanted, abs=1e-5)
+        v = (plain.f(plain.user(own, 0)) + hop) / 2
+        middle = (v + plain.user(own, 1)) / 2
+        expected = [-far(middle, ball(plain.items[i])) for i in listed[u]]
+        assert found[u].tolist() == pytest.approx(expected, abs=1e-5)

@@ -12,17 +12,17 @@ from typer.testing import CliRunner
 from kitrec.cli.main import app
 from kitrec.core.errors import InputError
 from kitrec.recommenders import cross_domain_storage as crossdomain_storing
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_domains import Catalogue
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_domains import ItemDomains
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
 from kitrec.thinkrec.records import read_records
-from tests.recommenders.made_models import a_model, model_params
+from tests.recommenders.made_models import made_model, model_params
 
 
 def run(*arguments: object) -> str:
@@ -61,13 +61,13 @@ def test_genres_say_why(files_of_ones_own):
 
 def test_a_models_vectors_are_those_of_what_came_before(files_of_ones_own):
     at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
-    stored = Stored(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), at / "model")
+    stored = Stored(made_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
+    save_model(stored, model_params("sasrec"), ItemFeatures(), at / "model")
     options = ["--titles", at / "titles.tsv", "--model", at / "model", "--negatives", 1]
     run("thinkrec-records", at / "seen.csv", "--to", at / "r", *options)
     users = read_records(at / "r/records.jsonl").users
     state = (
-        represent(load_model(at / "model").model, of_lists([vocabulary.numbers(pl.Series(["a", "b"]))]))
+        represent(load_model(at / "model").model, sequences_from_lists([vocabulary.numbers(pl.Series(["a", "b"]))]))
         .detach()
         .numpy()[0]
     )
@@ -101,8 +101,8 @@ def test_labelled_rows_bring_vectors_of_items_alone(tmp_path):
         shown = "".join(f"7\t{item}\t1\t{history}\n" for item, history in listed)
         (tmp_path / f"own/{part}_history.tsv").write_text("user\titem\tlabel\thistory\n" + shown)
     vocabulary = Vocabulary(list("abcd"))
-    stored = Stored(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), tmp_path / "model")
+    stored = Stored(made_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
+    save_model(stored, model_params("sasrec"), ItemFeatures(), tmp_path / "model")
     run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "r", "--model", tmp_path / "model")
     for part in rows:
         read = read_records(tmp_path / f"r/{part}.jsonl")
@@ -111,7 +111,7 @@ def test_labelled_rows_bring_vectors_of_items_alone(tmp_path):
     save_model(
         Stored(stored.model, Vocabulary(list("wxyz")), stored.popularity, {}),
         model_params("sasrec"),
-        Known(),
+        ItemFeatures(),
         tmp_path / "other",
     )
     with pytest.raises(InputError, match="knows none of these items"):
@@ -141,9 +141,9 @@ def test_labelled_rows_bring_the_vectors_of_matrix_factorisation(tmp_path):
 
 def test_vectors_of_bpr_mf_are_read_as_those_of_a_sequence_model_are(files_of_ones_own):
     at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
-    p = crossdomain.BPRMF(kind="bpr_mf", hidden=4, negatives=1)
+    p = crossdomain.BPRMF(kind="bpr_mf", hidden_size=4, negatives=1)
     torch.manual_seed(0)
-    model = BPRMF(Catalogue(np.array([0, 1, 1, 2, 2])), None, p)
+    model = BPRMF(ItemDomains(np.array([0, 1, 1, 2, 2])), None, p)
     torch.nn.init.normal_(model.bias.weight)
     crossdomain_storing.save_model(
         crossdomain_storing.Stored(model, vocabulary, np.ones(5, np.float32), {}), p, at / "model"
@@ -151,7 +151,9 @@ def test_vectors_of_bpr_mf_are_read_as_those_of_a_sequence_model_are(files_of_on
     run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--model", at / "model",
         "--negatives", 1)  # fmt: skip
     read = read_records(at / "r/records.jsonl")
-    (wanted,) = model.candidate_scores(Readers(of_lists([[1, 2]])), np.array([[1, 2, 3, 4]]))  # u met a and b before
+    (wanted,) = model.candidate_scores(
+        UserHistories(sequences_from_lists([[1, 2]])), np.array([[1, 2, 3, 4]])
+    )  # u met a and b before
     assert np.array_equal(np.argsort(read.items.rows @ read.users.find("u")), np.argsort(wanted))
 
 

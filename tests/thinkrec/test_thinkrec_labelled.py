@@ -8,21 +8,21 @@ import torch
 
 from kitrec.core.errors import InputError
 from kitrec.core.params import parse
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_domains import Catalogue
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_domains import ItemDomains
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.models.bpr_mf import BPRMF
-from kitrec.recommenders.params import SASRec
+from kitrec.recommenders.models.params import SASRec
 from kitrec.recommenders.sequence_storage import Stored
 from kitrec.thinkrec.auc import auc, judged
 from kitrec.thinkrec.collaborative_vectors import of_bpr_mf, of_labelled_model, of_sequence_model
 from kitrec.thinkrec.labelled_rows import Labelled
 from kitrec.thinkrec.labelled_training import fit_labelled
 from kitrec.thinkrec.params import MF, Course, LabelledCourse, Objective
-from tests.recommenders.made_models import ITEMS, a_model
-from tests.thinkrec.made_thinkrec import a_course, an_objective
+from tests.recommenders.made_models import ITEMS, made_model
+from tests.thinkrec.made_thinkrec import an_objective, made_training_config
 
 
 def liked(seed: int, count: int) -> Labelled:
@@ -40,7 +40,7 @@ def a_labelled_course(model: MF | SASRec, **changed) -> LabelledCourse:
     return LabelledCourse(model=model, **(own | changed))
 
 
-SMALL = SASRec(kind="sasrec", hidden=8, heads=1, layers=1, length=4, dropout=0.0)
+SMALL = SASRec(kind="sasrec", hidden_size=8, heads=1, layers=1, max_length=4, dropout=0.0)
 
 
 @pytest.mark.parametrize("model", [MF(kind="mf", hidden=8), SMALL], ids=["mf", "sasrec"])
@@ -78,8 +78,8 @@ def test_the_same_seed_gives_the_same_scores():
 
 def test_vectors_of_a_sequence_model_give_its_scores():
     vocabulary = Vocabulary([f"{k:02}" for k in range(ITEMS)])
-    stored = Stored(a_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
-    histories = of_lists([[1, 2, 3], [], [4]])
+    stored = Stored(made_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
+    histories = sequences_from_lists([[1, 2, 3], [], [4]])
     users, items = of_sequence_model(stored, ["a", "empty", "c"], histories)
     assert users.ids == ["a", "c"] and items.ids == vocabulary.item_ids
     wanted = stored.candidate_scores(histories.take(np.array([0, 2])), np.array([[1, 9], [5, 30]]))
@@ -90,12 +90,14 @@ def test_vectors_of_a_sequence_model_give_its_scores():
 
 def test_vectors_of_bpr_mf_give_its_scores():
     torch.manual_seed(0)
-    catalogue = Catalogue(np.array([0, 1, 1, 2, 2, 2]))
-    model = BPRMF(catalogue, None, crossdomain.BPRMF(kind="bpr_mf", hidden=4, negatives=1))
+    catalogue = ItemDomains(np.array([0, 1, 1, 2, 2, 2]))
+    model = BPRMF(catalogue, None, crossdomain.BPRMF(kind="bpr_mf", hidden_size=4, negatives=1))
     torch.nn.init.normal_(model.items.weight)
     torch.nn.init.normal_(model.bias.weight)
-    readers = Readers(of_lists([[1, 3], [2, 4, 5]]))
-    users, items = of_bpr_mf(model, Vocabulary(list("abcde")), ["u", "nobody", "v"], of_lists([[1, 3], [], [2, 4, 5]]))
+    readers = UserHistories(sequences_from_lists([[1, 3], [2, 4, 5]]))
+    users, items = of_bpr_mf(
+        model, Vocabulary(list("abcde")), ["u", "nobody", "v"], sequences_from_lists([[1, 3], [], [2, 4, 5]])
+    )
     assert users.ids == ["u", "v"]
     wanted = model.candidate_scores(readers, np.array([[1, 2, 3, 4, 5]] * 2))
     assert_same_but_for_a_scale(users.rows @ items.rows.T, wanted)
@@ -143,7 +145,7 @@ def test_without_a_user_of_both_labels_auc_alone_is_told():
 def test_wrong_params_are_told():
     for cls, own, told in (
         (Objective, an_objective(), {"alpha": 0.0, "beta": 0.0}),
-        (Course, a_course(), {"updates": 5}),
+        (Course, made_training_config(), {"updates": 5}),
     ):
         problems: list[str] = []
         tree = {name: getattr(own, name) for name in own.__dataclass_fields__} | told

@@ -1,7 +1,7 @@
-"""Interactions as people keep them: a CSV or TSV with the columns user, item, time (others are ignored).
+"""Interactions of user-supplied files: a CSV or TSV with the columns user, item, time (others are ignored).
 
-Users and items are any text. Rows of one user are put in the order of their times, equal times in the order of the
-file. A row without a user, an item or a number as its time is left out and counted."""
+Users and items are any text. Rows of one user are sorted by time, equal times keep the order of the file. A row without
+a user, an item or a number as its time is dropped and counted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.sequences import Sequences, of_rows
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_rows
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
-NEEDED = ("user", "item", "time")
+REQUIRED = ("user", "item", "time")
 LAST_SECOND = 7.3e9  # in 2201; later times are not seconds
 
 
@@ -22,37 +22,37 @@ class Interactions:
     users: list[str]  # in the order of the sequences
     vocabulary: Vocabulary
     sequences: Sequences
-    newest: list[float]  # time of each user's last interaction
-    left_out: int  # rows
+    last_times: list[float]  # time of each user's last interaction
+    dropped_rows: int
 
     def last_years(self) -> np.ndarray:
         """[users] the calendar year (UTC) of each user's last interaction; times are seconds since 1970."""
-        newest = np.array(self.newest)
-        far = newest[(newest > LAST_SECOND) | (newest < -LAST_SECOND)]
+        times = np.array(self.last_times)
+        far = times[(times > LAST_SECOND) | (times < -LAST_SECOND)]
         if len(far):
-            raise InputError(f"a newest time is {far[0]:g}, beyond the year 2200: times are to be seconds since 1970")
-        return newest.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
+            raise InputError(f"a last time is {far[0]:g}, beyond the year 2200: times must be seconds since 1970")
+        return times.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
 
 
-def read_interactions(path: Path, fewest: int = 1) -> Interactions:
-    """Every user with at least `fewest` interactions."""
+def read_interactions(path: Path, min_interactions: int = 1) -> Interactions:
+    """Read every user with at least `min_interactions` interactions."""
     table = _table(path)
     times = pl.col("time").cast(pl.Float64, strict=False)
-    whole = table.with_columns(times).drop_nulls(NEEDED).filter(pl.col("time").is_finite())
-    whole = whole.filter(pl.col("user") != "", pl.col("item") != "")
-    if table.height and whole.is_empty():
+    valid = table.with_columns(times).drop_nulls(REQUIRED).filter(pl.col("time").is_finite())
+    valid = valid.filter(pl.col("user") != "", pl.col("item") != "")
+    if table.height and valid.is_empty():
         raise InputError(f"{path}: no row has a user, an item and a number (seconds since 1970) as its time")
-    rows = whole.filter(pl.len().over("user") >= fewest).sort("user", "time", maintain_order=True)
+    rows = valid.filter(pl.len().over("user") >= min_interactions).sort("user", "time", maintain_order=True)
     if rows.is_empty():
         raise InputError(
-            f"{path}: no user has {fewest} or more interactions; lower the least number, or check the file"
+            f"{path}: no user has {min_interactions} or more interactions; lower the minimum, or check the file"
         )
     vocabulary = Vocabulary(rows["item"])
     users = rows["user"].unique(maintain_order=True)
     numbers = rows["user"].rle_id().to_numpy()
-    newest = rows.group_by("user", maintain_order=True).agg(pl.col("time").last())["time"].to_list()
-    sequences = of_rows(numbers, vocabulary.numbers(rows["item"]), len(users))
-    return Interactions(users.to_list(), vocabulary, sequences, newest, table.height - whole.height)
+    last_times = rows.group_by("user", maintain_order=True).agg(pl.col("time").last())["time"].to_list()
+    sequences = sequences_from_rows(numbers, vocabulary.numbers(rows["item"]), len(users))
+    return Interactions(users.to_list(), vocabulary, sequences, last_times, table.height - valid.height)
 
 
 def _table(path: Path) -> pl.DataFrame:
@@ -60,12 +60,12 @@ def _table(path: Path) -> pl.DataFrame:
     try:
         table = pl.read_csv(path, separator=separator, infer_schema=False, quote_char='"' if separator == "," else None)
     except FileNotFoundError:
-        raise InputError(f"{path} is missing: give a CSV or TSV with the columns {', '.join(NEEDED)}") from None
+        raise InputError(f"{path} is missing: give a CSV or TSV with the columns {', '.join(REQUIRED)}") from None
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise InputError(
-            f"{path} is no table ({problem}): give a CSV or TSV with the columns {', '.join(NEEDED)}"
+            f"{path} is no table ({problem}): give a CSV or TSV with the columns {', '.join(REQUIRED)}"
         ) from None
-    missing = [name for name in NEEDED if name not in table.columns]
+    missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
         raise InputError(f"{path} lacks the column {', '.join(missing)}; it has {', '.join(table.columns)}")
-    return table.select(NEEDED)
+    return table.select(REQUIRED)

@@ -1,9 +1,9 @@
-"""A batch of sequences without padding: T items of B users, one user after the other.
+"""Batches of sequences without padding: T items of B users, one user after the other.
 
-Layers that treat each item alone (embeddings, normalisation, feed-forward) run on the T real items only. What needs
-rows (attention, recurrence) gets them in parts of users of similar length, padded on the right, so that a causal layer
-never sees padding. The value is that of one padded batch, the work is nearly that of the real items; it is least where
-the users of a batch come sorted by length (`by_length`).
+Position-wise layers (embeddings, normalisation, feed-forward) run on the T real items only. Layers over sequences
+(attention, recurrence) get rows in parts of users of similar length, padded on the right, so that a causal layer never
+sees padding. The result is that of one padded batch, the work is nearly that of the real items; it is least if the
+users of a batch are sorted by length (`by_length`).
 
 Shapes: B users, T items of them, L the longest sequence of a part, d channels."""
 
@@ -15,8 +15,8 @@ import torch
 
 from kitrec.recommenders.data.sequences import Sequences
 
-Tensor = Callable[[np.ndarray], torch.Tensor]  # an array on its device
-ROOM = 1.25  # the longest of a part is at most so much longer than its shortest
+ToTensor = Callable[[np.ndarray], torch.Tensor]  # moves an array to the device
+MAX_LENGTH_RATIO = 1.25  # of the longest sequence of a part to its shortest
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Part:
     span: slice  # of the T items
     users: int
     longest: int
-    slots: torch.Tensor | None  # where each item stands among users * longest; None: no padding is needed
+    slots: torch.Tensor | None  # index of each item among users * longest; None: no padding is needed
     real: torch.Tensor | None  # [users, L] true where a row holds an item
 
     def rows(self, values: torch.Tensor) -> torch.Tensor:
-        """[T, d] -> [users, L, d] of this part, zeros where a user has no more items."""
-        own = values[self.span]
+        """[T, d] -> [users, L, d] of this part, padded with zeros."""
+        items = values[self.span]
         if self.slots is not None:
-            own = own.new_zeros(self.users * self.longest, own.shape[-1]).index_copy(0, self.slots, own)
-        return own.view(self.users, self.longest, -1)
+            items = items.new_zeros(self.users * self.longest, items.shape[-1]).index_copy(0, self.slots, items)
+        return items.view(self.users, self.longest, -1)
 
     def flat(self, rows: torch.Tensor) -> torch.Tensor:
         """[users, L, d] -> its real items [t, d]."""
@@ -46,71 +46,76 @@ BesideRows = Callable[[torch.Tensor, torch.Tensor, Part], torch.Tensor]  # [user
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedBatch:
     items: torch.Tensor  # [T]
-    user: torch.Tensor  # [T] whose item it is, 0 ... B-1
-    place: torch.Tensor  # [T] how many items of the same user came before it
-    from_end: torch.Tensor  # [T] how many come after it
+    user: torch.Tensor  # [T] the user of each item, 0 ... B-1
+    position: torch.Tensor  # [T] number of the user's items before it
+    from_end: torch.Tensor  # [T] number of the user's items after it
     lengths: torch.Tensor  # [B]
     parts: tuple[Part, ...]
 
     def newest(self, values: torch.Tensor) -> torch.Tensor:
-        """[T, d] -> [B, d], what stands at each user's last item."""
+        """[T, d] -> [B, d], the values at each user's last item."""
         return values[self.ends]
 
     @property
     def ends(self) -> torch.Tensor:
-        """[B] where each user's last item stands among the T; every user needs one."""
+        """[B] index of each user's last item among the T; every user needs one."""
         return self.lengths.cumsum(0) - 1
 
     def through_rows(self, values: torch.Tensor, layer: Callable[[torch.Tensor, Part], torch.Tensor]) -> torch.Tensor:
-        """[T, d] through a layer that wants rows, [T, d'] again."""
+        """Apply a layer over rows to [T, d]; the result is [T, d']."""
         return torch.cat([part.flat(layer(part.rows(values), part)) for part in self.parts])
 
-    def beside_rows(self, own: torch.Tensor, values: torch.Tensor, layer: BesideRows) -> torch.Tensor:
-        """[B, d] through a layer that looks at the rows of [T, d'] beside it, [B, d] again."""
-        owns = own.split([part.users for part in self.parts])
-        pairs = zip(owns, self.parts, strict=True)
-        return torch.cat([layer(of_part, part.rows(values), part) for of_part, part in pairs])
+    def beside_rows(self, queries: torch.Tensor, values: torch.Tensor, layer: BesideRows) -> torch.Tensor:
+        """Apply a layer to one vector per user [B, d] and the user's row of [T, d']; the result is [B, d]."""
+        split = queries.split([part.users for part in self.parts])
+        pairs = zip(split, self.parts, strict=True)
+        return torch.cat([layer(part_queries, part.rows(values), part) for part_queries, part in pairs])
 
 
 def by_length(sequences: Sequences) -> np.ndarray:
-    """The order of users, shortest sequence first, in which they pack best."""
+    """Return the order of users, shortest sequence first, in which they pack best."""
     return np.argsort(sequences.lengths, kind="stable")
 
 
-def pack(sequences: Sequences, device: torch.device | str = "cpu", *, pinned: bool = False) -> Packed:
-    """The sequences of a batch as tensors; by way of pinned memory the copies to a GPU run beside its work."""
+def pack(sequences: Sequences, device: torch.device | str = "cpu", *, pinned: bool = False) -> PackedBatch:
+    """Return the sequences of a batch as tensors; with pinned memory the copies to a GPU overlap its work."""
     lengths = sequences.lengths
-    places = np.arange(len(sequences.items)) - np.repeat(sequences.starts[:-1], lengths)
-    from_end = np.repeat(lengths, lengths) - 1 - places
+    positions = np.arange(len(sequences.items)) - np.repeat(sequences.starts[:-1], lengths)
+    from_end = np.repeat(lengths, lengths) - 1 - positions
 
-    def tensor(own: np.ndarray) -> torch.Tensor:
-        found = torch.from_numpy(np.ascontiguousarray(own, dtype=bool if own.dtype == bool else np.int64))
-        return (found.pin_memory() if pinned else found).to(device, non_blocking=pinned)
+    def to_tensor(array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array, dtype=bool if array.dtype == bool else np.int64))
+        return (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=pinned)
 
-    parts = tuple(_part(sequences, places, first, after, tensor) for first, after in _similar(lengths))
-    return Packed(
-        tensor(sequences.items), tensor(sequences.users), tensor(places), tensor(from_end), tensor(lengths), parts
+    parts = tuple(_part(sequences, positions, first, end, to_tensor) for first, end in _similar_lengths(lengths))
+    return PackedBatch(
+        to_tensor(sequences.items),
+        to_tensor(sequences.users),
+        to_tensor(positions),
+        to_tensor(from_end),
+        to_tensor(lengths),
+        parts,
     )
 
 
-def _similar(lengths: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of users whose lengths differ by little."""
-    runs, first, least, most = [], 0, 0, 0
+def _similar_lengths(lengths: np.ndarray) -> list[tuple[int, int]]:
+    """Return runs of users whose lengths differ by little."""
+    runs, first, shortest, longest = [], 0, 0, 0
     for user, length in enumerate(lengths.tolist()):
-        least, most = (min(least, length), max(most, length)) if user > first else (length, length)
-        if most > max(ROOM * least, 2):
+        shortest, longest = (min(shortest, length), max(longest, length)) if user > first else (length, length)
+        if longest > max(MAX_LENGTH_RATIO * shortest, 2):
             runs.append((first, user))
-            first, least, most = user, length, length
+            first, shortest, longest = user, length, length
     return [*runs, (first, len(lengths))] if len(lengths) else []
 
 
-def _part(sequences: Sequences, places: np.ndarray, first: int, after: int, tensor: Tensor) -> Part:
-    lengths = sequences.lengths[first:after]
-    longest, span = int(lengths.max()), slice(int(sequences.starts[first]), int(sequences.starts[after]))
+def _part(sequences: Sequences, positions: np.ndarray, first: int, end: int, to_tensor: ToTensor) -> Part:
+    lengths = sequences.lengths[first:end]
+    longest, span = int(lengths.max()), slice(int(sequences.starts[first]), int(sequences.starts[end]))
     if (lengths == longest).all():
-        return Part(span, after - first, longest, None, None)
-    slots = np.repeat(np.arange(after - first), lengths) * longest + places[span]
+        return Part(span, end - first, longest, None, None)
+    slots = np.repeat(np.arange(end - first), lengths) * longest + positions[span]
     real = np.arange(longest) < lengths[:, None]
-    return Part(span, after - first, longest, tensor(slots), tensor(real))
+    return Part(span, end - first, longest, to_tensor(slots), to_tensor(real))

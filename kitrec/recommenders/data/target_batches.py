@@ -1,8 +1,8 @@
-"""What a batch of users teaches each kind of model: states, and the item each state should name.
+"""Training targets of a batch of users: states of the model, and the item each state should predict.
 
     sasrec, gru4rec   after every item of a sequence: the next one
-    caser             after every window of items: each of the next `ahead` ones
-    bert4rec          at every hidden place: the item that stood there
+    caser             after every window of items: each of the next `num_targets` ones
+    bert4rec          at every masked position: the original item
 Shapes: n targets, d the width of the output vectors; targets are 0 ... N-1 (item number less one)."""
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from kitrec.recommenders.data.masking import mask
-from kitrec.recommenders.data.packed_batches import Packed, pack
+from kitrec.recommenders.data.packed_batches import PackedBatch, pack
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.caser import Caser, windows_before
@@ -20,63 +20,63 @@ from kitrec.recommenders.models.gru4rec import GRU4Rec
 from kitrec.recommenders.models.sasrec import SASRec
 from kitrec.recommenders.models.sequence_model import Recommender
 
+Pack = Callable[[Sequences], PackedBatch]
+
 
 @dataclass(frozen=True)
-class Lesson:
+class TargetBatch:
     states: torch.Tensor  # [n, d]
-    wanted: torch.Tensor  # [n]
-    users: np.ndarray  # [n] whose target it is, 0 ... B-1
-    places: np.ndarray  # [n] how many items of the user come before it; -1 where it is not the very next one (Caser)
+    targets: torch.Tensor  # [n]
+    users: np.ndarray  # [n] the user of each target, 0 ... B-1
+    positions: np.ndarray  # [n] number of the user's items before the target; -1 for a skip target of Caser
 
 
-def learnable(model: Recommender, sequences: Sequences) -> np.ndarray:
-    """The users that teach a model something: two items, one for a model that hides places."""
+def trainable_users(model: Recommender, sequences: Sequences) -> np.ndarray:
+    """Return the users that give a target: those with two items, or one for a model that masks positions."""
     return np.flatnonzero(sequences.lengths >= (1 if isinstance(model, BERT4Rec) else 2))
 
 
-def lesson(
-    model: Recommender, sequences: Sequences, rng: np.random.Generator, packed: Callable[[Sequences], Packed] = pack
-) -> Lesson:
-    """The targets of a batch; a sequence that is too long teaches its newest part (Caser: each of its windows)."""
+def target_batch(
+    model: Recommender, sequences: Sequences, rng: np.random.Generator, pack_batch: Pack = pack
+) -> TargetBatch:
+    """Return the targets of a batch; of a sequence that is too long the newest part (Caser: each of its windows)."""
     if isinstance(model, BERT4Rec):
-        return _restore(model, sequences, rng, packed)
+        return _masked_targets(model, sequences, rng, pack_batch)
     if isinstance(model, Caser):
-        return _ahead(model, packed(sequences))
+        return _window_targets(model, pack_batch(sequences))
     assert isinstance(model, SASRec | GRU4Rec)
-    return _next(model, sequences, packed)
+    return _next_item_targets(model, sequences, pack_batch)
 
 
-def _next(model: SASRec | GRU4Rec, whole: Sequences, packed: Callable[[Sequences], Packed]) -> Lesson:
-    sequences = whole.newest(model.length + 1)
-    states = model(packed(sequences.without_last()))
+def _next_item_targets(model: SASRec | GRU4Rec, complete: Sequences, pack_batch: Pack) -> TargetBatch:
+    sequences = complete.newest(model.max_length + 1)
+    states = model(pack_batch(sequences.without_last()))
     first = np.zeros(len(sequences.items), dtype=bool)
     first[sequences.starts[:-1]] = True
-    return _lesson(states, sequences, np.flatnonzero(~first), whole)
+    return _batch(states, sequences, np.flatnonzero(~first), complete)
 
 
-def _restore(
-    model: BERT4Rec, whole: Sequences, rng: np.random.Generator, packed: Callable[[Sequences], Packed]
-) -> Lesson:
-    sequences = whole.newest(model.length)
+def _masked_targets(model: BERT4Rec, complete: Sequences, rng: np.random.Generator, pack_batch: Pack) -> TargetBatch:
+    sequences = complete.newest(model.max_length)
     masked = mask(sequences, model.masking, model.mask_item - 1, rng)
-    hidden = np.flatnonzero(masked.hidden)
-    x = model(packed(masked.shown))
-    states = model.restored(x[torch.from_numpy(hidden).to(x.device)])
-    return _lesson(states, sequences, hidden, whole)
+    masked_positions = np.flatnonzero(masked.masked)
+    x = model(pack_batch(masked.inputs))
+    states = model.restored(x[torch.from_numpy(masked_positions).to(x.device)])
+    return _batch(states, sequences, masked_positions, complete)
 
 
-def _ahead(model: Caser, batch: Packed) -> Lesson:
-    where = torch.nonzero(batch.place > 0)[:, 0]
-    states = model(windows_before(batch, where, model.length))
-    steps = torch.arange(model.ahead, device=where.device)
-    row, step = torch.nonzero(steps <= batch.from_end[where][:, None], as_tuple=True)
-    targets = where[row] + step
-    places = torch.where(step == 0, batch.place[targets], -1).cpu().numpy()
-    return Lesson(states[row], batch.items[targets] - 1, batch.user[targets].cpu().numpy(), places)
+def _window_targets(model: Caser, batch: PackedBatch) -> TargetBatch:
+    next_items = torch.nonzero(batch.position > 0)[:, 0]
+    states = model(windows_before(batch, next_items, model.max_length))
+    steps = torch.arange(model.num_targets, device=next_items.device)
+    row, step = torch.nonzero(steps <= batch.from_end[next_items][:, None], as_tuple=True)
+    targets = next_items[row] + step
+    positions = torch.where(step == 0, batch.position[targets], -1).cpu().numpy()
+    return TargetBatch(states[row], batch.items[targets] - 1, batch.user[targets].cpu().numpy(), positions)
 
 
-def _lesson(states: torch.Tensor, sequences: Sequences, targets: np.ndarray, whole: Sequences) -> Lesson:
-    """Of the places `targets` among the items of `sequences`, the newest parts of `whole`."""
-    wanted, users = torch.from_numpy(sequences.items[targets] - 1), sequences.users[targets]
-    places = targets - (sequences.starts[1:] - whole.lengths)[users]
-    return Lesson(states, wanted.to(states.device), users, places)
+def _batch(states: torch.Tensor, sequences: Sequences, indices: np.ndarray, complete: Sequences) -> TargetBatch:
+    """Build the batch of the targets at `indices` of `sequences.items`, the newest parts of `complete`."""
+    targets, users = torch.from_numpy(sequences.items[indices] - 1), sequences.users[indices]
+    positions = indices - (sequences.starts[1:] - complete.lengths)[users]
+    return TargetBatch(states, targets.to(states.device), users, positions)

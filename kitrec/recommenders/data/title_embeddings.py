@@ -1,7 +1,7 @@
-"""Vectors of titles, by a sentence-transformer, by the mean of a BERT's last layer, or by TF-IDF and SVD.
+"""Title embeddings from a sentence-transformer, the mean of a BERT's last layer, or TF-IDF with SVD.
 
     text of an item     "Title. Genres: a, b"
-    sentence            whatever the model pools; any model of sentence-transformers, one folder or one name of the hub
+    sentence            the model's own pooling; any sentence-transformers model, a folder or a name on the hub
     bert                mean over the tokens of the last hidden layer
     tfidf               1-2-grams, at most 5,000 terms in at least 2 titles, English stop words, SVD to 384 dimensions
 All are L2-normalised (a title without any term keeps its zero vector)."""
@@ -17,74 +17,74 @@ from rich.progress import track
 from kitrec.core import files
 from kitrec.core.errors import InputError
 
-TERMS, RARE, WIDTH = 5000, 2, 384
+MAX_TERMS, MIN_DOCUMENTS, WIDTH = 5000, 2, 384
 
 
-def texts(titles: pl.DataFrame, genres: pl.DataFrame | None) -> pl.DataFrame:
-    """item, text in the order of the titles; both tables have the columns item and value."""
+def item_texts(titles: pl.DataFrame, genres: pl.DataFrame | None) -> pl.DataFrame:
+    """Return item, text in the order of the titles; both tables have the columns item and value."""
     if genres is None:
         return titles.select("item", text="value")
-    listed = genres.group_by("item", maintain_order=True).agg(pl.col("value").str.join(", ").alias("genres"))
-    joined = titles.join(listed, on="item", how="left", maintain_order="left")
+    joined_genres = genres.group_by("item", maintain_order=True).agg(pl.col("value").str.join(", ").alias("genres"))
+    joined = titles.join(joined_genres, on="item", how="left", maintain_order="left")
     both = pl.concat_str("value", pl.lit(". Genres: "), "genres")
     return joined.select("item", text=pl.coalesce(both, "value"))
 
 
-def by_tfidf(lines: list[str], seed: int) -> np.ndarray:
-    """[n, d]; d is 384, or less where there are fewer titles or terms."""
+def tfidf_embeddings(texts: list[str], seed: int) -> np.ndarray:
+    """Embed texts as [n, d]; d is 384, or less if there are fewer texts or terms."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     try:
         terms = TfidfVectorizer(
-            max_features=TERMS, ngram_range=(1, 2), min_df=RARE, stop_words="english"
-        ).fit_transform(lines)
+            max_features=MAX_TERMS, ngram_range=(1, 2), min_df=MIN_DOCUMENTS, stop_words="english"
+        ).fit_transform(texts)
     except ValueError:
         raise InputError(
-            f"no term stands in {RARE} or more of the {len(lines)} titles: TF-IDF has nothing to say"
+            f"no term occurs in {MIN_DOCUMENTS} or more of the {len(texts)} titles, so TF-IDF has no vector: "
+            "use another kind of embedding"
         ) from None
     width = min(WIDTH, min(terms.shape) - 1)
     if width < 1:
-        raise InputError(f"{len(lines)} titles with {terms.shape[1]} common terms are too few for TF-IDF")
-    return normalised(TruncatedSVD(width, random_state=seed).fit_transform(terms))
+        raise InputError(f"{len(texts)} titles with {terms.shape[1]} common terms are too few for TF-IDF")
+    return l2_normalize(TruncatedSVD(width, random_state=seed).fit_transform(terms))
 
 
-def by_sentences(lines: list[str], model: str, batch: int) -> np.ndarray:
-    """[n, d] by a sentence-transformer."""
+def sentence_embeddings(texts: list[str], model: str, batch_size: int) -> np.ndarray:
+    """Embed texts as [n, d] with a sentence-transformer."""
     from sentence_transformers import SentenceTransformer
 
-    with _named(model):
+    with _load_errors(model):
         encoder = SentenceTransformer(model, trust_remote_code=False)
-    return normalised(encoder.encode(lines, batch_size=batch, show_progress_bar=True, convert_to_numpy=True))
+    return l2_normalize(encoder.encode(texts, batch_size=batch_size, show_progress_bar=True, convert_to_numpy=True))
 
 
-def by_bert(lines: list[str], model: str, batch: int) -> np.ndarray:
-    """[n, d] by the mean of the last hidden layer over a text's own tokens."""
+def bert_embeddings(texts: list[str], model: str, batch_size: int) -> np.ndarray:
+    """Embed texts as [n, d] by the mean of the last hidden layer over a text's real tokens."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    with _named(model):
+    with _load_errors(model):
         tokenizer, encoder = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder, found = encoder.to(device), []
+    encoder, parts = encoder.to(device), []
     with torch.inference_mode():
-        for start in track(range(0, len(lines), batch), description="titles"):
-            asked = tokenizer(lines[start : start + batch], padding=True, truncation=True, return_tensors="pt").to(
-                device
-            )
-            hidden, real = encoder(**asked).last_hidden_state, asked["attention_mask"][..., None]
-            found.append(((hidden * real).sum(1) / real.sum(1)).float().cpu().numpy())
-    return normalised(np.concatenate(found))
+        for start in track(range(0, len(texts), batch_size), description="titles"):
+            part = texts[start : start + batch_size]
+            tokens = tokenizer(part, padding=True, truncation=True, return_tensors="pt").to(device)
+            hidden, mask = encoder(**tokens).last_hidden_state, tokens["attention_mask"][..., None]
+            parts.append(((hidden * mask).sum(1) / mask.sum(1)).float().cpu().numpy())
+    return l2_normalize(np.concatenate(parts))
 
 
-def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; zero rows stay."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(length > 0, length, 1)).astype(np.float32)
+def l2_normalize(vectors: np.ndarray) -> np.ndarray:
+    """Scale rows to length 1; zero rows stay zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
-def write_vectors(items: list[str], vectors: np.ndarray, to: Path) -> None:
-    """An embeddings file; one that was there is kept beside it as <name>.backup."""
+def write_embeddings(items: list[str], vectors: np.ndarray, to: Path) -> None:
+    """Write an embeddings file; an existing one is kept as <name>.backup."""
     if to.exists():
         to.replace(to.with_name(f"{to.name}.backup"))
     with files.whole(to) as draft, draft.open("w", encoding="utf-8") as stream:
@@ -94,12 +94,12 @@ def write_vectors(items: list[str], vectors: np.ndarray, to: Path) -> None:
 
 
 @contextmanager
-def _named(model: str) -> Iterator[None]:
-    """A model that is not to be had is one sentence."""
+def _load_errors(model: str) -> Iterator[None]:
+    """Turn the errors of a model that cannot be loaded into one sentence."""
     try:
         yield
     except (OSError, ValueError) as problem:
         reason = str(problem).splitlines()[0]
         raise InputError(
-            f"the model {model} could not be loaded ({reason}): give a folder, or a name of the hub"
+            f"the model {model} could not be loaded ({reason}): give a folder, or a name on the hub"
         ) from None

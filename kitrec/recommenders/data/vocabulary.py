@@ -1,7 +1,7 @@
-"""Which number an item has: made once from what a model may learn from, kept with the model.
+"""Item ids and their numbers: built once from the training interactions and stored with the model.
 
-Items are numbered 1 ... N in the order of their ids; 0 is padding. An item that was not there has no number: it is left
-out of histories, and as a candidate it stands behind all others."""
+Items are numbered 1 ... N in the order of their ids; 0 is padding. An item outside the vocabulary has no number: it is
+left out of histories, and as a candidate it ranks behind all others."""
 
 from collections.abc import Iterable
 
@@ -22,12 +22,12 @@ class Vocabulary:
         return len(self.item_ids)
 
     def numbers(self, item_ids: pl.Series) -> np.ndarray:
-        """The number of each id, 0 where it has none."""
-        asked = pl.DataFrame({"item_id": item_ids.cast(pl.String)})
-        found = asked.join(self._numbers, on="item_id", how="left", maintain_order="left")
-        return found["number"].fill_null(0).to_numpy()
+        """Return the number of each id, 0 for an id outside the vocabulary."""
+        queries = pl.DataFrame({"item_id": item_ids.cast(pl.String)})
+        joined = queries.join(self._numbers, on="item_id", how="left", maintain_order="left")
+        return joined["number"].fill_null(0).to_numpy()
 
     def ids(self, numbers: np.ndarray) -> list[str]:
-        """The ids of numbers from 1."""
-        found: list[str] = self._ids[numbers - 1].tolist()
-        return found
+        """Return the ids of item numbers from 1."""
+        ids: list[str] = self._ids[numbers - 1].tolist()
+        return ids

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kitrec.recommenders.data.item_domains import Catalogue
+from kitrec.recommenders.data.item_domains import ItemDomains
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models import ease, item_knn, params, popularity, random_walk
 from kitrec.recommenders.models.bpr_mf import BPRMF
@@ -13,7 +13,7 @@ from kitrec.recommenders.models.sscdr import SSCDR
 
 
 def build(
-    p: params.Learned, catalogue: Catalogue, users: int | None = None, titles: np.ndarray | None = None
+    p: params.CrossDomainModel, catalogue: ItemDomains, users: int | None = None, titles: np.ndarray | None = None
 ) -> Learner:
     """A fresh model: the history form, or the paper's where `users` says how many there are."""
     match p:
@@ -27,14 +27,14 @@ def build(
             return BPRMF(catalogue, users, p)
 
 
-def tally(p: params.Counted, histories: Sequences, items: int, seed: int) -> Ranker:
+def tally(p: params.NonParametricModel, histories: Sequences, items: int, seed: int) -> Ranker:
     """A model that is computed and not trained."""
     match p:
         case params.ItemKNN():
-            return item_knn.count(histories, items, p)
+            return item_knn.fit(histories, items, p)
         case params.EASE():
-            return ease.count(histories, items, p, seed)
+            return ease.fit(histories, items, p, seed)
         case params.RandomWalk():
-            return random_walk.count(histories, items, p)
+            return random_walk.fit(histories, items, p)
         case params.Popularity():
-            return popularity.count(histories, items)
+            return popularity.fit(histories, items)

@@ -1,7 +1,7 @@
 """A model from its params: the one place that knows all kinds."""
 
-from kitrec.recommenders import params
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.models import params
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.caser import Caser
 from kitrec.recommenders.models.gru4rec import GRU4Rec
@@ -9,7 +9,7 @@ from kitrec.recommenders.models.sasrec import SASRec
 from kitrec.recommenders.models.sequence_model import Recommender
 
 
-def build(p: params.Model, items: int, known: Known | None = None) -> Recommender:
+def build(p: params.SequenceModel, items: int, known: ItemFeatures | None = None) -> Recommender:
     """A fresh model of `items` items; only BERT4Rec reads metadata."""
     match p:
         case params.SASRec():

@@ -1,63 +1,64 @@
-"""Who a reader is to a model, in two forms.
+"""User vectors of cross-domain models, in two forms.
 
-    history   the mean of the embeddings of what they read on each side; nobody needs a number, so new readers have one
-    paper     a row of a table of training users; kept to reproduce published numbers
-Each gives one vector for both sides, or one for each. Shapes: B readers, d width."""
+    history   the mean of the embeddings of a user's items on each side; needs no user table, so it serves new users
+    paper     a row of an embedding table of training users; kept to reproduce published numbers
+Each gives one vector for both sides, or one for each. Shapes: B users, d width."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kitrec.recommenders.data.cross_domain_batches import Asked
+from kitrec.recommenders.data.cross_domain_batches import CrossDomainBatch
 
-SMALL = 0.01  # standard deviation of fresh embeddings, where a model asks for no other
+INIT_STD = 0.01  # of fresh embeddings, unless a model sets its own
 
 
-def table(rows: int, width: int, spread: float = SMALL) -> nn.Embedding:
-    """Embeddings whose gradients touch only the rows that were looked up; row 0 is padding and stays zero."""
-    own = nn.Embedding(rows, width, padding_idx=0, sparse=True)
-    nn.init.normal_(own.weight, std=spread)
+def embedding_table(rows: int, width: int, std: float = INIT_STD) -> nn.Embedding:
+    """Create embeddings with sparse gradients, which touch only the rows looked up; row 0 is padding and stays zero."""
+    table = nn.Embedding(rows, width, padding_idx=0, sparse=True)
+    nn.init.normal_(table.weight, std=std)
     with torch.no_grad():
-        own.weight[0].zero_()
-    return own
+        table.weight[0].zero_()
+    return table
 
 
-def means(asked: Asked, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """[B, d] of each side: the mean of a reader's items there, zero without any."""
+def mean_embeddings(batch: CrossDomainBatch, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """[B, d] for each side: the mean embedding of a user's items there, zero without any."""
     source, target = (
-        F.embedding_bag(items, weight, asked.starts, mode="mean", sparse=True, padding_idx=0) for items in asked.items
+        F.embedding_bag(items, weight, batch.starts, mode="mean", sparse=True, padding_idx=0) for items in batch.items
     )
     return source, target
 
 
-class ByHistory(nn.Module):
-    """u = A m_source + B m_target, or A m_source and B m_target; A and B begin as the identity."""
+class HistoryEncoder(nn.Module):
+    """u = A m_source + B m_target, or A m_source and B m_target; A and B start as the identity."""
 
     def __init__(self, width: int, vectors: int) -> None:
         super().__init__()
         self.vectors = vectors
         self.maps = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in (0, 1))
-        for own in self.maps.parameters():
-            nn.init.eye_(own)
+        for weight in self.maps.parameters():
+            nn.init.eye_(weight)
 
-    def forward(self, asked: Asked, items: torch.Tensor) -> list[torch.Tensor]:
-        source, target = (own(mean) for own, mean in zip(self.maps, means(asked, items), strict=True))
+    def forward(self, batch: CrossDomainBatch, items: torch.Tensor) -> list[torch.Tensor]:
+        means = mean_embeddings(batch, items)
+        source, target = (project(mean) for project, mean in zip(self.maps, means, strict=True))
         return [source, target] if self.vectors == 2 else [source + target]
 
 
-class ByNumber(nn.Module):
-    """Users 0 ... U-1, each with a row in one table or in one a side."""
+class UserTable(nn.Module):
+    """Users 0 ... U-1, each with a row in one table or in one table per side."""
 
-    def __init__(self, users: int, width: int, vectors: int, spread: float) -> None:
+    def __init__(self, users: int, width: int, vectors: int, std: float) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(table(users + 1, width, spread) for _ in range(vectors))
+        self.tables = nn.ModuleList(embedding_table(users + 1, width, std) for _ in range(vectors))
 
-    def forward(self, asked: Asked, _items: torch.Tensor) -> list[torch.Tensor]:
-        if asked.numbers is None:
-            raise ValueError("a model of the paper's form knows readers by their number; none was given")
-        return [own(asked.numbers + 1) for own in self.tables]
+    def forward(self, batch: CrossDomainBatch, _items: torch.Tensor) -> list[torch.Tensor]:
+        if batch.indices is None:
+            raise ValueError("a model in the paper's form looks users up by their index: give UserHistories.indices")
+        return [table(batch.indices + 1) for table in self.tables]
 
 
-def encoder(width: int, users: int | None, vectors: int, spread: float = SMALL) -> ByHistory | ByNumber:
-    """The history form, or the paper's where the number of users is given."""
-    return ByHistory(width, vectors) if users is None else ByNumber(users, width, vectors, spread)
+def user_encoder(width: int, users: int | None, vectors: int, std: float = INIT_STD) -> HistoryEncoder | UserTable:
+    """Create an encoder of the history form, or of the paper's if the number of users is given."""
+    return HistoryEncoder(width, vectors) if users is None else UserTable(users, width, vectors, std)

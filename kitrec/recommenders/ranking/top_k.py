@@ -1,7 +1,8 @@
-"""The best k items for each reader, those already seen left out, and none that came out after the reader's last visit.
+"""The best k items for each user, without items of the history and items released after the user's last interaction.
 
-A reader whose last interaction was in 2005 is not offered a film of 2007: years.tsv gives the years, the interaction
-times (seconds since 1970) the reader's. An item without a known year stays. What was left out is counted."""
+A user whose last interaction was in 2005 is not recommended a film of 2007: years.tsv gives the release years, the
+interaction times (seconds since 1970) the user's year. An item without a known year stays. What the filter removes is
+counted."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,60 +29,61 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class Predicted:
-    items: list[list[str]]  # best first, of each reader; fewer than k where fewer were left
+class TopK:
+    items: list[list[str]]  # per user, best first; fewer than k if fewer are left
     scores: list[list[float]]
-    from_the_future: int  # pairs of reader and item that were left out for their year alone
-    readers_with_future: int
+    future_items: int  # pairs of user and item removed for the release year alone
+    users_with_future_items: int
 
 
 def predict(
-    stored: Scorer,
+    scorer: Scorer,
     histories: Sequences,
-    topk: int,
+    k: int,
     excluded: np.ndarray | None = None,
     years: np.ndarray | None = None,
-    visited: np.ndarray | None = None,
-) -> Predicted:
-    """`excluded`: item numbers that nobody is offered (0: an unknown item); `years` [N+1] and `visited` [readers] (a
-    year): the filter."""
+    last_years: np.ndarray | None = None,
+) -> TopK:
+    """Rank all items; `excluded`: item numbers never recommended (0: an unknown item); `years` [N+1] and `last_years`
+    [users]: the release filter."""
     items: list[list[str]] = [[] for _ in range(len(histories))]
     scores: list[list[float]] = [[] for _ in range(len(histories))]
-    future, affected = 0, 0
+    future_items, users_with_future_items = 0, 0
     order = by_length(histories)
     for start in range(0, len(order), CHUNK):
         part = order[start : start + CHUNK]
-        own = histories.take(part)
-        table = _scores(stored, own)
-        table[own.users, own.items - 1] = -np.inf
+        part_histories = histories.take(part)
+        table = _scores(scorer, part_histories)
+        table[part_histories.users, part_histories.items - 1] = -np.inf
         if excluded is not None:
             table[:, excluded[excluded > 0] - 1] = -np.inf
-        if years is not None and visited is not None:
-            late = (years[None, 1:] > visited[part, None]) & np.isfinite(table)
-            future, affected = future + int(late.sum()), affected + int(late.any(1).sum())
-            table[late] = -np.inf
-        best, values = _best(table, topk)
-        names, width = stored.vocabulary.ids(best.ravel() + 1), best.shape[1]
-        left = np.isfinite(values).sum(1).tolist()  # who is out of the race stands last
-        for row, (reader, own, kept) in enumerate(zip(part.tolist(), values.tolist(), left, strict=True)):
-            items[reader], scores[reader] = names[row * width : row * width + kept], own[:kept]
-    return Predicted(items, scores, future, affected)
+        if years is not None and last_years is not None:
+            future = (years[None, 1:] > last_years[part, None]) & np.isfinite(table)
+            future_items += int(future.sum())
+            users_with_future_items += int(future.any(1).sum())
+            table[future] = -np.inf
+        best, values = _best(table, k)
+        names, width = scorer.vocabulary.ids(best.ravel() + 1), best.shape[1]
+        kept = np.isfinite(values).sum(1).tolist()  # removed items have -inf and come last
+        for row, (user, user_scores, count) in enumerate(zip(part.tolist(), values.tolist(), kept, strict=True)):
+            items[user], scores[user] = names[row * width : row * width + count], user_scores[:count]
+    return TopK(items, scores, future_items, users_with_future_items)
 
 
-def _scores(stored: Scorer, histories: Sequences) -> np.ndarray:
-    """[readers, N]; a reader without a known item gets the popularity."""
-    read = np.flatnonzero(histories.lengths > 0)
-    if len(read) == len(histories):
-        return stored.all_scores(histories)
-    table = np.tile(stored.popularity[1:], (len(histories), 1)).astype(np.float32)
-    if len(read):
-        table[read] = stored.all_scores(histories.take(read))
+def _scores(scorer: Scorer, histories: Sequences) -> np.ndarray:
+    """[users, N]; users without a known item get the popularity."""
+    with_history = np.flatnonzero(histories.lengths > 0)
+    if len(with_history) == len(histories):
+        return scorer.all_scores(histories)
+    table = np.tile(scorer.popularity[1:], (len(histories), 1)).astype(np.float32)
+    if len(with_history):
+        table[with_history] = scorer.all_scores(histories.take(with_history))
     return table
 
 
-def _best(table: np.ndarray, topk: int) -> tuple[np.ndarray, np.ndarray]:
-    k = min(topk, table.shape[1])
-    some = np.argpartition(-table, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(table, some, axis=1), axis=1, kind="stable")
-    best = np.take_along_axis(some, order, axis=1)
+def _best(table: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    k = min(k, table.shape[1])
+    unsorted = np.argpartition(-table, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(table, unsorted, axis=1), axis=1, kind="stable")
+    best = np.take_along_axis(unsorted, order, axis=1)
     return best, np.take_along_axis(table, best, axis=1)
