@@ -11,7 +11,7 @@ def table(rows: list[tuple[int | None, float | None, float | None]]) -> pl.DataF
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def test_long_rationales_weigh_more_by_hand():
+def test_perplexity_weights_rationales_by_tokens():
     """1 token at 1/2 and 3 tokens at 1/8 each: exp((ln 2 + 3 ln 8) / 4) = 2 ** (10 / 4), not the mean of 2 and 8."""
     found = perplexities(table([(1, -math.log(2), -math.log(4)), (3, -3 * math.log(8), -3 * math.log(4)), (None,) * 3]))
     assert found["n"] == 2 and found["coverage"] == pytest.approx(2 / 3, abs=1e-4) and found["tokens"] == 4

@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from kitrec.onnx.prediction import predict as predict_from
 from typer.testing import CliRunner
 
 from kitrec.cli.main import app
 from kitrec.core.errors import InputError
-from kitrec.onnx.prediction import predict as predict_from
 from kitrec.recommenders.data import title_embeddings
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.item_features import known_of

@@ -2,9 +2,9 @@
 
 import polars as pl
 import pytest
+from kitrec.report.serving_costs import seconds_per_user
 
 from kitrec.report.sections import students
-from kitrec.report.serving_costs import seconds_per_user
 
 LEDGERS = {
     "infer_vllm-kitrec_full": {"resumed": False, "setA": {"seconds": 60.0}, "setB": {"seconds": 1.0}},
