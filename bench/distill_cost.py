@@ -22,8 +22,8 @@ from kitrec.distillation.params import Distillation
 from kitrec.ilora.dataset import Questions, questions_of
 from kitrec.ilora.scoring import likelihoods
 from kitrec.ilora.user_tasks import tasks_of_records, with_likely_candidates
-from kitrec.onnx.latency import latency
-from kitrec.onnx.runtime import Served, load_served
+from kitrec.onnx.inference import measure_latency
+from kitrec.onnx.runtime import OnnxModel, load_onnx_model
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import History
 from kitrec.recommenders.params import AnyMethod
@@ -80,9 +80,9 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     method = teacher.removeprefix("ilora-")
     trained = trained_teacher(Path("data/ilora") / method, Path("data/idrec") / method)
     asked = {count: _questions(trained, method, count) for count in LISTS}
-    seen, served = tables.read(paths.interactions("test"), SEEN), dict[str, tuple[Served, Sequences]]()
+    seen, served = tables.read(paths.interactions("test"), SEEN), dict[str, tuple[OnnxModel, Sequences]]()
     for own, history in students.items():
-        model = load_served(SERVED / f"{own}-{teacher}")
+        model = load_onnx_model(SERVED / f"{own}-{teacher}")
         served[own] = model, validation(seen, history, model.vocabulary).histories
     repeats = [_once(trained, asked, served) for _ in range(REPEATS)]
     return [
@@ -111,14 +111,14 @@ def _questions(trained: Trained, method: str, count: int) -> Questions:
     return questions_of(tasks, trained.writer, trained.teacher.eyes)
 
 
-def _once(trained: Trained, asked: dict[int, Questions], served: dict[str, tuple[Served, Sequences]]) -> Spent:
+def _once(trained: Trained, asked: dict[int, Questions], served: dict[str, tuple[OnnxModel, Sequences]]) -> Spent:
     teacher, student = {}, {}
     for count, questions in asked.items():
         began = time.perf_counter()
         likelihoods(trained.teacher, questions, per_token=trained.per_token)
         teacher[count] = (time.perf_counter() - began) / len(questions.asked) * 1000
     for name, (model, histories) in served.items():
-        (row,) = latency(model, histories, batches=(256,), repeats=20)
+        (row,) = measure_latency(model, histories, batches=(256,), repeats=20)
         student[name] = 1000 / row["users_per_second"]
     return Spent(teacher, student)
 

@@ -14,8 +14,8 @@ import torch
 from bench.claims import Claim, at_least, at_most, publish
 from bench.public_data import folder
 from kitrec.onnx.export import export
-from kitrec.onnx.latency import latency
-from kitrec.onnx.runtime import load_served
+from kitrec.onnx.inference import measure_latency
+from kitrec.onnx.runtime import load_onnx_model
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.models.sequence_registry import build
 from kitrec.recommenders.params import SASRec
@@ -33,8 +33,8 @@ def main() -> None:
     stored = Stored(build(STUDENT, len(read.vocabulary)).eval(), read.vocabulary, _counts(read.sequences.items), {})
     with tempfile.TemporaryDirectory() as work:
         gap = export(stored, Path(work) / "served")
-        served = latency(load_served(Path(work) / "served"), read.sequences)
-    ours, theirs = ({row["batch"]: row for row in own} for own in (served, latency(stored, read.sequences)))
+        served = measure_latency(load_onnx_model(Path(work) / "served"), read.sequences)
+    ours, theirs = ({row["batch"]: row for row in own} for own in (served, measure_latency(stored, read.sequences)))
     rows: list[dict[str, Any]] = [
         {"side": side, **row} for side, own in (("ONNX", ours), ("torch", theirs)) for row in own.values()
     ]
