@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from kitrec.config import profiles
+from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.params import Base
@@ -36,7 +37,7 @@ def run_checks(params_file: Path) -> list[Check]:
 
 def pin_base(params_file: Path) -> str:
     """Look up the base's revision on the hub and write it to params.yaml, keeping comments."""
-    base: Base = profiles.check(params_file)["base"]
+    base: Base = validate_params(params_file)["base"]
     if Path(base.path).is_dir():
         return f"base.path: {base.path} is a local folder, pinned by its content"
     from huggingface_hub import HfApi
@@ -52,7 +53,7 @@ def pin_base(params_file: Path) -> str:
 
 def pin_data(params_file: Path) -> str:
     """Look up the data sets' commits on the hub and write them to params.yaml."""
-    source: Source = profiles.check(params_file)["source"]
+    source: Source = validate_params(params_file)["source"]
     if source.kind != "hub":
         return f"source.kind: {source.kind} needs no commits"
     revisions = latest_commits(source.hub.owner)
@@ -91,7 +92,7 @@ def _disk() -> Check:
 
 def _params(params_file: Path) -> Check:
     try:
-        sections = profiles.check(params_file)
+        sections = validate_params(params_file)
         pinned = pin(sections["base"])
     except InputError as problem:
         return Check("params", "invalid", False, str(problem))

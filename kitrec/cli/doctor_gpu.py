@@ -8,7 +8,7 @@ from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from bitsandbytes.nn.modules import LinearNF4
 
 from kitrec.cli.doctor import Check, version_of
-from kitrec.config import profiles
+from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
 from kitrec.llm.base.memory_plan import device_memory, plan, shape_of
 from kitrec.llm.base.pinning import pin
@@ -75,7 +75,7 @@ def _engine() -> Check:
 def memory_plan(params_file: Path) -> Check:
     """Check by their shapes whether the base of params.yaml and its adapters fit."""
     try:
-        sections = profiles.check(params_file)
+        sections = validate_params(params_file)
         shape = shape_of(pin(sections["base"]))
     except (InputError, OSError) as problem:  # OSError: raised by transformers for a base it cannot reach
         return Check("memory plan", "no base to plan for", False, str(problem).splitlines()[0])

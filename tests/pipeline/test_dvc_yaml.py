@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 import pytest
 from ruamel.yaml import YAML
 
-from kitrec.config import profiles
+from kitrec.config.sections import SECTIONS
 from stages.lib import dvcfile
 from stages.lib.reach import reached_files
 from tests.conftest import ROOT
@@ -61,7 +61,7 @@ def params_read(script: str) -> set[str]:
 def test_declared_params_are_exactly_those_read(stage):
     declared = STAGES[stage].get("params", [])
     if declared == [{"params.yaml": None}]:
-        assert "profiles.check()" in (ROOT / SCRIPTS[stage]).read_text()
+        assert "validate_params()" in (ROOT / SCRIPTS[stage]).read_text()
         return
     each = [re.sub(r"\$\{item(\.student)?\}", "${key}", name) for name in declared]  # over a list, a map, a matrix
     assert sorted(each) == sorted(params_read(SCRIPTS[stage]))
@@ -72,9 +72,9 @@ def test_every_param_has_a_reader():
     text = (ROOT / "dvc.yaml").read_text()
     declared = {str(p).split(".")[0] for body in STAGES.values() for p in body.get("params", []) if isinstance(p, str)}
     used = set(re.findall(r"\$\{(\w+)\.", text)) - {"item"}
-    assert set(PARAMS) == set(profiles.SECTIONS) == declared | used
+    assert set(PARAMS) == set(SECTIONS) == declared | used
     code = "\n".join(p.read_text() for folder in ("kitrec", "stages") for p in (ROOT / folder).rglob("*.py"))
-    for name, cls in profiles.SECTIONS.items():
+    for name, cls in SECTIONS.items():
         for key in keys_of(cls):
             templated = re.search(rf"\$\{{(item|{name})\.{key}\}}", text)
             assert re.search(rf"\.{key}\b", code) or templated, f"{name}.{key} has no reader"
