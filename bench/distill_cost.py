@@ -22,8 +22,7 @@ from kitrec.distillation.params import Distillation
 from kitrec.ilora.dataset import Questions, questions_of
 from kitrec.ilora.scoring import likelihoods
 from kitrec.ilora.user_tasks import tasks_of_records, with_likely_candidates
-from kitrec.onnx.inference import measure_latency
-from kitrec.onnx.runtime import OnnxModel, load_onnx_model
+from kitrec.onnx.runtime import OnnxModel, load_onnx_model, measure_latency
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import History
 from kitrec.recommenders.params import AnyMethod

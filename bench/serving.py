@@ -14,8 +14,7 @@ import torch
 from bench.claims import Claim, at_least, at_most, publish
 from bench.public_data import folder
 from kitrec.onnx.export import export
-from kitrec.onnx.inference import measure_latency
-from kitrec.onnx.runtime import load_onnx_model
+from kitrec.onnx.runtime import load_onnx_model, measure_latency
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.models.sequence_registry import build
 from kitrec.recommenders.params import SASRec

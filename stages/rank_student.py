@@ -11,8 +11,7 @@ from kitrec.core import files, params, tables
 from kitrec.distillation.comparison import compare, gains
 from kitrec.distillation.params import Distill
 from kitrec.onnx.export import export
-from kitrec.onnx.inference import measure_latency
-from kitrec.onnx.runtime import load_onnx_model
+from kitrec.onnx.runtime import load_onnx_model, measure_latency
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.recommenders.ranking.full import places, quality

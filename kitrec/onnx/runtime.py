@@ -1,8 +1,10 @@
-"""An exported student that scores by onnxruntime, without torch.
+"""An exported student that scores by onnxruntime, without torch, and the latency of any student.
 
 It implements the `Scorer` of recommenders/ranking/top_k.py, which handles exclusions, years and users without a known
-item, as for a model in torch."""
+item, as for a model in torch. Latency is the time from histories to the best k items, exclusions included. Each repeat
+uses other users; the first repeats, which fill caches, are not counted."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from kitrec.core.errors import InputError
 from kitrec.recommenders.data.packed_batches import by_length
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.ranking.top_k import Scorer, predict
 
 GRAPH, METADATA = "model.onnx", "model.json"
 BATCH_SIZE = 32  # users in a padded batch: more would need more padding
+WARMUP = 3  # repeats that are not counted
 
 
 class OnnxModel:
@@ -75,3 +79,27 @@ def pad(histories: Sequences) -> np.ndarray:
     padded = np.zeros((len(histories), max(int(lengths.max(initial=1)), 1)), dtype=np.int64)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = histories.items
     return padded
+
+
+def measure_latency(
+    model: Scorer, histories: Sequences, batches: tuple[int, ...] = (1, 256), repeats: int = 100, topk: int = 10
+) -> list[dict[str, float]]:
+    """Return batch, p50_ms, p99_ms and users_per_second of each batch size; users are reused in turn."""
+    return [_latency_row(model, histories, batch, repeats, topk) for batch in batches]
+
+
+def _latency_row(model: Scorer, histories: Sequences, batch: int, repeats: int, topk: int) -> dict[str, float]:
+    times = []
+    for repeat in range(WARMUP + repeats):
+        users = histories.take((np.arange(batch) + repeat * batch) % len(histories))
+        start = time.perf_counter()
+        predict(model, users, topk)
+        times.append(time.perf_counter() - start)
+    counted = np.array(times[WARMUP:]) * 1000
+    p50, p99 = np.percentile(counted, [50, 99])
+    return {
+        "batch": batch,
+        "p50_ms": round(float(p50), 3),
+        "p99_ms": round(float(p99), 3),
+        "users_per_second": round(batch / float(counted.mean()) * 1000, 1),
+    }

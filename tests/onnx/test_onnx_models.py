@@ -11,9 +11,8 @@ from kitrec.cli.main import app
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.onnx.export import OPSET, export
-from kitrec.onnx.inference import measure_latency
 from kitrec.onnx.padded import PaddedModel
-from kitrec.onnx.runtime import load_onnx_model, pad
+from kitrec.onnx.runtime import load_onnx_model, measure_latency, pad
 from kitrec.recommenders.data.item_metadata import Known
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import of_lists
