@@ -48,16 +48,16 @@ def fit(
     p = _method(method)
     p = p if mode is None else replace(p, course=replace(p.course, mode=mode))
     read = read_interactions(interactions, min_interactions)
-    data, first = OwnData(read, _known(p, metadata, embeddings, read.vocabulary)), team().first
+    data, first = OwnData(read, _read_item_metadata(p, metadata, embeddings, read.vocabulary)), team().first
     write = board(to / "logs", asdict(p)) if first else None
     with bar(method, p.course.epochs, quiet=not first) as advance:
 
-        def told(progress: Progress) -> None:
+        def on_progress(progress: Progress) -> None:
             advance(progress)
             if write:
                 write(progress)
 
-        report = train_on(p, data, seed, negatives, told, to, pinned=params.load(bool, "idrec.pinned_memory"))
+        report = train_on(p, data, seed, negatives, on_progress, to, pinned=params.load(bool, "idrec.pinned_memory"))
     if first:
         _show(report, read.left_out, to)
 
@@ -69,10 +69,10 @@ def _method(name: str) -> Method:
     return p
 
 
-def _known(p: Method, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary) -> Known:
+def _read_item_metadata(p: Method, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary) -> Known:
     features: list[str] = list(p.model.metadata.features) if isinstance(p.model, BERT4Rec) else []
     unused = {"--metadata": metadata and not features, "--embeddings": embeddings and "title" not in features}
-    for option in (name for name, given in unused.items() if given):
+    for option in (name for name, is_unused in unused.items() if is_unused):
         raise InputError(
             f"{option}: not used by this method; add the feature to model.metadata.features of a bert4rec "
             "(genre, director, writer, title), or omit the option"
@@ -83,9 +83,9 @@ def _known(p: Method, metadata: Path | None, embeddings: Path | None, vocabulary
         if features:
             print(f"without {', '.join(features)}: --metadata was not given")
         return Known()
-    told = read_metadata(metadata, vocabulary, features, embeddings)
-    print(*told.notices, sep="\n", end="\n" if told.notices else "")
-    return told.known
+    metadata_read = read_metadata(metadata, vocabulary, features, embeddings)
+    print(*metadata_read.notices, sep="\n", end="\n" if metadata_read.notices else "")
+    return metadata_read.known
 
 
 def _show(report: dict[str, Any], left_out: int, to: Path) -> None:

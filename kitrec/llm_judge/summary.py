@@ -110,8 +110,8 @@ def _outcomes(verdicts: pl.DataFrame) -> pl.DataFrame:
     ]
     joined = orders[0].join(orders[1], on=[*SUBJECT, "repeat"], maintain_order="left", validate="1:1")
     won = [((pl.col("original") == name) & (pl.col("swapped") == name)).cast(pl.Int32) for name in ("method", "other")]
-    judged = pl.col("original").is_not_null() & pl.col("swapped").is_not_null()
-    return joined.with_columns(advantage=pl.when(judged).then(won[0] - won[1]))
+    both_valid = pl.col("original").is_not_null() & pl.col("swapped").is_not_null()
+    return joined.with_columns(advantage=pl.when(both_valid).then(won[0] - won[1]))
 
 
 def _share(flags: pl.Series) -> float | None:

@@ -41,11 +41,11 @@ class _PaddedBatch:
 
     def beside_rows(
         self,
-        own: torch.Tensor,
+        packed: torch.Tensor,
         values: torch.Tensor,
         layer: Callable[[torch.Tensor, torch.Tensor, _PaddingMask], torch.Tensor],
     ) -> torch.Tensor:
-        return layer(own, self._rows(values), self.part)
+        return layer(packed, self._rows(values), self.part)
 
     def newest(self, values: torch.Tensor) -> torch.Tensor:
         """Return the state of each row's last item: [B L, d] -> [B, d]."""

@@ -107,5 +107,5 @@ def _metric_rows(means: pl.DataFrame, metrics: Iterable[str]) -> list[list[str]]
         text = f"{row['mean']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
         by_ranking.setdefault((row["method"], row["kind"]), {})[row["metric"]] = text
     return [
-        [f"{method} ({kind})", *(cells[metric] for metric in metrics)] for (method, kind), cells in by_ranking.items()
+        [f"{method} ({kind})", *(values[metric] for metric in metrics)] for (method, kind), values in by_ranking.items()
     ]

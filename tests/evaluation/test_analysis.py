@@ -52,18 +52,18 @@ def three() -> dict[str, np.ndarray]:
 
 def test_every_stratum_has_the_mean_of_its_users_and_an_interval_around_it(three, tmp_path):
     table = scores(three)
-    found = strata_means(score_matrix(table), resamples=200, min_users=50, seed=1)
-    tables.write(found, tmp_path / "means.parquet", STRATA_MEANS)
+    result = strata_means(score_matrix(table), resamples=200, min_users=50, seed=1)
+    tables.write(result, tmp_path / "means.parquet", STRATA_MEANS)
     for stratum, (column, members) in STRATA.items():
-        rows = found.filter((pl.col("stratum") == stratum) & (pl.col("metric") == "mrr") & (pl.col("method") == "b"))
+        rows = result.filter((pl.col("stratum") == stratum) & (pl.col("metric") == "mrr") & (pl.col("method") == "b"))
         assert rows["n"].sum() == USERS and rows.height == len(members)
         means = dict(table.filter(pl.col("method") == "b").group_by(column).agg(pl.col("mrr").mean()).iter_rows())
         assert {str(key).lower(): value for key, value in means.items()} == pytest.approx(
             dict(zip(rows["member"], rows["mean"], strict=True))
         ) or (stratum == "user_type" and len(means) == rows.height)
-    overall = found.filter(pl.col("stratum") == ALL)
+    overall = result.filter(pl.col("stratum") == ALL)
     assert (overall["high"] - overall["low"]).min() > 0
-    assert not overall["few"].any() and found.filter(pl.col("stratum") == "user_type")["few"].all()
+    assert not overall["few"].any() and result.filter(pl.col("stratum") == "user_type")["few"].all()
     width = overall.filter(pl.col("method") == "b")["high"][0] - overall.filter(pl.col("method") == "b")["low"][0]
     assert width == pytest.approx(2 * 1.96 * np.sqrt(0.25 / USERS), rel=0.15)  # of a share of one half
 
@@ -102,16 +102,16 @@ def test_users_with_two_records_are_resampled_with_both():
 
 
 def test_declared_comparisons_keep_their_direction_and_only_they_are_corrected(three, tmp_path):
-    found = comparisons(score_matrix(scores(three)), FAMILY, resamples=300, permutations=300, seed=1)
-    tables.write(found, tmp_path / "c.parquet", COMPARISONS)
-    assert found.height == 3 * len(METRICS)
-    row = found.row(
+    result = comparisons(score_matrix(scores(three)), FAMILY, resamples=300, permutations=300, seed=1)
+    tables.write(result, tmp_path / "c.parquet", COMPARISONS)
+    assert result.height == 3 * len(METRICS)
+    row = result.row(
         by_predicate=(pl.col("metric") == "mrr") & (pl.col("method") == "b") & (pl.col("other") == "a"), named=True
     )
     assert row["difference"] == pytest.approx(three["b"].mean() - three["a"].mean())
     assert row["low"] < row["difference"] < row["high"] and row["stars"] == "***"
-    declared = found.filter("declared")
-    assert declared.height == 4 and found.filter(~pl.col("declared"))["p_holm"].null_count() == found.height - 4
+    declared = result.filter("declared")
+    assert declared.height == 4 and result.filter(~pl.col("declared"))["p_holm"].null_count() == result.height - 4
     p = np.sort(declared["p"].to_numpy())
     holm = np.minimum(1, np.maximum.accumulate(p * np.arange(4, 0, -1)))
     assert np.sort(declared["p_holm"].to_numpy()) == pytest.approx(holm)
@@ -122,16 +122,16 @@ def test_intervals_and_tests_use_the_same_difference_if_users_have_several_recor
     """Twenty users with eleven records each, the others with one: effect and difference use the same values."""
     owners = [f"T{k % 20}" if k < 220 else f"U{k}" for k in range(USERS)]
     m = score_matrix(scores(three, owners=owners))
-    found = comparisons(m, FAMILY, resamples=200, permutations=200, seed=1).filter(metric="mrr", method="b", other="a")
+    result = comparisons(m, FAMILY, resamples=200, permutations=200, seed=1).filter(metric="mrr", method="b", other="a")
     difference = three["b"] - three["a"]
     sums = pl.DataFrame({"who": owners, "d": difference}).group_by("who").agg(pl.col("d").sum())["d"].to_numpy()
     per_user = sums * len(sums) / USERS
-    assert found["difference"][0] == pytest.approx(difference.mean()) == pytest.approx(per_user.mean())
-    assert found["effect"][0] == pytest.approx(per_user.mean() / per_user.std(ddof=1))
+    assert result["difference"][0] == pytest.approx(difference.mean()) == pytest.approx(per_user.mean())
+    assert result["effect"][0] == pytest.approx(per_user.mean() / per_user.std(ddof=1))
 
 
 def test_comparing_a_method_with_its_copy_gives_p_1_in_every_test(three):
-    found = comparisons(
+    result = comparisons(
         score_matrix(scores({"a": three["a"], "b": three["a"], "c": three["a"]})),
         FAMILY,
         resamples=100,
@@ -139,9 +139,9 @@ def test_comparing_a_method_with_its_copy_gives_p_1_in_every_test(three):
         seed=1,
     )
     for name in ("p", "p_t", "p_wilcoxon", "p_permutation"):
-        assert (found[name] == 1).all()
-    assert (found["effect"] == 0).all() and (found["stars"] == "").all()
-    assert found["low"].to_list() == found["high"].to_list() == [0.0] * found.height
+        assert (result[name] == 1).all()
+    assert (result["effect"] == 0).all() and (result["stars"] == "").all()
+    assert result["low"].to_list() == result["high"].to_list() == [0.0] * result.height
 
 
 def test_methods_with_other_records_or_lists_are_refused(three):
@@ -168,11 +168,11 @@ def test_main_effects_and_interaction_match_values_worked_by_hand():
     """Means .6 .4 .3 .3: fine-tuning (.6 + .4 - .3 - .3) / 2 = .2, thinking .1, interaction .2."""
     table = scores({name: np.full(USERS, mean) for name, mean in zip("wxyz", (0.6, 0.4, 0.3, 0.3), strict=True)})
     p = Ablation(kind="scored", metrics=["hit@1"], methods=["w", "x", "y", "z"])
-    found = ablation(score_matrix(table), p, resamples=100, permutations=100, seed=1)
-    assert dict(zip(found["contrast"], found["difference"], strict=True)) == pytest.approx(
+    result = ablation(score_matrix(table), p, resamples=100, permutations=100, seed=1)
+    assert dict(zip(result["contrast"], result["difference"], strict=True)) == pytest.approx(
         {"fine-tuning": 0.2, "thinking": 0.1, "interaction": 0.2}
     )
-    assert found["t"].null_count() == 3  # all users differ alike: no finite t, and no NaN
+    assert result["t"].null_count() == 3  # all users differ alike: no finite t, and no NaN
 
 
 @pytest.mark.parametrize("methods", [["w"], ["w", "x", "y", "y"]])

@@ -14,11 +14,11 @@ def interval(values: np.ndarray, counts: np.ndarray, seed: int, resamples: int =
 @pytest.mark.parametrize("make", [lambda g: g.exponential(size=40), lambda g: (g.random(60) < 0.2).astype(float)])
 def test_intervals_equal_scipys_bca_on_the_same_resamples(make):
     values = make(np.random.default_rng(3))
-    found = interval(values[:, None], np.ones(len(values)), seed=5)
+    result = interval(values[:, None], np.ones(len(values)), seed=5)
     expected = stats.bootstrap(
         (values,), np.mean, n_resamples=2000, batch=250, method="BCa", rng=np.random.default_rng(5)
     ).confidence_interval
-    assert np.array(found)[:, 0] == pytest.approx([expected.low, expected.high], abs=1e-9)
+    assert np.array(result)[:, 0] == pytest.approx([expected.low, expected.high], abs=1e-9)
 
 
 def test_leave_one_out_means_are_over_the_remaining_records():

@@ -14,20 +14,20 @@ def answers(rows: list[tuple[float | None, float | None, bool]]) -> pl.DataFrame
 
 def test_errors_on_both_scales_match_values_worked_by_hand():
     """c 8, rating 5: halved errs by 1, affine (1 + 7 * 4 / 9 = 4.111) by 0.889; c 10, rating 4: by 1 and 1."""
-    found = calibration_errors(answers([(8.0, 5.0, True), (10.0, 4.0, False), (None, 4.0, True), (9.0, None, True)]))
-    assert found["n"] == 4 and found["coverage"] == 0.5
-    assert found["correct"] == {
+    result = calibration_errors(answers([(8.0, 5.0, True), (10.0, 4.0, False), (None, 4.0, True), (9.0, None, True)]))
+    assert result["n"] == 4 and result["coverage"] == 0.5
+    assert result["correct"] == {
         "n": 1,
         "halved": {"mae": 1.0, "rmse": 1.0},
         "affine": {"mae": 0.888889, "rmse": 0.888889},
     }
-    assert found["all"]["halved"] == {"mae": 1.0, "rmse": 1.0}
-    assert found["all"]["affine"]["mae"] == pytest.approx((8 / 9 + 1) / 2, abs=1e-6)
+    assert result["all"]["halved"] == {"mae": 1.0, "rmse": 1.0}
+    assert result["all"]["affine"]["mae"] == pytest.approx((8 / 9 + 1) / 2, abs=1e-6)
 
 
 def test_errors_over_no_answers_are_null():
-    found = calibration_errors(answers([(None, 4.0, True)]))
-    assert found["coverage"] == 0.0 and found["all"] == {
+    result = calibration_errors(answers([(None, 4.0, True)]))
+    assert result["coverage"] == 0.0 and result["all"] == {
         "n": 0,
         "halved": {"mae": None, "rmse": None},
         "affine": {"mae": None, "rmse": None},
@@ -46,5 +46,7 @@ def test_only_written_answers_state_a_confidence(dataset):
         for r in records.iter_rows(named=True)
         for kind, ids in (("written", [r["gt_item_id"]]), ("scored", [r["gt_item_id"]]))
     ]
-    found = stated_confidence(pl.DataFrame(rows), records)
-    assert found.height == 2 and found["correct"].all() and found["rating"].equals(records["gt_rating"].alias("rating"))
+    result = stated_confidence(pl.DataFrame(rows), records)
+    assert (
+        result.height == 2 and result["correct"].all() and result["rating"].equals(records["gt_rating"].alias("rating"))
+    )

@@ -125,9 +125,9 @@ def score_scored(loglik: list[float] | None, candidates: list[str]) -> dict[str,
     return score(rankings, records).row(0, named=True)
 
 
-def assert_metrics(found: dict[str, float], possible: Sequence[int]) -> None:
+def assert_metrics(result: dict[str, float], possible: Sequence[int]) -> None:
     expected = expected_metrics(possible)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    assert {name: result[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
 def test_there_are_forty_predictors():
@@ -145,10 +145,10 @@ def test_scored_predictors_score_as_expected(loglik, possible):
 
 
 def test_a_single_candidate_scores_one_in_every_metric():
-    for found in (score_written(answer(GT), [GT]), score_scored([-7.0], [GT])):
-        assert_metrics(found, [1])
+    for result in (score_written(answer(GT), [GT]), score_scored([-7.0], [GT])):
+        assert_metrics(result, [1])
 
 
 def test_a_hundred_ties_match_the_values_of_the_specification():
-    found = expected_metrics(ranks(1, 100))
-    assert found["hit@10"] == pytest.approx(0.10) and found["mrr"] == pytest.approx(0.0519, abs=5e-5)
+    result = expected_metrics(ranks(1, 100))
+    assert result["hit@10"] == pytest.approx(0.10) and result["mrr"] == pytest.approx(0.0519, abs=5e-5)

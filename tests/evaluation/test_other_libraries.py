@@ -98,9 +98,9 @@ def test_ties_score_the_mean_over_every_order_they_allow():
     all_scores = np.array(list(product((0.0, 1.0, 2.0), repeat=6)))
     records = made_records([names] * len(all_scores), [names[0]] * len(all_scores))
     ours = score(from_scores("m", records, all_scores), records).select(METRICS).to_numpy()
-    for scores, found in zip(all_scores, ours, strict=True):
+    for scores, row in zip(all_scores, ours, strict=True):
         falling = (np.diff(scores[list(orders.values())], axis=1) <= 0).all(axis=1)
-        assert found == pytest.approx(values[falling].mean(axis=0), abs=1e-12)
+        assert row == pytest.approx(values[falling].mean(axis=0), abs=1e-12)
 
 
 def test_long_lists_of_many_ties_match_exact_fractions():
@@ -109,11 +109,9 @@ def test_long_lists_of_many_ties_match_exact_fractions():
     names = [f"I{k:03d}" for k in range(100)]
     records = made_records([names] * len(all_scores), [names[7]] * len(all_scores))
     ours = score(from_scores("m", records, all_scores), records)
-    for scores, found in zip(all_scores.tolist(), ours.iter_rows(named=True), strict=True):
+    for scores, row in zip(all_scores.tolist(), ours.iter_rows(named=True), strict=True):
         above = sum(value > scores[7] for value in scores)
         ranks = range(above + 1, above + scores.count(scores[7]) + 1)
         exact = {f"hit@{k}": Fraction(sum(r <= k for r in ranks), len(ranks)) for k in (1, 5, 10)}
         exact["mrr"] = sum((Fraction(1, r) for r in ranks), Fraction()) / len(ranks)
-        assert {name: found[name] for name in exact} == pytest.approx(
-            {n: float(v) for n, v in exact.items()}, abs=1e-12
-        )
+        assert {name: row[name] for name in exact} == pytest.approx({n: float(v) for n, v in exact.items()}, abs=1e-12)

@@ -14,15 +14,15 @@ def columns(users: int, seed: int) -> np.ndarray:
 
 def test_t_wilcoxon_and_effect_are_scipys():
     differences = columns(200, 1)
-    found = paired_tests(differences, 100, np.random.default_rng(0))
+    result = paired_tests(differences, 100, np.random.default_rng(0))
     for k in range(3):
         column = differences[:, k]
         t = stats.ttest_1samp(column, 0)
-        assert (found.t[k], found.p_t[k]) == pytest.approx((t.statistic, t.pvalue), abs=1e-9)
+        assert (result.t[k], result.p_t[k]) == pytest.approx((t.statistic, t.pvalue), abs=1e-9)
         wilcoxon = stats.wilcoxon(column, zero_method="wilcox", method="asymptotic")
-        assert found.p_wilcoxon[k] == pytest.approx(wilcoxon.pvalue, abs=1e-9)
-        assert found.effect[k] == pytest.approx(column.mean() / column.std(ddof=1))
-        assert found.normal[k] == (stats.shapiro(column).pvalue > 0.05)
+        assert result.p_wilcoxon[k] == pytest.approx(wilcoxon.pvalue, abs=1e-9)
+        assert result.effect[k] == pytest.approx(column.mean() / column.std(ddof=1))
+        assert result.normal[k] == (stats.shapiro(column).pvalue > 0.05)
 
 
 def test_permutation_p_values_of_few_users_match_values_worked_by_hand():
@@ -44,32 +44,32 @@ def test_the_permutation_test_agrees_with_scipys():
 
 
 def test_identical_methods_have_p_1_and_no_effect_and_nothing_is_nan():
-    found = paired_tests(np.zeros((50, 2)), 200, np.random.default_rng(0))
-    for p in (found.p_t, found.p_wilcoxon, found.p_permutation):
+    result = paired_tests(np.zeros((50, 2)), 200, np.random.default_rng(0))
+    for p in (result.p_t, result.p_wilcoxon, result.p_permutation):
         assert (p == 1).all()
-    assert (found.effect == 0).all() and (found.mde == 0).all() and not found.normal.any()
+    assert (result.effect == 0).all() and (result.mde == 0).all() and not result.normal.any()
 
 
 def test_rounding_errors_are_no_difference():
     noise = np.where(np.arange(60)[:, None] % 2, 1e-17, 0.0)
-    found = paired_tests(np.hstack([noise, noise + 0.1]), 100, np.random.default_rng(0))
-    assert found.p_t[0] == found.p_wilcoxon[0] == found.p_permutation[0] == 1
-    assert found.p_t[1] < 1e-9 and found.effect[1] == np.inf
+    result = paired_tests(np.hstack([noise, noise + 0.1]), 100, np.random.default_rng(0))
+    assert result.p_t[0] == result.p_wilcoxon[0] == result.p_permutation[0] == 1
+    assert result.p_t[1] < 1e-9 and result.effect[1] == np.inf
 
 
 def test_false_positives_stay_at_the_nominal_rate():
     """A/A: two methods with the same chance of a hit, 2,000 times on 300 users."""
     g = np.random.default_rng(11)
     hits = (g.random((2, 300, 2000)) < 0.25).astype(float)
-    found = paired_tests(hits[0] - hits[1], 999, g)
-    for p in (found.p_t, found.p_wilcoxon, found.p_permutation):
+    result = paired_tests(hits[0] - hits[1], 999, g)
+    for p in (result.p_t, result.p_wilcoxon, result.p_permutation):
         assert 0.034 <= (p < 0.05).mean() <= 0.067
 
 
 def test_the_minimum_detectable_effect_is_found_in_80_percent_of_samples():
     differences = np.random.default_rng(0).normal(size=(80, 1))
-    found = paired_tests(differences, 10, np.random.default_rng(0))
-    detectable = found.mde[0] / found.sd[0]
+    result = paired_tests(differences, 10, np.random.default_rng(0))
+    detectable = result.mde[0] / result.sd[0]
     assert TTestPower().power(detectable, 80, 0.05) == pytest.approx(0.8, abs=1e-6)
     g = np.random.default_rng(1)
     hits = [stats.ttest_1samp(g.normal(detectable, 1, 80), 0).pvalue < 0.05 for _ in range(2000)]
@@ -83,11 +83,11 @@ def test_effect_sizes_have_cohens_names(effect, name):
 
 def test_one_or_two_users_are_valid_input():
     for users in (1, 2):
-        found = paired_tests(np.ones((users, 1)), 10, np.random.default_rng(0))
-        assert 0 <= found.p_permutation[0] <= 1 and np.isfinite(found.p_wilcoxon).all()
+        result = paired_tests(np.ones((users, 1)), 10, np.random.default_rng(0))
+        assert 0 <= result.p_permutation[0] <= 1 and np.isfinite(result.p_wilcoxon).all()
     assert paired_tests(np.ones((1, 1)), 10, np.random.default_rng(0)).p_t[0] == 1
 
 
 def test_the_power_of_many_users_is_finite():
-    found = paired_tests(np.random.default_rng(0).normal(0.5, 1, (30_000, 1)), 10, np.random.default_rng(0))
-    assert found.power[0] == 1 and 0 < found.mde[0] < 0.02
+    result = paired_tests(np.random.default_rng(0).normal(0.5, 1, (30_000, 1)), 10, np.random.default_rng(0))
+    assert result.power[0] == 1 and 0 < result.mde[0] < 0.02

@@ -11,9 +11,9 @@ def test_users_are_joined_and_the_difference_is_second_minus_first():
     first = scores({"m": hits(1, 0.2), "only_here": hits(2, 0.2)})
     second = scores({"m": np.maximum(hits(1, 0.2), hits(3, 0.3))}).with_columns(candidate_hash=pl.lit("other lists"))
     second = second.sample(fraction=1, shuffle=True, seed=1).filter(pl.col("record_id") != "U0007")
-    found = compare_runs(first, second, resamples=200, permutations=200, seed=1)
-    assert set(found["method"]) == {"m"} and (found["n"] == USERS - 1).all() and (found["left_out"] == 1).all()
-    row = found.filter(metric="mrr").row(0, named=True)
+    result = compare_runs(first, second, resamples=200, permutations=200, seed=1)
+    assert set(result["method"]) == {"m"} and (result["n"] == USERS - 1).all() and (result["left_out"] == 1).all()
+    row = result.filter(metric="mrr").row(0, named=True)
     assert row["difference"] == pytest.approx(row["second"] - row["first"]) and row["low"] > 0 and row["p"] < 0.001
 
 

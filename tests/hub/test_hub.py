@@ -59,8 +59,8 @@ def publisher(tmp_path_factory, world, dataset):
     teacher = TemplateTeacher(world.themes, world.items)
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
-            for model, own in by_model(with_outputs(roles[role], teacher)).items():
-                tables.write(own, folder / f"data/records/set{which}/{model}/{role}.parquet", RECORDS)
+            for model, table in by_model(with_outputs(roles[role], teacher)).items():
+                tables.write(table, folder / f"data/records/set{which}/{model}/{role}.parquet", RECORDS)
         for role in ("preference", "test"):
             tables.write(roles[role], folder / f"data/records/set{which}/{role}.parquet", RECORDS)
     tables.write(world.items, folder / "data/items.parquet", ITEMS)
@@ -96,7 +96,7 @@ def test_an_interrupted_run_resumes_and_a_third_uploads_nothing(publisher):
 
 
 def test_published_users_are_salted_and_cards_hold_no_item_text(publisher, dataset, world):
-    users = {user for roles in dataset.records.values() for own in roles.values() for user in own["user_id"]}
+    users = {user for roles in dataset.records.values() for table in roles.values() for user in table["user_id"]}
     titles = set(world.items["title"].drop_nulls())
     for (_, name), files in publisher.hub.repositories.items():
         card = files["README.md"].decode()
@@ -147,9 +147,9 @@ print(json.dumps({f"{w} {role}": own.select("gt_item_id", "candidate_ids", "core
 
 
 def fetched(publisher, revisions, **environment):
-    own = {"HF_ENDPOINT": publisher.hub.url, "HF_HOME": str(publisher.folder / "cache"), "PYTHONPATH": str(ROOT)}
+    variables = {"HF_ENDPOINT": publisher.hub.url, "HF_HOME": str(publisher.folder / "cache"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", READ, json.dumps(revisions), str(CANDIDATES.count)]
-    env = {**environment_without_hf(), **own, **environment}
+    env = {**environment_without_hf(), **variables, **environment}
     done = subprocess.run(command, cwd=publisher.folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -90,7 +90,7 @@ def test_every_group_of_patterns_is_needed():
     import re
 
     for left_out in PATTERNS:
-        others = re.compile("|".join(p for name, own in PATTERNS.items() if name != left_out for p in own))
+        others = re.compile("|".join(p for name, patterns in PATTERNS.items() if name != left_out for p in patterns))
         assert any(not others.search(normalized(sentence)) for sentence in TO_THE_JUDGE), left_out
 
 

@@ -19,8 +19,8 @@ def test_quadratic_kappa_is_the_concordance_of_the_ratings(seed):
     rng = np.random.default_rng(seed)
     first = rng.integers(1, 11, 50)
     second = np.clip(first + rng.integers(-3, 4, 50), 1, 10)
-    found = agreement(np.column_stack([first, second]).astype(float), LEVELS)
-    assert found == {"kappa": pytest.approx(identity(first, second), abs=5e-5), "n": 50}
+    result = agreement(np.column_stack([first, second]).astype(float), LEVELS)
+    assert result == {"kappa": pytest.approx(identity(first, second), abs=5e-5), "n": 50}
 
 
 def test_kappa_equals_scikit_learns():

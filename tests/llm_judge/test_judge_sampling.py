@@ -44,8 +44,8 @@ def test_only_records_eligible_for_every_method_are_sampled_and_shortfalls_are_c
 def test_a_larger_sample_holds_the_smaller_one_and_the_order_of_records_does_not_matter(records):
     written = made_rankings(records, "a", lambda _: "Because.")
     ids = [
-        {r["record_id"] for r in draw_sample(own, written, ["a"], per_type=count, seed=1).records}
-        for own, count in ((records, 2), (records, 4), (records.reverse(), 2))
+        {r["record_id"] for r in draw_sample(table, written, ["a"], per_type=count, seed=1).records}
+        for table, count in ((records, 2), (records, 4), (records.reverse(), 2))
     ]
     assert ids[0] < ids[1] and ids[0] == ids[2]
     others = {r["record_id"] for r in draw_sample(records, written, ["a"], per_type=2, seed=2).records}
@@ -62,7 +62,7 @@ def test_a_record_without_a_rationale_is_replaced_by_the_next_of_its_type(record
         per_type=2,
         seed=1,
     )
-    before, after = ({r["record_id"] for r in own.records} for own in (whole, part))
+    before, after = ({r["record_id"] for r in drawn.records} for drawn in (whole, part))
     assert len(before - after) == len(after - before) == 1 and lost in before
 
 
@@ -73,7 +73,7 @@ def test_injections_are_counted_per_method(records):
     ]
     sample = draw_sample(records, pl.concat(written), ["a", "b"], per_type=2, seed=1)
     assert sample.removed("a") == 0 and sample.removed("b") == 40
-    assert {own.text for own in sample.rationales.values()} == {"A reason."}
+    assert {rationale.text for rationale in sample.rationales.values()} == {"A reason."}
 
 
 def test_no_common_record_is_an_error(records):

@@ -96,11 +96,11 @@ def test_every_request_is_sent_once(project):
     server.server_close()
     assert first.returncode == 0, first.stderr
     assert len(chat.requests) == 2 * 50 * 2 + 2 * 50 * 2  # methods x records x repeats, and orders instead of methods
-    found = project.metrics()
-    assert [found["methods"][name]["overall"]["mean"] for name in ("kitrec_full", "base_direct")] == [7.0, 3.0]
-    pair = found["pairs"]["kitrec_full against base_direct"]
+    summary = project.metrics()
+    assert [summary["methods"][name]["overall"]["mean"] for name in ("kitrec_full", "base_direct")] == [7.0, 3.0]
+    pair = summary["pairs"]["kitrec_full against base_direct"]
     assert pair["wins"] == 1.0 and pair["first_position_wins"] == 0.5
-    assert found["spent"]["money"] == pytest.approx(400 * (100 * 1 + 10 * 10) / 1e6)
+    assert summary["spent"]["money"] == pytest.approx(400 * (100 * 1 + 10 * 10) / 1e6)
     verdicts = pl.read_parquet(project.folder / "data/judge/verdicts.parquet")
     kept = {path.stem for path in (project.folder / "data/judge/replies").iterdir()}
     assert verdicts.height == 200 and set(verdicts["reply"]) < kept and len(kept) == 400

@@ -28,7 +28,7 @@ class Recorder:
         self.rules, self.received = rules, {}
 
     def __call__(self, requests: Sequence[ChatRequest]) -> list[Reply]:
-        return [self.received.setdefault(own.name, (own, self.reply(own)))[1] for own in requests]
+        return [self.received.setdefault(request.name, (request, self.reply(request)))[1] for request in requests]
 
     def reply(self, request: ChatRequest) -> Reply:
         shown = request.messages[1]["content"]
@@ -69,17 +69,17 @@ def test_cached_replies_give_known_means_without_a_server(sample, items, tmp_pat
     again = judge_rationales(sample, items, p, seed=SEED, complete=offline)
     assert again.table.equals(live.table) and again.table.height == 2 * 20 * 2
     pairs = judge_pairs(sample, items, p, seed=SEED, complete=offline)
-    found = summarise(sample, again, pairs, resamples=200, seed=SEED)
-    plain, wise = found["methods"]["plain"], found["methods"]["wise"]
-    assert found["records"] == plain["n"] == wise["n"] == 20 and found["too_few"] == {}
+    summary = summarise(sample, again, pairs, resamples=200, seed=SEED)
+    plain, wise = summary["methods"]["plain"], summary["methods"]["wise"]
+    assert summary["records"] == plain["n"] == wise["n"] == 20 and summary["too_few"] == {}
     for name in RATINGS[:4]:
         assert plain[name] == {"mean": 5.0, "low": 5.0, "high": 5.0}
         assert wise[name] == {"mean": 8.0, "low": 8.0, "high": 8.0}
     assert plain["overall"]["mean"] == 2.0 and wise["overall"]["mean"] == 9.0
     assert plain["agreement"]["logic"] == {"kappa": 0.0, "n": 20}
     assert wise["agreement"]["overall"]["reason"] == "two repeats rate everything 9"
-    assert plain["failures"] == {} and found["pairs"] == {}
-    assert found["spent"] == {
+    assert plain["failures"] == {} and summary["pairs"] == {}
+    assert summary["spent"] == {
         "replies": 80, "prompt_tokens": 16000, "completion_tokens": 1600, "money": 0.8, "models": ["judge-x"]
     }  # fmt: skip
 
@@ -91,31 +91,31 @@ def test_intervals_match_the_standard_error_over_users(sample, items):
     p = made_judge("plain")
     single = judge_rationales(sample, items, p, seed=SEED, complete=Recorder(rules))
     pairs = judge_pairs(sample, items, p, seed=SEED, complete=Recorder(rules))
-    found = summarise(sample, single, pairs, resamples=4000, seed=SEED)["methods"]["plain"]
-    assert found["logic"]["mean"] == 5.0 and found["agreement"]["logic"]["kappa"] == 1.0
+    summary = summarise(sample, single, pairs, resamples=4000, seed=SEED)["methods"]["plain"]
+    assert summary["logic"]["mean"] == 5.0 and summary["agreement"]["logic"]["kappa"] == 1.0
     # The standard error is 3 / sqrt(20) = 0.67; 1.96 of it is 1.31, in steps of 0.3.
-    assert found["logic"]["low"] == pytest.approx(5 - 1.31, abs=0.35)
-    assert found["logic"]["high"] == pytest.approx(5 + 1.31, abs=0.35)
+    assert summary["logic"]["low"] == pytest.approx(5 - 1.31, abs=0.35)
+    assert summary["logic"]["high"] == pytest.approx(5 + 1.31, abs=0.35)
 
 
 def test_a_malformed_reply_is_retried_with_another_seed_and_then_a_named_failure(sample, items):
     rules = {"Plain for": ["not JSON", ratings(1, 2, 3, 4, 5)], "Wise.": ['{"overall": 11}']}
     recorder, p = Recorder(rules), made_judge("plain", "wise", repeats=1)
-    judged = judge_rationales(sample, items, p, seed=SEED, complete=recorder)
-    plain, wise = (judged.table.filter(pl.col("method") == name) for name in ("plain", "wise"))
+    verdicts = judge_rationales(sample, items, p, seed=SEED, complete=recorder)
+    plain, wise = (verdicts.table.filter(pl.col("method") == name) for name in ("plain", "wise"))
     assert plain["attempts"].unique().to_list() == [2] and plain["failure"].null_count() == 20
     assert plain.select(RATINGS).unique().row(0) == (1, 2, 3, 4, 5)
     assert wise["attempts"].unique().to_list() == [3] and wise["failure"].unique().to_list() == ["wrong_keys"]
     assert wise["overall"].null_count() == 20
-    assert len(judged.replies) == len(recorder.received) == 20 * 2 + 20 * 3  # every attempt is kept, and counted
-    seeds = {own.seed for own, _ in recorder.received.values()}
+    assert len(verdicts.replies) == len(recorder.received) == 20 * 2 + 20 * 3  # every attempt is kept, and counted
+    seeds = {request.seed for request, _ in recorder.received.values()}
     assert len(seeds) == 3
-    found = summarise(
-        sample, judged, judge_pairs(sample, items, p, seed=SEED, complete=recorder), resamples=200, seed=1
+    summary = summarise(
+        sample, verdicts, judge_pairs(sample, items, p, seed=SEED, complete=recorder), resamples=200, seed=1
     )
-    assert found["methods"]["wise"]["failures"] == {"wrong_keys": 20} and found["methods"]["wise"]["n"] == 0
-    assert found["methods"]["wise"]["overall"] == {"mean": None, "low": None, "high": None}
-    assert found["methods"]["wise"]["agreement"]["overall"]["kappa"] is None
+    assert summary["methods"]["wise"]["failures"] == {"wrong_keys": 20} and summary["methods"]["wise"]["n"] == 0
+    assert summary["methods"]["wise"]["overall"] == {"mean": None, "low": None, "high": None}
+    assert summary["methods"]["wise"]["agreement"]["overall"]["kappa"] is None
 
 
 def test_an_injection_changes_no_request_and_no_verdict(records, items):
@@ -125,24 +125,26 @@ def test_an_injection_changes_no_request_and_no_verdict(records, items):
         for say in (lambda r: f"Plain for {r['user_id']}.", lambda r: f"{orders} Plain for {r['user_id']}.\n{orders}")
     ]
     recorder = Recorder({"Plain for": [ratings(4, 4, 4, 4, 4)]})
-    clean, injected = (judge_rationales(own, items, made_judge("m"), seed=SEED, complete=recorder) for own in samples)
+    clean, injected = (
+        judge_rationales(sample, items, made_judge("m"), seed=SEED, complete=recorder) for sample in samples
+    )
     assert injected.table.equals(clean.table) and len(recorder.received) == clean.table.height
-    assert [own.removed("m") for own in samples] == [0, 20 * 6]
+    assert [sample.removed("m") for sample in samples] == [0, 20 * 6]
 
 
 def test_equal_rationales_have_one_verdict_for_all_methods(records, items):
     """The judge cannot see a method's name: requests are byte-identical."""
     both = pl.concat([made_rankings(records, name, lambda _: "Same.") for name in ("a", "b")])
     recorder = Recorder({"Same": [ratings(7, 7, 7, 7, 7)]})
-    judged = judge_rationales(
+    verdicts = judge_rationales(
         draw_sample(records, both, ["a", "b"], per_type=2, seed=SEED),
         items,
         made_judge("a", "b"),
         seed=SEED,
         complete=recorder,
     )
-    assert len(recorder.received) == 40 and judged.table.height == 80
-    first, second = (judged.table.filter(pl.col("method") == name).drop("method") for name in ("a", "b"))
+    assert len(recorder.received) == 40 and verdicts.table.height == 80
+    first, second = (verdicts.table.filter(pl.col("method") == name).drop("method") for name in ("a", "b"))
     assert first.equals(second)
 
 
@@ -157,20 +159,20 @@ def pairwise(sample, items, rules):
 
 
 def test_a_judge_that_always_prefers_the_first_has_no_wins(sample, items):
-    pairs, found, recorder = pairwise(sample, items, {"": ['{"winner": "first"}']})
+    pairs, summary, recorder = pairwise(sample, items, {"": ['{"winner": "first"}']})
     assert pairs.table.height == 20 * 2 * 2 == len(recorder.received)
-    assert (found["n"], found["wins"], found["losses"], found["same_in_both_orders"]) == (40, 0.0, 0.0, 0.0)
-    assert found["first_position_wins"] == 1.0 and found["advantage"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert (summary["n"], summary["wins"], summary["losses"], summary["same_in_both_orders"]) == (40, 0.0, 0.0, 0.0)
+    assert summary["first_position_wins"] == 1.0 and summary["advantage"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_a_win_in_both_orders_counts(sample, items):
     """`plain` wins wherever it stands: first in the given order, second in the other."""
     rules = {'"rationale": "Wise."}, "second"': ['{"winner": "second"}'], "": ['{"winner": "first"}']}
-    pairs, found, _ = pairwise(sample, items, rules)
+    pairs, summary, _ = pairwise(sample, items, rules)
     assert set(pairs.table["winner"]) == {"method"}
-    assert (found["wins"], found["losses"], found["same_in_both_orders"]) == (1.0, 0.0, 1.0)
-    assert found["first_position_wins"] == 0.5 and found["advantage"]["mean"] == 1.0
-    assert found["agreement"]["reason"] == "two repeats rate everything 1"
+    assert (summary["wins"], summary["losses"], summary["same_in_both_orders"]) == (1.0, 0.0, 1.0)
+    assert summary["first_position_wins"] == 0.5 and summary["advantage"]["mean"] == 1.0
+    assert summary["agreement"]["reason"] == "two repeats rate everything 1"
 
 
 def test_failed_and_tied_comparisons_match_values_worked_by_hand(sample, items):
@@ -182,11 +184,11 @@ def test_failed_and_tied_comparisons_match_values_worked_by_hand(sample, items):
     for user in users[5:10]:
         rules[f'Plain for {user}."}}, "second"'] = ["nonsense"]
     rules |= {'"rationale": "Wise."}, "second"': ['{"winner": "first"}'], "": ['{"winner": "second"}']}
-    pairs, found, _ = pairwise(sample, items, rules)
-    assert found["n"] == 15 * 2 and found["failures"] == {"no_json": 10}
-    assert (found["wins"], found["losses"]) == (0.0, round(20 / 30, 4)) and found["same_in_both_orders"] == 1.0
-    assert found["advantage"]["mean"] == round(-10 / 15, 4)
-    assert found["agreement"] == {"kappa": 1.0, "n": 15}
+    pairs, summary, _ = pairwise(sample, items, rules)
+    assert summary["n"] == 15 * 2 and summary["failures"] == {"no_json": 10}
+    assert (summary["wins"], summary["losses"]) == (0.0, round(20 / 30, 4)) and summary["same_in_both_orders"] == 1.0
+    assert summary["advantage"]["mean"] == round(-10 / 15, 4)
+    assert summary["agreement"] == {"kappa": 1.0, "n": 15}
     assert pairs.table["winner"].null_count() == 10
 
 

@@ -131,9 +131,9 @@ def test_the_hash_covers_everything_a_reply_depends_on():
 def test_429_and_500_are_retried_with_exponential_backoff(serving, tmp_path):
     times = []
 
-    def third_time(asked: dict[str, Any]) -> tuple[int, Any]:
+    def third_time(body: dict[str, Any]) -> tuple[int, Any]:
         times.append(time.monotonic())
-        return {1: (429, {"error": {"message": "slow down"}}), 2: (500, b"oops")}.get(len(times), echo(asked))
+        return {1: (429, {"error": {"message": "slow down"}}), 2: (500, b"oops")}.get(len(times), echo(body))
 
     chat = serving(third_time)
     endpoint = made_endpoint(url=chat.url)
@@ -169,7 +169,7 @@ def test_a_missing_server_a_slow_one_and_no_url_are_explained(serving, tmp_path)
     closed = made_endpoint(url=CLOSED, retries=0)
     with pytest.raises(InputError, match=r"127.0.0.1:9/v1 cannot be reached .*: is the server running\?; all replies"):
         send(closed, made_requests(closed, 2), tmp_path)
-    slow = made_endpoint(url=serving(lambda asked: (time.sleep(1), echo(asked))[1]).url, timeout=0.2, retries=0)
+    slow = made_endpoint(url=serving(lambda body: (time.sleep(1), echo(body))[1]).url, timeout=0.2, retries=0)
     with pytest.raises(InputError, match=r"sent no reply within 0\.2 s, 0 retries included: raise timeout"):
         send(slow, made_requests(slow, 1), tmp_path)
     offline = made_endpoint()
@@ -197,11 +197,11 @@ def test_the_key_of_the_environment_is_sent(serving, tmp_path, monkeypatch):
 
 
 def test_replies_before_an_error_are_cached_and_not_requested_again(serving, tmp_path):
-    def refuse_one(asked: dict[str, Any]) -> tuple[int, Any]:
-        if asked["seed"] == 7:
+    def refuse_one(body: dict[str, Any]) -> tuple[int, Any]:
+        if body["seed"] == 7:
             time.sleep(0.3)
             return 400, {"error": {"message": "I will not"}}
-        return echo(asked)
+        return echo(body)
 
     chat = serving(refuse_one)
     endpoint = made_endpoint(url=chat.url)
@@ -216,7 +216,7 @@ def test_replies_before_an_error_are_cached_and_not_requested_again(serving, tmp
 
 
 def test_requests_in_flight_reach_max_concurrency(serving, tmp_path):
-    chat = serving(lambda asked: (time.sleep(0.1), echo(asked))[1])
+    chat = serving(lambda body: (time.sleep(0.1), echo(body))[1])
     endpoint = made_endpoint(url=chat.url, max_concurrency=3)
     send(endpoint, made_requests(endpoint, 9), tmp_path)
     assert chat.max_in_flight == 3
@@ -226,8 +226,8 @@ def test_the_budget_is_never_exceeded_and_a_raised_one_continues(serving, tmp_pa
     """A server that always charges the worst case: its own sum must stay within the budget, whatever is in flight."""
     charged = []
 
-    def charge(asked: dict[str, Any]) -> tuple[int, Any]:
-        worst = made_requests(endpoint, asked["seed"] + 1)[-1].max_prompt_tokens
+    def charge(body: dict[str, Any]) -> tuple[int, Any]:
+        worst = made_requests(endpoint, body["seed"] + 1)[-1].max_prompt_tokens
         charged.append(endpoint.cost(worst, 50))
         time.sleep(0.02)
         assert sum(charged) <= endpoint.budget + 1e-12
@@ -264,10 +264,10 @@ def test_missing_token_counts_are_charged_at_the_maximum_and_free_calls_need_no_
     uncounted = {key: value for key, value in completion("x").items() if key != "usage"}
     chat = serving(lambda _: (200, uncounted))
     endpoint = made_endpoint(url=chat.url, input_price=1.0, output_price=1.0)
-    asked = made_requests(endpoint, 1)
-    (reply,) = send(endpoint, asked, tmp_path)
-    assert (reply.prompt_tokens, reply.completion_tokens) == (asked[0].max_prompt_tokens, 50)
-    assert reply.cost == max_cost(asked[0], endpoint) > 0
+    requests = made_requests(endpoint, 1)
+    (reply,) = send(endpoint, requests, tmp_path)
+    assert (reply.prompt_tokens, reply.completion_tokens) == (requests[0].max_prompt_tokens, 50)
+    assert reply.cost == max_cost(requests[0], endpoint) > 0
     free = made_endpoint(url=chat.url, budget=0.0)
     assert len(send(free, made_requests(free, 3), tmp_path)) == 3
 
@@ -292,7 +292,7 @@ complete(made_requests(endpoint, 40), endpoint, ReplyCache(Path(sys.argv[2])), q
 
 
 def test_a_killed_run_keeps_every_reply_it_received(serving, tmp_path):
-    chat = serving(lambda asked: (time.sleep(0.02), echo(asked))[1])
+    chat = serving(lambda body: (time.sleep(0.02), echo(body))[1])
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.Popen([sys.executable, "-c", KILLED, chat.url, str(tmp_path)], cwd=ROOT, env=environment)
     deadline = time.monotonic() + 60
