@@ -21,8 +21,7 @@ from kitrec.distillation.params import Distillation
 from kitrec.ilora.dataset import Questions, questions_of
 from kitrec.ilora.scoring import likelihoods
 from kitrec.ilora.user_tasks import tasks_of_records, with_likely_candidates
-from kitrec.onnx.latency import latency
-from kitrec.onnx.runtime import Served, load_served
+from kitrec.onnx.runtime import OnnxModel, load_onnx_model, measure_latency
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import History
 from kitrec.recommenders.params import AnyMethod
@@ -79,9 +78,9 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     method = teacher.removeprefix("ilora-")
     trained = trained_teacher(Path("data/ilora") / method, Path("data/idrec") / method)
     questions = {count: _questions(trained, method, count) for count in LISTS}
-    interactions, served = tables.read(paths.interactions("test"), SEEN), dict[str, tuple[Served, Sequences]]()
+    interactions, served = tables.read(paths.interactions("test"), SEEN), dict[str, tuple[OnnxModel, Sequences]]()
     for student, history in students.items():
-        model = load_served(SERVED / f"{student}-{teacher}")
+        model = load_onnx_model(SERVED / f"{student}-{teacher}")
         served[student] = model, validation(interactions, history, model.vocabulary).histories
     repeats = [_once(trained, questions, served) for _ in range(REPEATS)]
     return [
@@ -110,14 +109,14 @@ def _questions(trained: Trained, method: str, count: int) -> Questions:
     return questions_of(tasks, trained.writer, trained.teacher.eyes)
 
 
-def _once(trained: Trained, lists: dict[int, Questions], served: dict[str, tuple[Served, Sequences]]) -> Cost:
+def _once(trained: Trained, lists: dict[int, Questions], served: dict[str, tuple[OnnxModel, Sequences]]) -> Cost:
     teacher, student = {}, {}
     for count, questions in lists.items():
         began = time.perf_counter()
         likelihoods(trained.teacher, questions, per_token=trained.per_token)
         teacher[count] = (time.perf_counter() - began) / len(questions.asked) * 1000
     for name, (model, histories) in served.items():
-        (row,) = latency(model, histories, batches=(256,), repeats=20)
+        (row,) = measure_latency(model, histories, batches=(256,), repeats=20)
         student[name] = 1000 / row["users_per_second"]
     return Cost(teacher, student)
 

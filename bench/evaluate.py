@@ -16,8 +16,8 @@ from kitrec.core.domains import CORES, USER_TYPES
 from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.metrics import metrics
 from kitrec.evaluation.params import Family
-from kitrec.evaluation.score_matrix import Matrix, matrix
-from kitrec.evaluation.strata_means import STRATA, cells
+from kitrec.evaluation.score_matrix import ScoreMatrix, score_matrix
+from kitrec.evaluation.strata_means import STRATA, strata_means
 from kitrec.schemas.scores import METRICS, SCORES
 
 COMMAND = "make bench-evaluate"
@@ -30,11 +30,11 @@ def main() -> None:
     """Time both sides and publish."""
     table = _scores()
     began = time.perf_counter()
-    m = matrix(table)
-    strata = cells(m, resamples=RESAMPLES, fewest=30, seed=1)
+    m = score_matrix(table)
+    strata = strata_means(m, resamples=RESAMPLES, min_users=30, seed=1)
     strata_seconds = time.perf_counter() - began
     family = Family(kind="scored", metrics=["mrr"], pairs=[("m0", "m1")])
-    tested = comparisons(m, family, resamples=RESAMPLES, flips=PERMUTATIONS, seed=1)
+    tested = comparisons(m, family, resamples=RESAMPLES, permutations=PERMUTATIONS, seed=1)
     seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     loop = _loop(m)
@@ -79,7 +79,7 @@ def _scores() -> pl.DataFrame:
     return pl.concat(frames).select(*SCORES.columns)
 
 
-def _loop(m: Matrix) -> float:
+def _loop(m: ScoreMatrix) -> float:
     """Return the seconds of a few resamples of one column."""
     values, users = m.values[:, METRICS.index("mrr")], np.arange(USERS)
     began = time.perf_counter()

@@ -16,7 +16,7 @@ from bench import pandas_prepare, raw_amazon
 from bench.claims import at_least, at_most, publish
 from kitrec.core import tables
 from kitrec.core.domains import SETS
-from kitrec.hub.rows import rows
+from kitrec.hub.rows import to_rows
 from kitrec.preprocessing.dataset import build_dataset
 from kitrec.preprocessing.leak_audit import Evidence, audit
 from kitrec.preprocessing.params import Candidates, Users
@@ -112,7 +112,7 @@ def audit_of(folder: Path, depth: int) -> dict[str, float]:
     roles, rejects = dataset.records["A"], Quarantine()
     items = {row["item_id"]: row for row in crawl.items.iter_rows(named=True)}
     with (folder / "records.jsonl").open("w") as stream:
-        for row in rows(pl.concat(list(roles.values())), items, b"a salt for the bench"):
+        for row in to_rows(pl.concat(list(roles.values())), items, b"a salt for the bench"):
             stream.write(json.dumps(row) + "\n")
     del items  # memory of the benchmark itself
     began = time.monotonic()

@@ -14,8 +14,7 @@ import torch
 from bench.claims import Claim, at_least, at_most, publish
 from bench.public_data import folder
 from kitrec.onnx.export import export
-from kitrec.onnx.latency import latency
-from kitrec.onnx.runtime import load_served
+from kitrec.onnx.runtime import load_onnx_model, measure_latency
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.models.params import SASRec
 from kitrec.recommenders.models.sequence_registry import build
@@ -33,8 +32,8 @@ def main() -> None:
     stored = Stored(build(STUDENT, len(read.vocabulary)).eval(), read.vocabulary, _counts(read.sequences.items), {})
     with tempfile.TemporaryDirectory() as work:
         gap = export(stored, Path(work) / "served")
-        served = latency(load_served(Path(work) / "served"), read.sequences)
-    ours, theirs = ({row["batch"]: row for row in rows} for rows in (served, latency(stored, read.sequences)))
+        served = measure_latency(load_onnx_model(Path(work) / "served"), read.sequences)
+    ours, theirs = ({row["batch"]: row for row in rows} for rows in (served, measure_latency(stored, read.sequences)))
     rows: list[dict[str, Any]] = [
         {"side": side, **row} for side, batches in (("ONNX", ours), ("torch", theirs)) for row in batches.values()
     ]

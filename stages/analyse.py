@@ -1,5 +1,5 @@
-"""Intervals, tests and confidence behind the scores.   python -m stages.analyse
-Reads data/scores, data/rankings and the test records; writes data/analysis (cells, comparisons),
+"""Compute intervals, tests and calibration of the scores.   python -m stages.analyse
+Reads data/scores, data/rankings and the test records; writes data/analysis (strata means, comparisons),
 metrics/significance.json, confidence.json and ablation.json, plots/hit10_by_core.csv, calibration.csv, ranks.csv and
 sets.csv."""
 
@@ -8,55 +8,54 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.evaluation.ablation import ablation
+from kitrec.evaluation.calibration import calibration_curve, calibration_errors, stated_confidence
 from kitrec.evaluation.comparisons import comparisons
-from kitrec.evaluation.confidence import calibration, errors, stated
-from kitrec.evaluation.metrics_json import by_effect, declared
+from kitrec.evaluation.contrasts import ablation
+from kitrec.evaluation.hit_rate_curve import hit_rate_curves
+from kitrec.evaluation.metrics_json import comparisons_to_dict, effects_to_dict
 from kitrec.evaluation.params import Evaluation
-from kitrec.evaluation.rank_curve import ranks
-from kitrec.evaluation.score_matrix import matrix
-from kitrec.evaluation.strata_means import by_core, by_set, cells, everybody
+from kitrec.evaluation.score_matrix import score_matrix
+from kitrec.evaluation.strata_means import means_by_core, means_by_set, overall_means, strata_means
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.scores import SCORES
-from kitrec.schemas.strata_means import CELLS, COMPARISONS
+from kitrec.schemas.strata_means import COMPARISONS, STRATA_MEANS
 from stages.lib import paths, runner
 
 ANALYSIS = Path("data/analysis")
 
 
 def main() -> None:
-    """Test every method against every other one on the same users, and what they state against what is true."""
+    """Compare all methods pairwise on the same users, and their stated confidence with the ratings."""
     seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
     p = params.load(Evaluation, "evaluation")
     sets = params.value(Data, "data.test_sets")
     scored, tested = {w: paths.of_set(paths.SCORES, w) for w in sets}, paths.set_records(which, "test")
     rankings = [paths.of_set(paths.rankings(name), which) for name in p.methods]
     with runner.running("analyse", None, reads=[*scored.values(), tested, *rankings], params=[seed, which, sets, p]):
-        matrices = {w: matrix(tables.read(path, SCORES)) for w, path in scored.items()}
+        matrices = {w: score_matrix(tables.read(path, SCORES)) for w, path in scored.items()}
         m = matrices.pop(which)
-        found = comparisons(m, p.family, resamples=p.resamples, flips=p.flips, seed=seed)
-        in_cells = cells(m, resamples=p.resamples, fewest=p.fewest, seed=seed)
-        tables.write(in_cells, ANALYSIS / "cells.parquet", CELLS)
-        tables.write(found, ANALYSIS / "comparisons.parquet", COMPARISONS)
-        files.write_json(declared(found), Path("metrics/significance.json"))
-        effects = (
-            ablation(m, p.ablation, resamples=p.resamples, flips=p.flips, seed=seed) if p.ablation.methods else None
-        )
-        files.write_json({} if effects is None else by_effect(effects), Path("metrics/ablation.json"))
+        resampling = {"resamples": p.resamples, "seed": seed}
+        compared = comparisons(m, p.family, permutations=p.permutations, **resampling)
+        means = strata_means(m, min_users=p.min_users, **resampling)
+        tables.write(means, ANALYSIS / "strata_means.parquet", STRATA_MEANS)
+        tables.write(compared, ANALYSIS / "comparisons.parquet", COMPARISONS)
+        files.write_json(comparisons_to_dict(compared), Path("metrics/significance.json"))
+        effects = ablation(m, p.ablation, permutations=p.permutations, **resampling) if p.ablation.methods else None
+        files.write_json({} if effects is None else effects_to_dict(effects), Path("metrics/ablation.json"))
         answers = pl.concat([tables.read(path, RANKINGS) for path in rankings])
         records = tables.read(tested, RECORDS)
-        told = stated(answers, records)
-        methods = told["method"].unique().sort().to_list()
-        by_method = {name: errors(told.filter(pl.col("method") == name)) for name in methods}
+        confidence = stated_confidence(answers, records)
+        methods = confidence["method"].unique().sort().to_list()
+        by_method = {name: calibration_errors(confidence.filter(pl.col("method") == name)) for name in methods}
         files.write_json(by_method, Path("metrics/confidence.json"))
-        others = {w: everybody(o, resamples=p.resamples, fewest=p.fewest, seed=seed) for w, o in matrices.items()}
+        others = {w: overall_means(other, min_users=p.min_users, **resampling) for w, other in matrices.items()}
         plots = {
-            "calibration": calibration(told),
-            "hit10_by_core": by_core(in_cells, "hit@10"),
-            "ranks": ranks(answers, records),
-            "sets": by_set({which: in_cells, **others}, ("hit@10", "ndcg@10")),
+            "calibration": calibration_curve(confidence),
+            "hit10_by_core": means_by_core(means, "hit@10"),
+            "ranks": hit_rate_curves(answers, records),
+            "sets": means_by_set({which: means, **others}, ("hit@10", "ndcg@10")),
         }
         for name, plot in plots.items():
             with files.whole(Path(f"plots/{name}.csv")) as draft:

@@ -1,16 +1,16 @@
-"""Check the whole of params.yaml before anything heavy starts.   python -m stages.check_params
-Reads params.yaml; writes data/params.ok, which is the same for all valid params."""
+"""Validate params.yaml before any expensive stage starts.   python -m stages.check_params
+Reads params.yaml; writes data/params.ok, which is equal for all valid params."""
 
-from kitrec.config import profiles
+from kitrec.config.sections import validate_params
 from kitrec.core import files
 from stages.lib import paths, runner
 from stages.lib.fingerprints import check_fingerprint
 
 
 def main() -> None:
-    """Check params.yaml: every section, every key, every rule; all problems in one message."""
+    """Validate every section, key and rule; report all problems in one message."""
     check_fingerprint("check_params")
-    profiles.check()
+    validate_params()
     files.write_json({"params": "valid"}, paths.PARAMS_OK)
 
 

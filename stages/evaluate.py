@@ -1,6 +1,6 @@
 """Score all rankings.   python -m stages.evaluate
-Reads data/rankings and the test records; writes data/scores, metrics/evaluate.json and evaluate_strata.json (the set
-that was trained on), metrics/evaluate_other_set.json (the other one)."""
+Reads data/rankings and the test records; writes data/scores, metrics/evaluate.json and evaluate_strata.json (the
+set the models were trained on) and metrics/evaluate_other_set.json (the other set)."""
 
 from pathlib import Path
 
@@ -19,20 +19,20 @@ from stages.lib import paths, runner
 
 def main() -> None:
     """Compute Hit, MRR and NDCG of every method for every user, and their means by domain, core and user type."""
-    own_set = params.value(Data, "data.candidate_set")
+    trained_set = params.value(Data, "data.candidate_set")
     sets = params.value(Data, "data.test_sets")
     methods = params.value(Evaluation, "evaluation.methods")
     inputs = {which: [paths.of_set(paths.rankings(name), which) for name in methods] for which in sets}
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [*tests.values(), *(path for listed in inputs.values() for path in listed)]
-    with runner.running("evaluate", None, reads=reads, params=[own_set, sets, methods]):
+    with runner.running("evaluate", None, reads=reads, params=[trained_set, sets, methods]):
         scores = {}
         for which, listed in inputs.items():
             rankings = pl.concat([tables.read(path, RANKINGS) for path in listed])
             scores[which] = score(rankings, tables.read(tests[which], RECORDS))
-        headline = scores[own_set]
-        others = [own for which, own in scores.items() if which != own_set]
-        tables.write_all({f"set{which}": own for which, own in scores.items()}, paths.SCORES, SCORES)
+        headline = scores[trained_set]
+        others = [table for which, table in scores.items() if which != trained_set]
+        tables.write_all({f"set{which}": table for which, table in scores.items()}, paths.SCORES, SCORES)
         files.write_json(summarise(headline), Path("metrics/evaluate.json"))
         files.write_json(summarise_strata(headline), Path("metrics/evaluate_strata.json"))
         files.write_json(summarise(others[0]) if others else {}, Path("metrics/evaluate_other_set.json"))

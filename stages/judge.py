@@ -1,6 +1,6 @@
-"""Let an LLM judge rationales.   python -m stages.judge
-Reads data/rankings, the items, the test records and replies of earlier runs; writes data/judge (verdicts, pairs, the
-replies they rest on) and metrics/judge.json. Without `judge.methods` it asks nobody."""
+"""Judge rationales by an LLM.   python -m stages.judge
+Reads data/rankings, the items, the test records and replies of earlier runs; writes data/judge (verdicts, pairs and
+their replies) and metrics/judge.json. Without `judge.methods` no request is sent."""
 
 import time
 from functools import partial
@@ -10,12 +10,12 @@ import polars as pl
 
 from kitrec.core import files, params, tables
 from kitrec.evaluation.params import Evaluation
-from kitrec.llm_judge.judging import Judged, judge, judge_pairs
+from kitrec.llm_judge.judging import Verdicts, judge_pairs, judge_rationales
 from kitrec.llm_judge.params import Judge
-from kitrec.llm_judge.sampling import draw
+from kitrec.llm_judge.sampling import draw_sample
 from kitrec.llm_judge.summary import summarise
-from kitrec.openai_client.client import answered
-from kitrec.openai_client.replies import Replies
+from kitrec.openai_client.client import complete
+from kitrec.openai_client.replies import ReplyCache
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
@@ -27,7 +27,7 @@ FOLDER = Path("data/judge")
 
 
 def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
-    """Have rationales of the same users rated, and compared in pairs; kept replies are never asked for again."""
+    """Rate rationales of the same users, and compare them in pairs; cached requests are never sent again."""
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     resamples = params.value(Evaluation, "evaluation.resamples")
     p = params.load(Judge, "judge")
@@ -35,21 +35,23 @@ def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     rankings = [paths.of_set(paths.rankings(name), which) for name in p.methods]
     reads = [paths.ITEMS, tested, *rankings]
     with runner.running("judge", None, reads=reads, params=[which, seed, resamples, p]) as run:
-        replies = Replies(runner.WORK / "replies")  # which no `dvc checkout` empties: nothing is paid twice
-        replies.take_in(FOLDER / "replies")
-        single, pairs = (Judged(tables.frame([], table), {}) for table in (VERDICTS, PAIR_VERDICTS))
+        cache = ReplyCache(runner.WORK / "replies")  # `dvc checkout` does not empty it: no reply is paid for twice
+        cache.import_from(FOLDER / "replies")
+        single, pairs = (Verdicts(tables.frame([], table), {}) for table in (VERDICTS, PAIR_VERDICTS))
         metrics = {}
         if p.methods:
-            before, began = len(replies), time.monotonic()
+            cached, start = len(cache), time.monotonic()
             items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
             ranked = pl.concat([tables.read(path, RANKINGS) for path in rankings])
-            sample = draw(tables.read(tested, RECORDS), ranked, p.methods, per_type=p.per_type, seed=seed)
-            answer = partial(answered, endpoint=p.endpoint, replies=replies, quiet=quiet)
-            single = judge(sample, items, p, seed=seed, answer=answer)
-            pairs = judge_pairs(sample, items, p, seed=seed, answer=answer)
-            run.cost |= {"asked": len(replies) - before, "asking_seconds": round(time.monotonic() - began, 2)}
+            sample = draw_sample(
+                tables.read(tested, RECORDS), ranked, p.methods, per_type=p.records_per_type, seed=seed
+            )
+            send = partial(complete, endpoint=p.endpoint, cache=cache, quiet=quiet)
+            single = judge_rationales(sample, items, p, seed=seed, complete=send)
+            pairs = judge_pairs(sample, items, p, seed=seed, complete=send)
+            run.cost |= {"requests": len(cache) - cached, "request_seconds": round(time.monotonic() - start, 2)}
             metrics = summarise(sample, single, pairs, resamples=resamples, seed=seed)
-        replies.hand_out(single.replies | pairs.replies, FOLDER / "replies")
+        cache.export(single.replies | pairs.replies, FOLDER / "replies")
         tables.write(single.table, FOLDER / "verdicts.parquet", VERDICTS)
         tables.write(pairs.table, FOLDER / "pairs.parquet", PAIR_VERDICTS)
         files.write_json(metrics, Path("metrics/judge.json"))

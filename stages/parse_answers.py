@@ -1,4 +1,4 @@
-"""Read rankings out of a method's answers.   python -m stages.parse_answers kitrec_full
+"""Parse a method's answers into rankings.   python -m stages.parse_answers kitrec_full
 Reads data/items.parquet, test records, the method's data/answers and data/likelihoods; writes data/rankings/<method>
 and metrics/answers/<method>.json."""
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.parsing.rankings import outcomes, rank_answers, rank_likelihoods
-from kitrec.parsing.references import references
+from kitrec.parsing.history_mentions import history_mentions
+from kitrec.parsing.rankings import answer_statistics, rank_answers, rank_likelihoods
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
@@ -19,23 +19,23 @@ from stages.lib import paths, runner
 
 
 def main(method: str) -> None:
-    """Parse the answers of METHOD: what was written and what is likely become rankings, failures are counted."""
+    """Turn answers and likelihoods of METHOD into rankings, and count failures."""
     sets = params.value(Data, "data.test_sets")
     folders = (paths.answers(method), paths.likelihoods(method))
     inputs = {w: (*(paths.of_set(folder, w) for folder in folders), paths.set_records(w, "test")) for w in sets}
-    reads = [paths.ITEMS, *(path for own in inputs.values() for path in own)]
+    reads = [paths.ITEMS, *(path for group in inputs.values() for path in group)]
     with runner.running("parse_answers", method, reads=reads, params=[sets]):
         items = tables.read(paths.ITEMS, ITEMS)
-        rankings, counted = {}, {}
+        rankings, statistics = {}, {}
         for which, (answered, scored, tested) in inputs.items():
             answers, records = tables.read(answered, ANSWERS), tables.read(tested, RECORDS)
             written = rank_answers(answers, records)
             likely = rank_likelihoods(tables.read(scored, LIKELIHOODS), records)
             rankings[f"set{which}"] = pl.concat([written, likely])
-            named = references(answers, written, records, items)
-            counted[f"set{which}"] = {**outcomes(written, answers), "references": named}
+            mentions = history_mentions(answers, written, records, items)
+            statistics[f"set{which}"] = {**answer_statistics(written, answers), "history_mentions": mentions}
         tables.write_all(rankings, paths.rankings(method), RANKINGS)
-        files.write_json(counted, Path(f"metrics/answers/{method}.json"))
+        files.write_json(statistics, Path(f"metrics/answers/{method}.json"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from kitrec.llm.generation.requests import requests_for
 from kitrec.llm.generation.vllm_engine import VllmEngine
 from kitrec.llm.likelihood.candidate_orders import reordered, restored
 from kitrec.llm.likelihood.candidates import questions_of
-from kitrec.parsing.agreement import agreement
+from kitrec.llm.likelihood.score_agreement import score_agreement
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
@@ -50,7 +50,7 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
             texts = [reply.text for reply in ask(requests)] if p.thinking else [None] * len(requests)
             scores[f"order {number}"] = restored(engine.likelihoods(questions_of(requests, texts, head)), places)
         truths = [row["candidate_ids"].index(row["gt_item_id"]) for row in records.iter_rows(named=True)]
-        files.write_json(agreement(scores, truths), Path(f"metrics/orders/{method}.json"))
+        files.write_json(score_agreement(scores, truths), Path(f"metrics/orders/{method}.json"))
 
 
 if __name__ == "__main__":

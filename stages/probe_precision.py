@@ -13,7 +13,7 @@ from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.generation.params import Engine, Method, Probes
 from kitrec.llm.generation.requests import requests_for
 from kitrec.llm.likelihood.candidates import Scorer, questions_of
-from kitrec.parsing.agreement import agreement
+from kitrec.llm.likelihood.score_agreement import score_agreement
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
@@ -49,7 +49,7 @@ def main(method: str) -> None:
         loaded = {"nf4": partial(load_quantised, base), engine.dtype: served}  # one after the other: memory holds one
         scores = {name: Scorer(load(), base, adapters).score(questions) for name, load in loaded.items()}
         truths = [row["candidate_ids"].index(row["gt_item_id"]) for row in rows.iter_rows(named=True)]
-        files.write_json(agreement(scores, truths), Path(f"metrics/precision/{method}.json"))
+        files.write_json(score_agreement(scores, truths), Path(f"metrics/precision/{method}.json"))
 
 
 if __name__ == "__main__":

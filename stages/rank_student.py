@@ -12,8 +12,7 @@ from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.distillation.comparison import compare, gains
 from kitrec.distillation.params import Distill
 from kitrec.onnx.export import export
-from kitrec.onnx.latency import latency
-from kitrec.onnx.runtime import load_served
+from kitrec.onnx.runtime import load_onnx_model, measure_latency
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.recommenders.ranking.full import ranks
@@ -47,7 +46,7 @@ def main(student: str, teacher: str) -> None:
         asked = validation(seen, history, first.vocabulary)
         files.write_json(_compared(alone, taught, asked, p.depth), Path(f"metrics/students/{name}.json"))
         apart = {"onnx_differs_from_torch_by": export(first, served)}
-        answers = latency(load_served(served), asked.histories)
+        answers = measure_latency(load_onnx_model(served), asked.histories)
         files.write_json(
             {**durations(student, teacher), "student_latency": answers, **apart}, Path(f"metrics/time/{name}.json")
         )

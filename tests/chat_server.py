@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Answer = Callable[[dict[str, Any]], tuple[int, Any]]  # what was asked -> status and body
+Answer = Callable[[dict[str, Any]], tuple[int, Any]]  # request -> status and body
 
 
 def completion(content: str | None, prompt_tokens: int = 100, completion_tokens: int = 10, **choice: Any) -> Any:
-    """A reply as the API's reference shows it."""
+    """Return a reply in the format of the API's reference."""
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -29,47 +29,47 @@ def completion(content: str | None, prompt_tokens: int = 100, completion_tokens:
 
 
 @dataclass
-class Served:
-    """What the server says, what it was asked, by whose key, and how many asked at the same time."""
+class ChatServer:
+    """How the server answers, and what it received: requests, paths, keys and the number of concurrent requests."""
 
     answer: Answer
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     paths: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
-    now: int = 0
-    most_at_once: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
     url: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def serve(served: Served) -> ThreadingHTTPServer:
-    """Start it in a thread."""
-    handler = type("Bound", (_Handler,), {"served": served})
+def serve(chat: ChatServer) -> ThreadingHTTPServer:
+    """Start the server in a thread."""
+    handler = type("Bound", (_Handler,), {"chat": chat})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    served.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    chat.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
 
 
 class _Handler(BaseHTTPRequestHandler):
-    served: Served
+    chat: ChatServer
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Silent."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        own = self.served
-        with own.lock:
-            own.asked.append(asked)
-            own.paths.add(self.path)
-            own.keys.add(self.headers["Authorization"])
-            own.now += 1
-            own.most_at_once = max(own.most_at_once, own.now)
-        status, body = own.answer(asked)
-        with own.lock:
-            own.now -= 1
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        chat = self.chat
+        with chat.lock:
+            chat.requests.append(request)
+            chat.paths.add(self.path)
+            chat.keys.add(self.headers["Authorization"])
+            chat.in_flight += 1
+            chat.max_in_flight = max(chat.max_in_flight, chat.in_flight)
+        status, body = chat.answer(request)
+        with chat.lock:
+            chat.in_flight -= 1
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -1,6 +1,6 @@
 """A Hugging Face Hub in miniature on localhost: repositories in memory, for the real client to talk to.
 
-It speaks what `create_repo`, `upload_folder`, `dataset_info` and `snapshot_download` ask for; every file is
+It implements the requests of `create_repo`, `upload_folder`, `dataset_info` and `snapshot_download`; every file is
 "regular"."""
 
 # ruff: noqa: RET503
@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass
 class Hub:
-    """What the server holds: (type, name) -> files, and what it was asked."""
+    """State of the server: files by (type, name), and what it received."""
 
     repositories: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     private: dict[str, bool] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Hub:
     url: str = ""
 
     def commit_of(self, name: str) -> str:
-        files = next(files for (_, known), files in self.repositories.items() if known == name)
+        files = next(files for (_, repository), files in self.repositories.items() if repository == name)
         return hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
 
 
@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Silent."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -54,12 +54,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._create(json.loads(body))
         if path == "/api/validate-yaml":
             return self._json({"errors": [], "warnings": []})
-        if found := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)/preupload/main", path):
-            asked = json.loads(body)["files"]
-            modes = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None} for f in asked]
+        if match := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)/preupload/main", path):
+            announced = json.loads(body)["files"]
+            modes = [
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None} for f in announced
+            ]
             return self._json({"files": modes})
-        if found := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)/commit/main", path):
-            return self._commit(found[1], found[2], body)
+        if match := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)/commit/main", path):
+            return self._commit(match[1], match[2], body)
         return self._json({"error": "unknown"}, 404)
 
     def do_GET(self) -> None:
@@ -68,10 +70,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._read(body=False)
 
-    def _create(self, asked: dict) -> None:
-        name = f"{asked.get('organization') or 'me'}/{asked['name']}"
-        self.hub.repositories.setdefault((f"{asked.get('type', 'model')}s", name), {})
-        self.hub.private[name] = asked.get("private", asked.get("visibility") == "private")
+    def _create(self, request: dict) -> None:
+        name = f"{request.get('organization') or 'me'}/{request['name']}"
+        self.hub.repositories.setdefault((f"{request.get('type', 'model')}s", name), {})
+        self.hub.private[name] = request.get("private", request.get("visibility") == "private")
         self._json({"url": f"{self.hub.url}/{name}", "name": name, "id": name})
 
     def _commit(self, kind: str, name: str, body: bytes) -> None:
@@ -92,15 +94,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
-        if found := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)(/revision/\w+)?", path):
-            return self._info(found[1], found[2])
-        if found := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)/tree/\w+(/.*)?", path):
-            files = self.hub.repositories.get((found[1], found[2]), {})
+        if match := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)(/revision/\w+)?", path):
+            return self._info(match[1], match[2])
+        if match := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)/tree/\w+(/.*)?", path):
+            files = self.hub.repositories.get((match[1], match[2]), {})
             return self._json([{"type": "file", "oid": _etag(c), "size": len(c), "path": n} for n, c in files.items()])
-        if found := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/\w+/(.+)", path):
-            files = self.hub.repositories.get(("datasets" if found[1] else "models", found[2]), {})
-            if found[3] in files:
-                return self._send(files[found[3]], self.hub.commit_of(found[2]), body=body)
+        if match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/\w+/(.+)", path):
+            files = self.hub.repositories.get(("datasets" if match[1] else "models", match[2]), {})
+            if match[3] in files:
+                return self._send(files[match[3]], self.hub.commit_of(match[2]), body=body)
         return self._missing("EntryNotFound" if "/resolve/" in path else "RepoNotFound")
 
     def _info(self, kind: str, name: str) -> None:

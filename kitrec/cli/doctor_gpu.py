@@ -1,4 +1,4 @@
-"""`kitrec doctor --gpu`: can this GPU train in NF4 and serve the base? In under a minute, without loading a base."""
+"""`kitrec doctor --gpu`: checks that the GPU can train in NF4 and serve the base, in a minute and without a base."""
 
 import time
 from pathlib import Path
@@ -7,53 +7,53 @@ import torch
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from bitsandbytes.nn.modules import LinearNF4
 
-from kitrec.cli.doctor import Finding, version_of
-from kitrec.config import profiles
+from kitrec.cli.doctor import Check, version_of
+from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
 from kitrec.llm.base.memory_plan import device_memory, plan, shape_of
 from kitrec.llm.base.pinning import pin
 
-WIDTH = 4096  # of the matrices that are multiplied
-NF4_TOLERANCE = 2e-2  # relative; bf16 has eight bits
+WIDTH = 4096  # of the multiplied matrices
+NF4_TOLERANCE = 2e-2  # relative; bf16 has eight significant bits
 
 
-def examine_gpu(params_file: Path) -> list[Finding]:
-    """All checks, or the one that there is no GPU."""
+def run_gpu_checks(params_file: Path) -> list[Check]:
+    """Run all checks, or report that there is no GPU."""
     if not torch.cuda.is_available():
-        way_out = "rent one, or leave --gpu out: everything also runs on a CPU"
-        return [Finding("GPU", f"none that torch {torch.__version__} sees", False, way_out)]
+        way_out = "rent one, or omit --gpu: everything also runs on a CPU"
+        return [Check("GPU", f"none visible to torch {torch.__version__}", False, way_out)]
     device = torch.device("cuda")
-    return [_card(), _bf16(), _speed(device), nf4(device), _engine(), fits(params_file)]
+    return [_card(), _bf16(), _speed(device), nf4(device), _engine(), memory_plan(params_file)]
 
 
-def _card() -> Finding:
+def _card() -> Check:
     name = torch.cuda.get_device_properties(0).name
     free, total = (size / 2**30 for size in torch.cuda.mem_get_info())
-    found = f"{torch.cuda.device_count()} x {name}, {free:.0f} of {total:.0f} GiB free"
-    return Finding("GPU", found, free > 0.9 * total, "another process holds memory: look at nvidia-smi")
+    result = f"{torch.cuda.device_count()} x {name}, {free:.0f} of {total:.0f} GiB free"
+    return Check("GPU", result, free > 0.9 * total, "another process uses memory: see nvidia-smi")
 
 
-def _bf16() -> Finding:
+def _bf16() -> Check:
     major, minor = torch.cuda.get_device_capability()
-    return Finding("bf16", f"compute capability {major}.{minor}", major >= 8, "take a card from Ampere on")
+    return Check("bf16", f"compute capability {major}.{minor}", major >= 8, "use an Ampere or newer card")
 
 
-def _speed(device: torch.device) -> Finding:
-    """Dense bf16 products, the ceiling of training and prefill."""
+def _speed(device: torch.device) -> Check:
+    """Measure dense bf16 products, the upper bound of training and prefill speed."""
     a = torch.randn(WIDTH, WIDTH, device=device, dtype=torch.bfloat16)
     for _ in range(3):
         a @ a
     torch.cuda.synchronize()
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(20):
         a @ a
     torch.cuda.synchronize()
-    speed = 20 * 2 * WIDTH**3 / (time.perf_counter() - began) / 1e12
-    return Finding("bf16 products", f"{speed:.0f} TFLOP/s", speed > 20, "is the card shared or throttled?")
+    speed = 20 * 2 * WIDTH**3 / (time.perf_counter() - start) / 1e12
+    return Check("bf16 products", f"{speed:.0f} TFLOP/s", speed > 20, "is the card shared or throttled?")
 
 
-def nf4(device: torch.device) -> Finding:
-    """A layer in NF4 against the product with its own weights, taken out of NF4."""
+def nf4(device: torch.device) -> Check:
+    """Compare an NF4 layer with the product of its dequantised weights."""
     torch.manual_seed(0)
     dense = torch.nn.Linear(512, 512, bias=False)
     layer = LinearNF4(512, 512, bias=False, compute_dtype=torch.bfloat16)
@@ -62,24 +62,24 @@ def nf4(device: torch.device) -> Finding:
     packed, state = quantize_4bit(dense.weight.data.to(device), quant_type="nf4")
     x = torch.randn(8, 512, device=device, dtype=torch.bfloat16)
     expected = x.float() @ dequantize_4bit(packed, state).float().T
-    apart = ((layer(x).float() - expected).norm() / expected.norm()).item()
-    found = f"bitsandbytes {version_of('bitsandbytes')}, {apart:.1e} from its own weights"
-    return Finding("NF4", found, apart < NF4_TOLERANCE, "bitsandbytes does not fit this CUDA: reinstall it")
+    error = ((layer(x).float() - expected).norm() / expected.norm()).item()
+    result = f"bitsandbytes {version_of('bitsandbytes')}, relative error {error:.1e}"
+    return Check("NF4", result, error < NF4_TOLERANCE, "bitsandbytes does not match this CUDA: reinstall it")
 
 
-def _engine() -> Finding:
-    found = version_of("vllm")
-    return Finding("vLLM", found or "no build for GPUs", bool(found), "pip install -r requirements-gpu.txt")
+def _engine() -> Check:
+    version = version_of("vllm")
+    return Check("vLLM", version or "no build for GPUs", bool(version), "pip install -r requirements-gpu.txt")
 
 
-def fits(params_file: Path) -> Finding:
-    """Whether the base of params.yaml and its adapters fit, by their shapes."""
+def memory_plan(params_file: Path) -> Check:
+    """Check by their shapes whether the base of params.yaml and its adapters fit."""
     try:
-        s = profiles.check(params_file)
-        shape = shape_of(pin(s["base"]))
-    except (InputError, OSError) as problem:  # OSError: what transformers raises for a base it cannot reach
-        return Finding("memory plan", "no base to plan for", False, str(problem).splitlines()[0])
-    rank = max(s["dualft"].lora_rank, s["singleft"].lora_rank)
-    asked = plan(shape, s["engine"], 4, rank, device_memory())
+        sections = validate_params(params_file)
+        shape = shape_of(pin(sections["base"]))
+    except (InputError, OSError) as problem:  # OSError: raised by transformers for a base it cannot reach
+        return Check("memory plan", "no base to plan for", False, str(problem).splitlines()[0])
+    rank = max(sections["dualft"].lora_rank, sections["singleft"].lora_rank)
+    needed = plan(shape, sections["engine"], 4, rank, device_memory())
     way_out = "`kitrec profile use llm=qwen3_14b_32gb`, or a larger card"
-    return Finding("memory plan", f"needs {asked}", asked.fits, way_out)
+    return Check("memory plan", f"needs {needed}", needed.fits, way_out)

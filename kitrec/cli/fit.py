@@ -1,4 +1,4 @@
-"""`kitrec fit`: a model over item numbers on interactions of one's own."""
+"""`kitrec fit`: train a sequence model on your own interactions."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,43 +20,45 @@ from kitrec.recommenders.params import AnyMethod, RankingMethod, SequenceMethod
 
 def fit(
     interactions: Annotated[Path, typer.Argument(help="CSV or TSV with user, item, time (seconds since 1970)")],
-    to: Annotated[Path, typer.Option(help="folder to write; a training that broke off there goes on")],
-    method: Annotated[str, typer.Option(help="one of idrec.methods in params.yaml, which says all else")] = "bert4rec",
+    to: Annotated[Path, typer.Option(help="output folder; an interrupted training there is resumed")],
+    method: Annotated[
+        str, typer.Option(help="one of idrec.methods in params.yaml, with its hyperparameters")
+    ] = "bert4rec",
     metadata: Annotated[
         Path | None, typer.Option(help="folder with genres.tsv, directors.tsv, writers.tsv, titles.tsv")
     ] = None,
     embeddings: Annotated[
-        Path | None, typer.Option(help="file of `kitrec title-embeddings`, where titles.tsv holds texts")
+        Path | None, typer.Option(help="file of `kitrec title-embeddings`, if titles.tsv holds texts")
     ] = None,
-    mode: Annotated[
-        Literal["standard", "full_data"] | None, typer.Option(help="in place of the method's own mode")
-    ] = None,
-    fewest: Annotated[int, typer.Option(min=1, help="users with fewer interactions are left out")] = 3,
-    negatives: Annotated[int, typer.Option(min=0, help="rank the test among so many others too: 100")] = 0,
+    mode: Annotated[Literal["standard", "full_data"] | None, typer.Option(help="override the method's mode")] = None,
+    min_interactions: Annotated[int, typer.Option(min=1, help="drop users with fewer interactions")] = 3,
+    negatives: Annotated[
+        int, typer.Option(min=0, help="also rank the test item among this many sampled items, e.g. 100")
+    ] = 0,
     seed: int = 42,
 ) -> None:
-    """Train on your own interactions, judge on each user's last item, keep the best and the last model.
+    """Train on your own interactions, evaluate on each user's last item, keep the best and the last model.
 
     Several GPUs: `accelerate launch --num_processes 4 -m kitrec.cli.main fit ...`"""
     from kitrec.recommenders.fit import OwnData, train_on
     from kitrec.recommenders.sequence_training import Progress
     from kitrec.training.distributed import team
     from kitrec.training.progress import bar
-    from kitrec.training.tensorboard import board  # torch is only needed here
+    from kitrec.training.tensorboard import board  # imports torch
 
     p = _method(method)
     p = p if mode is None else replace(p, training=replace(p.training, mode=mode))
-    read = read_interactions(interactions, fewest)
-    data, first = OwnData(read, _known(p, metadata, embeddings, read.vocabulary)), team().first
+    read = read_interactions(interactions, min_interactions)
+    data, first = OwnData(read, _read_item_metadata(p, metadata, embeddings, read.vocabulary)), team().first
     write = board(to / "logs", asdict(p)) if first else None
     with bar(method, p.training.epochs, quiet=not first) as advance:
 
-        def told(progress: Progress) -> None:
+        def on_progress(progress: Progress) -> None:
             advance(progress)
             if write:
                 write(progress)
 
-        report = train_on(p, data, seed, negatives, told, to, pinned=params.load(bool, "idrec.pin_memory"))
+        report = train_on(p, data, seed, negatives, on_progress, to, pinned=params.load(bool, "idrec.pin_memory"))
     if first:
         _show(report, read.dropped_rows, to)
 
@@ -68,34 +70,34 @@ def _method(name: str) -> SequenceMethod:
     return p
 
 
-def _known(p: SequenceMethod, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary) -> ItemFeatures:
+def _read_item_metadata(p: SequenceMethod, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary) -> ItemFeatures:
     features: list[str] = list(p.model.metadata.features) if isinstance(p.model, BERT4Rec) else []
-    wanted = {"--metadata": metadata and not features, "--embeddings": embeddings and "title" not in features}
-    for option in (name for name, unread in wanted.items() if unread):
+    unused = {"--metadata": metadata and not features, "--embeddings": embeddings and "title" not in features}
+    for option in (name for name, is_unused in unused.items() if is_unused):
         raise InputError(
-            f"{option}: this method reads none; name it in model.metadata.features of a bert4rec "
-            "(genre, director, writer, title), or leave the option away"
+            f"{option}: not used by this method; add the feature to model.metadata.features of a bert4rec "
+            "(genre, director, writer, title), or omit the option"
         )
     if embeddings and metadata is None:
-        raise InputError("--embeddings: give --metadata too, the folder of the other features' files")
+        raise InputError("--embeddings: also give --metadata, the folder with the files of the other features")
     if metadata is None:
         if features:
-            print(f"{', '.join(features)} off: no --metadata was given")
+            print(f"without {', '.join(features)}: --metadata was not given")
         return ItemFeatures()
-    told = read_metadata(metadata, vocabulary, features, embeddings)
-    print(*told.notices, sep="\n", end="\n" if told.notices else "")
-    return told.features
+    metadata_read = read_metadata(metadata, vocabulary, features, embeddings)
+    print(*metadata_read.notices, sep="\n", end="\n" if metadata_read.notices else "")
+    return metadata_read.features
 
 
 def _show(report: dict[str, Any], left_out: int, to: Path) -> None:
-    """How good the model is on each user's last item, and what it was chosen by."""
+    """Print metrics on each user's last item, and the epoch the model was selected at."""
     chosen = report["chosen"]
-    listed = ", ".join(f"{name} {value:.4f}" for name, value in chosen.items() if name not in ("epoch", "epochs"))
-    print(f"{report['users']} users, {report['items']} items, {left_out} unusable rows left out")
-    print(f"best epoch {chosen['epoch']} of {chosen['epochs']}: {listed}")
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in chosen.items() if name not in ("epoch", "epochs"))
+    print(f"{report['users']} users, {report['items']} items, {left_out} unusable rows skipped")
+    print(f"best epoch {chosen['epoch']} of {chosen['epochs']}: {metrics}")
     if "test" in report:
         table = Table("last item of each user, ranked among", *next(iter(report["test"].values())))
         for among, numbers in report["test"].items():
             table.add_row(among, *(f"{value:.4f}" for value in numbers.values()))
         Console().print(table)
-    print(f"{to}: best-*, last-*; `kitrec predict` takes either")
+    print(f"{to}: best-*, last-*; `kitrec predict` accepts either")

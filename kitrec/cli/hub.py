@@ -1,4 +1,4 @@
-"""`kitrec hub …`: data sets and adapters to the Hugging Face Hub; shows what it would do unless told to push.
+"""`kitrec hub …`: publish data sets and adapters on the Hugging Face Hub; a dry run unless --push is given.
 
 kitrec hub push-data OWNER --model-type dualft_movies --set A
 kitrec hub push-data OWNER --all --push
@@ -16,18 +16,18 @@ from rich.table import Table
 
 from kitrec.core.errors import InputError
 from kitrec.hub import selection
-from kitrec.hub.folders import checked_out, write_data_set, write_model
-from kitrec.hub.upload import Parcel, send
+from kitrec.hub.folders import checkout, write_data_set, write_model
+from kitrec.hub.upload import Upload, upload_if_changed
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 Owner = Annotated[str, typer.Argument(help="user or organisation on the hub")]
 ModelType = Annotated[str | None, typer.Option("--model-type", help=f"one of {', '.join(selection.DATA_TYPES)}")]
 Which = Annotated[str | None, typer.Option("--set", help="A or B")]
-All = Annotated[bool, typer.Option("--all", help="all of the set, or of both sets")]
-Push = Annotated[bool, typer.Option("--push", help="really upload; needs HF_TOKEN")]
-Public = Annotated[bool, typer.Option("--public", help="everybody may read it; default: private")]
+All = Annotated[bool, typer.Option("--all", help="everything of the set, or of both sets")]
+Push = Annotated[bool, typer.Option("--push", help="upload; needs HF_TOKEN")]
+Public = Annotated[bool, typer.Option("--public", help="create public repositories; default: private")]
 Experiments = Annotated[
-    list[str] | None, typer.Option("--experiment", help="where to take adapters from; default: the workspace")
+    list[str] | None, typer.Option("--experiment", help="source of adapters; default: the workspace")
 ]
 
 
@@ -40,18 +40,18 @@ def push_data(
     push: Push = False,
     public: Public = False,
 ) -> None:
-    """Publish data sets of data/records. User ids are salted with KITREC_SALT, a secret of yours."""
+    """Publish data sets of data/records. User ids are salted with your secret KITREC_SALT."""
     salt = os.environ.get("KITREC_SALT", "")
     if len(salt) < 16:
         raise InputError(
-            "KITREC_SALT must be a secret of 16 characters or more: `openssl rand -hex 16` makes one; keep it"
+            "KITREC_SALT must be a secret of 16 characters or more: generate one by `openssl rand -hex 16`, keep it"
         )
-    chosen = selection.data_sets(model_type, which, everything=everything)
+    chosen = selection.select_data_sets(model_type, which, everything=everything)
 
-    def written(name: str, folder: Path) -> None:
+    def write(name: str, folder: Path) -> None:
         write_data_set(name, *chosen[name], Path(), salt.encode()[:64], folder)
 
-    _deliver(owner, "dataset", list(chosen), written, push=push, public=public)
+    _publish(owner, "dataset", list(chosen), write, push=push, public=public)
 
 
 @app.command("push-model")
@@ -61,39 +61,44 @@ def push_model(
     which: Which = None,
     everything: All = False,
     experiment: Experiments = None,
-    variant: Annotated[str, typer.Option(help="which adapters: a folder of models/")] = "full",
+    variant: Annotated[str, typer.Option(help="variant of the adapters: a folder of models/")] = "full",
     push: Push = False,
     public: Public = False,
 ) -> None:
-    """Publish adapters with their settings, curve and results; of several experiments the first that has one."""
-    chosen = selection.models(model_type, which, everything=everything)
+    """Publish adapters with settings, curve and results; of several experiments, the first that has the adapter."""
+    chosen = selection.select_models(model_type, which, everything=everything)
 
-    def written(name: str, folder: Path) -> None:
+    def write(name: str, folder: Path) -> None:
         sources: list[str | None] = [*experiment] if experiment else [None]
-        refused = []
+        errors = []
         for source in sources:
             try:
-                with checked_out(source) as root:
+                with checkout(source) as root:
                     return write_model(name, *chosen[name], variant, root, folder)
             except InputError as problem:
-                refused.append(str(problem))
-        raise InputError(f"{name}: " + "; ".join(refused))
+                errors.append(str(problem))
+        raise InputError(f"{name}: " + "; ".join(errors))
 
-    _deliver(owner, "model", list(chosen), written, push=push, public=public)
+    _publish(owner, "model", list(chosen), write, push=push, public=public)
 
 
-def _deliver(
+def _publish(
     owner: str, kind: str, names: list[str], write: Callable[[str, Path], None], *, push: bool, public: bool
 ) -> None:
-    """Write everything first, so that nothing is sent if something is missing; then send, one by one."""
+    """Write all folders first, so that nothing is uploaded if one fails; then upload one by one."""
     with TemporaryDirectory() as temporary:
-        parcels = []
+        uploads = []
         for name in names:
             write(name, Path(temporary) / name)
-            parcels.append(Parcel(f"{owner}/{name}", kind, Path(temporary) / name))
-        table = Table("repository", "files", "MiB", "readers", "")
-        for parcel in parcels:
-            done = ("sent" if send(parcel, public=public) else "was there") if push else "dry run: --push sends it"
-            listed = ", ".join(sorted(path.name for path in parcel.folder.iterdir()))
-            table.add_row(parcel.repository, listed, f"{parcel.mebibytes:.2f}", "all" if public else "private", done)
+            uploads.append(Upload(f"{owner}/{name}", kind, Path(temporary) / name))
+        table = Table("repository", "files", "MiB", "visibility", "status")
+        for upload in uploads:
+            if push:
+                status = "uploaded" if upload_if_changed(upload, public=public) else "unchanged"
+            else:
+                status = "dry run: --push uploads it"
+            listed = ", ".join(sorted(path.name for path in upload.folder.iterdir()))
+            table.add_row(
+                upload.repository, listed, f"{upload.mebibytes:.2f}", "public" if public else "private", status
+            )
         Console().print(table)

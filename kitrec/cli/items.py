@@ -1,4 +1,4 @@
-"""`kitrec title-embeddings` and `kitrec predict`: what models over item numbers need and give outside the pipeline."""
+"""`kitrec title-embeddings` and `kitrec predict`: embeddings for and predictions of models over item ids."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,12 +15,12 @@ from kitrec.recommenders.data.metadata_files import YEARS, holds_embeddings, rea
 from kitrec.recommenders.data.sequences import sequences_from_rows
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
-Metadata = Annotated[Path, typer.Argument(help="folder with embeddings.tsv (item, title) and perhaps genres.tsv")]
+Metadata = Annotated[Path, typer.Argument(help="folder with titles.tsv (item, title) and optionally genres.tsv")]
 
 
 def title_embeddings(
     metadata: Metadata,
-    to: Annotated[Path, typer.Option(help="the embeddings file to write; one that is there becomes <name>.backup")],
+    to: Annotated[Path, typer.Option(help="embeddings file to write; an existing file becomes <name>.backup")],
     method: Annotated[Literal["tfidf", "sentence", "bert"], typer.Option(help="tfidf needs no model")] = "tfidf",
     model: Annotated[
         str,
@@ -32,17 +32,17 @@ def title_embeddings(
     batch: Annotated[int, typer.Option(min=1)] = 64,
     seed: int = 42,
 ) -> None:
-    """Make the vectors of titles (with their genres) that BERT4Rec can fuse into its items."""
+    """Embed titles (with their genres) for the item metadata of BERT4Rec."""
     source, genres = metadata / "titles.tsv", metadata / "genres.tsv"
     if source.exists() and holds_embeddings(source):
-        raise InputError(f"{source} holds vectors already: name the folder of the raw titles")
-    listed = embeddings.item_texts(read_pairs(source), read_pairs(genres) if genres.exists() else None)
-    twice = listed.filter(pl.col("item").is_duplicated())["item"].unique(maintain_order=True)
-    if len(twice):
+        raise InputError(f"{source} already holds vectors: name the folder with the raw titles")
+    titles = embeddings.item_texts(read_pairs(source), read_pairs(genres) if genres.exists() else None)
+    duplicates = titles.filter(pl.col("item").is_duplicated())["item"].unique(maintain_order=True)
+    if len(duplicates):
         raise InputError(
-            f"{source}: {len(twice)} items have more than one title, as {', '.join(twice.head(3))}: keep one"
+            f"{source}: {len(duplicates)} items have several titles, e.g. {', '.join(duplicates.head(3))}: keep one"
         )
-    lines = listed["text"].to_list()
+    lines = titles["text"].to_list()
     match method:
         case "tfidf":
             vectors = embeddings.tfidf_embeddings(lines, seed)
@@ -50,63 +50,67 @@ def title_embeddings(
             vectors = embeddings.sentence_embeddings(lines, model, batch)
         case "bert":
             vectors = embeddings.bert_embeddings(lines, model, batch)
-    embeddings.write_embeddings(listed["item"].to_list(), vectors, to)
-    print(f"{to}: {len(lines)} titles, {vectors.shape[1]} wide")
+    embeddings.write_embeddings(titles["item"].to_list(), vectors, to)
+    print(f"{to}: {len(lines)} titles, {vectors.shape[1]} dimensions")
 
 
 def predict(
     model: Annotated[
         Path,
         typer.Argument(
-            help="folder of a trained model, as data/idrec/sasrec, of `kitrec fit` (its best), or of an ONNX file"
+            help="folder of a trained model (data/idrec/sasrec), of `kitrec fit` (its best model), or of an ONNX model"
         ),
     ],
     interactions: Annotated[Path, typer.Argument(help="CSV or TSV with user, item, time (seconds since 1970)")],
     to: Annotated[Path, typer.Option(help="TSV to write: user, rank, item, score")],
     topk: Annotated[int, typer.Option(min=1)] = 10,
-    exclude: Annotated[
-        Path | None, typer.Option(help="a text file of items that nobody is offered, one a line")
+    exclude: Annotated[Path | None, typer.Option(help="text file of items never to recommend, one per line")] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="folder with years.tsv: exclude items released after a user's last interaction")
     ] = None,
-    metadata: Annotated[Path | None, typer.Option(help="folder with years.tsv: nothing from a reader's future")] = None,
 ) -> None:
-    """Write the best items of each reader; what they have seen, and what came out later, is left out."""
-    from kitrec.onnx.prediction import load_scorer
-    from kitrec.recommenders.ranking.top_k import predict as best_items  # torch is only needed here
+    """Write the best items of each user, without items in their history and items released later."""
+    from kitrec.onnx.inference import load_scorer
+    from kitrec.recommenders.ranking.top_k import predict as predict_top_k  # imports torch
 
-    stored = load_scorer(model)
+    scorer = load_scorer(model)
     read = read_interactions(interactions)
-    numbers = stored.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
-    known = numbers > 0
-    histories = sequences_from_rows(read.sequences.users[known], numbers[known], len(read.users))
-    years, visited = None, None
+    numbers = scorer.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
+    in_vocabulary = numbers > 0
+    histories = sequences_from_rows(read.sequences.users[in_vocabulary], numbers[in_vocabulary], len(read.users))
+    years, last_years = None, None
     if metadata is not None:
         if not (metadata / YEARS).exists():
-            raise InputError(f"{metadata / YEARS} is missing: without years leave --metadata away")
-        years, notice = read_years(metadata / YEARS, stored.vocabulary)
-        visited = read.last_years()
+            raise InputError(f"{metadata / YEARS} is missing: omit --metadata to predict without years")
+        years, notice = read_years(metadata / YEARS, scorer.vocabulary)
+        last_years = read.last_years()
         print(notice)
-    found = best_items(stored, histories, topk, _numbers_of(exclude, stored.vocabulary), years, visited)
+    predicted = predict_top_k(scorer, histories, topk, _numbers_of(exclude, scorer.vocabulary), years, last_years)
     with files.whole(to) as draft, draft.open("w", encoding="utf-8") as stream:
         stream.write("user\trank\titem\tscore\n")
-        for user, items, scores in zip(read.users, found.items, found.scores, strict=True):
+        for user, items, scores in zip(read.users, predicted.items, predicted.scores, strict=True):
             for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
                 stream.write(f"{user}\t{rank}\t{item}\t{score:.6g}\n")
-    unknown, cold = int((~known).sum()), int((histories.lengths == 0).sum())
-    print(f"{to}: {len(read.users)} readers; {unknown} interactions with unknown items, {cold} readers by popularity")
+    unknown, cold = int((~in_vocabulary).sum()), int((histories.lengths == 0).sum())
+    print(
+        f"{to}: {len(read.users)} users; {unknown} interactions with unknown items, {cold} users ranked by popularity"
+    )
     if years is None:
-        print("years are not told (--metadata): items that came out after a reader's last visit were not left out")
+        print("without --metadata: items released after a user's last interaction were not excluded")
     else:
-        print(f"{found.future_items} items from the future left out, of {found.users_with_future_items} readers")
+        print(f"{predicted.future_items} items released later excluded, for {predicted.users_with_future_items} users")
 
 
 def _numbers_of(path: Path | None, vocabulary: Vocabulary) -> np.ndarray | None:
     if path is None:
         return None
     try:
-        listed = pl.Series(path.read_text(encoding="utf-8").split("\n"), dtype=pl.String)
+        items = pl.Series(path.read_text(encoding="utf-8").split("\n"), dtype=pl.String)
     except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"--exclude {path} cannot be read ({problem}): give a text file, an item a line") from None
-    numbers = vocabulary.numbers(listed.filter(listed != ""))
+        raise InputError(
+            f"--exclude {path} cannot be read ({problem}): give a text file with one item per line"
+        ) from None
+    numbers = vocabulary.numbers(items.filter(items != ""))
     if (numbers == 0).any():
-        print(f"{path}: {int((numbers == 0).sum())} items the model does not know")
+        print(f"{path}: {int((numbers == 0).sum())} items unknown to the model")
     return numbers[numbers > 0]

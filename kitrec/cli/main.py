@@ -1,4 +1,4 @@
-"""`kitrec …`: what is not a stage. `kitrec COMMAND --help` explains each.
+"""`kitrec …`: all commands that are not stages. See `kitrec COMMAND --help`.
 
 kitrec profile list | use dataset=smoke llm=smoke | overrides llm=qwen3_14b
 kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
@@ -24,7 +24,7 @@ from kitrec.core.errors import InputError
 from kitrec.report.plots_page import write_plots_page
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-profile = typer.Typer(no_args_is_help=True, help="Named settings: overlays of conf/ for params.yaml.")
+profile = typer.Typer(no_args_is_help=True, help="Profiles: named overlays of conf/ for params.yaml.")
 app.add_typer(profile, name="profile")
 app.add_typer(hub.app, name="hub")
 app.add_typer(teacher.app, name="teacher")
@@ -42,7 +42,7 @@ Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smo
 
 @profile.command("list")
 def list_profiles() -> None:
-    """Show all profiles and the keys each one sets."""
+    """List all profiles and the keys they set."""
     table = Table("profile", "sets")
     for group, names in profiles.available().items():
         for name in names:
@@ -53,48 +53,48 @@ def list_profiles() -> None:
 
 @profile.command()
 def use(choices: Choices) -> None:
-    """Merge profiles into params.yaml; its comments stay. `git checkout params.yaml` takes it back."""
+    """Merge profiles into params.yaml, keeping its comments. Undo with `git checkout params.yaml`."""
     profiles.use(params.FILE, choices)
-    print(f"{params.FILE} now follows {' '.join(choices)}; `git diff {params.FILE}` shows what changed")
+    print(f"{params.FILE} now uses {' '.join(choices)}; see `git diff {params.FILE}`")
 
 
 @profile.command()
 def overrides(choices: Choices) -> None:
-    """Print profiles as options: dvc exp run $(kitrec profile overrides llm=qwen3_14b)."""
+    """Print profiles as options, e.g. dvc exp run $(kitrec profile overrides llm=qwen3_14b)."""
     print(" ".join(profiles.as_options(choices)))
 
 
 @app.command("doctor")
 def run_doctor(
     pin: Annotated[
-        bool, typer.Option("--pin", help="ask the hub for the commits of base and data sets, write them to params.yaml")
+        bool, typer.Option("--pin", help="write the current hub commits of base and data sets to params.yaml")
     ] = False,
-    gpu: Annotated[bool, typer.Option("--gpu", help="look at the GPU too: bf16, NF4, vLLM, what fits")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="also check the GPU: bf16, NF4, vLLM, memory plan")] = False,
 ) -> None:
-    """Check machine, environment and params; say what is wrong and what to do."""
+    """Check machine, environment and params.yaml; print what is wrong and the way out."""
     if pin:
         print(doctor.pin_base(params.FILE), doctor.pin_data(params.FILE), sep="\n")
-    table = Table("check", "found", "")
-    findings = doctor.examine(params.FILE)
+    table = Table("check", "result", "status")
+    checks = doctor.run_checks(params.FILE)
     if gpu:
-        from kitrec.cli.doctor_gpu import examine_gpu  # torch takes seconds to import
+        from kitrec.cli.doctor_gpu import run_gpu_checks  # torch takes seconds to import
 
-        findings += examine_gpu(params.FILE)
-    for finding in findings:
-        table.add_row(finding.name, finding.found, "ok" if finding.ok else f"[red]{finding.way_out}")
+        checks += run_gpu_checks(params.FILE)
+    for check in checks:
+        table.add_row(check.name, check.result, "ok" if check.ok else f"[red]{check.way_out}")
     Console().print(table)
-    if not all(finding.ok for finding in findings):
+    if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
 
 @app.command("plots-page")
 def plots_page() -> None:
-    """Write the offline page template of `dvc plots show` (`make setup` does it)."""
+    """Write the offline page template of `dvc plots show` (done by `make setup`)."""
     write_plots_page(Path(".dvc/plots_page.html"))
 
 
 def main() -> None:
-    """The `kitrec` command."""
+    """Run the `kitrec` command."""
     try:
         app()
     except InputError as problem:

@@ -1,4 +1,4 @@
-"""`kitrec show`, `tables`, `compare`: what came out, for the terminal and for papers."""
+"""`kitrec show`, `tables` and `compare`: results for the terminal and for papers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,32 +15,36 @@ from scmrepo.exceptions import SCMError
 from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
 from kitrec.evaluation.params import Evaluation
-from kitrec.evaluation.run_comparison import against
-from kitrec.report.headline import headline_tables, information_table, naming_table
+from kitrec.evaluation.run_comparison import compare_runs
+from kitrec.report.headline import headline_tables, mentions_table, prompt_contents_table
 from kitrec.report.paper_tables import latex, markdown, paper_table
 from kitrec.schemas.scores import METRICS, SCORES
-from kitrec.schemas.strata_means import CELLS, COMPARISONS
+from kitrec.schemas.strata_means import COMPARISONS, STRATA_MEANS
 
 ANALYSIS, PAPER = Path("data/analysis"), Path("report")
 WORKSPACE = "workspace"
-Kind = Annotated[str, typer.Option(help="scored (all candidates, the same depth for all methods) or written")]
+Kind = Annotated[
+    str, typer.Option(help="scored (all candidates, the same depth for all methods) or written (parsed from answers)")
+]
 
 
 def show() -> None:
-    """Print every ranking's means, Hit@1 by core, and what each method's prompts show and its answers name."""
-    found = headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json"))
+    """Print every ranking's means and Hit@1 by core, and contents of each method's prompts and answers."""
+    overall_and_cores = headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json"))
     answers = Path("metrics/answers")
-    Console().print(*found, information_table(answers), naming_table(answers))
+    Console().print(*overall_and_cores, prompt_contents_table(answers), mentions_table(answers))
 
 
 def paper_tables(
     kind: Kind = "scored",
-    reference: Annotated[str, typer.Option(help="the method that stars compare the others with")] = "kitrec_full",
+    reference: Annotated[
+        str, typer.Option(help="the method that significance stars compare the others with")
+    ] = "kitrec_full",
 ) -> None:
-    """Print the paper's table as Markdown, and write it to report/ as Markdown and LaTeX."""
-    cells = tables.read(ANALYSIS / "cells.parquet", CELLS)
+    """Print the headline table as Markdown, and write it to report/ as Markdown and LaTeX."""
+    means = tables.read(ANALYSIS / "strata_means.parquet", STRATA_MEANS)
     comparisons = tables.read(ANALYSIS / "comparisons.parquet", COMPARISONS)
-    table = paper_table(cells, comparisons, kind, METRICS, reference)
+    table = paper_table(means, comparisons, kind, METRICS, reference)
     for ending, text in (("md", markdown(table)), ("tex", latex(table))):
         with files.whole(PAPER / f"{kind}.{ending}") as draft:
             draft.write_text(text, encoding="utf-8")
@@ -52,36 +56,37 @@ def compare(
     second: Annotated[str, typer.Argument(help="the same")],
     sets: Annotated[str, typer.Option(help="the test sets of first and second, e.g. A,B")] = "A,A",
 ) -> None:
-    """Compare two runs user by user; `kitrec compare workspace workspace --sets A,B`: one run on both test sets."""
+    """Compare two runs user by user, or one run on both test sets: `kitrec compare workspace workspace --sets A,B`."""
     which = sets.split(",")
     if len(which) != 2:
-        raise InputError(f"--sets {sets}: two sets are needed, for first and second, e.g. A,B")
+        raise InputError(f"--sets {sets}: give two sets, for first and second, e.g. A,B")
     p = params.load(Evaluation, "evaluation")
-    one, two = (_scores(run, own) for run, own in zip((first, second), which, strict=True))
-    found = against(one, two, resamples=p.resamples, flips=p.flips, seed=params.load(int, "seed"))
+    scores = [_scores(run, test_set) for run, test_set in zip((first, second), which, strict=True)]
+    seed = params.load(int, "seed")
+    compared = compare_runs(*scores, resamples=p.resamples, permutations=p.permutations, seed=seed)
     table = Table(title=f"{second} (set {which[1]}) minus {first} (set {which[0]})", box=box.SIMPLE_HEAD)
-    for name in ("method", "ranking", "metric", "first → second", "95 %", "p"):
+    for name in ("method", "ranking", "metric", "first → second", "95 % CI", "p"):
         table.add_column(name, no_wrap=True)
-    for row in found.filter(found["metric"].is_in(["hit@1", "mrr", "ndcg@10"])).iter_rows(named=True):
+    for row in compared.filter(compared["metric"].is_in(["hit@1", "mrr", "ndcg@10"])).iter_rows(named=True):
         means, interval = f"{row['first']:.3f} → {row['second']:.3f}", f"{row['low']:+.3f} … {row['high']:+.3f}"
         table.add_row(row["method"], row["kind"], row["metric"], means, interval, f"{row['p']:.1g}")
     Console().print(table)
-    print(f"{found['n'].to_list()[0]} users who are in both; 95 % intervals by resampled users")
-    left_out = {row["method"]: row["left_out"] for row in found.iter_rows(named=True) if row["left_out"]}
-    alone = sorted(set(one["method"]) ^ set(two["method"]))
-    if left_out or alone:
-        print(f"in one run only: methods {', '.join(alone) or 'none'}; records {left_out or 'none'}")
+    print(f"{compared['n'].to_list()[0]} users in both runs; 95 % intervals by resampled users")
+    left_out = {row["method"]: row["left_out"] for row in compared.iter_rows(named=True) if row["left_out"]}
+    unmatched = sorted(set(scores[0]["method"]) ^ set(scores[1]["method"]))
+    if left_out or unmatched:
+        print(f"in one run only: methods {', '.join(unmatched) or 'none'}; records {left_out or 'none'}")
 
 
 def _scores(run: str, which: str) -> pl.DataFrame:
-    """The scores of a run, from the workspace or from DVC's cache."""
+    """Return the scores of a run, from the workspace or from DVC's cache."""
     path = Path(f"data/scores/set{which}.parquet")
     if run == WORKSPACE:
         return tables.read(path, SCORES)
-    kept = Path(".work/compared") / f"{run}-set{which}.parquet".replace("/", "_")
+    copy = Path(".work/compared") / f"{run}-set{which}.parquet".replace("/", "_")
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        DVCFileSystem(".", rev=run).get_file(str(path), str(kept))
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        DVCFileSystem(".", rev=run).get_file(str(path), str(copy))
     except (DvcException, SCMError, FileNotFoundError) as problem:
-        raise InputError(f"{run} holds no {path}: {problem}; see `dvc exp show`, or `dvc pull` it") from None
-    return tables.read(kept, SCORES)
+        raise InputError(f"{run} has no {path}: {problem}; see `dvc exp show`, or run `dvc pull`") from None
+    return tables.read(copy, SCORES)

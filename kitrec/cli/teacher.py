@@ -1,4 +1,4 @@
-"""`kitrec teacher …`: teachers from elsewhere become folders of data/teachers, and ours DLLM2Rec's text files."""
+"""`kitrec teacher …`: conversion between folders of data/teachers and DLLM2Rec's text files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from kitrec.distillation.item_embeddings import read_embeddings, write_embedding
 from kitrec.schemas.teacher_lists import TEACHER
 
 LISTS, VECTORS = "lists.parquet", "vectors.safetensors"
-app = typer.Typer(no_args_is_help=True, help="Teachers of students: DLLM2Rec's text files, read and written.")
+app = typer.Typer(no_args_is_help=True, help="Convert teachers from and to DLLM2Rec's text files.")
 
 
 @app.command("from-text")
@@ -20,33 +20,35 @@ def from_text(
     source: Annotated[
         Path,
         typer.Argument(
-            help="folder with myrank_train.txt, confidence_train.txt, rows_train.tsv, items.tsv and perhaps "
+            help="folder with myrank_train.txt, confidence_train.txt, rows_train.tsv, items.tsv and optionally "
             "all_embeddings.npy"
         ),
     ],
-    to: Annotated[Path, typer.Option(help="folder to write, as data/teachers/mine")],
+    to: Annotated[Path, typer.Option(help="output folder, e.g. data/teachers/mine")],
 ) -> None:
-    """Make a teacher of somebody's text files; name it in distillation.teachers and `dvc repro rank_student`.
+    """Convert text files to a teacher; then add it to distillation.teachers and run `dvc repro rank_student`.
 
-    rows_train.tsv says what each line is about (user_id, target, seen, next_id), items.tsv what each number means."""
-    _absent(to)
+    rows_train.tsv describes each line (user_id, target, seen, next_id), items.tsv maps numbers to item ids."""
+    _require_absent(to)
     lists, vectors = read_lists(source), read_vectors(source) if vectors_in(source) else None
     with files.whole(to) as draft:
         draft.mkdir()
         tables.write(lists, draft / LISTS, TEACHER)
         if vectors is not None:
             write_embeddings(vectors, draft / VECTORS)
-    told = "no vectors" if vectors is None else f"{len(vectors.item_ids)} vectors {vectors.vectors.shape[1]} wide"
-    print(f"{to}: {lists.height} lists, {told}")
+    summary = (
+        "no vectors" if vectors is None else f"{len(vectors.item_ids)} vectors of {vectors.vectors.shape[1]} dimensions"
+    )
+    print(f"{to}: {lists.height} lists, {summary}")
 
 
 @app.command("to-text")
 def to_text(
-    teacher: Annotated[Path, typer.Argument(help="folder of a teacher, as data/teachers/oracle")],
-    to: Annotated[Path, typer.Option(help="folder to write")],
+    teacher: Annotated[Path, typer.Argument(help="folder of a teacher, e.g. data/teachers/oracle")],
+    to: Annotated[Path, typer.Option(help="output folder")],
 ) -> None:
-    """Write a teacher as DLLM2Rec's text files, with what each line and number means beside them."""
-    _absent(to)
+    """Convert a teacher to DLLM2Rec's text files, with descriptions of their lines and numbers."""
+    _require_absent(to)
     if not (teacher / LISTS).exists():
         raise InputError(f"{teacher} has no {LISTS}: name a folder of data/teachers; `dvc repro rank_student` makes it")
     vectors = read_embeddings(teacher / VECTORS) if (teacher / VECTORS).exists() else None
@@ -55,6 +57,6 @@ def to_text(
     print(f"{to}: {lists.height} lines")
 
 
-def _absent(to: Path) -> None:
+def _require_absent(to: Path) -> None:
     if to.exists():
-        raise InputError(f"{to} is there already: move it away, or name another folder")
+        raise InputError(f"{to} exists already: move it, or name another folder")

@@ -11,49 +11,49 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-BLOCK = 250  # resamples whose weights are there at once
+BLOCK = 250  # resamples whose weights are held at once
 
 
 @dataclass(frozen=True)
-class Users:
-    """What is resampled: `sums` [U, K] of the values of each user's records, and `counts` [U] of the records."""
+class UserSums:
+    """The units of resampling: per user the `sums` [U, K] of the values of all records, and their `counts` [U]."""
 
     sums: np.ndarray
     counts: np.ndarray
 
     def means(self) -> np.ndarray:
-        """Means over all records [K]."""
+        """Return means over all records [K]."""
         return np.asarray(self.sums.sum(axis=0) / self.counts.sum())
 
-    def without_each(self) -> np.ndarray:
-        """Means without one user [U, K]; a single user has nobody beside it."""
-        left = self.counts.sum() - self.counts
-        return np.asarray((self.sums.sum(axis=0) - self.sums) / np.maximum(left, 1)[:, None])
+    def leave_one_out_means(self) -> np.ndarray:
+        """Return means without each user [U, K]; without the only user they are zero."""
+        remaining = self.counts.sum() - self.counts
+        return np.asarray((self.sums.sum(axis=0) - self.sums) / np.maximum(remaining, 1)[:, None])
 
 
-def resampled_means(users: Users, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of resampled users [B, K]."""
+def resampled_means(users: UserSums, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return means of resampled users [B, K]."""
     count = len(users.counts)
-    found = np.empty((resamples, users.sums.shape[1]))
+    means = np.empty((resamples, users.sums.shape[1]))
     for start in range(0, resamples, BLOCK):
         drawn = rng.integers(0, count, (min(BLOCK, resamples - start), count))
         offsets = np.arange(len(drawn))[:, None] * count
         weights = np.bincount((drawn + offsets).ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
-        found[start : start + len(drawn)] = (weights @ users.sums) / (weights @ users.counts)[:, None]
-    return found
+        means[start : start + len(drawn)] = (weights @ users.sums) / (weights @ users.counts)[:, None]
+    return means
 
 
-def accelerations(without_each: np.ndarray) -> np.ndarray:
-    """a [K] from the means without one user [U, K]."""
-    lacking = without_each.mean(axis=0) - without_each
-    spread = np.square(lacking).sum(axis=0) ** 1.5
-    return np.where(spread > 0, (lacking**3).sum(axis=0) / np.where(spread > 0, 6 * spread, 1), 0.0)
+def accelerations(leave_one_out: np.ndarray) -> np.ndarray:
+    """Return a [K] from the leave-one-out means [U, K]."""
+    influence = leave_one_out.mean(axis=0) - leave_one_out
+    spread = np.square(influence).sum(axis=0) ** 1.5
+    return np.where(spread > 0, (influence**3).sum(axis=0) / np.where(spread > 0, 6 * spread, 1), 0.0)
 
 
 def intervals(
     means: np.ndarray, resampled: np.ndarray, acceleration: np.ndarray, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """BCa bounds [K]; where no resample differs from the mean, the mean itself."""
+    """Return BCa bounds [K]; both are the mean where all resamples are equal."""
     below = ((resampled < means).mean(axis=0) + (resampled <= means).mean(axis=0)) / 2
     z0 = ndtri(np.clip(below, 1e-12, 1 - 1e-12))
     bounds = []
@@ -66,9 +66,9 @@ def intervals(
 
 
 def _quantiles(resampled: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """The quantile of each column [K] at its own share, linear between neighbours."""
+    """Return the quantile of each column [K] at its own share, interpolated linearly."""
     ordered = np.sort(resampled, axis=0)
-    place = shares * (len(ordered) - 1)
-    low = np.floor(place).astype(int)
+    position = shares * (len(ordered) - 1)
+    low = np.floor(position).astype(int)
     high, columns = np.minimum(low + 1, len(ordered) - 1), np.arange(ordered.shape[1])
-    return np.asarray(ordered[low, columns] + (place - low) * (ordered[high, columns] - ordered[low, columns]))
+    return np.asarray(ordered[low, columns] + (position - low) * (ordered[high, columns] - ordered[low, columns]))

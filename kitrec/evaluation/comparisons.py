@@ -1,6 +1,6 @@
-"""Every method against every other one of its kind of ranking, user by user; corrected within the declared family.
+"""Pairwise comparisons of methods with the same kind of ranking, user by user; corrected within the declared family.
 
-Holm, Bonferroni, Benjamini-Hochberg: statsmodels. Stars stand at .05, .01, .001 of Holm's p."""
+Holm, Bonferroni, Benjamini-Hochberg: statsmodels. Stars mark Holm's p below .05, .01 and .001."""
 
 from collections.abc import Collection
 from itertools import combinations
@@ -12,49 +12,49 @@ from statsmodels.stats.multitest import multipletests
 from kitrec.core.errors import InputError
 from kitrec.evaluation.contrasts import contrasts
 from kitrec.evaluation.params import Family
-from kitrec.evaluation.score_matrix import Matrix
+from kitrec.evaluation.score_matrix import ScoreMatrix
 from kitrec.schemas.strata_means import COMPARISONS
 
 CORRECTIONS = {"p_holm": "holm", "p_bonferroni": "bonferroni", "p_bh": "fdr_bh"}
 STARS = (0.001, 0.01, 0.05)
 
 
-def comparisons(m: Matrix, family: Family, *, resamples: int, flips: int, seed: int) -> pl.DataFrame:
-    """The comparisons table."""
+def comparisons(m: ScoreMatrix, family: Family, *, resamples: int, permutations: int, seed: int) -> pl.DataFrame:
+    """Return the comparisons table."""
     pairs = _pairs(m, family)
     if not pairs:
         return pl.DataFrame(schema=dict(COMPARISONS.columns))
-    one, two = (np.array(side) for side in zip(*pairs, strict=True))
+    first, second = (np.array(side) for side in zip(*pairs, strict=True))
     weights = np.zeros((len(m.columns), len(pairs)))
-    weights[one, np.arange(len(pairs))], weights[two, np.arange(len(pairs))] = 1, -1
-    tested = contrasts(m, weights, resamples=resamples, flips=flips, seed=seed)
-    means = m.users().means()
-    about = {
-        "kind": [m.columns[k].kind for k in one],
-        "metric": [m.columns[k].metric for k in one],
-        "method": [m.columns[k].method for k in one],
-        "other": [m.columns[k].method for k in two],
-        "mean": means[one],
-        "other_mean": means[two],
+    weights[first, np.arange(len(pairs))], weights[second, np.arange(len(pairs))] = 1, -1
+    tested = contrasts(m, weights, resamples=resamples, permutations=permutations, seed=seed)
+    means = m.user_sums().means()
+    labels = {
+        "kind": [m.columns[k].kind for k in first],
+        "metric": [m.columns[k].metric for k in first],
+        "method": [m.columns[k].method for k in first],
+        "other": [m.columns[k].method for k in second],
+        "mean": means[first],
+        "other_mean": means[second],
     }
-    table = pl.concat([pl.DataFrame(about), tested], how="horizontal")
+    table = pl.concat([pl.DataFrame(labels), tested], how="horizontal")
     return _corrected(table, family).cast(pl.Schema(COMPARISONS.columns)).select(*COMPARISONS.columns)
 
 
-def _pairs(m: Matrix, family: Family) -> list[tuple[int, int]]:
-    """Places of all pairs of columns; a declared pair stands as it was declared, any other one by name."""
-    found = []
+def _pairs(m: ScoreMatrix, family: Family) -> list[tuple[int, int]]:
+    """Return column indices of all pairs; a declared pair keeps its order, any other one is ordered by name."""
+    pairs = []
     methods = {kind: sorted({c.method for c in m.columns if c.kind == kind}) for kind in {c.kind for c in m.columns}}
     _check(family.pairs, methods.get(family.kind, []), family.kind)
     for kind in sorted(methods):
         declared = {frozenset(pair): pair for pair in family.pairs} if kind == family.kind else {}
         for both in combinations(methods[kind], 2):
-            one, two = declared.get(frozenset(both), both)
-            found += [
-                (m.place(one, kind, metric), m.place(two, kind, metric))
+            first, second = declared.get(frozenset(both), both)
+            pairs += [
+                (m.column_index(first, kind, metric), m.column_index(second, kind, metric))
                 for metric in dict.fromkeys(c.metric for c in m.columns)
             ]
-    return found
+    return pairs
 
 
 def _check(declared: Collection[tuple[str, str]], methods: list[str], kind: str) -> None:
@@ -67,6 +67,7 @@ def _check(declared: Collection[tuple[str, str]], methods: list[str], kind: str)
 
 
 def _corrected(table: pl.DataFrame, family: Family) -> pl.DataFrame:
+    """Add corrected p-values and stars to the declared comparisons."""
     names = {tuple(pair) for pair in family.pairs}
     declared = np.array(
         [

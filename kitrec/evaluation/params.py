@@ -1,4 +1,4 @@
-"""The `evaluation` section of params.yaml: whose rankings are scored, and what is tested."""
+"""The `evaluation` section of params.yaml: the methods that are scored, and the tests of their differences."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ Count = Annotated[int, Field(ge=1)]
 
 @section
 class Family:
-    """The comparisons that are declared before the results are seen; p-values are corrected for these."""
+    """Comparisons declared before the results are seen; p-values are corrected within this family."""
 
     kind: Literal["scored", "written"]
     metrics: Annotated[list[str], Field(min_length=1)]
@@ -22,8 +22,8 @@ class Family:
         require, done = rules()
         for metric in self.metrics:
             require(metric in METRICS, f"metrics: {metric!r} is no metric; there are {', '.join(METRICS)}")
-        for one, two in self.pairs:
-            require(one != two, f"pairs: {one} is compared with itself")
+        for first, second in self.pairs:
+            require(first != second, f"pairs: {first} is compared with itself")
         unordered = {frozenset(pair) for pair in self.pairs}
         require(len(unordered) == len(self.pairs), "pairs: two methods are compared twice")
         done()
@@ -31,7 +31,7 @@ class Family:
 
 @section
 class Ablation:
-    """RQ1, a 2x2: tuned and thinking, tuned and direct, base and thinking, base and direct; no methods: off."""
+    """RQ1, a 2x2: tuned thinking, tuned direct, base thinking and base direct; off without methods."""
 
     kind: Literal["scored", "written"]
     metrics: Annotated[list[str], Field(min_length=1)]
@@ -52,7 +52,7 @@ class Ablation:
 class Evaluation:
     methods: Annotated[list[str], Field(min_length=1)]
     resamples: Annotated[int, Field(ge=100)]
-    flips: Annotated[int, Field(ge=100)]
-    fewest: Count
+    permutations: Annotated[int, Field(ge=100)]
+    min_users: Count
     family: Family
     ablation: Ablation

@@ -1,6 +1,6 @@
 """Scores as one matrix: a row per record, a column per method, kind of ranking and metric.
 
-All rankings must be of the same records and candidates: whatever is compared is compared user by user."""
+All rankings must cover the same records and candidates, because methods are compared user by user."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kitrec.core.errors import InputError
-from kitrec.evaluation.bootstrap import Users
+from kitrec.evaluation.bootstrap import UserSums
 from kitrec.schemas.scores import METRICS
 
 _RECORD = ("record_id", "candidate_hash", "user_id", "target", "user_type", "user_category", "core", "gt_has_metadata")
@@ -16,7 +16,7 @@ _RECORD = ("record_id", "candidate_hash", "user_id", "target", "user_type", "use
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds."""
+    """Method, kind of ranking and metric of a column."""
 
     method: str
     kind: str
@@ -24,38 +24,38 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """`records` [R] with their strata, `columns` [K], `values` [R, K]."""
+class ScoreMatrix:
+    """Scores: `records` [R] with their strata, `columns` [K], `values` [R, K]."""
 
     records: pl.DataFrame
     columns: tuple[Column, ...]
     values: np.ndarray
 
-    def of(self, rows: np.ndarray) -> "Matrix":
-        """Some of the records."""
-        return Matrix(self.records.filter(pl.Series(rows)), self.columns, self.values[rows])
+    def select(self, rows: np.ndarray) -> "ScoreMatrix":
+        """Return the records where `rows` [R] is true."""
+        return ScoreMatrix(self.records.filter(pl.Series(rows)), self.columns, self.values[rows])
 
-    def users(self) -> Users:
-        """Sums and counts by user: who has two records is drawn with both."""
+    def user_sums(self) -> UserSums:
+        """Return sums and counts by user: a user with two records is resampled with both."""
         _, owner = np.unique(self.records["user_id"].to_numpy(), return_inverse=True)
         counts = np.bincount(owner).astype(float)
         if len(counts) == len(owner):
-            return Users(self.values, np.ones(len(owner)))
+            return UserSums(self.values, np.ones(len(owner)))
         sums = np.zeros((len(counts), self.values.shape[1]))
         np.add.at(sums, owner, self.values)
-        return Users(sums, counts)
+        return UserSums(sums, counts)
 
-    def place(self, method: str, kind: str, metric: str) -> int:
-        """Where a column stands."""
+    def column_index(self, method: str, kind: str, metric: str) -> int:
+        """Return the index of a column."""
         return self.columns.index(Column(method, kind, metric))
 
 
-def matrix(scores: pl.DataFrame) -> Matrix:
-    """The matrix of a scores table; refuses methods that scored other records or candidates."""
+def score_matrix(scores: pl.DataFrame) -> ScoreMatrix:
+    """Return the matrix of a scores table; refuse methods that scored other records or candidates."""
     first: pl.DataFrame | None = None
     columns, blocks = list[Column](), list[np.ndarray]()
-    for (method, kind), own in sorted(scores.group_by("method", "kind"), key=lambda pair: pair[0]):
-        rows = own.sort("record_id")
+    for (method, kind), group in sorted(scores.group_by("method", "kind"), key=lambda pair: pair[0]):
+        rows = group.sort("record_id")
         records = rows.select(_RECORD)
         first = records if first is None else first
         if not records.select("record_id", "candidate_hash").equals(first.select("record_id", "candidate_hash")):
@@ -67,4 +67,4 @@ def matrix(scores: pl.DataFrame) -> Matrix:
         blocks.append(rows.select(METRICS).to_numpy())
     if first is None:
         raise InputError("there are no scores to analyse: run `dvc repro evaluate`")
-    return Matrix(first, tuple(columns), np.hstack(blocks))
+    return ScoreMatrix(first, tuple(columns), np.hstack(blocks))

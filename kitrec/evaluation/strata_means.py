@@ -9,8 +9,8 @@ import polars as pl
 from kitrec.core.domains import CORES, TARGETS, USER_TYPES
 from kitrec.core.randomness import generator
 from kitrec.evaluation.bootstrap import accelerations, intervals, resampled_means
-from kitrec.evaluation.score_matrix import Matrix
-from kitrec.schemas.strata_means import CELLS
+from kitrec.evaluation.score_matrix import ScoreMatrix
+from kitrec.schemas.strata_means import STRATA_MEANS
 
 _CATEGORIES = tuple(dict.fromkeys(kind.category for kind in USER_TYPES.values()))
 STRATA = {  # name -> (column of the records, its members in order)
@@ -23,19 +23,19 @@ STRATA = {  # name -> (column of the records, its members in order)
 ALL, DOMAIN_CORE = "all", "domain_core"
 
 
-def cells(m: Matrix, *, resamples: int, fewest: int, seed: int) -> pl.DataFrame:
-    """The cells table: everybody, then each member of each stratum that has users, and each core of each domain."""
-    parts = [_cell(part, stratum, member, resamples, fewest, seed) for stratum, member, part in _parts(m)]
-    return pl.concat(parts).cast(pl.Schema(CELLS.columns))
+def strata_means(m: ScoreMatrix, *, resamples: int, min_users: int, seed: int) -> pl.DataFrame:
+    """Return means over all users, over each non-empty member of each stratum, and over each core of each domain."""
+    parts = [_means(part, stratum, member, resamples, min_users, seed) for stratum, member, part in _strata(m)]
+    return pl.concat(parts).cast(pl.Schema(STRATA_MEANS.columns))
 
 
-def everybody(m: Matrix, *, resamples: int, fewest: int, seed: int) -> pl.DataFrame:
-    """Of the cells table only the cells of all users."""
-    return _cell(m, ALL, ALL, resamples, fewest, seed).cast(pl.Schema(CELLS.columns))
+def overall_means(m: ScoreMatrix, *, resamples: int, min_users: int, seed: int) -> pl.DataFrame:
+    """Return only the rows of `strata_means` over all users."""
+    return _means(m, ALL, ALL, resamples, min_users, seed).cast(pl.Schema(STRATA_MEANS.columns))
 
 
-def by_set(sets: Mapping[str, pl.DataFrame], metrics: Collection[str]) -> pl.DataFrame:
-    """Metrics over all users on every test set (its name -> its cells) with their intervals, for the plot."""
+def means_by_set(sets: Mapping[str, pl.DataFrame], metrics: Collection[str]) -> pl.DataFrame:
+    """Return metrics over all users on every test set (name -> its means) with their intervals, for the plot."""
     parts = [
         table.filter((pl.col("stratum") == ALL) & pl.col("metric").is_in(metrics)).select(
             pl.lit(name).alias("set"), "method", "kind", "metric", "n", pl.col("mean", "low", "high").round(6)
@@ -45,35 +45,36 @@ def by_set(sets: Mapping[str, pl.DataFrame], metrics: Collection[str]) -> pl.Dat
     return pl.concat(parts)
 
 
-def by_core(table: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """A metric by target domain and core with its interval, for the plot."""
-    own = table.filter((pl.col("stratum") == DOMAIN_CORE) & (pl.col("metric") == metric))
-    place = pl.col("member").str.split(" ").list
-    return own.select(
-        "method", "kind", place.get(0).alias("target"), place.get(1).alias("core"), "n",
+def means_by_core(table: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Return a metric by target domain and core with its interval, for the plot."""
+    rows = table.filter((pl.col("stratum") == DOMAIN_CORE) & (pl.col("metric") == metric))
+    parts = pl.col("member").str.split(" ").list
+    return rows.select(
+        "method", "kind", parts.get(0).alias("target"), parts.get(1).alias("core"), "n",
         pl.col("mean").round(6).alias(metric), pl.col("low").round(6), pl.col("high").round(6),
     )  # fmt: skip
 
 
-def _parts(m: Matrix) -> Iterator[tuple[str, str, Matrix]]:
+def _strata(m: ScoreMatrix) -> Iterator[tuple[str, str, ScoreMatrix]]:
+    """Yield stratum, member and its records."""
     yield ALL, ALL, m
     for stratum, (column, members) in STRATA.items():
         values = m.records[column]
         for member in members:
             rows = (values == member).to_numpy()
             if rows.any():
-                yield stratum, str(member).lower() if isinstance(member, bool) else member, m.of(rows)
+                yield stratum, str(member).lower() if isinstance(member, bool) else member, m.select(rows)
     for target, core in product(TARGETS, CORES):
         rows = ((m.records["target"] == target) & (m.records["core"] == core)).to_numpy()
         if rows.any():
-            yield DOMAIN_CORE, f"{target} {core}", m.of(rows)
+            yield DOMAIN_CORE, f"{target} {core}", m.select(rows)
 
 
-def _cell(m: Matrix, stratum: str, member: str, resamples: int, fewest: int, seed: int) -> pl.DataFrame:
-    users = m.users()
+def _means(m: ScoreMatrix, stratum: str, member: str, resamples: int, min_users: int, seed: int) -> pl.DataFrame:
+    users = m.user_sums()
     means = users.means()
     drawn = resampled_means(users, resamples, generator(seed, "bootstrap", stratum, member))
-    low, high = intervals(means, drawn, accelerations(users.without_each()))
+    low, high = intervals(means, drawn, accelerations(users.leave_one_out_means()))
     return pl.DataFrame(
         {
             "method": [c.method for c in m.columns],
@@ -86,6 +87,6 @@ def _cell(m: Matrix, stratum: str, member: str, resamples: int, fewest: int, see
             "mean": means,
             "low": np.minimum(low, means),
             "high": np.maximum(high, means),
-            "few": len(users.counts) < fewest,
+            "few": len(users.counts) < min_users,
         }
     )

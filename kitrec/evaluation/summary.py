@@ -1,4 +1,4 @@
-"""Means of scores by stratum, always with n: the nested numbers of metrics/*.json."""
+"""Means of scores by stratum with n, as the nested dictionaries of metrics/evaluate*.json."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,27 +13,28 @@ _COLUMN = {"domain": "target", "core": "core", "user_type": "user_type"}
 
 
 def summarise(scores: pl.DataFrame) -> dict[str, Any]:
-    """method -> kind -> n and metric means over all users."""
+    """Return method -> kind -> n and metric means over all users."""
     return _per_ranking(scores, _means)
 
 
 def summarise_strata(scores: pl.DataFrame) -> dict[str, Any]:
-    """method -> kind -> domain, core, user_type -> member -> n and metric means."""
+    """Return method -> kind -> domain, core, user_type -> member -> n and metric means."""
     return _per_ranking(scores, _strata)
 
 
 def _per_ranking(scores: pl.DataFrame, table: Callable[[pl.DataFrame], dict[str, Any]]) -> dict[str, Any]:
     return {
-        method: {kind: table(rows) for kind, rows in _groups(own, "kind")} for method, own in _groups(scores, "method")
+        method: {kind: table(rows) for kind, rows in _groups(group, "kind")}
+        for method, group in _groups(scores, "method")
     }
 
 
 def _strata(rows: pl.DataFrame) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
+    means: dict[str, Any] = {}
     for name, members in STRATA.items():
         column = pl.col(_COLUMN[name])
-        cells[name] = {m: _means(part) for m in members if (part := rows.filter(column == m)).height}
-    return cells
+        means[name] = {m: _means(part) for m in members if (part := rows.filter(column == m)).height}
+    return means
 
 
 def _means(rows: pl.DataFrame) -> dict[str, float | int]:

@@ -1,4 +1,4 @@
-"""The pages that stand beside what is published. They hold counts, names and settings; never a text from the data."""
+"""Cards of published data sets and models. They contain counts, names and settings; never a text from the data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +20,8 @@ configs:
 
 # {name}
 
-{rows:,} rows of candidate set {which}: a reader's Books history, {candidates} candidates of a target domain,
-and the one the reader met next{taught}.
+{rows:,} rows of candidate set {which}: a user's Books history, {candidates} candidates of a target domain,
+and the item the user interacted with next{with_outputs}.
 
 | user type | rows |
 |---|---:|
@@ -31,16 +31,16 @@ and the one the reader met next{taught}.
 
 | field | holds |
 |---|---|
-| `instruction`, `input` | the prompt (in `instruction` to train on, in `input` to be answered) |
-| `output` | a thought and a fenced JSON answer, or nothing |
-| `ground_truth` | JSON: `item_id`, `title`, `rating` of the held-out item (rows to be answered) |
+| `instruction`, `input` | the prompt (in `instruction` for training, in `input` for evaluation) |
+| `output` | a thought and a fenced JSON answer, or empty |
+| `ground_truth` | JSON: `item_id`, `title`, `rating` of the held-out item (evaluation rows) |
 | `metadata` | `user_id` (salted), `user_type`, `user_category`, `target_domain`, `source_domain`, `target_core`, \
 `books_core`, `candidate_set`, `gt_item_id` |
 
-## Where it comes from
+## Provenance
 
 Made by kitrec's stage `prepare` from the source `{source}`, seed {seed}. Every user's last target
-interaction is held out; the history shows nothing of that time or later. {negatives}
+interaction is held out; the history shows nothing from that time or later. {negatives}
 The order of candidates is shuffled per row.
 
 ## Licence
@@ -48,18 +48,18 @@ The order of candidates is shuffled per row.
 {terms}
 """
 _NEGATIVES = {
-    "A": "Negatives: {same_category} of the truth's categories, {neighbours} neighbours of the history (from training "
-    "users alone), {popularity_matched} of like popularity, the rest random.",
-    "B": "Negatives are drawn at random among items the user never met.",
+    "A": "Negatives: {same_category} from the held-out item's categories, {neighbours} neighbours of the history (from "
+    "training users only), {popularity_matched} of similar popularity, the rest random.",
+    "B": "Negatives are drawn at random from items the user never interacted with.",
 }
 _TERMS = {
-    "synthetic": ("mit", "Grown from a seed; no real user or item is behind it."),
+    "synthetic": ("mit", "Synthetic, generated from a seed; no real user or item is behind it."),
     "amazon": (
         "other",
-        "Titles and categories come from Amazon Reviews 2023 (Hou et al. 2024), for research; it holds no review text.",
+        "Titles and categories come from Amazon Reviews 2023 (Hou et al. 2024), for research; without review texts.",
     ),
 }
-_GIVEN = ("other", "As the terms of the data sets it was read from say.")
+_SOURCE_TERMS = ("other", "The terms of the source data sets apply.")
 
 _MODEL = """---
 base_model: {base}
@@ -69,7 +69,7 @@ tags: [recommendation, cross-domain, kitrec, lora]
 
 # {name}
 
-A LoRA adapter ({variant}) of `{base}`{revision} that recommends {target} to readers of Books; \
+A LoRA adapter ({variant}) of `{base}`{revision} that recommends {target} to users with a Books history; \
 trained on candidate set {which} for {users}.
 
 | setting | value |
@@ -84,7 +84,7 @@ trained on candidate set {which} for {users}.
 
 ## Results
 
-Means over all test users of the experiment, all models together (`kitrec show`).
+Means over all test users of the experiment, of all models (`kitrec show`).
 
 | method | {columns} |
 |---|{rules}|
@@ -93,9 +93,9 @@ Means over all test users of the experiment, all models together (`kitrec show`)
 
 
 def data_card(name: str, which: str, split: str, records: pl.DataFrame, params: Mapping[str, Any]) -> str:
-    """The card of a data set; `params` is the whole of params.yaml."""
+    """Return the card of a data set; `params` is all of params.yaml."""
     source = params["source"]["kind"]
-    licence, terms = _TERMS.get(source, _GIVEN)
+    licence, terms = _TERMS.get(source, _SOURCE_TERMS)
     return _DATA.format(
         licence=licence,
         terms=terms,
@@ -104,20 +104,22 @@ def data_card(name: str, which: str, split: str, records: pl.DataFrame, params: 
         which=which,
         rows=records.height,
         candidates=records["candidate_ids"].list.len().max(),
-        taught=", with a teacher's output" if records["output"].null_count() < records.height else "",
+        with_outputs=", with a teacher's output" if records["output"].null_count() < records.height else "",
         types=_table(sorted(records["user_type"].value_counts().iter_rows())),
         source=source,
         seed=params["seed"],
-        negatives=_NEGATIVES[which].format(**params["candidates"]) if source in _TERMS else "Negatives are as given.",
+        negatives=_NEGATIVES[which].format(**params["candidates"])
+        if source in _TERMS
+        else "Negatives are those of the source.",
     )
 
 
 def model_card(
-    name: str, which: str, kind: str, variant: str, base: Mapping[str, Any], found: Mapping[str, Any]
+    name: str, which: str, kind: str, variant: str, base: Mapping[str, Any], training: Mapping[str, Any]
 ) -> str:
-    """The card of an adapter; `found` holds its settings, curve and the results of its experiment."""
+    """Return the card of an adapter; `training` holds its settings, curve and the results of its experiment."""
     family, target = kind.split("_")
-    results: Mapping[str, Mapping[str, Any]] = found["results"]
+    results: Mapping[str, Mapping[str, Any]] = training["results"]
     columns = list(next(iter(results.values()), {}))
     return _MODEL.format(
         base=base["path"],
@@ -126,9 +128,9 @@ def model_card(
         variant=variant,
         target=LABELS[target],
         which=which,
-        users={"dualft": "users with two and more target interactions", "singleft": "1-core users"}[family],
-        settings=_table(found["settings"].items()),
-        curve=_table(found["curve"]),
+        users={"dualft": "users with two or more target interactions", "singleft": "1-core users"}[family],
+        settings=_table(training["settings"].items()),
+        curve=_table(training["curve"]),
         columns=" | ".join(columns),
         rules="|".join(["---:"] * len(columns)),
         results=_table((method, *row.values()) for method, row in results.items()),

@@ -1,4 +1,4 @@
-"""What goes to the hub, as folders: a data set's rows with its card, an adapter with its card."""
+"""Folders to publish: rows of a data set with its card, an adapter with its card."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ import polars as pl
 from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
 from kitrec.hub.cards import data_card, model_card
-from kitrec.hub.rows import rows
+from kitrec.hub.rows import to_rows
 from kitrec.prompts.template import Item
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
@@ -21,15 +21,15 @@ SPLITS = {"val": "validation", "test": "test"}
 
 
 def write_data_set(name: str, which: str, kind: str, root: Path, salt: bytes, folder: Path) -> int:
-    """Rows and card of a data set, from the tables under `root`; how many rows."""
-    own = root / "data/records" / f"set{which}"
-    paths = [own / f"{role}.parquet" for role in ROLES.get(kind, ())]
-    paths = paths or [own / kind.replace("_", "-") / f"{role}.parquet" for role in ("train", "development")]
+    """Write rows and card of a data set from the tables under `root`; return the number of rows."""
+    source = root / "data/records" / f"set{which}"
+    paths = [source / f"{role}.parquet" for role in ROLES.get(kind, ())]
+    paths = paths or [source / kind.replace("_", "-") / f"{role}.parquet" for role in ("train", "development")]
     records = pl.concat([tables.read(path, RECORDS) for path in paths])
     split = SPLITS.get(kind, "train")
     folder.mkdir(parents=True)
     with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as stream:
-        for row in rows(records, _items(root, records), salt):
+        for row in to_rows(records, _items(root, records), salt):
             files.append_json(row, stream)
     card = data_card(name, which, split, records, params.read(root / params.FILE))
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -37,7 +37,7 @@ def write_data_set(name: str, which: str, kind: str, root: Path, salt: bytes, fo
 
 
 def write_model(name: str, which: str, kind: str, variant: str, root: Path, folder: Path) -> None:
-    """Adapter and card of a model trained on set `which`, from an experiment's files under `root`."""
+    """Write adapter and card of a model trained on set `which`, from an experiment's files under `root`."""
     adapter = root / "models" / variant / kind.replace("_", "-")
     trained_on = files.read_json(adapter / "origin.json")["candidate_set"]
     if trained_on != which:
@@ -46,13 +46,13 @@ def write_model(name: str, which: str, kind: str, variant: str, root: Path, fold
     for path in adapter.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     base = files.read_json(root / "models/base/base.json")
-    card = model_card(name, which, kind, variant, base, _found(root, kind, variant))
+    card = model_card(name, which, kind, variant, base, _training(root, kind, variant))
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 @contextmanager
-def checked_out(experiment: str | None) -> Iterator[Path]:
-    """The files of an experiment (a name or any git revision), from git and DVC's cache; None is the workspace."""
+def checkout(experiment: str | None) -> Iterator[Path]:
+    """Yield the root of an experiment (a name or git revision), from git and DVC's cache; None is the workspace."""
     if experiment is None:
         yield Path()
         return
@@ -69,7 +69,7 @@ def checked_out(experiment: str | None) -> Iterator[Path]:
             for name in ("models", "plots/training"):
                 source.get(name, str(Path(temporary) / name), recursive=True)
         except (DvcException, SCMError, FileNotFoundError) as problem:
-            raise InputError(f"{experiment} does not hold a whole experiment: {problem}; see `dvc exp show`") from None
+            raise InputError(f"{experiment} is no complete experiment: {problem}; see `dvc exp show`") from None
         yield Path(temporary)
 
 
@@ -79,7 +79,7 @@ def _items(root: Path, records: pl.DataFrame) -> Mapping[str, Item]:
     return {row["item_id"]: row for row in items.iter_rows(named=True)}
 
 
-def _found(root: Path, kind: str, variant: str) -> dict[str, Any]:
+def _training(root: Path, kind: str, variant: str) -> dict[str, Any]:
     family, target = kind.split("_")
     curve = pl.read_csv(root / f"plots/training/{family}-{target}-{variant}/eval.csv")
     means = files.read_json(root / "metrics/evaluate.json")

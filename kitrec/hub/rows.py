@@ -1,6 +1,6 @@
-"""Records as KitREC's published rows: what `kitrec/sources/kitrec_jsonl.py` reads, in its newest variant.
+"""Records in the newest variant of KitREC's published format, which `kitrec/sources/kitrec_jsonl.py` reads.
 
-User ids are salted (BLAKE2b with the publisher's secret as key), so that rows cannot be led back to a crawl's users."""
+User ids are salted (BLAKE2b with the publisher's secret as key), so that rows cannot be traced to users of a crawl."""
 
 import hashlib
 import json
@@ -16,32 +16,32 @@ STYLE = Style(thinking=True, answer_items=1, summaries=True)
 SYSTEM = "You rank candidate items of a target domain for the reader of a source domain."
 
 
-def rows(records: pl.DataFrame, items: Mapping[str, Item], salt: bytes) -> Iterator[dict[str, Any]]:
-    """A row per record, in the order of record ids: with an output one to train on, without one to be answered."""
+def to_rows(records: pl.DataFrame, items: Mapping[str, Item], salt: bytes) -> Iterator[dict[str, Any]]:
+    """Yield a row per record in the order of record ids: a training row with an output, otherwise an evaluation row."""
     for record in records.sort("record_id").iter_rows(named=True):
-        prompt, about = segments(record, items, STYLE).text(), _metadata(record, salt)
+        prompt, metadata = segments(record, items, STYLE).text(), _metadata(record, salt)
         if record["output"] is not None:
-            yield {"instruction": prompt, "input": "", "output": record["output"], "metadata": about}
+            yield {"instruction": prompt, "input": "", "output": record["output"], "metadata": metadata}
         else:
-            truth = {"item_id": record["gt_item_id"], "rating": record["gt_rating"]}
-            truth = {**truth, "title": items[record["gt_item_id"]]["title"]}
+            ground_truth = {"item_id": record["gt_item_id"], "rating": record["gt_rating"]}
+            ground_truth = {**ground_truth, "title": items[record["gt_item_id"]]["title"]}
             yield {
                 "instruction": SYSTEM,
                 "input": prompt,
                 "output": "",
-                "ground_truth": json.dumps(truth, ensure_ascii=False),
-                "metadata": about,
+                "ground_truth": json.dumps(ground_truth, ensure_ascii=False),
+                "metadata": metadata,
             }
 
 
-def salted(user: str, salt: bytes) -> str:
-    """A name for the user that only the holder of the salt can make again."""
+def salted_id(user: str, salt: bytes) -> str:
+    """Return a pseudonym of the user that only the holder of the salt can reproduce."""
     return hashlib.blake2b(user.encode(), key=salt, digest_size=12).hexdigest()
 
 
 def _metadata(record: Mapping[str, Any], salt: bytes) -> dict[str, Any]:
     return {
-        "user_id": salted(record["user_id"], salt),
+        "user_id": salted_id(record["user_id"], salt),
         "user_type": record["user_type"],
         "user_category": record["user_category"],
         "target_domain": LABELS[record["target"]],

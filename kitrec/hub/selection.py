@@ -1,4 +1,4 @@
-"""Which of the twelve data sets, or eight models, a publisher means: one, one set with all models, or everything."""
+"""Selection of the twelve data sets or eight models to publish: a single one, all of one set, or all."""
 
 from kitrec.core.domains import MODELS, SETS
 from kitrec.core.errors import InputError
@@ -8,16 +8,16 @@ MODEL_TYPES = tuple(model.replace("-", "_") for model in MODELS)
 DATA_TYPES = (*MODEL_TYPES, "val", "test")
 
 
-def data_sets(model_type: str | None, which: str | None, *, everything: bool) -> dict[str, tuple[str, str]]:
-    """Name on the hub -> (set, type)."""
-    chosen = _chosen(model_type, which, DATA_TYPES, everything=everything)
-    every = {(w, _type_of(name)): name for name, (w, _) in dataset_names().items()}
-    return {every[key]: key for key in every if key in chosen}
+def select_data_sets(model_type: str | None, which: str | None, *, everything: bool) -> dict[str, tuple[str, str]]:
+    """Return name on the hub -> (set, type)."""
+    chosen = _selected(model_type, which, DATA_TYPES, everything=everything)
+    names = {(w, _type_of(name)): name for name, (w, _) in dataset_names().items()}
+    return {names[key]: key for key in names if key in chosen}
 
 
-def models(model_type: str | None, which: str | None, *, everything: bool) -> dict[str, tuple[str, str]]:
-    """Name on the hub -> (set, type)."""
-    chosen = _chosen(model_type, which, MODEL_TYPES, everything=everything)
+def select_models(model_type: str | None, which: str | None, *, everything: bool) -> dict[str, tuple[str, str]]:
+    """Return name on the hub -> (set, type)."""
+    chosen = _selected(model_type, which, MODEL_TYPES, everything=everything)
     return {f"kitrec-{kind.replace('_', '-')}-set{w}-model": (w, kind) for w, kind in sorted(chosen)}
 
 
@@ -25,13 +25,13 @@ def _type_of(name: str) -> str:
     return name.removeprefix("kitrec-").rpartition("-set")[0]
 
 
-def _chosen(
+def _selected(
     model_type: str | None, which: str | None, types: tuple[str, ...], *, everything: bool
 ) -> set[tuple[str, str]]:
     if everything == (model_type is not None):
-        raise InputError("say either --model-type NAME --set A, or --set A --all, or --all")
+        raise InputError("give --model-type NAME --set A, or --set A --all, or --all")
     if model_type is not None and (model_type not in types or which is None):
-        raise InputError(f"--model-type is one of {', '.join(types)} and wants --set A or --set B")
+        raise InputError(f"--model-type is one of {', '.join(types)} and needs --set A or --set B")
     if which is not None and which not in SETS:
         raise InputError(f"--set is A or B, not {which!r}")
     return {(w, kind) for w in ([which] if which else SETS) for kind in ([model_type] if model_type else types)}

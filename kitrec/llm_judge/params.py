@@ -14,17 +14,17 @@ Count = Annotated[int, Field(ge=1)]
 class Judge:
     methods: list[str]
     pairs: list[tuple[str, str]]
-    per_type: Count
+    records_per_type: Count
     repeats: Count
-    attempts: Count
+    max_attempts: Count
     endpoint: Endpoint
 
     def __post_init__(self) -> None:
         require, done = rules()
         require(len(set(self.methods)) == len(self.methods), "methods names a method twice")
-        for one, two in self.pairs:
-            require(one != two, f"pairs: {one} is judged against itself")
-            for name in (one, two):
+        for first, second in self.pairs:
+            require(first != second, f"pairs: {first} is judged against itself")
+            for name in (first, second):
                 require(name in self.methods, f"pairs: {name} is not judged; add it to methods")
         unordered = {frozenset(pair) for pair in self.pairs}
         require(len(unordered) == len(self.pairs), "pairs: two methods are judged against each other twice")

@@ -1,6 +1,6 @@
-"""What a judge is shown: its task as the system message; reader, item and rationale as one JSON object of data.
+"""The judge's prompt: its task as the system message; histories, item and rationale as one JSON object of data.
 
-The judge sees neither the name of a method, nor the held-out item, nor the other candidates."""
+It contains neither the name of a method, nor the held-out item, nor the other candidates."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from kitrec.openai_client.request import Message
 from kitrec.prompts.template import UNKNOWN, Item
 from kitrec.schemas.verdicts import RATINGS
 
-SHOWN = 50  # items of each history, the latest
-_ASKED = {
+MAX_HISTORY = 50  # latest items of each history
+_CRITERIA = {
     "logic": "the recommendation follows from the reasons that are given, and they do not contradict each other",
     "specificity": "it speaks of this reader and this item; it could not stand under any other recommendation",
     "cross_domain_link": "it says what really links the reader's {source} to the recommended item of {target}",
@@ -29,7 +29,7 @@ _SINGLE = """You judge the rationale of a recommendation. A recommender knew a r
 (stars are the reader's own, 1 to 5), recommended one item of {target} and said why. Judge the rationale, not the item.
 
 Rate each from 1 (not at all) to 10 (entirely), on its own:
-{asked}{data}
+{criteria}{data}
 Answer with one JSON object: {names}, each an integer from 1 to 10.
 """
 _PAIR = """You compare the rationales of two recommendations. Two recommenders knew a reader's {source} and {target}
@@ -37,50 +37,54 @@ histories (stars are the reader's own, 1 to 5), each recommended one item of {ta
 rationales, not the items. Their order says nothing.
 
 What makes a rationale good:
-{asked}{data}
+{criteria}{data}
 Answer with one JSON object: winner, which is "first", "second", or "tie" if neither is better.
 """
-_CONTROL = re.compile(r"<|\[(?=[A-Za-z/])")  # what a control token of a chat begins with; in JSON only text has it
+_CONTROL = re.compile(r"<|\[(?=[A-Za-z/])")  # the start of a chat's control tokens; in JSON it occurs only in texts
 
 
-def single(record: Mapping[str, Any], items: Mapping[str, Item], own: Rationale) -> list[Message]:
-    """The messages that ask for ratings of a rationale."""
-    return _messages(_SINGLE, record, items, _recommendation(own, items))
+def single(record: Mapping[str, Any], items: Mapping[str, Item], rationale: Rationale) -> list[Message]:
+    """Return the messages that request ratings of a rationale."""
+    return _messages(_SINGLE, record, items, _recommendation(rationale, items))
 
 
 def pair(record: Mapping[str, Any], items: Mapping[str, Item], first: Rationale, second: Rationale) -> list[Message]:
-    """The messages that ask which of two rationales is better."""
+    """Return the messages that request the better of two rationales."""
     both = {"first": _recommendation(first, items), "second": _recommendation(second, items)}
     return _messages(_PAIR, record, items, both)
 
 
-def as_data(value: Mapping[str, Any]) -> str:
-    """JSON in which no text can end its string, nor be a control token to whatever tokenizer: `<` and `[` of texts are
-    escaped, which JSON reads as the same characters."""
+def to_json_data(value: Mapping[str, Any]) -> str:
+    """Return JSON in which no text can end its string or form a control token of any tokenizer.
+
+    `<` and `[` of texts are escaped, which JSON parsers decode to the same characters."""
     text = json.dumps(value, ensure_ascii=False)
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _messages(
     task: str, record: Mapping[str, Any], items: Mapping[str, Item], recommended: Mapping[str, Any]
 ) -> list[Message]:
     source, target = LABELS[SOURCE], LABELS[record["target"]]
-    asked = "".join(f"- {name}: {_ASKED[name].format(source=source, target=target)}\n" for name in RATINGS)
-    system = task.format(source=source, target=target, asked=asked, data=_DATA, names=", ".join(RATINGS))
-    reader = {
+    criteria = "".join(f"- {name}: {_CRITERIA[name].format(source=source, target=target)}\n" for name in RATINGS)
+    system = task.format(source=source, target=target, criteria=criteria, data=_DATA, names=", ".join(RATINGS))
+    histories = {
         f"{source} history": _history(record["source_items"], record["source_ratings"], items),
         f"{target} history": _history(record["target_items"], record["target_ratings"], items),
     }
-    return [{"role": "system", "content": system}, {"role": "user", "content": as_data({**reader, **recommended})}]
+    return [
+        {"role": "system", "content": system},
+        {"role": "user", "content": to_json_data({**histories, **recommended})},
+    ]
 
 
-def _history(ids: list[str], stars: list[float | None], items: Mapping[str, Item]) -> list[dict[str, Any]]:
-    both = list(zip(ids, stars, strict=True))[-SHOWN:]
-    return [{**_shown(items[item_id]), "stars": rating} for item_id, rating in both]
+def _history(ids: list[str], ratings: list[float | None], items: Mapping[str, Item]) -> list[dict[str, Any]]:
+    rated = list(zip(ids, ratings, strict=True))[-MAX_HISTORY:]
+    return [{**_shown(items[item_id]), "stars": rating} for item_id, rating in rated]
 
 
-def _recommendation(own: Rationale, items: Mapping[str, Item]) -> dict[str, Any]:
-    return {"recommended": _shown(items[own.item_id]), "rationale": own.text}
+def _recommendation(rationale: Rationale, items: Mapping[str, Item]) -> dict[str, Any]:
+    return {"recommended": _shown(items[rationale.item_id]), "rationale": rationale.text}
 
 
 def _shown(item: Item) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""What a judge must reply, as JSON schemas, and the strict reading of what it did reply.
+"""JSON schemas of a judge's replies, and strict parsing of the replies.
 
-A reply that breaks its schema is a failure with a name, never a guess:
+A reply that violates its schema is a named failure, never a guess:
     no_reply      the server sent no text (a refusal, a filter)
-    cut_off       the reply ended at its limit of tokens
-    no_json       not one JSON value, or one whose keys repeat
+    cut_off       the reply ended at its token limit
+    no_json       not a single JSON value, or one with repeated keys
     wrong_keys    not an object of exactly the keys of the schema
-    wrong_values  a rating that is no integer from 1 to 10; a winner that is none"""
+    wrong_values  a rating that is no integer from 1 to 10, or an unknown winner"""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from kitrec.openai_client.request import Schema
 from kitrec.schemas.verdicts import RATINGS
 
 FAILURES = ("no_reply", "cut_off", "no_json", "wrong_keys", "wrong_values")
-PLACES = ("first", "second", "tie")
+POSITIONS = ("first", "second", "tie")
 
 
 def _object_of(title: str, keys: Sequence[str], value: Schema) -> Schema:
@@ -29,35 +29,35 @@ def _object_of(title: str, keys: Sequence[str], value: Schema) -> Schema:
     }
 
 
-# The ten ratings are listed: servers know `enum` that refuse, or silently forget, `minimum` and `maximum`.
+# The ten ratings are listed: some servers support `enum` but refuse, or silently ignore, `minimum` and `maximum`.
 SINGLE = _object_of("ratings", RATINGS, {"type": "integer", "enum": list(range(1, 11))})
-PAIR = _object_of("comparison", ("winner",), {"type": "string", "enum": list(PLACES)})
+PAIR = _object_of("comparison", ("winner",), {"type": "string", "enum": list(POSITIONS)})
 
 
 class MalformedError(ValueError):
-    """A reply that breaks its schema; the message is one of FAILURES."""
+    """Raised for a reply that violates its schema; the message is one of FAILURES."""
 
 
-def read(reply: Reply, schema: Schema) -> dict[str, Any]:
-    """The object of a reply, every value one that the schema lists."""
+def parse_verdict(reply: Reply, schema: Schema) -> dict[str, Any]:
+    """Return the object of a reply; all its values are listed in the schema."""
     if reply.finish_reason == "length":
         raise MalformedError("cut_off")
     if not reply.content:
         raise MalformedError("no_reply")
     try:
-        found = json.loads(reply.content, object_pairs_hook=_without_repeats)
+        verdict = json.loads(reply.content, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError):
         raise MalformedError("no_json") from None
-    if not isinstance(found, dict) or set(found) != set(schema["required"]):
+    if not isinstance(verdict, dict) or set(verdict) != set(schema["required"]):
         raise MalformedError("wrong_keys")
-    if not all(_listed(found[key], allowed["enum"]) for key, allowed in schema["properties"].items()):
+    if not all(_listed(verdict[key], allowed["enum"]) for key, allowed in schema["properties"].items()):
         raise MalformedError("wrong_values")
-    return found
+    return verdict
 
 
 def _listed(value: Any, allowed: Sequence[Any]) -> bool:
-    """Equal and of the same type: 7.0 and true are no ratings."""
-    return any(type(value) is type(own) and value == own for own in allowed)
+    """Return whether a value is listed with its type: 7.0 and true are no ratings."""
+    return any(type(value) is type(option) and value == option for option in allowed)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""A trained student as an ONNX file, for any runtime: no torch, no code of ours is needed to rank with it.
+"""Export of a trained student to ONNX, for any runtime: neither torch nor kitrec is needed to rank with it.
 
     model.onnx   items [batch, length] int64, oldest first, zeros on the right -> scores [batch, items] float32
-    model.json   item ids in the order of the columns, how many items it reads, how often training saw each
-Batch and length are free. A folder is only kept if onnxruntime gives what torch gives, to TOLERANCE."""
+    model.json   item ids in the order of the columns, maximum length, popularity of each item in training
+Batch and length are dynamic. The folder is kept only if onnxruntime and torch agree to TOLERANCE."""
 
 import logging
 import warnings
@@ -15,8 +15,8 @@ import torch
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.onnx.padded import Padded
-from kitrec.onnx.runtime import GRAPH, TOLD, load_served
+from kitrec.onnx.padded import PaddedModel
+from kitrec.onnx.runtime import GRAPH, METADATA, load_onnx_model
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.sequence_storage import Stored
 
@@ -24,54 +24,56 @@ OPSET, TOLERANCE = 20, 1e-5
 
 
 def export(stored: Stored, to: Path) -> float:
-    """Write the folder; the largest difference from torch, relative to the largest score."""
-    padded = Padded(stored.model.cpu())
-    asked = torch.ones(2, 2, dtype=torch.int64)
-    free = {"items": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=1, max=padded.reads)}}
+    """Write the folder; return the largest difference from torch, relative to the largest score."""
+    padded = PaddedModel(stored.model.cpu())
+    example = torch.ones(2, 2, dtype=torch.int64)
+    dynamic_shapes = {
+        "items": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=1, max=padded.max_length)}
+    }
     with files.whole(to) as draft:
         draft.mkdir()
-        with _quietly():
+        with _silenced():
             torch.onnx.export(
                 padded,
-                (asked,),
+                (example,),
                 draft / GRAPH,
                 input_names=["items"],
                 output_names=["scores"],
-                dynamic_shapes=free,
+                dynamic_shapes=dynamic_shapes,
                 opset_version=OPSET,
                 external_data=False,
                 dynamo=True,
                 verbose=False,
             )
         popularity = stored.popularity[1:].astype(float).tolist()
-        told = {"reads": padded.reads, "popularity": popularity, "items": stored.vocabulary.item_ids}
-        files.write_json(told, draft / TOLD)
-        return _proved(stored, draft)
+        metadata = {"max_length": padded.max_length, "popularity": popularity, "items": stored.vocabulary.item_ids}
+        files.write_json(metadata, draft / METADATA)
+        return _checked_difference(stored, draft)
 
 
-def _proved(stored: Stored, folder: Path) -> float:
-    """Ask both of histories of every length, alone and together."""
-    served, histories = load_served(folder), _probes(len(stored.vocabulary), stored.model.max_length)
+def _checked_difference(stored: Stored, folder: Path) -> float:
+    """Compare both on histories of every length, one by one and batched; raise if they differ."""
+    exported, histories = load_onnx_model(folder), _probes(len(stored.vocabulary), stored.model.max_length)
     expected = stored.all_scores(histories)
-    alone = np.concatenate([served.all_scores(histories.take(np.array([k]))) for k in range(0, len(histories), 7)])
-    apart = np.abs(served.all_scores(histories) - expected).max()
-    apart = max(apart, np.abs(alone - expected[::7]).max()) / max(np.abs(expected).max(), 1)
-    if not apart <= TOLERANCE:
+    single = np.concatenate([exported.all_scores(histories.take(np.array([k]))) for k in range(0, len(histories), 7)])
+    difference = np.abs(exported.all_scores(histories) - expected).max()
+    difference = max(difference, np.abs(single - expected[::7]).max()) / max(np.abs(expected).max(), 1)
+    if not difference <= TOLERANCE:
         raise InputError(
-            f"the exported model differs from torch by {apart:.1g}: do not serve it; tell us of this model"
+            f"the exported model differs from torch by {difference:.1g}: do not serve it, and report this model"
         )
-    return float(apart)
+    return float(difference)
 
 
 def _probes(items: int, length: int) -> Sequences:
-    """One history of every length, and a longer one."""
+    """Return one history of every length, and a longer one."""
     rng = np.random.default_rng(0)
     return sequences_from_lists(rng.integers(1, items + 1, size=size) for size in range(1, length + 3))
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """The exporter warns of its own insides, and of torchvision, which nothing here uses."""
+def _silenced() -> Iterator[None]:
+    """Silence warnings of the exporter about its internals and about torchvision, which is not used here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,10 +1,10 @@
-"""A model over item numbers as one plain function: item numbers [B, L] -> scores of all items [B, N].
+"""A sequence model as one function on padded batches: item numbers [B, L] -> scores of all items [B, N].
 
-Training packs users of similar length (idrec/packed.py), by control flow that no exported graph can hold. Here a batch
-is one table, oldest item first, zeros on the right. The layers are the model's own: on a table they see rows where they
-saw packed items, causal layers never reach the padding, and BERT4Rec is told what is real. BERT4Rec's mask is put
-behind each history inside, so every model is asked the same way.
-Shapes: B users, L items (any number up to the model's length), d hidden, N items."""
+Training packs users of similar length (recommenders/data/packed_batches.py), by control flow that cannot be exported.
+Here a batch is one matrix, oldest item first, zeros on the right. The layers are the model's own: causal layers never
+reach the padding, and BERT4Rec gets a padding mask. BERT4Rec's mask token is appended to each history here, so that all
+models have the same input.
+Shapes: B users, L items (any number up to the model's maximum length), d hidden, N items."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,32 +21,34 @@ from kitrec.recommenders.models.sequence_model import Recommender
 
 
 @dataclass(frozen=True)
-class _Real:
+class _PaddingMask:
     real: torch.Tensor  # [B, L] true where a row holds an item
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """What the models ask of a packed batch, answered for a table."""
+class _PaddedBatch:
+    """The interface of a packed batch on a padded one."""
 
     items: torch.Tensor  # [B L], one row after the other: flat layers are one matrix product with its bias
     lengths: torch.Tensor  # [B, 1]
     from_end: torch.Tensor  # [B L] how many items come after each; 0 in the padding
-    part: _Real
+    part: _PaddingMask
 
-    def through_rows(self, values: torch.Tensor, layer: Callable[[torch.Tensor, _Real], torch.Tensor]) -> torch.Tensor:
+    def through_rows(
+        self, values: torch.Tensor, layer: Callable[[torch.Tensor, _PaddingMask], torch.Tensor]
+    ) -> torch.Tensor:
         return layer(self._rows(values), self.part).flatten(0, 1)
 
     def beside_rows(
         self,
-        own: torch.Tensor,
+        packed: torch.Tensor,
         values: torch.Tensor,
-        layer: Callable[[torch.Tensor, torch.Tensor, _Real], torch.Tensor],
+        layer: Callable[[torch.Tensor, torch.Tensor, _PaddingMask], torch.Tensor],
     ) -> torch.Tensor:
-        return layer(own, self._rows(values), self.part)
+        return layer(packed, self._rows(values), self.part)
 
     def newest(self, values: torch.Tensor) -> torch.Tensor:
-        """[B L, d] -> [B, d] of each row's last item."""
+        """Return the state of each row's last item: [B L, d] -> [B, d]."""
         users, longest = self.part.real.shape
         first = torch.arange(users, device=values.device) * longest
         return values[first + (self.lengths[:, 0] - 1).clamp_min(0)]
@@ -55,16 +57,20 @@ class _Grid:
         return values.view(*self.part.real.shape, -1)
 
 
-class Padded(nn.Module):
+class PaddedModel(nn.Module):
+    """A trained model on padded batches."""
+
     def __init__(self, model: Recommender) -> None:
         super().__init__()
         if isinstance(model, BERT4Rec) and len(model.fusion.names) > 1:
-            raise InputError("a BERT4Rec that fuses metadata is not exported: train it with metadata.features: []")
+            raise InputError(
+                "a BERT4Rec with metadata features cannot be exported: train it with metadata.features: []"
+            )
         self.model = model.eval()
-        self.reads = model.max_length - 1 if isinstance(model, BERT4Rec) else model.max_length
+        self.max_length = model.max_length - 1 if isinstance(model, BERT4Rec) else model.max_length
 
     def forward(self, items: torch.Tensor) -> torch.Tensor:
-        """[B, N] for users of at least one item; the columns are items 1 ... N."""
+        """Return scores [B, N] for users with at least one item; the columns are items 1 ... N."""
         weight, bias = self.model.output()
         scores = self._states(items) @ weight.T
         return scores if bias is None else scores + bias
@@ -75,19 +81,19 @@ class Padded(nn.Module):
             return self.model(_windows(items, lengths, self.model.max_length))
         if isinstance(self.model, BERT4Rec):
             wider = torch.cat([items, torch.zeros_like(items[:, :1])], dim=1)
-            where = torch.arange(wider.shape[1], device=items.device)
-            shown = torch.where(where == lengths, self.model.mask_item, wider)
-            return self.model.represent(_grid(shown, lengths + 1))
-        return self.model.represent(_grid(items, lengths))
+            positions = torch.arange(wider.shape[1], device=items.device)
+            shown = torch.where(positions == lengths, self.model.mask_item, wider)
+            return self.model.represent(_padded_batch(shown, lengths + 1))
+        return self.model.represent(_padded_batch(items, lengths))
 
 
-def _grid(items: torch.Tensor, lengths: torch.Tensor) -> PackedBatch:
-    where = torch.arange(items.shape[1], device=items.device)
-    from_end = (lengths - 1 - where).clamp_min(0)
-    return cast(PackedBatch, _Grid(items.flatten(), lengths, from_end.flatten(), _Real(where < lengths)))
+def _padded_batch(items: torch.Tensor, lengths: torch.Tensor) -> PackedBatch:
+    positions = torch.arange(items.shape[1], device=items.device)
+    from_end = (lengths - 1 - positions).clamp_min(0)
+    return cast(PackedBatch, _PaddedBatch(items.flatten(), lengths, from_end.flatten(), _PaddingMask(positions < lengths)))
 
 
 def _windows(items: torch.Tensor, lengths: torch.Tensor, length: int) -> torch.Tensor:
-    """[B, length] the newest items at the right, zeros before them."""
-    back = lengths - torch.arange(length, 0, -1, device=items.device)
-    return torch.where(back >= 0, items.gather(1, back.clamp_min(0)), 0)
+    """Return the newest items [B, length] at the right, zeros before them."""
+    indices = lengths - torch.arange(length, 0, -1, device=items.device)
+    return torch.where(indices >= 0, items.gather(1, indices.clamp_min(0)), 0)

@@ -1,4 +1,4 @@
-"""What of a server's reply counts. Servers differ in everything else, so nothing else is looked at."""
+"""Parsing of a server's completion: only fields that all servers share are read."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -38,21 +38,19 @@ class _Completion:
 _COMPLETION = TypeAdapter(_Completion)
 
 
-def reply_of(body: bytes, asked: ChatRequest, endpoint: Endpoint) -> Reply:
-    """The reply in a body; where the server does not count tokens, as many as there can be."""
+def parse_completion(body: bytes, request: ChatRequest, endpoint: Endpoint) -> Reply:
+    """Return the reply of a response body; without token counts, the maximum is assumed."""
     try:
-        found = _COMPLETION.validate_json(body)
+        completion = _COMPLETION.validate_json(body)
     except ValidationError:
         start = body[:80].decode(errors="replace")
-        raise InputError(
-            f"{endpoint.url} does not speak OpenAI's format, it answers {start!r}: check the url"
-        ) from None
-    usage = found.usage or _Usage(asked.most_prompt_tokens, asked.max_tokens)
-    choice = found.choices[0]
+        raise InputError(f"{endpoint.url} does not send OpenAI's format but {start!r}: check the url") from None
+    usage = completion.usage or _Usage(request.max_prompt_tokens, request.max_tokens)
+    choice = completion.choices[0]
     return Reply(
         choice.message.content,
         choice.finish_reason or "unknown",
-        found.model or asked.model,
+        completion.model or request.model,
         usage.prompt_tokens,
         usage.completion_tokens,
         endpoint.cost(usage.prompt_tokens, usage.completion_tokens),

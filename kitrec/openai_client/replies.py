@@ -1,5 +1,6 @@
-"""A folder of kept replies, one JSON file for each request, named by the request's hash: what was asked once is never
-asked, nor paid, again. A file holds the request too, so that everybody can read what a reply answers."""
+"""Cache of replies: a folder with one JSON file per request, named by the hash of the request.
+
+A cached request is never sent, nor paid for, again. A file also holds its request, so that it can be read by itself."""
 
 import hashlib
 import json
@@ -18,27 +19,27 @@ from kitrec.openai_client.request import ChatRequest
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back, and what it cost by the prices of that day."""
+    """A reply and its cost by the prices at the time."""
 
     content: str | None
     finish_reason: str
-    model: str  # as the server calls it: often with the date of a snapshot
+    model: str  # the server's name: often with the date of a snapshot
     prompt_tokens: int
     completion_tokens: int
     cost: float
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CachedReply:
     request: dict[str, Any]
     reply: Reply
 
 
-_KEPT = TypeAdapter(_Kept)
+_CACHED_REPLY = TypeAdapter(_CachedReply)
 
 
-class Replies:
-    """The folder. Each file appears whole or not at all."""
+class ReplyCache:
+    """The cache folder. Files are written atomically."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,27 +51,27 @@ class Replies:
     def __contains__(self, request: ChatRequest) -> bool:
         return self._path(request).exists()
 
-    def find(self, request: ChatRequest) -> Reply:
-        """The kept reply to a request that was answered."""
+    def get(self, request: ChatRequest) -> Reply:
+        """Return the reply to a cached request."""
         return self._read(self._path(request))
 
-    def keep(self, request: ChatRequest, reply: Reply) -> None:
-        """Write a reply down."""
+    def put(self, request: ChatRequest, reply: Reply) -> None:
+        """Cache a reply."""
         files.write_json({"request": json.loads(request.text), "reply": asdict(reply)}, self._path(request))
 
-    def spent(self) -> float:
-        """Money for all replies of the folder, by whatever run."""
+    def total_cost(self) -> float:
+        """Return the cost of all replies in the folder, of all runs."""
         return sum(self._read(path).cost for path in self._paths())
 
-    def take_in(self, folder: Path) -> None:
-        """Keep the replies of another folder too, where there is one."""
+    def import_from(self, folder: Path) -> None:
+        """Copy the replies of another folder, if it exists."""
         for path in sorted(folder.glob("*.json")):
             if not (self.folder / path.name).exists():
                 self._read(path)
                 _copy(path, self.folder / path.name)
 
-    def hand_out(self, names: Iterable[str], folder: Path) -> None:
-        """Make a folder of exactly these replies."""
+    def export(self, names: Iterable[str], folder: Path) -> None:
+        """Replace a folder by exactly these replies."""
         with files.whole(folder) as draft:
             draft.mkdir()
             for name in names:
@@ -84,14 +85,14 @@ class Replies:
 
     def _read(self, path: Path) -> Reply:
         try:
-            kept = _KEPT.validate_json(path.read_bytes(), strict=True)
+            cached = _CACHED_REPLY.validate_json(path.read_bytes(), strict=True)
         except ValidationError as problem:
             first = problem.errors(include_url=False)[0]
             raise InputError(_broken(path, ": ".join([*map(str, first["loc"]), first["msg"]]))) from None
-        text = json.dumps(kept.request, ensure_ascii=False)
+        text = json.dumps(cached.request, ensure_ascii=False)
         if hashlib.sha256(text.encode()).hexdigest() != path.stem:
-            raise InputError(_broken(path, "its request is not the one that its name hashes"))
-        return kept.reply
+            raise InputError(_broken(path, "its name is not the hash of its request"))
+        return cached.reply
 
 
 def _copy(path: Path, target: Path) -> None:
@@ -100,4 +101,4 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _broken(path: Path, what: str) -> str:
-    return f"{path} is no kept reply ({what}): remove it, and what no other folder has is asked again"
+    return f"{path} is no cached reply ({what}): remove it, and its request is sent again"

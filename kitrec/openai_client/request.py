@@ -1,7 +1,7 @@
-"""A question to a chat model, and its name: the hash of everything the reply may depend on.
+"""A request to a chat model, named by the hash of everything its reply may depend on.
 
-The address of the server is no part of it: it says where a model is asked and not what, a local server's port changes
-with every start, and kept replies must be found without any server. So one name of a model must mean one model."""
+The address of the server is not included: a local server's port changes with every start, and cached replies must be
+found without a server. Therefore one model name must mean one model."""
 
 import hashlib
 import json
@@ -29,25 +29,25 @@ class ChatRequest:
 
     @cached_property
     def text(self) -> str:
-        """As JSON. Keys stay in their order: a model writes its reply in the order of the schema."""
+        """Return the request as JSON. Keys keep their order: a model writes its reply in the order of the schema."""
         return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
 
     @cached_property
     def name(self) -> str:
-        """Its content hash."""
+        """Return the content hash."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
-    def most_prompt_tokens(self) -> int:
-        """No token is shorter than a byte; the JSON around the messages makes up for a chat template's marks."""
+    def max_prompt_tokens(self) -> int:
+        """Return a bound: a token has at least one byte, and the JSON outweighs a chat template's control tokens."""
         return len(self.text.encode())
 
 
-def request(endpoint: Endpoint, messages: Sequence[Message], schema: Schema, seed: int) -> ChatRequest:
-    """What the endpoint's model is asked."""
+def build_request(endpoint: Endpoint, messages: Sequence[Message], schema: Schema, seed: int) -> ChatRequest:
+    """Return a request to the endpoint's model."""
     return ChatRequest(endpoint.model, messages, schema, endpoint.temperature, endpoint.max_tokens, seed)
 
 
-def most_money(asked: ChatRequest, endpoint: Endpoint) -> float:
-    """What the reply may cost at worst."""
-    return endpoint.cost(asked.most_prompt_tokens, asked.max_tokens)
+def max_cost(request: ChatRequest, endpoint: Endpoint) -> float:
+    """Return the maximum cost of the reply."""
+    return endpoint.cost(request.max_prompt_tokens, request.max_tokens)

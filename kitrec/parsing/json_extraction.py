@@ -1,12 +1,12 @@
-"""JSON in the middle of prose, as language models write it.
+"""Extraction of JSON values from prose written by language models.
 
-    text    = { prose | value }            prose is whatever does not begin a value
+    text    = { prose | value }            prose is everything that does not begin a value
     value   = object | array | cut
-    object  = { "key": json, … [,] }       a trailing comma is forgiven
+    object  = { "key": json, … [,] }       a trailing comma is accepted
     array   = [ object, … [,] ]
-    cut     = [ object, … the text ends, or goes on with no object
+    cut     = [ object, … the text ends, or continues with something else
 
-Of a cut array the whole objects count. Strict JSON is tried first; the forgiving reading only where that fails."""
+The complete objects of a truncated array count. Strict JSON is tried first, the tolerant reading only if it fails."""
 
 import json
 import re
@@ -16,46 +16,47 @@ from typing import Any
 _DECODER = json.JSONDecoder()
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\]]', re.DOTALL)
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"?|,(?=\s*[}\]])', re.DOTALL)
-DEEPEST = 8
+MAX_DEPTH = 8
 _GAP = re.compile(r"[\s,]*")
 
 
 def objects(text: str) -> Iterator[list[dict[str, Any]]]:
-    """The objects of every value in a text, in order: one list per value; what no object came out of is left out."""
+    """Yield the objects of every JSON value in a text, one list per value; values without objects are skipped."""
     position = 0
     while (start := _next_bracket(text, position)) >= 0:
-        found, position = _value(text, start)
-        if found:
-            yield found
+        entries, position = _value(text, start)
+        if entries:
+            yield entries
 
 
 def _value(text: str, start: int) -> tuple[list[dict[str, Any]], int]:
-    """The objects of the value at `start` and where it ends; nothing and the next place where there is none."""
-    read = _decoded(text, start)
-    if read is not None:
-        value, end = read
+    """Return the objects of the value at `start` and its end; an empty list and the next position if there is none."""
+    decoded = _decoded(text, start)
+    if decoded is not None:
+        value, end = decoded
         return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)], end
     if text[start] == "[":
-        found, end = _cut_array(text, start + 1)
-        if found:
-            return found, end
+        entries, end = _truncated_array(text, start + 1)
+        if entries:
+            return entries, end
     return [], start + 1
 
 
-def _cut_array(text: str, position: int) -> tuple[list[dict[str, Any]], int]:
-    found: list[dict[str, Any]] = []
+def _truncated_array(text: str, position: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the complete objects of an array from `position` on, and the end of the last one."""
+    entries: list[dict[str, Any]] = []
     while True:
         gap = _GAP.match(text, position)
-        begin = gap.end() if gap else position
-        read = _decoded(text, begin) if text[begin : begin + 1] == "{" else None
-        if read is None:
-            return found, position
-        found.append(read[0])
-        position = read[1]
+        start = gap.end() if gap else position
+        decoded = _decoded(text, start) if text[start : start + 1] == "{" else None
+        if decoded is None:
+            return entries, position
+        entries.append(decoded[0])
+        position = decoded[1]
 
 
 def _decoded(text: str, start: int) -> tuple[Any, int] | None:
-    """(value, end) of the JSON at `start`, a trailing comma forgiven."""
+    """Return (value, end) of the JSON at `start`; trailing commas are accepted."""
     try:
         return _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
@@ -67,19 +68,19 @@ def _decoded(text: str, start: int) -> tuple[Any, int] | None:
 
 
 def _balanced_end(text: str, start: int) -> int | None:
-    """Where the brackets opened from `start` on are closed; none if never, or if they nest deeper than an answer."""
+    """Return the end of the brackets opened at `start`; None if they never close or nest deeper than MAX_DEPTH."""
     depth = 0
-    for found in _STRING_OR_BRACKET.finditer(text, start):
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found.group(), 0)
+    for match in _STRING_OR_BRACKET.finditer(text, start):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match.group(), 0)
         if depth == 0:
-            return found.end()
-        if depth > DEEPEST:
+            return match.end()
+        if depth > MAX_DEPTH:
             return None
     return None
 
 
 def _without_trailing_commas(text: str) -> str:
-    return _STRING_OR_COMMA.sub(lambda found: "" if found.group() == "," else found.group(), text)
+    return _STRING_OR_COMMA.sub(lambda match: "" if match.group() == "," else match.group(), text)
 
 
 def _next_bracket(text: str, position: int) -> int:

@@ -1,12 +1,12 @@
-"""From a text to what it says. Never raises: whatever cannot be read has a named status.
+"""Parsing of a model's answer into a ranking. Never raises: every answer that cannot be parsed has a named status.
 
-What counts as written: after the thought, the last JSON value that names items (grammar: json_text.py). Statuses:
+The ranking is the last JSON value after the thought that names items (grammar: json_extraction.py). Statuses:
     ok            at least one candidate was named
     no_answer     the engine returned an error instead of a text
-    open_thought  a thought was begun and never closed
+    open_thought  a thought was opened and never closed
     no_json       no JSON object, or array of objects, with an `item_id`
     no_candidate  items were named, none of them is a candidate
-An id that is no candidate keeps its place: what stands behind it does not move up."""
+An id that is no candidate keeps its rank: items behind it do not move up."""
 
 import math
 import re
@@ -21,8 +21,8 @@ _CONTROL = re.compile(r"<\|[a-z_]+\|>")
 
 
 @dataclass(frozen=True)
-class Written:
-    """Ids in their order of rank (invented ones among them), and what was said of the first."""
+class ParsedAnswer:
+    """Item ids by rank (invented ones included), with confidence and rationale of the first."""
 
     item_ids: list[str]
     status: str
@@ -32,35 +32,35 @@ class Written:
     thinking_characters: int = 0
 
 
-def parse(text: str | None, candidates: Iterable[str]) -> Written:
-    """The ranking a text writes down."""
+def parse(text: str | None, candidates: Iterable[str]) -> ParsedAnswer:
+    """Return the ranking that a text states."""
     if text is None:
-        return Written([], "no_answer")
+        return ParsedAnswer([], "no_answer")
     thought, rest = split_thought(text)
     if rest is None:
-        return Written([], "open_thought", thinking_characters=len(text))
+        return ParsedAnswer([], "open_thought", thinking_characters=len(text))
     thinking = len(thought.replace("<think>", "").strip())
     entries = _entries(_CONTROL.sub("", rest))
     if not entries:
-        return Written([], "no_json", thinking_characters=thinking)
-    by_name = {_folded(candidate): candidate for candidate in candidates}
+        return ParsedAnswer([], "no_json", thinking_characters=thinking)
+    by_name = {_normalized(candidate): candidate for candidate in candidates}
     named = [str(entry["item_id"]).strip() for entry in entries]
-    ids = list(dict.fromkeys(by_name.get(_folded(name), name) for name in named))
-    invalid = [item for item in ids if _folded(item) not in by_name]
+    ids = list(dict.fromkeys(by_name.get(_normalized(name), name) for name in named))
+    invalid = [item for item in ids if _normalized(item) not in by_name]
     status = "ok" if len(invalid) < len(ids) else "no_candidate"
-    return Written(ids, status, invalid, _confidence(entries[0]), _rationale(entries[0]), thinking)
+    return ParsedAnswer(ids, status, invalid, _confidence(entries[0]), _rationale(entries[0]), thinking)
 
 
 def split_thought(text: str) -> tuple[str, str | None]:
-    """What was thought and what follows it; nothing does where a thought was begun and never closed."""
+    """Return the thought and the text after it; None for the latter if the thought is never closed."""
     thought, closed, rest = text.rpartition("</think>")
     return (text, None) if not closed and "<think>" in text else (thought, rest)
 
 
 def _entries(text: str) -> list[dict[str, Any]]:
-    """The items of the last JSON value that names any, sorted by `rank` where all give one."""
-    named = [[item for item in found if _names_an_item(item)] for found in objects(text)]
-    entries: list[dict[str, Any]] = next((found for found in reversed(named) if found), [])
+    """Return the items of the last JSON value that names any, sorted by `rank` if all state one."""
+    named = [[entry for entry in value if _names_an_item(entry)] for value in objects(text)]
+    entries: list[dict[str, Any]] = next((value for value in reversed(named) if value), [])
     if all(_number(item.get("rank")) is not None for item in entries):
         entries.sort(key=lambda item: item["rank"])
     return entries
@@ -71,8 +71,8 @@ def _names_an_item(item: Mapping[str, Any]) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
-def _folded(name: str) -> str:
-    """An id as it is compared: letters in one case, digits without zeros before them (a number has none)."""
+def _normalized(name: str) -> str:
+    """Return an id as it is compared: upper case, digits without leading zeros (a JSON number has none)."""
     return (name.lstrip("0") or "0") if name.isdigit() else name.upper()
 
 
@@ -82,7 +82,7 @@ def _number(value: Any) -> float | None:
 
 
 def _confidence(entry: Mapping[str, Any]) -> float | None:
-    """1-10 as the schema asks; anything else is no confidence, never a default."""
+    """Return a confidence of 1 to 10 as the schema requires; anything else is None, never a default."""
     value = _number(entry.get("confidence_score"))
     return float(value) if value is not None and 1 <= value <= 10 else None
 

@@ -1,4 +1,4 @@
-"""The rankings table of an answers table, and how often which failure occurred."""
+"""Rankings of answers and likelihoods, and statistics of the answers behind them."""
 
 import polars as pl
 
@@ -8,23 +8,23 @@ from kitrec.schemas.rankings import RANKINGS, from_scores
 
 
 def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """What every answer wrote down, as kind `written`."""
+    """Return the ranking that every answer states, as kind `written`."""
     joined = answers.join(records.select("record_id", "candidate_ids", "candidate_hash"), on="record_id", how="left")
     rows = []
     for answer in joined.iter_rows(named=True):
-        said = parse(answer["text"], answer["candidate_ids"])
+        parsed = parse(answer["text"], answer["candidate_ids"])
         rows.append(
             {
                 "method": answer["method"],
                 "record_id": answer["record_id"],
                 "kind": "written",
-                "item_ids": said.item_ids,
+                "item_ids": parsed.item_ids,
                 "scores": None,
-                "status": said.status,
-                "invalid_ids": said.invalid_ids,
-                "confidence": said.confidence,
-                "rationale": said.rationale,
-                "thinking_characters": said.thinking_characters,
+                "status": parsed.status,
+                "invalid_ids": parsed.invalid_ids,
+                "confidence": parsed.confidence,
+                "rationale": parsed.rationale,
+                "thinking_characters": parsed.thinking_characters,
                 "candidate_hash": answer["candidate_hash"],
             }
         )
@@ -32,17 +32,17 @@ def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
 
 
 def rank_likelihoods(likelihoods: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Every candidate, the likeliest first, as kind `scored`; an empty ranking where no model could be asked."""
+    """Return all candidates by likelihood, as kind `scored`; records that could not be scored get an empty ranking."""
     joined = records.join(likelihoods, on="record_id", how="left", validate="1:1", maintain_order="left")
-    asked = joined.filter(pl.col("loglik").is_not_null())
-    scored = from_scores(joined["method"][0], asked, asked["loglik"].to_list())
-    unasked = joined.filter(pl.col("loglik").is_null()).with_columns(item_ids=pl.lit([], dtype=pl.List(pl.String)))
-    empty = from_scores(joined["method"][0], unasked.with_columns(candidate_ids="item_ids"), [[]] * unasked.height)
+    scorable = joined.filter(pl.col("loglik").is_not_null())
+    scored = from_scores(joined["method"][0], scorable, scorable["loglik"].to_list())
+    unscored = joined.filter(pl.col("loglik").is_null()).with_columns(item_ids=pl.lit([], dtype=pl.List(pl.String)))
+    empty = from_scores(joined["method"][0], unscored.with_columns(candidate_ids="item_ids"), [[]] * unscored.height)
     return pl.concat([scored, empty.with_columns(status=pl.lit("no_answer"))])
 
 
-def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]:
-    """Shares of every status, of invented ids, of answers cut at the token limit, of prompts shortened to fit."""
+def answer_statistics(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]:
+    """Return shares of every status, of invented ids, of answers cut at the token limit and of shortened prompts."""
     n = rankings.height
     invented = (rankings["invalid_ids"].list.len() > 0).sum()
     reasons = dict(answers["finish_reason"].value_counts().iter_rows())
@@ -55,12 +55,12 @@ def outcomes(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]
         "thought_cut_share": round(reasons.get("thought_cut", 0) / n, 4),
         "errors": dict(sorted(answers["error"].drop_nulls().value_counts().iter_rows())),
         "shortened_prompt_share": round((answers["shortened"].list.len() > 0).sum() / n, 4),
-        "sees": sees(answers),
+        "prompt_contents": prompt_contents(answers),
         "items_named": round(rankings["item_ids"].list.len().sum() / n, 3),
     }
 
 
-def sees(answers: pl.DataFrame) -> dict[str, float]:
-    """What prompts show on average: methods that see more than others are compared on unequal terms."""
+def prompt_contents(answers: pl.DataFrame) -> dict[str, float]:
+    """Return the average contents of prompts: methods shown different contents are compared on unequal terms."""
     shown = answers.select("source_items", "target_items", pl.col("notes").list.len(), "prompt_tokens").mean()
     return {name: round(value, 2) for name, value in shown.row(0, named=True).items()}

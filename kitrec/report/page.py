@@ -1,4 +1,4 @@
-"""One HTML page that holds the whole report: no network, no second file; sortable, by keyboard too, light and dark."""
+"""The report as one self-contained HTML page: no network, sortable tables, keyboard access, light and dark."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,40 +6,40 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kitrec.report.charts import Chart
-from kitrec.report.rendering import on_page
+from kitrec.report.rendering import render_for_page
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what to know before reading, and what there is to read."""
+    """A heading, an introduction, and a table or chart."""
 
     title: str
     text: str
     columns: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     chart: Chart | None = None
-    folded: bool = False
+    collapsed: bool = False
 
     @property
     def name(self) -> str:
-        """What the file of its chart is called."""
+        """Return the file name of the chart."""
         return self.title.lower().replace(" ", "_")
 
 
 @dataclass(frozen=True)
 class Example:
-    """One user: what was known, what was offered, what was written, what was true."""
+    """One user: history, candidates, answer and held-out item."""
 
     title: str
     history: list[str]
     candidates: list[str]
     answer: str
-    truth: str
+    ground_truth: str
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the page shows."""
+    """Contents of the page."""
 
     title: str
     facts: dict[str, str]
@@ -48,8 +48,8 @@ class Report:
 
 
 def page(report: Report) -> str:
-    """The page; all text is escaped but the charts, which are made here."""
+    """Return the page; all text is escaped except the charts, which are rendered here."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["drawn"] = on_page
+    environment.filters["render"] = render_for_page
     return environment.get_template("page.html.j2").render(report=report)

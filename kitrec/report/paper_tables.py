@@ -1,4 +1,4 @@
-"""The headline as papers print it: methods by metrics with the best bold and stars, in Markdown and LaTeX."""
+"""Headline tables for papers in Markdown and LaTeX: methods by metrics, the best in bold, significance stars."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Value:
-    """A mean with its marks."""
+    """A mean and its marks."""
 
     mean: float
     best: bool
@@ -29,7 +29,7 @@ class Value:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """Methods in rows, metrics in columns, and what a reader must know to read it."""
+    """Methods in rows, metrics in columns, and a caption that explains the marks."""
 
     caption: str
     metrics: Sequence[str]
@@ -37,19 +37,21 @@ class PaperTable:
 
 
 def paper_table(
-    cells: pl.DataFrame, comparisons: pl.DataFrame, kind: str, metrics: Sequence[str], reference: str
+    strata_means: pl.DataFrame, comparisons: pl.DataFrame, kind: str, metrics: Sequence[str], reference: str
 ) -> PaperTable:
-    """The table of one kind of ranking; stars stand where `reference` differs from a method, as declared before."""
-    own = cells.filter((pl.col("stratum") == "all") & (pl.col("kind") == kind) & pl.col("metric").is_in(metrics))
-    if own.is_empty():
+    """Return the table of one kind of ranking; stars mark declared comparisons of `reference` with a method."""
+    overall = strata_means.filter(
+        (pl.col("stratum") == "all") & (pl.col("kind") == kind) & pl.col("metric").is_in(metrics)
+    )
+    if overall.is_empty():
         raise InputError(f"there is no {kind} ranking in data/analysis: run `dvc repro analyse`")
-    means = {(row["method"], row["metric"]): row["mean"] for row in own.iter_rows(named=True)}
-    best = {metric: max(mean for (_, other), mean in means.items() if other == metric) for metric in metrics}
+    means = {(row["method"], row["metric"]): row["mean"] for row in overall.iter_rows(named=True)}
+    best = {metric: max(mean for (_, name), mean in means.items() if name == metric) for metric in metrics}
     declared = comparisons.filter(pl.col("declared") & (pl.col("kind") == kind))
     stars = {}
     for row in declared.filter((pl.col("method") == reference) | (pl.col("other") == reference)).iter_rows(named=True):
         stars[row["other"] if row["method"] == reference else row["method"], row["metric"]] = row["stars"]
-    methods = own["method"].unique().sort().to_list()
+    methods = overall["method"].unique().sort().to_list()
     if reference not in methods:
         raise InputError(f"{reference} has no {kind} ranking; there are {', '.join(methods)}")
     rows = {
@@ -59,7 +61,7 @@ def paper_table(
         ]
         for method in methods
     }
-    caption = f"Means over n = {own['n'][0]} records, {kind} rankings; the best of a column is bold."
+    caption = f"Means over n = {overall['n'][0]} records, {kind} rankings; the best of a column is bold."
     if stars:
         caption += (
             f" Stars: {reference} differs from the method (* p < .05, ** p < .01, *** p < .001; paired tests, "
@@ -69,7 +71,7 @@ def paper_table(
 
 
 def markdown(table: PaperTable) -> str:
-    """For README and pull requests."""
+    """Return the table in Markdown."""
 
     def cell(value: Value) -> str:
         number = f"{value.mean:.3f}"
@@ -81,7 +83,7 @@ def markdown(table: PaperTable) -> str:
 
 
 def latex(table: PaperTable) -> str:
-    """For papers, with booktabs."""
+    """Return the table in LaTeX with booktabs."""
 
     def cell(value: Value) -> str:
         number = f"{value.mean:.3f}"

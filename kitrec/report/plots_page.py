@@ -1,6 +1,6 @@
-"""The page of `dvc plots show`, with its chart library inside: it also works without a network.
+"""Page template of `dvc plots show` with an embedded chart library, so that it works without a network.
 
-DVC's own page loads Vega from a public server. Here the library comes from vl-convert, which bundles it."""
+DVC's own template loads Vega from a public server; here the library is the one bundled with vl-convert."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _PAGE = """<!DOCTYPE html>
 
 
 def write_plots_page(path: Path) -> None:
-    """Write the template `dvc config plots.html_template` points at."""
+    """Write the template that `dvc config plots.html_template` names."""
     library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     page = _PAGE.replace("{{", "{").replace("}}", "}").replace("{library}", library)
     with files.whole(path) as draft:

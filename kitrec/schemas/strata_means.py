@@ -1,4 +1,4 @@
-"""Cells: the mean of a metric over the n records of a stratum, with its interval; and comparisons of two methods."""
+"""Strata means (a metric over the n records of a stratum, with its interval) and comparisons of two methods."""
 
 import polars as pl
 
@@ -6,8 +6,8 @@ from kitrec.core.tables import Table
 
 _ORDERED = (pl.col("low") <= pl.col("mean") + 1e-9) & (pl.col("mean") <= pl.col("high") + 1e-9)
 
-CELLS = Table(
-    "cells",
+STRATA_MEANS = Table(
+    "strata_means",
     {
         "method": pl.String,
         "kind": pl.String,
@@ -19,7 +19,7 @@ CELLS = Table(
         "mean": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,
-        "few": pl.Boolean,  # fewer users than a number is worth: shown, and marked
+        "few": pl.Boolean,  # fewer than evaluation.min_users: shown, and marked
     },
     key=("method", "kind", "stratum", "member", "metric"),
     rules={"an interval holds its mean": _ORDERED},
@@ -48,7 +48,7 @@ COMPARISONS = Table(
         "size": pl.String,
         "power": pl.Float64,
         "mde": pl.Float64,
-        "declared": pl.Boolean,  # belongs to the family that was declared before; only those are corrected
+        "declared": pl.Boolean,  # in the family declared beforehand; only these are corrected
         "p_holm": pl.Float64,
         "p_bonferroni": pl.Float64,
         "p_bh": pl.Float64,

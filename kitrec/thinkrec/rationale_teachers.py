@@ -4,10 +4,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from kitrec.llm_judge.prompt import as_data
+from kitrec.llm_judge.prompt import to_json_data
 from kitrec.openai_client.params import Endpoint
 from kitrec.openai_client.replies import Reply
-from kitrec.openai_client.request import ChatRequest, request
+from kitrec.openai_client.request import ChatRequest, build_request
 from kitrec.thinkrec.reasons import beginning_with, said_by, verdict_of
 from kitrec.thinkrec.records import Record
 
@@ -62,7 +62,7 @@ class EndpointTeacher:
 
     def explain(self, records: Sequence[Record], *, mistaken: bool = False) -> list[str | None]:
         """One text per record, or None; a text may still contradict its label, which the caller counts."""
-        asked = [request(self._endpoint, _messages(own, mistaken), SCHEMA, self._seed) for own in records]
+        asked = [build_request(self._endpoint, _messages(own, mistaken), SCHEMA, self._seed) for own in records]
         return [_read(reply) for reply in self._answer(asked)]
 
 
@@ -74,7 +74,7 @@ def _messages(own: Record, mistaken: bool) -> list[dict[str, str]]:
     }
     if mistaken:
         told["the recommender's wrong answer"] = verdict_of(1 - own.label)
-    return [{"role": "system", "content": _TASK}, {"role": "user", "content": as_data(told)}]
+    return [{"role": "system", "content": _TASK}, {"role": "user", "content": to_json_data(told)}]
 
 
 def _read(reply: Reply) -> str | None:

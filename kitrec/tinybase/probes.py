@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kitrec.core.randomness import generator
-from kitrec.parsing.parser import Written, parse
+from kitrec.parsing.parser import ParsedAnswer, parse
 from kitrec.prompts.template import Item, Style, segments
 from kitrec.prompts.tokens import Encoder
 from kitrec.synthetic.oracle import text_oracle_scores
@@ -65,7 +65,7 @@ class Reader:
 
     def answers(
         self, records: Sequence[Mapping[str, Any]], items: Mapping[str, Item], *, thinking: bool
-    ) -> list[Written]:
+    ) -> list[ParsedAnswer]:
         """What the base writes, one answer per record; a direct answer is read as soon as its id is complete."""
         style = Style(thinking=thinking, answer_items=1, summaries=True)
         prompts = [self._encoder.prompt(segments(r, items, style).text(), thinking=thinking) for r in records]
@@ -91,17 +91,17 @@ def _closed(text: str) -> str:
     return text if not (found and quote) or "}" in rest else f'{head}{found}{item}"}}'
 
 
-def first_ids(answers: Sequence[Written]) -> list[str | None]:
+def first_ids(answers: Sequence[ParsedAnswer]) -> list[str | None]:
     """The item each answer puts first."""
     return [answer.item_ids[0] if answer.item_ids else None for answer in answers]
 
 
-def hit_at_1(answers: Sequence[Written], truths: Sequence[str]) -> float:
+def hit_at_1(answers: Sequence[ParsedAnswer], truths: Sequence[str]) -> float:
     """Share of answers that put the truth first."""
     return float(np.mean([named == truth for named, truth in zip(first_ids(answers), truths, strict=True)]))
 
 
-def valid_share(answers: Sequence[Written]) -> float:
+def valid_share(answers: Sequence[ParsedAnswer]) -> float:
     """Share of answers whose first item is a candidate."""
     return float(np.mean([answer.status == "ok" and not answer.invalid_ids for answer in answers]))
 

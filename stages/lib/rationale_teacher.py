@@ -4,8 +4,8 @@ from functools import partial
 
 import polars as pl
 
-from kitrec.openai_client.client import answered
-from kitrec.openai_client.replies import Replies
+from kitrec.openai_client.client import complete
+from kitrec.openai_client.replies import ReplyCache
 from kitrec.thinkrec.conversion import Teacher
 from kitrec.thinkrec.params import AskedTeacher, Template
 from kitrec.thinkrec.rationale_teachers import EndpointTeacher, TemplateTeacher
@@ -16,5 +16,5 @@ def teacher_of(p: Template | AskedTeacher, items: pl.DataFrame, seed: int, *, qu
     """Whom the params name; what a chat model once answered is never asked, and paid, again."""
     if isinstance(p, Template):
         return TemplateTeacher(dict(items.select("item_id", "categories").iter_rows()))
-    replies = Replies(runner.WORK / "replies")
-    return EndpointTeacher(p.endpoint, partial(answered, endpoint=p.endpoint, replies=replies, quiet=quiet), seed)
+    replies = ReplyCache(runner.WORK / "replies")
+    return EndpointTeacher(p.endpoint, partial(complete, endpoint=p.endpoint, cache=replies, quiet=quiet), seed)

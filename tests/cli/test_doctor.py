@@ -1,12 +1,10 @@
 import shutil
-from pathlib import Path
 
 import pytest
 import yaml
 
 from kitrec.cli import doctor
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -18,21 +16,21 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_whole_project_passes(project):
-    assert [finding for finding in doctor.examine(project / "params.yaml") if not finding.ok] == []
+def test_a_complete_project_passes(project):
+    assert [check for check in doctor.run_checks(project / "params.yaml") if not check.ok] == []
 
 
-def test_a_wrong_param_and_a_lost_base_are_found_with_the_way_out(project):
+def test_an_unknown_param_is_reported_with_the_way_out(project):
     (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("patience:", "patients:"))
-    (finding,) = (found for found in doctor.examine(project / "params.yaml") if not found.ok)
-    assert finding.name == "params" and "did you mean `patience`?" in finding.way_out
+    (check,) = (check for check in doctor.run_checks(project / "params.yaml") if not check.ok)
+    assert check.name == "params" and "did you mean `patience`?" in check.way_out
 
 
 def test_a_folder_without_weights_is_no_base(project):
     shutil.rmtree(project / "base/tiny-qwen3")
     (project / "base/tiny-qwen3").mkdir()
-    (finding,) = (found for found in doctor.examine(project / "params.yaml") if not found.ok)
-    assert "safetensors" in finding.way_out
+    (check,) = (check for check in doctor.run_checks(project / "params.yaml") if not check.ok)
+    assert "safetensors" in check.way_out
 
 
 def test_a_base_in_a_folder_needs_no_hub_to_be_pinned(project):

@@ -32,7 +32,7 @@ def test_text_and_back_is_the_same_teacher(folder, tmp_path):
     assert "lines" in run("teacher", "to-text", folder, "--to", tmp_path / "text").output
     assert len(np.loadtxt(tmp_path / "text/myrank_train.txt")) == tables.read(folder / "lists.parquet", TEACHER).height
     told = run("teacher", "from-text", tmp_path / "text", "--to", tmp_path / "back").output
-    assert "5 wide" in told
+    assert "5 dimensions" in told
     ours, back = (tables.read(own / "lists.parquet", TEACHER).sort(KEY) for own in (folder, tmp_path / "back"))
     assert back.drop("distances").equals(ours.drop("distances"))
     assert np.allclose(back["distances"].explode(), ours["distances"].explode(), rtol=1e-8)
@@ -49,7 +49,7 @@ def test_lists_alone_are_a_teacher(folder, tmp_path):
 
 
 def test_nothing_is_written_over_and_half_a_folder_is_refused(folder, tmp_path):
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="exists already"):
         run("teacher", "to-text", folder, "--to", folder)
     with pytest.raises(InputError, match=r"has no lists\.parquet"):
         run("teacher", "to-text", tmp_path, "--to", tmp_path / "text")

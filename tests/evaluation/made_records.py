@@ -1,10 +1,10 @@
-"""Test records made of nothing but candidates and a truth, for what only looks at these."""
+"""Records that hold only candidates and a held-out item, for code that uses nothing else."""
 
 import polars as pl
 
 from kitrec.schemas.records import RECORDS
 
-FILLED = {
+CONSTANT_COLUMNS = {
     "target": "movies",
     "candidate_set": "A",
     "user_type": "source_only_movies",
@@ -21,18 +21,18 @@ FILLED = {
 }
 
 
-def made_records(candidates: list[list[str]], truths: list[str]) -> pl.DataFrame:
-    """A record per list: R0, R1, … of users U0, U1, …"""
+def made_records(candidates: list[list[str]], ground_truth: list[str]) -> pl.DataFrame:
+    """Return a record per list: R0, R1, … of users U0, U1, …"""
     rows = [
         {
-            **FILLED,
+            **CONSTANT_COLUMNS,
             "record_id": f"R{k}",
             "user_id": f"U{k}",
             "candidate_ids": ids,
             "candidate_origins": ["random"] * len(ids),
-            "gt_item_id": truth,
+            "gt_item_id": gt_item,
             "candidate_hash": f"h{k}",
         }
-        for k, (ids, truth) in enumerate(zip(candidates, truths, strict=True))
+        for k, (ids, gt_item) in enumerate(zip(candidates, ground_truth, strict=True))
     ]
     return pl.DataFrame(rows, schema=dict(RECORDS.columns))

@@ -1,6 +1,6 @@
-"""Forty predictors nobody would want, from what they say to what they score: every value is known beforehand.
+"""Forty degenerate predictors from answer to score: every value is known beforehand.
 
-A predictor is worth the mean over the ranks its truth can stand at, all equally likely; without any, nothing:
+A predictor scores the mean over the equally likely ranks of the held-out item, and zero without any rank:
     Hit@k: r <= k      MRR: 1 / r      NDCG@k: 1 / log2(r + 1) where r <= k"""
 
 import json
@@ -16,28 +16,28 @@ from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.likelihoods import LIKELIHOODS
 from tests.evaluation.made_records import made_records
 
-PLACE = 42  # of the truth among the hundred candidates as they are listed
+POSITION = 42  # of the held-out item among the hundred candidates as listed
 C = [f"ITEM{k:06d}" for k in range(1, 101)]
-TRUTH = C[PLACE - 1]
-WRONG = [item for item in C if item != TRUTH]
+GT = C[POSITION - 1]
+WRONG = [item for item in C if item != GT]
 FAKES = [f"FAKE{k:06d}" for k in range(100)]
-NEVER: tuple[int, ...] = ()
+NO_RANK: tuple[int, ...] = ()
 
 
-def named(*items: str) -> str:
-    """An answer that names items, best first."""
-    return json.dumps([{"rank": place, "item_id": item} for place, item in enumerate(items, start=1)])
+def answer(*items: str) -> str:
+    """Return an answer that names items, best first."""
+    return json.dumps([{"rank": rank, "item_id": item} for rank, item in enumerate(items, start=1)])
 
 
-def at(place: int, length: int = 100) -> list[str]:
-    """A list of candidates with the truth at a place."""
-    return [*WRONG[: place - 1], TRUTH, *WRONG[place - 1 :]][:length]
+def ranked(rank: int, length: int = 100) -> list[str]:
+    """Return candidates with the held-out item at a rank."""
+    return [*WRONG[: rank - 1], GT, *WRONG[rank - 1 :]][:length]
 
 
 def scores(better: int, level: int) -> list[float]:
-    """A hundred scores: so many above the truth, so many others level with it, the rest below."""
+    """Return a hundred scores: `better` above the held-out item, `level` others equal to it, the rest below."""
     others = iter([2.0] * better + [1.0] * level + [0.0] * (99 - better - level))
-    return [1.0 if item == TRUTH else next(others) for item in C]
+    return [1.0 if item == GT else next(others) for item in C]
 
 
 def ranks(first: int, last: int) -> range:
@@ -45,106 +45,110 @@ def ranks(first: int, last: int) -> range:
 
 
 WRITTEN: dict[str, tuple[str | None, Sequence[int]]] = {
-    "the truth alone": (named(TRUTH), [1]),
-    "the truth alone, not in an array": (json.dumps({"item_id": TRUTH}), [1]),
-    "the truth a hundred times": (named(*[TRUTH] * 100), [1]),
-    "the truth in small letters": (named(TRUTH.lower()), [1]),
-    "the truth between blanks": (named(f"  {TRUTH}\n"), [1]),
-    "one wrong item": (named(WRONG[0]), NEVER),
-    "one wrong item a hundred times": (named(*[WRONG[0]] * 100), NEVER),
-    "one wrong item nine times, then the truth": (named(*[WRONG[0]] * 9, TRUTH), [2]),
-    "four wrong items twice, then the truth": (named(*WRONG[:4], *WRONG[:4], TRUTH), [5]),
-    "nine inventions, then the truth": (named(*FAKES[:9], TRUTH), [10]),
-    "ten inventions, then the truth": (named(*FAKES[:10], TRUTH), [11]),
-    "one invention nine times, then the truth": (named(*FAKES[:1] * 9, TRUTH), [2]),
-    "only inventions": (named(*FAKES), NEVER),
-    "an empty array": ("[]", NEVER),
-    "an empty text": ("", NEVER),
-    "no text": (None, NEVER),
-    "the truth in prose": (f"I would take {TRUTH}.", NEVER),
-    "the truth in a thought without an end": (f"<think>{named(TRUTH)}", NEVER),
-    "the truth in the thought, a wrong item in the answer": (f"<think>{named(TRUTH)}</think>{named(WRONG[0])}", NEVER),
-    "the list of candidates, copied": (named(*C), [PLACE]),
-    "the list of candidates, from its end": (named(*reversed(C)), [101 - PLACE]),
-    "all candidates, the truth last": (named(*at(100)), [100]),
-    "the first 5, the truth the last of them": (named(*at(5, 5)), [5]),
-    "the first 5, the truth just behind them": (named(*at(6, 5)), NEVER),
-    "the first 10, the truth the last of them": (named(*at(10, 10)), [10]),
-    "99 of 100, the truth left out": (named(*at(100, 99)), NEVER),
-    "ranks that run against the list": (json.dumps(json.loads(named(*at(3)))[::-1]), [3]),
-    "a text that ends inside the seventh entry": (named(*at(6))[: named(*at(6, 6)).rindex("}") + 20], [6]),
+    "the item alone": (answer(GT), [1]),
+    "the item alone, not in an array": (json.dumps({"item_id": GT}), [1]),
+    "the item a hundred times": (answer(*[GT] * 100), [1]),
+    "the item in small letters": (answer(GT.lower()), [1]),
+    "the item between blanks": (answer(f"  {GT}\n"), [1]),
+    "one wrong item": (answer(WRONG[0]), NO_RANK),
+    "one wrong item a hundred times": (answer(*[WRONG[0]] * 100), NO_RANK),
+    "one wrong item nine times, then the item": (answer(*[WRONG[0]] * 9, GT), [2]),
+    "four wrong items twice, then the item": (answer(*WRONG[:4], *WRONG[:4], GT), [5]),
+    "nine inventions, then the item": (answer(*FAKES[:9], GT), [10]),
+    "ten inventions, then the item": (answer(*FAKES[:10], GT), [11]),
+    "one invention nine times, then the item": (answer(*FAKES[:1] * 9, GT), [2]),
+    "only inventions": (answer(*FAKES), NO_RANK),
+    "an empty array": ("[]", NO_RANK),
+    "an empty text": ("", NO_RANK),
+    "no text": (None, NO_RANK),
+    "the item in prose": (f"I would take {GT}.", NO_RANK),
+    "the item in a thought without an end": (f"<think>{answer(GT)}", NO_RANK),
+    "the item in the thought, a wrong item in the answer": (
+        f"<think>{answer(GT)}</think>{answer(WRONG[0])}",
+        NO_RANK,
+    ),
+    "the list of candidates, copied": (answer(*C), [POSITION]),
+    "the list of candidates, from its end": (answer(*reversed(C)), [101 - POSITION]),
+    "all candidates, the item last": (answer(*ranked(100)), [100]),
+    "the first 5, the item the last of them": (answer(*ranked(5, 5)), [5]),
+    "the first 5, the item just behind them": (answer(*ranked(6, 5)), NO_RANK),
+    "the first 10, the item the last of them": (answer(*ranked(10, 10)), [10]),
+    "99 of 100, the item left out": (answer(*ranked(100, 99)), NO_RANK),
+    "ranks that run against the list": (json.dumps(json.loads(answer(*ranked(3)))[::-1]), [3]),
+    "a text that ends inside the seventh entry": (
+        answer(*ranked(6))[: answer(*ranked(6, 6)).rindex("}") + 20],
+        [6],
+    ),
 }
 SCORED: dict[str, tuple[list[float] | None, Sequence[int]]] = {
     "the same for all": ([-3.0] * 100, ranks(1, 100)),
     "plus and minus zero": ([0.0, -0.0] * 50, ranks(1, 100)),
-    "the truth above all": (scores(0, 0), [1]),
-    "the truth below all": (scores(99, 0), [100]),
-    "the truth level with 9 at the top": (scores(0, 9), ranks(1, 10)),
-    "the truth level with 9 across the tenth place": (scores(5, 9), ranks(6, 15)),
-    "the truth level with one across the fifth place": (scores(4, 1), ranks(5, 6)),
-    "the truth level with 9 at the bottom": (scores(90, 9), ranks(91, 100)),
-    "two levels, the truth on the upper one": (scores(0, 49), ranks(1, 50)),
-    "the last digit of a float tells": ([1.0 if item == TRUTH else 1.0 - 2**-53 for item in C], [1]),
-    "the place in the list": ([float(place) for place in range(100)], [101 - PLACE]),
-    "nobody could ask": (None, NEVER),
+    "the item above all": (scores(0, 0), [1]),
+    "the item below all": (scores(99, 0), [100]),
+    "the item level with 9 at the top": (scores(0, 9), ranks(1, 10)),
+    "the item level with 9 across the tenth rank": (scores(5, 9), ranks(6, 15)),
+    "the item level with one across the fifth rank": (scores(4, 1), ranks(5, 6)),
+    "the item level with 9 at the bottom": (scores(90, 9), ranks(91, 100)),
+    "two levels, the item on the upper one": (scores(0, 49), ranks(1, 50)),
+    "the last digit of a float tells": ([1.0 if item == GT else 1.0 - 2**-53 for item in C], [1]),
+    "the position in the list": ([float(position) for position in range(100)], [101 - POSITION]),
+    "no likelihoods": (None, NO_RANK),
 }
 
 
-def worth(possible: Iterable[int]) -> dict[str, float]:
-    """The formulas of above."""
-    reached = list(possible)
+def expected_metrics(possible: Iterable[int]) -> dict[str, float]:
+    """Return the metrics by the formulas above."""
+    ranks = list(possible)
 
     def mean(values: Iterable[float]) -> float:
-        return sum(values) / len(reached) if reached else 0.0
+        return sum(values) / len(ranks) if ranks else 0.0
 
     return {
-        **{f"hit@{k}": mean(float(r <= k) for r in reached) for k in (1, 5, 10)},
-        "mrr": mean(1 / r for r in reached),
-        **{f"ndcg@{k}": mean(1 / log2(r + 1) if r <= k else 0.0 for r in reached) for k in (5, 10)},
+        **{f"hit@{k}": mean(float(r <= k) for r in ranks) for k in (1, 5, 10)},
+        "mrr": mean(1 / r for r in ranks),
+        **{f"ndcg@{k}": mean(1 / log2(r + 1) if r <= k else 0.0 for r in ranks) for k in (5, 10)},
     }
 
 
-def of_written(text: str | None, candidates: list[str]) -> dict[str, float]:
-    """From an answer's text to its metrics, as parse_answers and evaluate go."""
-    records = made_records([candidates], [TRUTH])
-    answer = dict.fromkeys(ANSWERS.columns) | {"method": "m", "record_id": "R0", "text": text}
-    return score(rank_answers(pl.DataFrame([answer], schema=dict(ANSWERS.columns)), records), records).row(
-        0, named=True
-    )
+def score_written(text: str | None, candidates: list[str]) -> dict[str, float]:
+    """Return the metrics of an answer's text, computed as by parse_answers and evaluate."""
+    records = made_records([candidates], [GT])
+    row = dict.fromkeys(ANSWERS.columns) | {"method": "m", "record_id": "R0", "text": text}
+    return score(rank_answers(pl.DataFrame([row], schema=dict(ANSWERS.columns)), records), records).row(0, named=True)
 
 
-def of_scored(loglik: list[float] | None, candidates: list[str]) -> dict[str, float]:
-    """The same from likelihoods."""
-    records = made_records([candidates], [TRUTH])
+def score_scored(loglik: list[float] | None, candidates: list[str]) -> dict[str, float]:
+    """Return the metrics of likelihoods."""
+    records = made_records([candidates], [GT])
     likely = dict.fromkeys(LIKELIHOODS.columns) | {"method": "m", "record_id": "R0", "loglik": loglik}
-    ranked = rank_likelihoods(pl.DataFrame([likely], schema=dict(LIKELIHOODS.columns)), records)
-    return score(ranked, records).row(0, named=True)
+    rankings = rank_likelihoods(pl.DataFrame([likely], schema=dict(LIKELIHOODS.columns)), records)
+    return score(rankings, records).row(0, named=True)
 
 
-def must_be_worth(found: dict[str, float], possible: Sequence[int]) -> None:
-    expected = worth(possible)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+def assert_metrics(result: dict[str, float], possible: Sequence[int]) -> None:
+    expected = expected_metrics(possible)
+    assert {name: result[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
-def test_there_are_forty():
+def test_there_are_forty_predictors():
     assert len(WRITTEN) + len(SCORED) == 40
 
 
 @pytest.mark.parametrize(("text", "possible"), WRITTEN.values(), ids=WRITTEN)
-def test_written(text, possible):
-    must_be_worth(of_written(text, C), possible)
+def test_written_predictors_score_as_expected(text, possible):
+    assert_metrics(score_written(text, C), possible)
 
 
 @pytest.mark.parametrize(("loglik", "possible"), SCORED.values(), ids=SCORED)
-def test_scored(loglik, possible):
-    must_be_worth(of_scored(loglik, C), possible)
+def test_scored_predictors_score_as_expected(loglik, possible):
+    assert_metrics(score_scored(loglik, C), possible)
 
 
-def test_where_the_truth_is_the_only_candidate_everything_is_one():
-    for found in (of_written(named(TRUTH), [TRUTH]), of_scored([-7.0], [TRUTH])):
-        must_be_worth(found, [1])
+def test_a_single_candidate_scores_one_in_every_metric():
+    for result in (score_written(answer(GT), [GT]), score_scored([-7.0], [GT])):
+        assert_metrics(result, [1])
 
 
-def test_the_specifications_values_of_a_hundred_ties():
-    found = worth(ranks(1, 100))
-    assert found["hit@10"] == pytest.approx(0.10) and found["mrr"] == pytest.approx(0.0519, abs=5e-5)
+def test_a_hundred_ties_match_the_values_of_the_specification():
+    result = expected_metrics(ranks(1, 100))
+    assert result["hit@10"] == pytest.approx(0.10) and result["mrr"] == pytest.approx(0.0519, abs=5e-5)

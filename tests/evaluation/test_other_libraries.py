@@ -1,6 +1,6 @@
-"""Every user's metrics against ir_measures and ranx; ties against the mean over all the orders they leave open.
+"""Metrics of every user against ir_measures and ranx; ties against the mean over all orders they allow.
 
-Scores are whole numbers: trec_eval, inside ir_measures, keeps them in 32 bits and would see ties that are none."""
+Scores are integers: trec_eval, inside ir_measures, stores 32 bits and would see ties where there are none."""
 
 from fractions import Fraction
 from itertools import permutations, product
@@ -24,8 +24,8 @@ Runs = dict[str, dict[str, float]]
 
 @pytest.fixture(scope="module")
 def records() -> pl.DataFrame:
-    truths = np.random.default_rng(1).choice(IDS, RUNS).tolist()
-    return made_records([IDS] * RUNS, truths)
+    gt_items = np.random.default_rng(1).choice(IDS, RUNS).tolist()
+    return made_records([IDS] * RUNS, gt_items)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def scored(records) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def written(scored) -> pl.DataFrame:
-    """The same orders cut at random lengths: a part of the truths is missing."""
+    """The same orders cut at random lengths: some held-out items are missing."""
     lengths = pl.Series(np.random.default_rng(3).integers(1, COUNT + 1, RUNS))
     return scored.with_columns(
         pl.col("item_ids").list.head(pl.lit(lengths)),
@@ -46,30 +46,30 @@ def written(scored) -> pl.DataFrame:
 
 
 def runs(rankings: pl.DataFrame) -> Runs:
-    """Rankings as other libraries take them: the higher the score, the further up."""
+    """Return rankings in the format of other libraries: higher scores rank better."""
     return {
-        record: {item: float(COUNT - place) for place, item in enumerate(items)}
+        record: {item: float(COUNT - rank) for rank, item in enumerate(items)}
         for record, items in rankings.select("record_id", "item_ids").iter_rows()
     }
 
 
-def truths_of(records: pl.DataFrame) -> dict[str, dict[str, int]]:
-    return {record: {truth: 1} for record, truth in records.select("record_id", "gt_item_id").iter_rows()}
+def qrels(records: pl.DataFrame) -> dict[str, dict[str, int]]:
+    return {record: {gt_item: 1} for record, gt_item in records.select("record_id", "gt_item_id").iter_rows()}
 
 
-def by_ir_measures(truths: dict[str, dict[str, int]], asked: Runs) -> dict[str, dict[str, float]]:
-    """metric -> record -> value."""
+def by_ir_measures(relevant: dict[str, dict[str, int]], run: Runs) -> dict[str, dict[str, float]]:
+    """Return metric -> record -> value."""
     measures = {ir_measures.parse_measure(theirs): ours for ours, theirs in IR_MEASURES.items()}
-    found: dict[str, dict[str, float]] = {name: {} for name in METRICS}
-    for one in ir_measures.iter_calc(list(measures), truths, asked):
-        found[measures[one.measure]][one.query_id] = one.value
-    return found
+    values: dict[str, dict[str, float]] = {name: {} for name in METRICS}
+    for result in ir_measures.iter_calc(list(measures), relevant, run):
+        values[measures[result.measure]][result.query_id] = result.value
+    return values
 
 
 @pytest.mark.parametrize("kind", ["scored", "written"])
 def test_ten_thousand_runs_agree_with_ir_measures(records, kind, request):
     ranked = request.getfixturevalue(kind)
-    ours, theirs = score(ranked, records), by_ir_measures(truths_of(records), runs(ranked))
+    ours, theirs = score(ranked, records), by_ir_measures(qrels(records), runs(ranked))
     for name in METRICS:
         assert np.abs(ours[name].to_numpy() - [theirs[name][r] for r in ours["record_id"]]).max() < 1e-12
     assert ours["mrr"].min() < 0.051 and (kind == "scored" or ours["mrr"].min() == 0)
@@ -83,37 +83,35 @@ def test_ten_thousand_runs_agree_with_ranx(records, kind, request):
 
     ranked = request.getfixturevalue(kind)
     ours, run = score(ranked, records), Run(runs(ranked))
-    evaluate(Qrels(truths_of(records)), run, list(RANX.values()))
+    evaluate(Qrels(qrels(records)), run, list(RANX.values()))
     for name, theirs in RANX.items():
         assert np.abs(ours[name].to_numpy() - [run.scores[theirs][r] for r in ours["record_id"]]).max() < 1e-12
 
 
-def test_ties_are_the_mean_over_every_order_they_leave_open():
+def test_ties_score_the_mean_over_every_order_they_allow():
     """All 729 ways to give six candidates three scores, over those of the 720 orders in which no score rises."""
     names = IDS[:6]
     orders = {f"R{k}": order for k, order in enumerate(permutations(range(6)))}
-    asked = {record: {names[item]: 6.0 - place for place, item in enumerate(o)} for record, o in orders.items()}
-    theirs = by_ir_measures({record: {names[0]: 1} for record in orders}, asked)
+    run = {record: {names[item]: 6.0 - rank for rank, item in enumerate(o)} for record, o in orders.items()}
+    theirs = by_ir_measures({record: {names[0]: 1} for record in orders}, run)
     values = np.array([[theirs[name][record] for name in METRICS] for record in orders])
-    given = np.array(list(product((0.0, 1.0, 2.0), repeat=6)))
-    records = made_records([names] * len(given), [names[0]] * len(given))
-    ours = score(from_scores("m", records, given), records).select(METRICS).to_numpy()
-    for scores, found in zip(given, ours, strict=True):
+    all_scores = np.array(list(product((0.0, 1.0, 2.0), repeat=6)))
+    records = made_records([names] * len(all_scores), [names[0]] * len(all_scores))
+    ours = score(from_scores("m", records, all_scores), records).select(METRICS).to_numpy()
+    for scores, row in zip(all_scores, ours, strict=True):
         falling = (np.diff(scores[list(orders.values())], axis=1) <= 0).all(axis=1)
-        assert found == pytest.approx(values[falling].mean(axis=0), abs=1e-12)
+        assert row == pytest.approx(values[falling].mean(axis=0), abs=1e-12)
 
 
-def test_long_lists_of_many_ties_by_exact_fractions():
-    """A truth behind g and level with e - 1 others stands in (e - 1)! of e! orders at each of its e ranks."""
-    given = np.random.default_rng(4).integers(0, 12, (500, 100)).astype(float)
+def test_long_lists_of_many_ties_match_exact_fractions():
+    """An item behind g and tied with e - 1 others has each of its e ranks in (e - 1)! of e! orders."""
+    all_scores = np.random.default_rng(4).integers(0, 12, (500, 100)).astype(float)
     names = [f"I{k:03d}" for k in range(100)]
-    records = made_records([names] * len(given), [names[7]] * len(given))
-    ours = score(from_scores("m", records, given), records)
-    for scores, found in zip(given.tolist(), ours.iter_rows(named=True), strict=True):
+    records = made_records([names] * len(all_scores), [names[7]] * len(all_scores))
+    ours = score(from_scores("m", records, all_scores), records)
+    for scores, row in zip(all_scores.tolist(), ours.iter_rows(named=True), strict=True):
         above = sum(value > scores[7] for value in scores)
         ranks = range(above + 1, above + scores.count(scores[7]) + 1)
         exact = {f"hit@{k}": Fraction(sum(r <= k for r in ranks), len(ranks)) for k in (1, 5, 10)}
         exact["mrr"] = sum((Fraction(1, r) for r in ranks), Fraction()) / len(ranks)
-        assert {name: found[name] for name in exact} == pytest.approx(
-            {n: float(v) for n, v in exact.items()}, abs=1e-12
-        )
+        assert {name: row[name] for name in exact} == pytest.approx({n: float(v) for n, v in exact.items()}, abs=1e-12)

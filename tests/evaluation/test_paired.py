@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from kitrec.evaluation.paired import compare, permutation, size
+from kitrec.evaluation.paired import effect_size_name, paired_tests, permutation_p_values
 
 
 def columns(users: int, seed: int) -> np.ndarray:
@@ -14,76 +14,80 @@ def columns(users: int, seed: int) -> np.ndarray:
 
 def test_t_wilcoxon_and_effect_are_scipys():
     differences = columns(200, 1)
-    found = compare(differences, 100, np.random.default_rng(0))
+    result = paired_tests(differences, 100, np.random.default_rng(0))
     for k in range(3):
-        own = differences[:, k]
-        t = stats.ttest_1samp(own, 0)
-        assert (found.t[k], found.p_t[k]) == pytest.approx((t.statistic, t.pvalue), abs=1e-9)
-        wilcoxon = stats.wilcoxon(own, zero_method="wilcox", method="asymptotic")
-        assert found.p_wilcoxon[k] == pytest.approx(wilcoxon.pvalue, abs=1e-9)
-        assert found.effect[k] == pytest.approx(own.mean() / own.std(ddof=1))
-        assert found.normal[k] == (stats.shapiro(own).pvalue > 0.05)
+        column = differences[:, k]
+        t = stats.ttest_1samp(column, 0)
+        assert (result.t[k], result.p_t[k]) == pytest.approx((t.statistic, t.pvalue), abs=1e-9)
+        wilcoxon = stats.wilcoxon(column, zero_method="wilcox", method="asymptotic")
+        assert result.p_wilcoxon[k] == pytest.approx(wilcoxon.pvalue, abs=1e-9)
+        assert result.effect[k] == pytest.approx(column.mean() / column.std(ddof=1))
+        assert result.normal[k] == (stats.shapiro(column).pvalue > 0.05)
 
 
-def test_every_sign_flip_of_a_few_users_by_hand():
+def test_permutation_p_values_of_few_users_match_values_worked_by_hand():
     """d = (1, 2, 3): of the eight flips, two reach |6|, so p is 1/4; with (1, 1, 0) four of eight reach |2|."""
     differences = np.array([[1.0, 1.0], [2.0, 1.0], [3.0, 0.0]])
-    assert permutation(differences, 40_000, np.random.default_rng(0)) == pytest.approx([0.25, 0.5], abs=0.01)
+    assert permutation_p_values(differences, 40_000, np.random.default_rng(0)) == pytest.approx([0.25, 0.5], abs=0.01)
 
 
-def test_the_permutation_agrees_with_scipys():
-    own = columns(60, 4)[:, 2]
+def test_the_permutation_test_agrees_with_scipys():
+    column = columns(60, 4)[:, 2]
     expected = stats.permutation_test(
-        (own, np.zeros_like(own)), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=9999, rng=1
+        (column, np.zeros_like(column)),
+        lambda a, b: np.mean(a - b),
+        permutation_type="samples",
+        n_resamples=9999,
+        rng=1,
     ).pvalue
-    assert permutation(own[:, None], 9999, np.random.default_rng(2)) == pytest.approx([expected], abs=0.015)
+    assert permutation_p_values(column[:, None], 9999, np.random.default_rng(2)) == pytest.approx([expected], abs=0.015)
 
 
 def test_identical_methods_have_p_1_and_no_effect_and_nothing_is_nan():
-    found = compare(np.zeros((50, 2)), 200, np.random.default_rng(0))
-    for p in (found.p_t, found.p_wilcoxon, found.p_permutation):
+    result = paired_tests(np.zeros((50, 2)), 200, np.random.default_rng(0))
+    for p in (result.p_t, result.p_wilcoxon, result.p_permutation):
         assert (p == 1).all()
-    assert (found.effect == 0).all() and (found.mde == 0).all() and not found.normal.any()
+    assert (result.effect == 0).all() and (result.mde == 0).all() and not result.normal.any()
 
 
-def test_the_rounding_of_floats_is_no_difference():
+def test_rounding_errors_are_no_difference():
     noise = np.where(np.arange(60)[:, None] % 2, 1e-17, 0.0)
-    found = compare(np.hstack([noise, noise + 0.1]), 100, np.random.default_rng(0))
-    assert found.p_t[0] == found.p_wilcoxon[0] == found.p_permutation[0] == 1
-    assert found.p_t[1] < 1e-9 and found.effect[1] == np.inf
+    result = paired_tests(np.hstack([noise, noise + 0.1]), 100, np.random.default_rng(0))
+    assert result.p_t[0] == result.p_wilcoxon[0] == result.p_permutation[0] == 1
+    assert result.p_t[1] < 1e-9 and result.effect[1] == np.inf
 
 
-def test_no_more_false_alarms_than_promised():
+def test_false_positives_stay_at_the_nominal_rate():
     """A/A: two methods with the same chance of a hit, 2,000 times on 300 users."""
     g = np.random.default_rng(11)
     hits = (g.random((2, 300, 2000)) < 0.25).astype(float)
-    found = compare(hits[0] - hits[1], 999, g)
-    for p in (found.p_t, found.p_wilcoxon, found.p_permutation):
+    result = paired_tests(hits[0] - hits[1], 999, g)
+    for p in (result.p_t, result.p_wilcoxon, result.p_permutation):
         assert 0.034 <= (p < 0.05).mean() <= 0.067
 
 
-def test_the_least_effect_is_found_four_times_of_five():
+def test_the_minimum_detectable_effect_is_found_in_80_percent_of_samples():
     differences = np.random.default_rng(0).normal(size=(80, 1))
-    found = compare(differences, 10, np.random.default_rng(0))
-    least = found.mde[0] / found.sd[0]
-    assert TTestPower().power(least, 80, 0.05) == pytest.approx(0.8, abs=1e-6)
+    result = paired_tests(differences, 10, np.random.default_rng(0))
+    detectable = result.mde[0] / result.sd[0]
+    assert TTestPower().power(detectable, 80, 0.05) == pytest.approx(0.8, abs=1e-6)
     g = np.random.default_rng(1)
-    hits = [stats.ttest_1samp(g.normal(least, 1, 80), 0).pvalue < 0.05 for _ in range(2000)]
+    hits = [stats.ttest_1samp(g.normal(detectable, 1, 80), 0).pvalue < 0.05 for _ in range(2000)]
     assert np.mean(hits) == pytest.approx(0.8, abs=0.03)
 
 
 @pytest.mark.parametrize(("effect", "name"), [(0.19, "negligible"), (-0.2, "small"), (0.5, "medium"), (-0.8, "large")])
-def test_effects_have_cohens_names(effect, name):
-    assert size(effect) == name
+def test_effect_sizes_have_cohens_names(effect, name):
+    assert effect_size_name(effect) == name
 
 
-def test_one_and_two_users_are_no_error():
+def test_one_or_two_users_are_valid_input():
     for users in (1, 2):
-        found = compare(np.ones((users, 1)), 10, np.random.default_rng(0))
-        assert 0 <= found.p_permutation[0] <= 1 and np.isfinite(found.p_wilcoxon).all()
-    assert compare(np.ones((1, 1)), 10, np.random.default_rng(0)).p_t[0] == 1
+        result = paired_tests(np.ones((users, 1)), 10, np.random.default_rng(0))
+        assert 0 <= result.p_permutation[0] <= 1 and np.isfinite(result.p_wilcoxon).all()
+    assert paired_tests(np.ones((1, 1)), 10, np.random.default_rng(0)).p_t[0] == 1
 
 
-def test_the_power_of_many_users_is_a_number():
-    found = compare(np.random.default_rng(0).normal(0.5, 1, (30_000, 1)), 10, np.random.default_rng(0))
-    assert found.power[0] == 1 and 0 < found.mde[0] < 0.02
+def test_the_power_of_many_users_is_finite():
+    result = paired_tests(np.random.default_rng(0).normal(0.5, 1, (30_000, 1)), 10, np.random.default_rng(0))
+    assert result.power[0] == 1 and 0 < result.mde[0] < 0.02

@@ -11,11 +11,13 @@ def table(rows: list[tuple[int | None, float | None, float | None]]) -> pl.DataF
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def test_long_rationales_weigh_more_by_hand():
+def test_perplexity_weights_rationales_by_tokens():
     """1 token at 1/2 and 3 tokens at 1/8 each: exp((ln 2 + 3 ln 8) / 4) = 2 ** (10 / 4), not the mean of 2 and 8."""
-    found = perplexities(table([(1, -math.log(2), -math.log(4)), (3, -3 * math.log(8), -3 * math.log(4)), (None,) * 3]))
-    assert found["n"] == 2 and found["coverage"] == pytest.approx(2 / 3, abs=1e-4) and found["tokens"] == 4
-    assert found["writer"] == pytest.approx(2**2.5, abs=1e-3) and found["base"] == 4.0
+    result = perplexities(
+        table([(1, -math.log(2), -math.log(4)), (3, -3 * math.log(8), -3 * math.log(4)), (None,) * 3])
+    )
+    assert result["n"] == 2 and result["coverage"] == pytest.approx(2 / 3, abs=1e-4) and result["tokens"] == 4
+    assert result["writer"] == pytest.approx(2**2.5, abs=1e-3) and result["base"] == 4.0
 
 
 def test_without_rationales_there_is_no_perplexity():

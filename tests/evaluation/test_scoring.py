@@ -24,7 +24,7 @@ def written(records: pl.DataFrame, lists: list[list[str]], method: str = "m") ->
     )
 
 
-def test_written_lists_score_by_place_and_missing_truths_zero(records):
+def test_written_lists_score_by_rank_and_missing_items_zero(records):
     lists = []
     for k, r in enumerate(records.iter_rows(named=True)):
         others = [i for i in r["candidate_ids"] if i != r["gt_item_id"]]
@@ -33,30 +33,30 @@ def test_written_lists_score_by_place_and_missing_truths_zero(records):
     assert got["mrr"].to_list() == pytest.approx([[1.0, 0.1, 0.0, 0.0][k % 4] for k in range(records.height)])
 
 
-def test_written_and_scored_rankings_stay_apart(records):
+def test_written_and_scored_rankings_stay_apart(records, tmp_path):
     both = pl.concat(
         [written(records, records["candidate_ids"].to_list()), from_scores("m", records, [[0.0] * 20] * records.height)]
     )
     got = score(both, records)
     assert sorted(got["kind"].unique()) == ["scored", "written"] and got.height == 2 * records.height
-    tables._check(got, SCORES, "scores")
+    tables.write(got, tmp_path / "scores.parquet", SCORES)
 
 
-def test_the_table_of_scores_is_ordered_best_first_and_keeps_ties(records):
+def test_scored_rankings_are_ordered_best_first_and_keep_ties(records, tmp_path):
     ranked = from_scores("m", records, [[1.0, 3.0, 2.0, 3.0] + [0.0] * 16] * records.height)
-    tables._check(ranked, RANKINGS, "rankings")
+    tables.write(ranked, tmp_path / "rankings.parquet", RANKINGS)
     first, ids = ranked.row(0, named=True), records["candidate_ids"][0].to_list()
     assert first["item_ids"][:4] == [ids[1], ids[3], ids[2], ids[0]] and first["scores"][:4] == [3, 3, 2, 1]
 
 
-def test_lists_made_for_other_candidates_are_refused(records):
+def test_rankings_of_other_candidates_are_refused(records):
     ranked = from_scores("m", records, [[0.0] * 20] * records.height)
     changed = ranked.with_columns(candidate_hash=pl.lit("other"))
     with pytest.raises(InputError, match="made for other candidates"):
         score(changed, records)
 
 
-def test_a_method_that_lacks_users_is_refused(records):
+def test_a_method_that_misses_records_is_refused(records):
     ranked = from_scores("m", records, [[0.0] * 20] * records.height)
     with pytest.raises(InputError, match=f"ranks {records.height - 1} of {records.height} records"):
         score(ranked.head(-1), records)
@@ -76,7 +76,7 @@ def test_strata_sizes_sum_to_n(records):
     scores = score(from_scores("m", records, [[0.0] * 20] * records.height), records)
     means, levels = summarise(scores)["m"]["scored"], summarise_strata(scores)["m"]["scored"]
     for name in ("domain", "core", "user_type"):
-        assert sum(cell["n"] for cell in levels[name].values()) == means["n"] == records.height
+        assert sum(member["n"] for member in levels[name].values()) == means["n"] == records.height
     assert means["hit@10"] == 0.5
 
 

@@ -1,4 +1,4 @@
-"""Records go to a hub and come back from it as the same records, by the real client and the real command."""
+"""Records round-trip through a hub, by the real client and the real command."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from kitrec.core import params, tables
 from kitrec.core.errors import InputError
 from kitrec.hub import selection
-from kitrec.hub.rows import salted
+from kitrec.hub.rows import salted_id
 from kitrec.preprocessing.dataset import by_model
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
@@ -32,7 +32,7 @@ class Publisher:
     hub: Hub
 
     def kitrec(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        own = {
+        variables = {
             "HF_ENDPOINT": self.hub.url,
             "HF_HOME": str(self.folder / "cache"),
             "HF_HUB_DISABLE_XET": "1",
@@ -42,14 +42,14 @@ class Publisher:
             "COLUMNS": "200",
         }
         command = [sys.executable, "-c", "from kitrec.cli.main import main; main()", *arguments]
-        wanted = {k: v for k, v in {**plain(), **own, **environment}.items() if v}
+        variables = {k: v for k, v in {**environment_without_hf(), **variables, **environment}.items() if v}
         return subprocess.run(
-            command, cwd=self.folder, env=wanted, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=120, check=False
         )
 
 
-def plain() -> dict[str, str]:
-    """The environment without what other tests or the user tell the hub's client."""
+def environment_without_hf() -> dict[str, str]:
+    """Return the environment without settings of the hub's client."""
     return {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
 
 
@@ -59,8 +59,8 @@ def publisher(tmp_path_factory, world, dataset):
     teacher = TemplateTeacher(world.themes, world.items)
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
-            for model, own in by_model(with_outputs(roles[role], teacher)).items():
-                tables.write(own, folder / f"data/records/set{which}/{model}/{role}.parquet", RECORDS)
+            for model, table in by_model(with_outputs(roles[role], teacher)).items():
+                tables.write(table, folder / f"data/records/set{which}/{model}/{role}.parquet", RECORDS)
         for role in ("preference", "test"):
             tables.write(roles[role], folder / f"data/records/set{which}/{role}.parquet", RECORDS)
     tables.write(world.items, folder / "data/items.parquet", ITEMS)
@@ -74,27 +74,29 @@ def publisher(tmp_path_factory, world, dataset):
     server.shutdown()
 
 
-def test_nothing_is_sent_without_push(publisher):
+def test_nothing_is_uploaded_without_push(publisher):
     shown = publisher.kitrec("hub", "push-data", "me", "--all", HF_TOKEN="")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("dry run") == 12 and not publisher.hub.commits
 
 
-def test_a_broken_run_goes_on_where_it_stopped_and_a_third_sends_nothing(publisher):
+def test_an_interrupted_run_resumes_and_a_third_uploads_nothing(publisher):
     publisher.hub.refuse_commits_after = 5
     broken = publisher.kitrec("hub", "push-data", "me", "--all", "--push")
-    assert broken.returncode == 1 and "was not sent whole" in broken.stderr and "Traceback" not in broken.stderr
+    assert (
+        broken.returncode == 1 and "was not uploaded completely" in broken.stderr and "Traceback" not in broken.stderr
+    )
     assert len(publisher.hub.commits) == 5
     publisher.hub.refuse_commits_after = 10**9
     assert publisher.kitrec("hub", "push-data", "me", "--all", "--push").returncode == 0
     assert sorted(publisher.hub.commits) == sorted(f"me/{name}" for name in dataset_names())
     again = publisher.kitrec("hub", "push-data", "me", "--all", "--push")
-    assert again.stdout.count("was there") == 12 and len(publisher.hub.commits) == 12
+    assert again.stdout.count("unchanged") == 12 and len(publisher.hub.commits) == 12
     assert all(publisher.hub.private.values()) and publisher.hub.tokens == {"Bearer hf_secret"}
 
 
 def test_published_users_are_salted_and_cards_hold_no_item_text(publisher, dataset, world):
-    users = {user for roles in dataset.records.values() for own in roles.values() for user in own["user_id"]}
+    users = {user for roles in dataset.records.values() for table in roles.values() for user in table["user_id"]}
     titles = set(world.items["title"].drop_nulls())
     for (_, name), files in publisher.hub.repositories.items():
         card = files["README.md"].decode()
@@ -104,10 +106,10 @@ def test_published_users_are_salted_and_cards_hold_no_item_text(publisher, datas
         ]
         assert f"{len(rows):,} rows" in card
         assert not users & {row["metadata"]["user_id"] for row in rows}
-    assert salted("u1", b"a" * 16) != salted("u1", b"b" * 16) != salted("u2", b"b" * 16)
+    assert salted_id("u1", b"a" * 16) != salted_id("u1", b"b" * 16) != salted_id("u2", b"b" * 16)
 
 
-def test_what_was_published_is_read_back_by_pinned_commit_also_without_a_network(publisher, dataset):
+def test_published_data_is_read_by_pinned_commit_also_offline(publisher, dataset):
     names = dict(dataset_names())
     first = next(iter(names))
     publisher.hub.repositories["datasets", f"me/{first.replace('_', '-')}"] = publisher.hub.repositories.pop(
@@ -145,11 +147,10 @@ print(json.dumps({f"{w} {role}": own.select("gt_item_id", "candidate_ids", "core
 
 
 def fetched(publisher, revisions, **environment):
-    own = {"HF_ENDPOINT": publisher.hub.url, "HF_HOME": str(publisher.folder / "cache"), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", READ, json.dumps(revisions), str(CANDIDATES.count)],
-        cwd=publisher.folder, env={**plain(), **own, **environment}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    variables = {"HF_ENDPOINT": publisher.hub.url, "HF_HOME": str(publisher.folder / "cache"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", READ, json.dumps(revisions), str(CANDIDATES.count)]
+    env = {**environment_without_hf(), **variables, **environment}
+    done = subprocess.run(command, cwd=publisher.folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -157,29 +158,31 @@ def fetched(publisher, revisions, **environment):
 @pytest.mark.parametrize(
     ("kind", "which", "everything", "said"),
     [
-        ("dualft_movies", None, False, "wants --set A or --set B"),
+        ("dualft_movies", None, False, "needs --set A or --set B"),
         ("other", "A", False, "--model-type is one of dualft_movies"),
         (None, "C", True, "--set is A or B"),
-        (None, None, False, "say either --model-type"),
-        ("val", "A", True, "say either --model-type"),
+        (None, None, False, "give --model-type"),
+        ("val", "A", True, "give --model-type"),
     ],
 )
-def test_a_wrong_choice_is_explained(kind, which, everything, said):
+def test_an_invalid_selection_is_explained(kind, which, everything, said):
     with pytest.raises(InputError, match=said):
-        selection.data_sets(kind, which, everything=everything)
+        selection.select_data_sets(kind, which, everything=everything)
 
 
-def test_selections_are_as_the_specification_says():
-    assert selection.data_sets("dualft_movies", "A", everything=False) == {
+def test_selections_match_the_specification():
+    assert selection.select_data_sets("dualft_movies", "A", everything=False) == {
         "kitrec-dualft_movies-seta": ("A", "dualft_movies")
     }
-    assert len(selection.data_sets(None, "A", everything=True)) == 6
-    assert len(selection.data_sets(None, None, everything=True)) == 12
-    assert list(selection.models("singleft_music", "B", everything=False)) == ["kitrec-singleft-music-setB-model"]
-    assert len(selection.models(None, None, everything=True)) == 8
+    assert len(selection.select_data_sets(None, "A", everything=True)) == 6
+    assert len(selection.select_data_sets(None, None, everything=True)) == 12
+    assert list(selection.select_models("singleft_music", "B", everything=False)) == [
+        "kitrec-singleft-music-setB-model"
+    ]
+    assert len(selection.select_models(None, None, everything=True)) == 8
 
 
-def test_a_salt_and_a_token_are_asked_for(publisher):
+def test_a_salt_and_a_token_are_required(publisher):
     assert "KITREC_SALT must be a secret" in publisher.kitrec("hub", "push-data", "me", "--all", KITREC_SALT="").stderr
-    told = publisher.kitrec("hub", "push-data", "you", "--model-type", "val", "--set", "A", "--push", HF_TOKEN="")
-    assert "HF_TOKEN is not set" in told.stderr and told.returncode == 1
+    refused = publisher.kitrec("hub", "push-data", "you", "--model-type", "val", "--set", "A", "--push", HF_TOKEN="")
+    assert "HF_TOKEN is not set" in refused.stderr and refused.returncode == 1

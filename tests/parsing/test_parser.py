@@ -11,10 +11,10 @@ C = [f"ITEM{k:06d}" for k in range(20)]
 FENCED = '```json\n{"rank": 1, "item_id": "ITEM000003", "title": "t", "confidence_score": 8, "rationale": "r"}\n```'
 
 
-def test_kitrecs_own_format():
-    said = parse(f"<think>\nsome thought\n</think>\n\n{FENCED}<|im_end|>", C)
-    assert (said.item_ids, said.status, said.confidence, said.rationale) == (["ITEM000003"], "ok", 8.0, "r")
-    assert said.thinking_characters == len("some thought") and said.invalid_ids == []
+def test_kitrecs_answer_format_is_parsed():
+    parsed = parse(f"<think>\nsome thought\n</think>\n\n{FENCED}<|im_end|>", C)
+    assert (parsed.item_ids, parsed.status, parsed.confidence, parsed.rationale) == (["ITEM000003"], "ok", 8.0, "r")
+    assert parsed.thinking_characters == len("some thought") and parsed.invalid_ids == []
 
 
 def test_an_array_is_sorted_by_rank_where_all_give_one():
@@ -24,13 +24,13 @@ def test_an_array_is_sorted_by_rank_where_all_give_one():
     assert parse(text, C).item_ids == [C[1], C[2]]
 
 
-def test_an_invented_id_keeps_its_place():
+def test_an_invented_id_keeps_its_rank():
     text = json.dumps([{"rank": k + 1, "item_id": f"FAKE{k:06d}"} for k in range(9)] + [{"rank": 10, "item_id": C[4]}])
-    said = parse(text, C)
-    assert said.item_ids.index(C[4]) == 9 and len(said.invalid_ids) == 9 and said.status == "ok"
+    parsed = parse(text, C)
+    assert parsed.item_ids.index(C[4]) == 9 and len(parsed.invalid_ids) == 9 and parsed.status == "ok"
 
 
-def test_a_repeated_id_counts_once_at_its_first_place():
+def test_a_repeated_id_counts_once_at_its_first_rank():
     text = json.dumps([{"item_id": C[1]}, {"item_id": C[1]}, {"item_id": C[0]}])
     assert parse(text, C).item_ids == [C[1], C[0]]
 
@@ -40,7 +40,7 @@ def test_drafts_inside_the_thought_are_ignored_and_the_last_json_counts():
     assert parse(f"<think>{draft}</think>{draft} no: {FENCED}", C).item_ids == ["ITEM000003"]
 
 
-def test_ids_in_other_case_and_as_numbers():
+def test_ids_match_in_other_case_and_as_numbers():
     assert parse('{"item_id": " item000007 "}', C).item_ids == ["ITEM000007"]
     assert parse('{"item_id": 12}', ["12", "13"]).item_ids == ["12"]
 
@@ -63,33 +63,33 @@ def test_failures_have_names(text, status):
 
 
 @pytest.mark.parametrize("value", [0, 11, "8", "high", None, True, float("nan")])
-def test_a_confidence_outside_the_schema_is_none_never_a_default(value):
+def test_a_confidence_outside_the_schema_is_none(value):
     text = json.dumps({"item_id": C[0], "confidence_score": value})
     assert parse(text, C).confidence is None
 
 
-def test_a_truncated_array_keeps_its_whole_elements():
+def test_a_truncated_array_keeps_its_complete_elements():
     whole = json.dumps([{"rank": k + 1, "item_id": C[k], "title": "a, ]"} for k in range(10)])
     for end in range(len(whole) - 1):
-        said = parse(whole[:end], C)
-        assert said.item_ids == C[: whole[:end].count("}")], whole[:end]
+        parsed = parse(whole[:end], C)
+        assert parsed.item_ids == C[: whole[:end].count("}")], whole[:end]
     assert parse(whole, C).item_ids == C[:10]
 
 
-def test_trailing_commas_are_forgiven_but_not_those_inside_strings():
+def test_trailing_commas_are_accepted_and_strings_are_left_alone():
     entry = '{"item_id": "ITEM000001", "rationale": "so, ] and, }",}'
     for text in (entry, f"[{entry},]", f"[{entry}, {entry[:-1].replace('1', '2', 1)}}},\n]"):
-        said = parse(text, C)
-        assert said.item_ids[0] == C[1] and said.rationale == "so, ] and, }", text
+        parsed = parse(text, C)
+        assert parsed.item_ids[0] == C[1] and parsed.rationale == "so, ] and, }", text
     assert parse(f"[{entry},] then {FENCED}", C).item_ids == ["ITEM000003"]
 
 
-def test_an_id_with_leading_zeros_written_as_a_number():
+def test_an_id_with_leading_zeros_matches_the_number():
     assert parse('{"item_id": 7}', ["0000000007", "0000000070"]).item_ids == ["0000000007"]
     assert parse('{"item_id": true}', C).status == "no_json"
 
 
-def test_prose_with_brackets_and_quotes_around_the_answer_does_no_harm():
+def test_prose_with_brackets_and_quotes_around_the_answer_is_skipped():
     text = f'He said "[maybe {{1}}" and I [think] {{so}}: {FENCED} "[{{'
     assert parse(text, C).item_ids == ["ITEM000003"]
 
@@ -101,29 +101,31 @@ PIECES = st.sampled_from([*MARKS, *WORDS, *VALUES])
 TEXTS = st.lists(PIECES, max_size=40).map("".join)
 
 
-def must_hold(text: str) -> None:
-    said = parse(text, C)
-    assert said.status in {"ok", "open_thought", "no_json", "no_candidate"}
-    assert (said.status == "ok") == bool(set(said.item_ids) & set(C))
-    assert len(set(said.item_ids)) == len(said.item_ids) and set(said.invalid_ids) == set(said.item_ids) - set(C)
-    assert said.confidence is None or 1 <= said.confidence <= 10
+def assert_invariants(text: str) -> None:
+    parsed = parse(text, C)
+    assert parsed.status in {"ok", "open_thought", "no_json", "no_candidate"}
+    assert (parsed.status == "ok") == bool(set(parsed.item_ids) & set(C))
+    assert len(set(parsed.item_ids)) == len(parsed.item_ids) and set(parsed.invalid_ids) == set(parsed.item_ids) - set(
+        C
+    )
+    assert parsed.confidence is None or 1 <= parsed.confidence <= 10
 
 
 @settings(max_examples=2000, deadline=None)
 @given(TEXTS)
-def test_nothing_raises(text):
-    must_hold(text)
+def test_no_text_raises(text):
+    assert_invariants(text)
 
 
 @pytest.mark.slow
 @settings(max_examples=100_000, deadline=None)
 @given(TEXTS | st.text(max_size=300))
-def test_nothing_raises_in_a_hundred_thousand_texts(text):
-    must_hold(text)
+def test_no_text_of_a_hundred_thousand_raises(text):
+    assert_invariants(text)
 
 
-def test_a_long_text_of_brackets_takes_no_time():
-    began = time.process_time()
+def test_a_long_text_of_brackets_is_parsed_quickly():
+    start = time.process_time()
     parse("[{" * 20_000, C)
     parse('{"a":' * 20_000, C)
-    assert time.process_time() - began < 10
+    assert time.process_time() - start < 10

@@ -67,7 +67,7 @@ def params_read(script: str) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_declared_params_are_exactly_those_read(stage):
     if {"params.yaml": None} in STAGES[stage]["params"]:
-        assert "profiles.check()" in (ROOT / SCRIPTS[stage]).read_text()
+        assert "validate_params()" in (ROOT / SCRIPTS[stage]).read_text()
         return
     each = [
         re.sub(r"\$\{item(\.student)?\}", "${key}", name) for name in section_params(stage)

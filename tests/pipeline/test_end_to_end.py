@@ -405,7 +405,7 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
         assert told.returncode == 0 and "lists" in told.stdout, told.stderr
         (clone.folder / "readers.tsv").write_text("user\titem\ttime\nu\tnone\t0\n")
         told = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "readers.tsv", "--to", "best.tsv")
-        assert told.returncode == 0 and "1 readers by popularity" in told.stdout, told.stderr
+        assert told.returncode == 0 and "1 users ranked by popularity" in told.stdout, told.stderr
         before = results(clone.folder)
         clone.break_off("distill_student@sasrec-oracle", "1/last-*")
         clone.start("-s", "distill_student@sasrec-oracle")

@@ -3,7 +3,8 @@ import shutil
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from kitrec.config import profiles
+from kitrec.config import profiles, sections
+from kitrec.config.sections import RENAMED_KEYS, validate_params
 from kitrec.core import params
 from kitrec.core.errors import InputError
 from tests.conftest import ROOT
@@ -22,7 +23,7 @@ def copy(tmp_path, in_project):
 def test_every_profile_merges_validates_and_keeps_the_comments(copy, choice):
     before = copy.read_text()
     profiles.use(copy, [choice])
-    profiles.check(copy)
+    validate_params(copy)
     values = profiles.leaves(profiles.overlay(choice))
     merged = profiles.leaves(params.read(copy))
     assert {key: merged[key] for key in values} == values
@@ -40,9 +41,9 @@ def test_the_default_profiles_are_the_shipped_params(copy):
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_as_options_of_an_experiment_a_profile_sets_the_same(copy, tmp_path, choice):
-    """By what `dvc exp run -S` itself does with them."""
-    options = " ".join(profiles.as_options([choice])).split()  # as $(...) is taken apart
+def test_a_profile_as_options_sets_the_same_values(copy, tmp_path, choice):
+    """Checked by the function that `dvc exp run -S` uses."""
+    options = " ".join(profiles.as_options([choice])).split()  # split as $(...) is
     assert options[::2] == ["-S"] * (len(options) // 2)
     other = shutil.copy(copy, tmp_path / "experiment.yaml")
     apply_overrides(other, options[1::2])
@@ -61,11 +62,11 @@ def test_an_unknown_profile_and_an_unknown_key_change_nothing(copy):
     assert copy.read_text() == before
 
 
-def test_all_sections_are_checked_at_once(copy):
+def test_all_sections_are_validated_at_once(copy):
     text = copy.read_text().replace("candidate_set: A ", "candidate_set: C ").replace("epochs: 2\n", "epochs: no\n")
     copy.write_text(text.replace("seed: 42", "sed: 42"))
     with pytest.raises(InputError) as refused:
-        profiles.check(copy)
+        validate_params(copy)
     message = str(refused.value)
     for part in (
         "data.candidate_set: 'C'",
@@ -78,7 +79,7 @@ def test_all_sections_are_checked_at_once(copy):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("engine.max_model_len", 600, "raise it to"),
         ("world.movies", 30, "at least twice candidates.count"),
@@ -101,35 +102,70 @@ def test_all_sections_are_checked_at_once(copy):
         ("judge.endpoint.url", "https://api.example.org/v1", "input_price and output_price of .* must be set"),
     ],
 )
-def test_rules_between_sections_hold(copy, key, value, said):
-    with pytest.raises(InputError, match=said):
+def test_rules_between_sections_hold(copy, key, value, message):
+    with pytest.raises(InputError, match=message):
         profiles.put(copy, {key: value})
 
 
-def test_a_student_reads_what_its_teacher_speaks_of(copy):
+def test_a_student_has_the_history_of_its_teacher(copy):
     profiles.use(copy, ["variants=distilled"])
-    with pytest.raises(InputError, match=r"sasrec.student.history: oracle speaks of both; set that"):
+    with pytest.raises(InputError, match=r"sasrec.student.history: oracle ranks by the history of both; set that"):
         profiles.put(copy, {"distillation.settings.sasrec.student.history": "target"})
 
 
-def test_eyes_are_sequence_models_that_have_not_seen_the_answers(copy):
+def test_encoders_are_sequence_models_not_trained_on_development_users(copy):
     profiles.use(copy, ["variants=thinkrec"])
     profiles.put(copy, {"idrec.train": ["sasrec", "bpr_mf", "conet"], "thinkrec.eyes": ["bpr_mf"]})
-    with pytest.raises(InputError, match="conet is no sequence model or bpr_mf"):
+    with pytest.raises(InputError, match="conet is no trained sequence model or bpr_mf"):
         profiles.put(copy, {"thinkrec.eyes": ["conet"]})
-    with pytest.raises(InputError, match="bpr_mf is no sequence model that is trained"):
+    with pytest.raises(InputError, match="bpr_mf is no trained sequence model;"):
         profiles.put(copy, {"ilora.eyes": ["bpr_mf"]})
-    with pytest.raises(InputError, match="learns the development users' answers too"):
+    with pytest.raises(InputError, match="is also trained on the development users' answers"):
         profiles.put(copy, {"thinkrec.eyes": ["sasrec"], "idrec.methods.sasrec.training.mode": "full_data"})
 
 
-def test_a_teacher_is_made_or_brought(copy, monkeypatch, tmp_path):
+def test_a_teacher_is_made_or_imported(copy, monkeypatch, tmp_path):
     profiles.use(copy, ["variants=distilled"])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"nobody makes 'mine'.*kitrec teacher from-text"):
+    with pytest.raises(InputError, match=r"'mine' does not exist.*kitrec teacher from-text"):
         profiles.put(copy, {"distillation.teachers": ["oracle", "mine"], "evaluation.methods": ["references"]})
     (tmp_path / "data/teachers/mine").mkdir(parents=True)
     (tmp_path / "data/teachers/mine/lists.parquet").touch()
     profiles.put(copy, {"distillation.teachers": ["oracle", "mine"], "evaluation.methods": ["references"]})
     with pytest.raises(InputError, match="ranked: ensemble is not in made"):
         profiles.put(copy, {"distillation.made": ["oracle"]})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "name"),
+    [
+        ("  permutations: 10000 ", "  flips: 10000 ", "evaluation.flips", "permutations"),
+        ("    max_concurrency: 8 ", "    at_once: 8 ", "judge.endpoint.at_once", "max_concurrency"),
+        ("  records_per_type: 5 ", "  per_type: 5 ", "judge.per_type", "records_per_type"),
+    ],
+)
+def test_a_renamed_key_is_reported_once_with_its_new_name(copy, old, new, key, name):
+    text = copy.read_text()
+    assert old in text
+    copy.write_text(text.replace(old, new))
+    with pytest.raises(InputError) as refused:
+        validate_params(copy)
+    assert str(refused.value) == f"{copy}: 1 problem\n  - {key}: renamed to `{name}`"
+    with pytest.raises(InputError, match=f"^{key}: renamed to `{name}`$"):
+        profiles.put(copy, {key: 5})
+
+
+def test_renamed_parents_are_reported_for_their_old_path(copy, monkeypatch):
+    monkeypatch.setattr(sections, "RENAMED_KEYS", {**RENAMED_KEYS, "judging": "judge", "judge.rounds": "repeats"})
+    text = copy.read_text()
+    copy.write_text(text.replace("\njudge: ", "\njudging: ").replace("  repeats: 2 ", "  rounds: 2 "))
+    with pytest.raises(InputError) as refused:
+        validate_params(copy)
+    message = str(refused.value)
+    assert "2 problems" in message
+    assert "judging: renamed to `judge`" in message and "judging.rounds: renamed to `repeats`" in message
+
+
+def test_no_current_key_counts_as_renamed(in_project):
+    for key in profiles.leaves(params.read(in_project / "params.yaml")):
+        assert not list(sections.renamed_parts(key)), key

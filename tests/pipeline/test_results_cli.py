@@ -1,4 +1,4 @@
-"""`kitrec trace`'s chain, on a dvc.lock of its own."""
+"""Provenance of `kitrec trace` on a made dvc.lock."""
 
 from kitrec.cli import trace
 
@@ -23,10 +23,10 @@ stages:
 """
 
 
-def test_the_chain_goes_from_rankings_to_the_data_and_names_no_file_twice(tmp_path, monkeypatch):
+def test_provenance_goes_from_rankings_to_the_data_without_repeats(tmp_path, monkeypatch):
     (tmp_path / "dvc.lock").write_text(LOCK)
     monkeypatch.setattr(trace, "LOCK", tmp_path / "dvc.lock")
-    assert list(trace.chain("data/rankings/m")) == [
+    assert list(trace.provenance("data/rankings/m")) == [
         ("data/rankings/m", "cccc00001111", "python -m stages.parse_answers m"),
         ("data/answers/m", "bbbb00001111", "python -m stages.infer_vllm m"),
         ("data/records", "aaaa00001111", "python -m stages.prepare"),

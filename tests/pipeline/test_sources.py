@@ -11,7 +11,7 @@ from bench.clone import make_clone, results
 from kitrec.config import profiles
 from kitrec.core import files
 from kitrec.core.domains import USER_TYPES
-from kitrec.hub.rows import rows
+from kitrec.hub.rows import to_rows
 from tests.pipeline.test_end_to_end import Clone
 
 SALT = b"sixteen or more."
@@ -71,7 +71,7 @@ def write_kitrec_files(data: Path, folder: Path) -> None:
         (folder / f"set{which}").mkdir(parents=True, exist_ok=True)
         for name, paths in parts.items():
             records = pl.concat([pl.read_parquet(path) for path in paths])
-            lines = [json.dumps(row, ensure_ascii=False) for row in rows(records, items, SALT)]
+            lines = [json.dumps(row, ensure_ascii=False) for row in to_rows(records, items, SALT)]
             (folder / f"set{which}/{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from kitrec.cli.main import app
 from kitrec.core.errors import InputError
-from kitrec.onnx.prediction import predict as predict_from
+from kitrec.onnx.inference import predict as predict_from
 from kitrec.recommenders.data import title_embeddings
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.item_features import ItemFeatures, build_item_features
@@ -250,7 +250,7 @@ def test_the_commands_work_on_files(tmp_path):
     done = kitrec("predict", "model", "i.tsv", "--to", "out.tsv", "--exclude", "not.txt", "--metadata", ".")
     assert done.returncode == 0, done.stderr
     assert "1 interactions with unknown items" in done.stdout
-    assert f"{2 * 19} items from the future left out, of 2 readers" in done.stdout
+    assert f"{2 * 19} items released later excluded, for 2 users" in done.stdout
     rows = pl.read_csv(tmp_path / "out.tsv", separator="\t")
     offered = set(rows.filter(pl.col("user") == "u")["item"])
     assert offered == {f"i{k:02}" for k in range(11)} - {"i01", "i05"}

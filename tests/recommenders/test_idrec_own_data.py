@@ -63,7 +63,7 @@ def test_a_person_trains_on_a_file_and_predicts_from_best_and_last(tmp_path, mon
     write_params(tmp_path, epochs=15)
     done = kitrec(tmp_path, "fit", "own.csv", "--to", "mine", "--metadata", ".", "--negatives", "10")
     assert done.returncode == 0, done.stderr
-    assert "1 rows of unknown items left out" in done.stdout and "1 unusable rows left out" in done.stdout
+    assert "1 rows of unknown items left out" in done.stdout and "1 unusable rows skipped" in done.stdout
     report = files.read_json(tmp_path / "mine/report.json")
     assert set(report["test"]) == {"all", "uniform", "popularity"}
     assert report["test"]["all"]["hit@10"] > 0.6  # chance: 10 of 24
@@ -122,11 +122,11 @@ def invoke(*arguments: str) -> None:
         (("own.csv", "--method", "conet"), "it has no sequences"),
         (("own.csv", "--method", "bert"), "bert4rec"),
         (("none.csv",), "none.csv is missing"),
-        (("own.csv", "--fewest", "100"), "no user has 100 or more"),
+        (("own.csv", "--min-interactions", "100"), "no user has 100 or more"),
         (("own.csv", "--negatives", "100"), "only 16 items left to sample 100 negatives from"),
         (("genres.tsv",), "lacks the column user, time"),
-        (("own.csv", "--method", "sasrec", "--metadata", "."), "--metadata: this method reads none"),
-        (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: this method reads none"),
+        (("own.csv", "--method", "sasrec", "--metadata", "."), "--metadata: not used by this method"),
+        (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: not used by this method"),
     ],
 )
 def test_what_cannot_be_trained_is_told_before_it_is_tried(tmp_path, monkeypatch, arguments, told):

@@ -1,13 +1,15 @@
 import json
 
-from kitrec.report.headline import SHOWN, headline_tables, information_table, naming_table
+from kitrec.report.headline import SHOWN, headline_tables, mentions_table, prompt_contents_table
 
 
-def test_tables_show_each_ranking_with_the_numbers_of_the_metrics_files(tmp_path):
+def test_tables_show_each_ranking_with_the_values_of_the_metrics_files(tmp_path):
     means = {name: k / 10 for k, name in enumerate(SHOWN)} | {"n": 7}
-    cells = {"core": {"1": {"hit@1": 0.25}, "10+": {"hit@1": 0.5}}}
+    strata = {"core": {"1": {"hit@1": 0.25}, "10+": {"hit@1": 0.5}}}
     (tmp_path / "means.json").write_text(json.dumps({"kitrec_full": {"written": means}, "random": {"scored": means}}))
-    (tmp_path / "strata.json").write_text(json.dumps({"kitrec_full": {"written": cells}, "random": {"scored": cells}}))
+    (tmp_path / "strata.json").write_text(
+        json.dumps({"kitrec_full": {"written": strata}, "random": {"scored": strata}})
+    )
     overall, by_core = headline_tables(tmp_path / "means.json", tmp_path / "strata.json")
     assert overall.title == "7 test users"
     assert [column.header for column in by_core.columns] == ["method", "ranking", "1", "10+"]
@@ -19,11 +21,11 @@ def test_tables_show_each_ranking_with_the_numbers_of_the_metrics_files(tmp_path
     assert [next(iter(column.cells)) for column in by_core.columns][2:] == ["0.250", "0.500"]
 
 
-def test_what_every_methods_prompts_show_stands_side_by_side(tmp_path):
+def test_prompt_contents_of_all_methods_are_listed(tmp_path):
     for name, books in (("llm4cdr", 4.0), ("base_direct", 4.0)):
-        sees = {"source_items": books, "target_items": 1.5, "notes": 0.0}
-        (tmp_path / f"{name}.json").write_text(json.dumps({"setA": {"n": 7, "sees": sees}}))
-    table = information_table(tmp_path)
+        contents = {"source_items": books, "target_items": 1.5, "notes": 0.0}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"setA": {"n": 7, "prompt_contents": contents}}))
+    table = prompt_contents_table(tmp_path)
     assert [column.header for column in table.columns] == [
         "method",
         "test set",
@@ -38,12 +40,12 @@ def test_what_every_methods_prompts_show_stands_side_by_side(tmp_path):
     ]
 
 
-def test_what_every_methods_answers_name_stands_side_by_side(tmp_path):
+def test_mentions_of_all_methods_are_listed(tmp_path):
     for name, mean in (("kitrec_full", 1.5), ("base_direct", 0.0)):
-        counted = {"sees": {}, "items_named": 0.957, "references": {"mean": mean, "share": 0.5}}
-        (tmp_path / f"{name}.json").write_text(json.dumps({"setA": counted, "setB": counted}))
-    (tmp_path / "idrec-sasrec.json").write_text(json.dumps({"setA": {"n": 7}}))  # it writes nothing
-    columns = [list(column.cells) for column in naming_table(tmp_path).columns]
+        statistics = {"prompt_contents": {}, "items_named": 0.957, "history_mentions": {"mean": mean, "share": 0.5}}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"setA": statistics, "setB": statistics}))
+    (tmp_path / "idrec-sasrec.json").write_text(json.dumps({"setA": {"n": 7}}))  # no prompts
+    columns = [list(column.cells) for column in mentions_table(tmp_path).columns]
     assert columns == [
         ["base_direct"] * 2 + ["kitrec_full"] * 2,
         ["setA", "setB"] * 2,

@@ -1,4 +1,4 @@
-"""The page is one file without a network, holds hostile text as text, sorts, and is read by keyboard."""
+"""The page is self-contained, escapes hostile text, sorts its tables, and is accessible by keyboard."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ HOSTILE = '<script>alert(1)</script> & "quotes" {{ 7 * 7 }}'
 @pytest.fixture
 def text() -> str:
     table = Section("Numbers", HOSTILE, ["name", "value"], [["b", "0.5 (0.4–0.6)"], ["a", "10"], ["c", "0.25"]])
-    example = Example(f"Right: {HOSTILE}", [HOSTILE], [HOSTILE], HOSTILE, HOSTILE)
+    example = Example(f"Correct: {HOSTILE}", [HOSTILE], [HOSTILE], HOSTILE, HOSTILE)
     return page(Report("kitrec", {"commit": HOSTILE}, [table], [example]))
 
 
@@ -38,7 +38,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_it_is_well_formed_asks_no_server_and_runs_no_text(text):
+def test_it_is_well_formed_loads_nothing_and_executes_no_text(text):
     tags = Tags()
     tags.feed(text)
     assert not tags.open
@@ -66,13 +66,16 @@ def test_a_browser_sorts_by_number_and_by_name(text, tmp_path: Path):
 
 def test_the_headline_shows_every_ranking_with_its_interval():
     row = {"stratum": "all", "n": 9, "users": 8, "mean": 0.5, "low": 0.4, "high": 0.6}
-    cells = pl.DataFrame(
+    means = pl.DataFrame(
         [
             {**row, "method": method, "kind": kind, "metric": metric}
             for method, kind in (("m", "scored"), ("m", "written"))
             for metric in sections.SHOWN
         ]
     )
-    found = sections.headline(cells)
-    assert [own[0] for own in found.rows] == ["m (scored)", "m (written)"] and "9 records of 8 users" in found.text
-    assert all(cell == "0.500 (0.400–0.600)" for own in found.rows for cell in own[1:])
+    headline = sections.headline(means)
+    assert [row[0] for row in headline.rows] == [
+        "m (scored)",
+        "m (written)",
+    ] and "9 records of 8 users" in headline.text
+    assert all(cell == "0.500 (0.400–0.600)" for row in headline.rows for cell in row[1:])

@@ -1,4 +1,4 @@
-"""The page must draw charts with no network: in a real headless browser where one is installed."""
+"""The page renders charts without a network, in a real headless browser if one is installed."""
 
 import json
 import re
@@ -20,7 +20,7 @@ CHART = {
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """The template, filled in as DVC does: it replaces these two fields and nothing else."""
+    """The template, filled in as by DVC, which replaces these two fields only."""
     write_plots_page(tmp_path / "template.html")
     template = (tmp_path / "template.html").read_text()
     chart = f'<div id="chart"></div><script>vegaEmbed("#chart", {json.dumps(CHART)}, {{"renderer": "svg"}})</script>'
@@ -28,7 +28,7 @@ def page(tmp_path: Path) -> Path:
     return tmp_path / "page.html"
 
 
-def test_it_asks_no_server_for_anything(page):
+def test_it_loads_nothing_from_a_server(page):
     markup = re.sub(r"<script>.*?</script>", "", page.read_text(), flags=re.DOTALL)
     assert "<title>kitrec plots</title>" in markup and "src=" not in markup and "href=" not in markup
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from kitrec.core.errors import InputError
-from kitrec.openai_client.client import answered
+from kitrec.openai_client.client import complete
 from kitrec.openai_client.params import Endpoint
-from kitrec.openai_client.replies import Replies
+from kitrec.openai_client.replies import ReplyCache
 from kitrec.thinkrec.auc import auc
 from kitrec.thinkrec.conversion import with_reasons
 from kitrec.thinkrec.params import Reflection
 from kitrec.thinkrec.rationale_teachers import EndpointTeacher, TemplateTeacher
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.reflection import Loop, mistaken, reflect
-from tests.chat_server import Served, completion, serve
+from tests.chat_server import ChatServer, completion, serve
 from tests.thinkrec.made_thinkrec import a_record
 
 
@@ -74,8 +74,8 @@ def test_the_wrong_side_of_one_half_is_a_mistake():
 
 
 def an_endpoint(url: str, **changed) -> Endpoint:
-    own = {"url": url, "model": "teacher", "temperature": 0.0, "max_tokens": 60, "token_limit": "max_tokens"}
-    own |= {"timeout": 5.0, "retries": 0, "at_once": 2, "input_price": 1.0, "output_price": 1.0, "limit": 1.0}
+    own = {"url": url, "model": "teacher", "temperature": 0.0, "max_tokens": 60, "max_tokens_parameter": "max_tokens"}
+    own |= {"timeout": 5.0, "retries": 0, "max_concurrency": 2, "input_price": 1.0, "output_price": 1.0, "budget": 1.0}
     return Endpoint(**(own | changed))
 
 
@@ -86,27 +86,27 @@ def honest(asked):
 
 @pytest.fixture
 def server():
-    served = Served(honest)
+    served = ChatServer(honest)
     running = serve(served)
     yield served
     running.shutdown()
     running.server_close()
 
 
-def teacher(server: Served, folder, **changed) -> EndpointTeacher:
+def teacher(server: ChatServer, folder, **changed) -> EndpointTeacher:
     endpoint = an_endpoint(server.url, **changed)
-    return EndpointTeacher(endpoint, lambda asked: answered(asked, endpoint, Replies(folder), quiet=True), seed=3)
+    return EndpointTeacher(endpoint, lambda asked: complete(asked, endpoint, ReplyCache(folder), quiet=True), seed=3)
 
 
 def test_an_endpoint_explains_once_and_is_remembered(server, tmp_path):
     found = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, cases=3)
     assert [own.provenance for own in found.samples] == ["reflection 1, endpoint:teacher"] * 3
-    assert found.samples[0].reason == "Yes. it is like the rest." and len(server.asked) == 3
-    shown = json.loads(server.asked[0]["messages"][1]["content"])
+    assert found.samples[0].reason == "Yes. it is like the rest." and len(server.requests) == 3
+    shown = json.loads(server.requests[0]["messages"][1]["content"])
     assert set(shown) == {"history", "item", "right answer", "the recommender's wrong answer"}
     assert (shown["right answer"], shown["the recommender's wrong answer"]) == ("Yes", "No")
     again = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, cases=3)
-    assert again.samples == found.samples and len(server.asked) == 3
+    assert again.samples == found.samples and len(server.requests) == 3
 
 
 def test_replies_that_break_the_schema_or_the_label_are_counted(server, tmp_path):
@@ -114,12 +114,12 @@ def test_replies_that_break_the_schema_or_the_label_are_counted(server, tmp_path
     said = iter([wrong, "no json", good, "{}", '{"verdict": "Yes", "reason": "No, never."}'])
     server.answer = lambda _: (200, completion(next(said)))
     asked = [a_record(k, label=1) for k in range(5)]
-    kept, dropped = with_reasons(asked, teacher(server, tmp_path, at_once=1))
+    kept, dropped = with_reasons(asked, teacher(server, tmp_path, max_concurrency=1))
     assert [own.reason for own in kept] == ["Yes. Good."]
     assert dropped == {"unexplained": 3, "contradicting_reasons": 1}
 
 
 def test_the_money_has_a_limit(server, tmp_path):
-    with pytest.raises(InputError, match=r"endpoint.limit is 0"):
-        teacher(server, tmp_path, limit=0.0).explain([a_record(1)])
-    assert not server.asked
+    with pytest.raises(InputError, match=r"endpoint.budget is 0"):
+        teacher(server, tmp_path, budget=0.0).explain([a_record(1)])
+    assert not server.requests

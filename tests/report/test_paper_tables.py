@@ -14,7 +14,7 @@ METRICS = ("hit@1", "mrr")
 @pytest.fixture
 def table():
     means = {"kitrec_full": (0.3, 0.42), "base": (0.1, 0.42), "popularity": (0.05, 0.2)}
-    cells = pl.DataFrame(
+    strata_means = pl.DataFrame(
         [
             {"method": m, "kind": "scored", "stratum": "all", "metric": name, "n": 600, "mean": value}
             for m, values in means.items()
@@ -25,10 +25,10 @@ def table():
     comparisons = pl.DataFrame(
         [{**declared, "other": "base", "stars": "**"}, {**declared, "other": "popularity", "stars": "***"}]
     )
-    return paper_table(cells, comparisons, "scored", METRICS, "kitrec_full"), cells, comparisons
+    return paper_table(strata_means, comparisons, "scored", METRICS, "kitrec_full"), strata_means, comparisons
 
 
-def test_the_best_are_bold_ties_included_and_stars_stand_where_a_declared_comparison_found_something(table):
+def test_the_best_are_bold_ties_included_and_stars_mark_significant_declared_comparisons(table):
     lines = markdown(table[0]).splitlines()
     assert lines[0] == "| method | hit@1 | mrr |"
     assert "| kitrec_full | **0.300** | **0.420** |" in lines
@@ -37,7 +37,7 @@ def test_the_best_are_bold_ties_included_and_stars_stand_where_a_declared_compar
     assert "n = 600" in lines[-1] and "Holm over 2 declared" in lines[-1]
 
 
-def test_latex_has_the_numbers_of_the_table(table):
+def test_latex_has_the_values_of_the_table(table):
     text = latex(table[0])
     assert r"kitrec\_full & \textbf{0.300} & \textbf{0.420} \\" in text and "0.100$^{**}$" in text and "$<$ .05" in text
 
@@ -45,7 +45,7 @@ def test_latex_has_the_numbers_of_the_table(table):
 NAMES = ["kitrec_full", "50%_off", "a&b", "#1", "$5", "{x}", "a~b^c", r"a\b\\", "x<y>z|w", r"\end{table}", "é – “q”"]
 
 
-def hostile() -> PaperTable:
+def hostile_table() -> PaperTable:
     rows = {name: [Value(0.5, k == 0, "***"), Value(0.25, False, "")] for k, name in enumerate(NAMES)}
     return PaperTable(f"All of {' '.join(NAMES)} (* p < .05)", ("hit@1", "ndcg@10"), rows)
 
@@ -53,7 +53,7 @@ def hostile() -> PaperTable:
 @pytest.mark.parametrize("which", ["as it comes", "hostile names"])
 def test_latex_is_balanced_and_every_row_has_as_many_columns_as_the_table(table, which):
     """Escaped letters are taken out first: what is left of the ten special ones is LaTeX's own."""
-    text = latex(table[0] if which == "as it comes" else hostile())
+    text = latex(table[0] if which == "as it comes" else hostile_table())
     plain = re.sub(r"\\[_%&#${}]|\\text(?:backslash|asciitilde|asciicircum)\{\}", "", text)
     assert re.findall(r"\\(begin|end)\{(\w+)\}", plain) == [
         ("begin", "table"),
@@ -76,7 +76,7 @@ LATEX = next(filter(None, map(shutil.which, ("pdflatex", "lualatex", "xelatex", 
 @pytest.mark.skipif(LATEX is None, reason="no LaTeX here; `apt install texlive-latex-recommended` to run it")
 @pytest.mark.parametrize("which", ["as it comes", "hostile names"])
 def test_latex_compiles(table, which, tmp_path):
-    body = latex(table[0] if which == "as it comes" else hostile())
+    body = latex(table[0] if which == "as it comes" else hostile_table())
     lines = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", body, r"\end{document}"]
     (tmp_path / "paper.tex").write_text("\n".join(lines), encoding="utf-8")
     flags = [] if str(LATEX).endswith("tectonic") else ["-interaction=nonstopmode", "-halt-on-error"]

@@ -1,4 +1,4 @@
-"""Rankings with rationales, and a judge's params, as the tests of the judge need them."""
+"""Made rankings with rationales, and params of a judge."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,30 +10,30 @@ from kitrec.llm_judge.params import Judge
 from kitrec.openai_client.params import Endpoint
 from kitrec.schemas.rankings import RANKINGS
 
-Say = Callable[[dict[str, Any]], str | None]
+Rationale = Callable[[dict[str, Any]], str | None]
 OFFLINE: dict[str, Any] = {
     "url": None,
     "model": "judge",
     "temperature": 1.0,
     "max_tokens": 100,
-    "token_limit": "max_tokens",
+    "max_tokens_parameter": "max_tokens",
     "timeout": 5.0,
     "retries": 0,
-    "at_once": 4,
+    "max_concurrency": 4,
     "input_price": 1.0,
     "output_price": 1.0,
-    "limit": 1.0,
+    "budget": 1.0,
 }
 
 
-def a_judge(*methods: str, endpoint: dict[str, Any] | None = None, **changes: Any) -> Judge:
-    """Of two records per type and two repeats, but for the changes."""
-    plain = {"pairs": [], "per_type": 2, "repeats": 2, "attempts": 3}
-    return Judge(methods=list(methods), endpoint=Endpoint(**{**OFFLINE, **(endpoint or {})}), **{**plain, **changes})
+def made_judge(*methods: str, endpoint: dict[str, Any] | None = None, **changes: Any) -> Judge:
+    """Return params with two records per type and two repeats, except for the changes."""
+    defaults = {"pairs": [], "records_per_type": 2, "repeats": 2, "max_attempts": 3}
+    return Judge(methods=list(methods), endpoint=Endpoint(**{**OFFLINE, **(endpoint or {})}), **{**defaults, **changes})
 
 
-def rankings(records: pl.DataFrame, method: str, say: Say) -> pl.DataFrame:
-    """A method that recommends every record's first candidate, for what `say` says (None: no rationale)."""
+def made_rankings(records: pl.DataFrame, method: str, rationale: Rationale) -> pl.DataFrame:
+    """Return rankings of a method that recommends every record's first candidate, with a rationale (None: without)."""
     rows = [
         {
             "method": method,
@@ -44,7 +44,7 @@ def rankings(records: pl.DataFrame, method: str, say: Say) -> pl.DataFrame:
             "status": "ok",
             "invalid_ids": [],
             "confidence": None,
-            "rationale": say(record),
+            "rationale": rationale(record),
             "thinking_characters": 0,
             "candidate_hash": record["candidate_hash"],
         }

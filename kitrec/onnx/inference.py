@@ -1,4 +1,4 @@
-"""The best items of readers by any model on disk: a trained one, one of `kitrec fit`, or one exported to ONNX."""
+"""Inference with any model on disk: trained by a stage, by `kitrec fit`, or exported to ONNX."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -7,20 +7,20 @@ import numpy as np
 import polars as pl
 
 from kitrec.core.errors import InputError
-from kitrec.onnx.runtime import is_served, load_served
+from kitrec.onnx.runtime import is_onnx_model, load_onnx_model
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.ranking import top_k
 from kitrec.recommenders.ranking.top_k import Scorer, TopK
 
 
 def load_scorer(model: Path) -> Scorer:
-    """The model of a folder; of a folder of `kitrec fit` its best."""
-    from kitrec.recommenders.cross_domain_storage import is_crossdomain  # torch is only needed here
+    """Return the model of a folder; for a folder of `kitrec fit`, its best model."""
+    from kitrec.recommenders.cross_domain_storage import is_crossdomain  # imports torch
     from kitrec.recommenders.sequence_storage import load_model
 
     folder = next(iter(sorted(model.glob("best-*"))), model)
-    if is_served(folder):
-        return load_served(folder)
+    if is_onnx_model(folder):
+        return load_onnx_model(folder)
     if is_crossdomain(folder):
         raise InputError(f"{model} ranks the candidates of records only: take a sequence model (sasrec, bert4rec, ...)")
     return load_model(folder)
@@ -29,8 +29,8 @@ def load_scorer(model: Path) -> Scorer:
 def predict(
     model: Path, user_sequences: Sequence[Sequence[str]], topk: int = 10, exclude_items: Collection[str] = ()
 ) -> TopK:
-    """The best `topk` items of each user, whose items stand oldest first; items the model does not know are skipped."""
+    """Return the best `topk` items of each user; sequences are oldest first, items unknown to the model are skipped."""
     scorer = load_scorer(model)
-    numbers = [scorer.vocabulary.numbers(pl.Series(own, dtype=pl.String)) for own in user_sequences]
+    numbers = [scorer.vocabulary.numbers(pl.Series(items, dtype=pl.String)) for items in user_sequences]
     excluded = scorer.vocabulary.numbers(pl.Series(list(exclude_items), dtype=pl.String))
-    return top_k.predict(scorer, sequences_from_lists(own[own > 0] for own in numbers), topk, np.unique(excluded))
+    return top_k.predict(scorer, sequences_from_lists(items[items > 0] for items in numbers), topk, np.unique(excluded))

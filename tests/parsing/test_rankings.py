@@ -1,7 +1,7 @@
 import polars as pl
 
 from kitrec.core import tables
-from kitrec.parsing.rankings import outcomes, rank_answers, rank_likelihoods
+from kitrec.parsing.rankings import answer_statistics, rank_answers, rank_likelihoods
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.likelihoods import LIKELIHOODS
 from kitrec.schemas.rankings import RANKINGS
@@ -35,14 +35,19 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
     assert rankings["status"].to_list() == ["ok", "no_json", "no_answer", "no_candidate"]
     assert rankings["item_ids"].to_list() == [[ids[0][5]], [], [], ["INVENTED"]]
     assert rankings["candidate_hash"].equals(records["candidate_hash"])
-    counted = outcomes(rankings, answers)
-    assert counted["n"] == 4 and counted["cut_share"] == 0.25 and counted["invented_id_share"] == 0.25
-    assert counted["shortened_prompt_share"] == 0.25
-    assert sum(counted["status"].values()) == 1.0
-    assert counted["sees"] == {"source_items": 3.0, "target_items": 0.25, "notes": 0.0, "prompt_tokens": 2.5}
+    statistics = answer_statistics(rankings, answers)
+    assert statistics["n"] == 4 and statistics["cut_share"] == 0.25 and statistics["invented_id_share"] == 0.25
+    assert statistics["shortened_prompt_share"] == 0.25
+    assert sum(statistics["status"].values()) == 1.0
+    assert statistics["prompt_contents"] == {
+        "source_items": 3.0,
+        "target_items": 0.25,
+        "notes": 0.0,
+        "prompt_tokens": 2.5,
+    }
 
 
-def test_likelihoods_rank_every_candidate_and_a_record_nobody_could_ask_ranks_none(dataset, tmp_path):
+def test_likelihoods_rank_every_candidate_and_a_record_without_any_ranks_none(dataset, tmp_path):
     records = dataset.records["A"]["test"].head(3)
     values = [[-float(k) for k in range(20)], None, [-1.0] * 20]
     likelihoods = pl.DataFrame(

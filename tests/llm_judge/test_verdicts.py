@@ -1,11 +1,11 @@
-"""A reply is what its schema says or a failure with a name."""
+"""A reply conforms to its schema or is a named failure."""
 
 import json
 
 import jsonschema
 import pytest
 
-from kitrec.llm_judge.verdicts import FAILURES, PAIR, SINGLE, MalformedError, read
+from kitrec.llm_judge.verdicts import FAILURES, PAIR, SINGLE, MalformedError, parse_verdict
 from kitrec.openai_client.replies import Reply
 from kitrec.schemas.verdicts import RATINGS
 
@@ -16,10 +16,10 @@ def reply(content: str | None, finish_reason: str = "stop") -> Reply:
     return Reply(content, finish_reason, "judge", 1, 1, 0.0)
 
 
-def test_whole_replies_are_read():
-    assert read(reply(json.dumps(GOOD)), SINGLE) == GOOD
+def test_valid_replies_are_parsed():
+    assert parse_verdict(reply(json.dumps(GOOD)), SINGLE) == GOOD
     for winner in ("first", "second", "tie"):
-        assert read(reply(json.dumps({"winner": winner})), PAIR) == {"winner": winner}
+        assert parse_verdict(reply(json.dumps({"winner": winner})), PAIR) == {"winner": winner}
 
 
 BROKEN = [
@@ -40,20 +40,20 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("content", "failure"), BROKEN)
-def test_anything_else_is_a_failure_by_name(content, failure):
+def test_invalid_replies_are_named_failures(content, failure):
     assert failure in FAILURES
     with pytest.raises(MalformedError, match=f"^{failure}$"):
-        read(reply(content), SINGLE)
+        parse_verdict(reply(content), SINGLE)
 
 
-def test_a_reply_cut_at_its_limit_and_an_unknown_winner():
+def test_a_truncated_reply_and_an_unknown_winner_are_failures():
     with pytest.raises(MalformedError, match=r"^cut_off$"):
-        read(reply(json.dumps(GOOD), "length"), SINGLE)
+        parse_verdict(reply(json.dumps(GOOD), "length"), SINGLE)
     with pytest.raises(MalformedError, match=r"^wrong_values$"):
-        read(reply('{"winner": "third"}'), PAIR)
+        parse_verdict(reply('{"winner": "third"}'), PAIR)
 
 
-def test_the_schemas_accept_what_is_read_and_nothing_that_is_refused():
+def test_the_schemas_accept_exactly_what_is_parsed():
     """By the library jsonschema; it knows 7.0 as an integer, and no repeated keys."""
     for schema in (SINGLE, PAIR):
         jsonschema.Draft202012Validator.check_schema(schema)

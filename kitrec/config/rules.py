@@ -1,0 +1,153 @@
+"""Rules between the sections of params.yaml."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kitrec.core.domains import MODELS
+from kitrec.recommenders.models import params as crossdomain
+from kitrec.recommenders.params import CrossDomainMethod, SequenceMethod
+
+PREFILL = 16  # tokens inserted for the model between its thought and a constrained answer
+_WITHOUT_VECTORS = crossdomain.CROSS_DOMAIN_KINDS - {"bpr_mf"}
+
+
+def violations(s: Mapping[str, Any]) -> list[str]:
+    """Return all violated rules as error messages; `s` maps section names to their dataclasses."""
+    return [
+        *_lengths_and_models(s),
+        *_training(s),
+        *_method_references(s),
+        *_rankings(s),
+        *_encoders("ilora", s, (SequenceMethod,)),
+        *_encoders("thinkrec", s, (SequenceMethod, CrossDomainMethod)),
+        *_teachers(s),
+        *(
+            f"evaluation.ablation.methods: {method} is not evaluated; add it to evaluation.methods"
+            for method in s["evaluation"].ablation.methods
+            if method not in s["evaluation"].methods
+        ),
+    ]
+
+
+def _lengths_and_models(s: Mapping[str, Any]) -> list[str]:
+    """Require enough items and tokens, and trained adapters for all methods."""
+    problems = []
+    for domain in ("movies", "music"):
+        if s["world"].items(domain) < 2 * s["candidates"].count:
+            problems.append(f"world.{domain}: must be at least twice candidates.count ({s['candidates'].count}) items")
+    for name, method in s["infer"].methods.items():
+        prefill = PREFILL if method.thinking_budget or method.constrained else 0
+        needed = s["prompt"].max_length + method.max_new_tokens + prefill
+        if s["engine"].max_model_len < needed:
+            problems.append(
+                f"engine.max_model_len: {s['engine'].max_model_len} cannot hold a prompt of prompt.max_length plus "
+                f"infer.methods.{name}.max_new_tokens; raise it to {needed}"
+            )
+        problems += _untrained_adapter(name, method.model, s)
+    return problems
+
+
+def _untrained_adapter(method: str, model: str, s: Mapping[str, Any]) -> list[str]:
+    """Require that a stage trains the adapters of a method."""
+    problem = f"infer.methods.{method}.model: {model} is not trained"
+    if model == "preferred":
+        missing = sorted(set(MODELS) - set(s["preference"].models))
+        return [f"{problem} for {', '.join(missing)}; add to preference.models"] if missing else []
+    if model in ("base", *s["train"].variants):
+        return []
+    return [f"{problem}; add it to train.variants ({', '.join(s['train'].variants)}) or remove the method"]
+
+
+def _training(s: Mapping[str, Any]) -> list[str]:
+    """Require a supported optimizer, and the adapters that preference training starts from."""
+    problems = [
+        f"{family}.optimizer: adamw_8bit has no sharded state; use adamw_torch_fused, or no fsdp"
+        for family in ("dualft", "singleft")
+        if s["launch"].sharded and s[family].optimizer == "adamw_8bit"
+    ]
+    if s["preference"].models and "full" not in s["train"].variants:
+        problems.append("preference.models: they start from adapters of the variant full; add it to train.variants")
+    for name in s["preference"].models:
+        if name.partition("-")[2] not in s["train"].targets:
+            problems.append(f"preference.models: {name} is not trained; add its target to train.targets, or remove it")
+    return problems
+
+
+def _method_references(s: Mapping[str, Any]) -> list[str]:
+    """Require that methods named in other sections exist."""
+    references = {"rationales.methods": s["rationales"].methods, "judge.methods": s["judge"].methods}
+    references |= {"probes.precision": s["probes"].precision, "probes.orders": s["probes"].orders}
+    problems = []
+    for key, name in ((key, name) for key, names in references.items() for name in names):
+        if name not in s["infer"].methods:
+            problems.append(f"{key}: {name!r} is no method; there are {', '.join(s['infer'].methods)}")
+        elif key == "probes.orders" and s["infer"].methods[name].steps != "single":
+            problems.append(f"probes.orders: {name} has several steps; only single-step methods can be reordered")
+    return problems
+
+
+def _rankings(s: Mapping[str, Any]) -> list[str]:
+    """Require exactly one source of rankings for every evaluated method."""
+    students = [
+        f"{student}-{teacher}" for student in s["distillation"].students for teacher in s["distillation"].teachers
+    ]
+    teachers = [*(f"ilora-{name}" for name in s["ilora"].eyes), *(f"thinkrec-{name}" for name in s["thinkrec"].train)]
+    teachers += s["distillation"].ranked
+    ranked = ["references", *s["infer"].methods, *s["idrec"].train, *teachers, *students]
+    problems = [
+        f"idrec.train: {name} is also one of infer.methods; rename one" for name in ranked if ranked.count(name) > 1
+    ]
+    for name in s["evaluation"].methods:
+        if name not in ranked:
+            way_out = "; add it to idrec.train" if name in s["idrec"].methods else f"; there are {', '.join(ranked)}"
+            problems.append(f"evaluation.methods: {name!r} has no rankings{way_out}")
+    return sorted(set(problems))
+
+
+def _encoders(section: str, s: Mapping[str, Any], kinds: tuple[type[SequenceMethod | CrossDomainMethod], ...]) -> list[str]:
+    """Require encoders that are trained, have vectors, and were not trained on the users that select their section."""
+    problems = []
+    for name in s[section].eyes:
+        method = s["idrec"].methods.get(name) if name in s["idrec"].train else None
+        if not isinstance(method, kinds) or method.model.kind in _WITHOUT_VECTORS:
+            others = " or bpr_mf" if CrossDomainMethod in kinds else ""
+            problems.append(f"{section}.eyes: {name} is no trained sequence model{others}; add it to idrec.train")
+        elif method.training.mode == "full_data":
+            problems.append(
+                f"{section}.eyes: {name} is also trained on the development users' answers (training.mode: full_data), "
+                "which select the models built on it; set mode: standard"
+            )
+    return problems
+
+
+def _teachers(s: Mapping[str, Any]) -> list[str]:
+    """Require that every teacher exists and has the history of its students."""
+    p = s["distillation"]
+    available = [*p.made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
+    external = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")} - {"oracle", "ensemble"}
+    external = {name for name in external if not name.startswith("ilora-")}  # outputs of earlier params
+    problems = []
+    for name in p.teachers:
+        if name not in available:
+            if name not in external:
+                problems.append(
+                    f"distillation.teachers: {name!r} does not exist; add it to distillation.made, or to ilora.eyes, "
+                    "or import its files by `kitrec teacher from-text`"
+                )
+            continue
+        encoder = name.removeprefix("ilora-")
+        history = s["idrec"].methods[encoder].history if encoder != name and encoder in s["idrec"].methods else "both"
+        problems += [
+            f"distillation.settings.{student}.student.history: {name} ranks by the history of {history}; set that"
+            for student in p.students
+            if p.settings[student].student.history != history
+        ]
+    problems += [
+        f"distillation.ensemble.members.{name}.history: an ensemble needs the history of both domains; set both"
+        for name, member in p.ensemble.members.items()
+        if member.history != "both" and p.made
+    ]
+    if "oracle" in p.made and s["source"].kind != "synthetic":
+        problems.append("distillation.made: only a synthetic world has an oracle; use ensemble")
+    return problems

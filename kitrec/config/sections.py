@@ -1,0 +1,117 @@
+"""The catalogue of params.yaml: the dataclass of every section, renamed keys, and validation of the whole file."""
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from kitrec.config.rules import violations
+from kitrec.core import params
+from kitrec.core.errors import InputError
+from kitrec.distillation.params import Distillation
+from kitrec.evaluation.params import Evaluation
+from kitrec.ilora.params import IloraTeacher
+from kitrec.llm.finetuning.params import Base, FineTune, Launch, Train
+from kitrec.llm.generation.params import Engine, Infer, Probes, Rationales
+from kitrec.llm.preference.params import Preference
+from kitrec.llm_judge.params import Judge
+from kitrec.preprocessing.params import Candidates, Data, Source, Users
+from kitrec.prompts.params import Prompt
+from kitrec.recommenders.params import IdRec
+from kitrec.synthetic.params import World
+from kitrec.thinkrec.params import ThinkRec
+from kitrec.tinybase.params import TinyBase
+
+SECTIONS: dict[str, type] = {
+    "seed": int,
+    "source": Source,
+    "data": Data,
+    "world": World,
+    "users": Users,
+    "candidates": Candidates,
+    "base": Base,
+    "prompt": Prompt,
+    "train": Train,
+    "launch": Launch,
+    "dualft": FineTune,
+    "singleft": FineTune,
+    "preference": Preference,
+    "engine": Engine,
+    "infer": Infer,
+    "rationales": Rationales,
+    "probes": Probes,
+    "idrec": IdRec,
+    "ilora": IloraTeacher,
+    "distillation": Distillation,
+    "thinkrec": ThinkRec,
+    "evaluation": Evaluation,
+    "judge": Judge,
+    "tiny_base": TinyBase,
+}
+# Dotted key -> new name of its last part; `*` matches any parents, and a key without dots matches at any depth.
+RENAMED_KEYS: dict[str, str] = {
+    "evaluation.flips": "permutations",
+    "evaluation.fewest": "min_users",
+    "judge.per_type": "records_per_type",
+    "judge.attempts": "max_attempts",
+    "*.endpoint.at_once": "max_concurrency",
+    "*.endpoint.limit": "budget",
+    "*.endpoint.token_limit": "max_tokens_parameter",
+}
+
+
+def validate_params(path: Path = params.FILE) -> dict[str, Any]:
+    """Return every section of the file as its dataclass; raise one error with all problems of all sections."""
+    return validate_tree(params.read(path), path)
+
+
+def validate_tree(tree: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Validate a tree that was read from `path`."""
+    problems: list[str] = []
+    tree = _with_new_names(tree, problems)
+    problems += [f"{name}: unknown section; known: {', '.join(SECTIONS)}" for name in tree if name not in SECTIONS]
+    sections = {name: params.parse(cls, name, tree, problems) for name, cls in SECTIONS.items()}
+    if not problems:
+        problems += violations(sections)
+    if problems:
+        raise InputError(params.listing(path, problems))
+    return sections
+
+
+def renamed_parts(key: str) -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, new name of its last part) for every renamed part of a dotted key."""
+    old, new = "", ""
+    for part in key.split("."):
+        old = f"{old}.{part}" if old else part
+        name = _new_name(f"{new}.{part}" if new else part)
+        if name != part:
+            yield old, name
+        new = f"{new}.{name}" if new else name
+
+
+def renaming_problem(key: str, name: str) -> str:
+    """Return the error message of a renamed key."""
+    return f"{key}: renamed to `{name}`"
+
+
+def _new_name(key: str) -> str:
+    """Return the new name of the last part of a dotted key."""
+    last = key.rpartition(".")[2]
+    for pattern, name in RENAMED_KEYS.items():
+        if last == pattern or ("." in pattern and fnmatchcase(key, pattern)):
+            return name
+    return last
+
+
+def _with_new_names(node: Any, problems: list[str], old: str = "", new: str = "") -> Any:
+    """Return a tree with renamed keys replaced, and report each, so that it causes no further problems."""
+    if not isinstance(node, Mapping):
+        return node
+    tree = {}
+    for part, value in node.items():
+        name = _new_name(f"{new}.{part}" if new else str(part))
+        if name != str(part):
+            problems.append(renaming_problem(f"{old}{part}", name))
+        key = part if name == str(part) else name
+        tree[key] = _with_new_names(value, problems, f"{old}{part}.", f"{new}.{name}" if new else name)
+    return tree
