@@ -29,7 +29,7 @@ from kitrec.recommenders.data.user_histories import History
 from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.sequence_learning import validation
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths
 from stages.lib.ilora_teacher import Trained, trained_teacher
 
@@ -80,7 +80,7 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     method = teacher.removeprefix("ilora-")
     trained = trained_teacher(Path("data/ilora") / method, Path("data/idrec") / method)
     asked = {count: _questions(trained, method, count) for count in LISTS}
-    seen, served = tables.read(paths.interactions("test"), SEEN), dict[str, tuple[Served, Sequences]]()
+    seen, served = tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), dict[str, tuple[Served, Sequences]]()
     for own, history in students.items():
         model = load_served(SERVED / f"{own}-{teacher}")
         served[own] = model, validation(seen, history, model.vocabulary).histories
@@ -106,7 +106,7 @@ def _row(asked: Questions, repeats: list[Spent], student: str, count: int) -> di
 def _questions(trained: Trained, method: str, count: int) -> Questions:
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     records = tables.read(paths.set_records("A", "test"), RECORDS).head(READERS)
-    tasks = tasks_of_records(records, tables.read(paths.interactions("test"), SEEN), history)
+    tasks = tasks_of_records(records, tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), history)
     tasks = with_likely_candidates(tasks, trained.teacher.eyes, trained.items, count=count, seed=0)
     return questions_of(tasks, trained.writer, trained.teacher.eyes)
 

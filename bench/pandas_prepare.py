@@ -81,7 +81,7 @@ def _members(reviews: pd.DataFrame) -> dict[str, list[str]]:
         before = books[books["time"] < books["last"]].groupby("user_id").size()
         fit = counts.loc[before.index[before >= FEWEST_BOOKS]]
         for kind in (k for k in USER_TYPES.values() if k.target == target):
-            own = fit[(fit[target] >= kind.fewest) & (fit[target] <= (kind.most or 10**9))]
+            own = fit[(fit[target] >= kind.min_target_items) & (fit[target] <= (kind.max_target_items or 10**9))]
             own = own[own[other] == 0] if kind.other_target_empty else own
             members[kind.name] = list(own.index)
     return members

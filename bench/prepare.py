@@ -18,7 +18,7 @@ from kitrec.core import tables
 from kitrec.core.domains import SETS
 from kitrec.hub.rows import rows
 from kitrec.preprocessing.dataset import build_dataset
-from kitrec.preprocessing.leak_audit import Evidence, audit
+from kitrec.preprocessing.leak_audit import AuditInput, audit
 from kitrec.preprocessing.params import Candidates, Users
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
@@ -118,14 +118,14 @@ def audit_of(folder: Path, depth: int) -> dict[str, float]:
     began = time.monotonic()
     loaded = load([folder / "records.jsonl"], "A", CANDIDATES.count, rejects, taught=False, quiet=True)
     read = time.monotonic()
-    found = audit(Evidence(roles, crawl.items, crawl.interactions, dataset.training_past))
+    found = audit(AuditInput(roles, crawl.items, crawl.interactions, dataset.training_history))
     audited = time.monotonic() - read
     assert not found and not rejects.rejects, (found, rejects.reasons())
     return {"seconds": read - began + audited, "read": read - began, "records": loaded.records.height}
 
 
 def _built(raw: Path, users: Users, work: Path, rejects: Quarantine, sets: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    found = amazon2023.find(raw, raw_amazon.RAW_NAMES)
+    found = amazon2023.find_files(raw, raw_amazon.RAW_NAMES)
     crawl = amazon2023.load(found, SEED, users, work, rejects, everyone=False, quiet=True)
     share = users.development_share
     return crawl, build_dataset(SEED, crawl.roles, share, CANDIDATES, crawl.items, crawl.interactions, sets)

@@ -124,7 +124,7 @@ def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None
     both = {"baseline": alone, "distilled": taught}
     found = {which: _student(student, split.test) for which, student in both.items()}
     own = {which: gains(student.fitted.model, *_asked(split.test), 20) for which, student in both.items()}
-    with files.whole(RUNS / data / f"{name}-{seed}.parquet") as draft:
+    with files.atomic(RUNS / data / f"{name}-{seed}.parquet") as draft:
         pl.DataFrame({which: values.astype(np.float32) for which, values in own.items()}).write_parquet(draft)
     told_ = {**found, "teacher_rows": taught.told, "threads": torch.get_num_threads()}
     files.write_json(told_, RUNS / data / f"{name}-{seed}.json")

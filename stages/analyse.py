@@ -17,10 +17,11 @@ from kitrec.evaluation.rank_curve import ranks
 from kitrec.evaluation.score_matrix import matrix
 from kitrec.evaluation.strata_means import by_core, by_set, cells, everybody
 from kitrec.preprocessing.params import Data
+from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.scores import SCORES
-from kitrec.schemas.strata_means import CELLS, COMPARISONS
+from kitrec.schemas.strata_means import STRATA_MEANS
 from stages.lib import paths, runner
 
 ANALYSIS = Path("data/analysis")
@@ -38,7 +39,7 @@ def main() -> None:
         m = matrices.pop(which)
         found = comparisons(m, p.family, resamples=p.resamples, flips=p.flips, seed=seed)
         in_cells = cells(m, resamples=p.resamples, fewest=p.fewest, seed=seed)
-        tables.write(in_cells, ANALYSIS / "cells.parquet", CELLS)
+        tables.write(in_cells, ANALYSIS / "cells.parquet", STRATA_MEANS)
         tables.write(found, ANALYSIS / "comparisons.parquet", COMPARISONS)
         files.write_json(declared(found), Path("metrics/significance.json"))
         effects = (
@@ -59,7 +60,7 @@ def main() -> None:
             "sets": by_set({which: in_cells, **others}, ("hit@10", "ndcg@10")),
         }
         for name, plot in plots.items():
-            with files.whole(Path(f"plots/{name}.csv")) as draft:
+            with files.atomic(Path(f"plots/{name}.csv")) as draft:
                 plot.write_csv(draft)
 
 

@@ -13,7 +13,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.tinybase import curve
 from kitrec.tinybase.architecture import new_model
 from kitrec.tinybase.card import model_card
-from kitrec.tinybase.curriculum import Lessons
+from kitrec.tinybase.curriculum import Curriculum
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.pretrain import Progressed, pretrain
 from kitrec.tinybase.tokenizer import choice_opener, learn_tokenizer
@@ -26,10 +26,10 @@ CURVES = Path("plots/base")
 def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Train tokenizer and model on rehearsal worlds and save them as a base any stage can load."""
     seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
-    with runner.running("build_base", None, reads=[], params=[seed, p]) as run, files.whole(BASE) as draft:
+    with runner.running("build_base", None, reads=[], params=[seed, p]) as run, files.atomic(BASE) as draft:
         tokenizer = learn_tokenizer(seed, p)
         model = new_model(p, tokenizer, seed)
-        lessons = Lessons(seed, p, Encoder(tokenizer), tokenizer.pad_token_id)
+        lessons = Curriculum(seed, p, Encoder(tokenizer), tokenizer.pad_token_id)
         with Progress(disable=quiet) as progress, (run.work / "curve.jsonl").open("a") as log:
             task = progress.add_task("pre-training", total=p.steps)
 
@@ -54,7 +54,7 @@ def _save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, card: str
 
 def _write_curves(points: pl.DataFrame) -> None:
     """One curve for each kind of lesson."""
-    with files.whole(CURVES) as folder:
+    with files.atomic(CURVES) as folder:
         folder.mkdir()
         for (lesson,), own in points.partition_by("lesson", as_dict=True, include_key=False).items():
             (folder / lesson).mkdir()

@@ -37,7 +37,7 @@ def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     with runner.running("judge", None, reads=reads, params=[which, seed, resamples, p]) as run:
         replies = Replies(runner.WORK / "replies")  # which no `dvc checkout` empties: nothing is paid twice
         replies.take_in(FOLDER / "replies")
-        single, pairs = (Judged(tables.frame([], table), {}) for table in (VERDICTS, PAIR_VERDICTS))
+        single, pairs = (Judged(tables.from_rows([], table), {}) for table in (VERDICTS, PAIR_VERDICTS))
         metrics = {}
         if p.methods:
             before, began = len(replies), time.monotonic()

@@ -9,15 +9,15 @@ import polars as pl
 from kitrec.core import files, params, tables
 from kitrec.preprocessing import difficulty
 from kitrec.preprocessing.dataset import Dataset, by_model, counts
-from kitrec.preprocessing.leak_audit import Evidence, audit, judge
-from kitrec.preprocessing.overlap import without_overlap
+from kitrec.preprocessing.leak_audit import AuditInput, audit, enforce
+from kitrec.preprocessing.overlap import apply_overlap_policy
 from kitrec.preprocessing.params import Candidates, Source, Users
 from kitrec.preprocessing.preference_pairs import pairs
 from kitrec.recommenders.params import IdRec
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.preferences import PREFERENCES
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.sources.quarantine import Quarantine
 from kitrec.synthetic.params import World
 from kitrec.synthetic.storing import write_world
@@ -38,10 +38,10 @@ def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         sourced = sources.read(sources.Asked(seed, source, world, users, p, run.work, rejects, train_on, quiet))
         rejects.write(REJECTS)
         rejects.check(source.reject_limit, REJECTS)
-        dataset, overlap = without_overlap(sourced.dataset, source.overlap)
-        past = dataset.training_past
-        leaks = {w: audit(Evidence(r, sourced.items, sourced.interactions, past)) for w, r in dataset.records.items()}
-        found = judge(leaks, source.leaks, source.overlap)  # before anything is written
+        dataset, overlap = apply_overlap_policy(sourced.dataset, source.overlap)
+        past = dataset.training_history
+        leaks = {w: audit(AuditInput(r, sourced.items, sourced.interactions, past)) for w, r in dataset.records.items()}
+        found = enforce(leaks, source.leaks, source.overlap)  # before anything is written
         write_world(sourced.world, paths.WORLD)
         tables.write(sourced.items, paths.ITEMS, ITEMS)
         write_dataset(seed, dataset, sourced.others, sourced.teacher)
@@ -62,7 +62,7 @@ def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, teacher: Te
         preferences[f"set{which}"] = pairs(seed, roles["preference"], teacher.explain)
     tables.write_all(records, paths.RECORDS, RECORDS)
     tables.write_all(preferences, PREFERENCE_PAIRS, PREFERENCES)
-    tables.write_all({**dataset.interactions, "others": others}, paths.INTERACTIONS, SEEN)
+    tables.write_all({**dataset.interactions, "others": others}, paths.INTERACTIONS, SPLIT_INTERACTIONS)
 
 
 if __name__ == "__main__":

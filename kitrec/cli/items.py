@@ -86,7 +86,7 @@ def predict(
         visited = read.last_years()
         print(notice)
     found = best_items(stored, histories, topk, _numbers_of(exclude, stored.vocabulary), years, visited)
-    with files.whole(to) as draft, draft.open("w", encoding="utf-8") as stream:
+    with files.atomic(to) as draft, draft.open("w", encoding="utf-8") as stream:
         stream.write("user\trank\titem\tscore\n")
         for user, items, scores in zip(read.users, found.items, found.scores, strict=True):
             for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):

@@ -16,10 +16,11 @@ from kitrec.report.page import Example, Report, page
 from kitrec.report.rendering import write_figures
 from kitrec.report.serving_costs import seconds_per_user
 from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.strata_means import CELLS, COMPARISONS
+from kitrec.schemas.strata_means import STRATA_MEANS
 
 PAGE, FIGURES = Path("report/index.html"), Path("report/figures")
 SHOWN_METHOD = "kitrec_full"
@@ -29,7 +30,7 @@ STYLE = Style(thinking=True, answer_items=1, summaries=True)
 def report() -> None:
     """Write report/index.html: headline, tests, strata, costs, failures, examples; its charts to report/figures."""
     which = params.value(Data, "data.candidate_set")
-    cells = tables.read(Path("data/analysis/cells.parquet"), CELLS)
+    cells = tables.read(Path("data/analysis/cells.parquet"), STRATA_MEANS)
     comparisons = tables.read(Path("data/analysis/comparisons.parquet"), COMPARISONS)
     methods = cells["method"].unique()
     answers = {
@@ -55,7 +56,7 @@ def report() -> None:
     shown = SHOWN_METHOD if SHOWN_METHOD in answers else next(iter(answers), None)
     examples = _examples(which, shown) if shown and source == "synthetic" else []
     text = page(Report(f"kitrec, set {which}", _facts(which, source, ledger), parts, examples))
-    with files.whole(PAGE) as draft:
+    with files.atomic(PAGE) as draft:
         draft.write_text(text, encoding="utf-8")
     write_figures({part.name: part.chart for part in parts if part.chart}, FIGURES)
     print(PAGE, FIGURES)

@@ -18,8 +18,9 @@ from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.run_comparison import against
 from kitrec.report.headline import headline_tables, information_table, naming_table
 from kitrec.report.paper_tables import latex, markdown, paper_table
+from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
-from kitrec.schemas.strata_means import CELLS, COMPARISONS
+from kitrec.schemas.strata_means import STRATA_MEANS
 
 ANALYSIS, PAPER = Path("data/analysis"), Path("report")
 WORKSPACE = "workspace"
@@ -38,11 +39,11 @@ def paper_tables(
     reference: Annotated[str, typer.Option(help="the method that stars compare the others with")] = "kitrec_full",
 ) -> None:
     """Print the paper's table as Markdown, and write it to report/ as Markdown and LaTeX."""
-    cells = tables.read(ANALYSIS / "cells.parquet", CELLS)
+    cells = tables.read(ANALYSIS / "cells.parquet", STRATA_MEANS)
     comparisons = tables.read(ANALYSIS / "comparisons.parquet", COMPARISONS)
     table = paper_table(cells, comparisons, kind, METRICS, reference)
     for ending, text in (("md", markdown(table)), ("tex", latex(table))):
-        with files.whole(PAPER / f"{kind}.{ending}") as draft:
+        with files.atomic(PAPER / f"{kind}.{ending}") as draft:
             draft.write_text(text, encoding="utf-8")
     print(markdown(table))
 

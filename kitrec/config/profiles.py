@@ -71,7 +71,7 @@ def check_tree(tree: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if not problems:
         problems += _disagreements(sections)
     if problems:
-        raise InputError(params.listing(path, problems))
+        raise InputError(params.problem_report(path, problems))
     return sections
 
 
@@ -242,7 +242,7 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         _set(tree, key, value)
     check_tree(tree, path)
-    with files.whole(path) as draft, draft.open("w", encoding="utf-8") as stream:
+    with files.atomic(path) as draft, draft.open("w", encoding="utf-8") as stream:
         yaml.dump(tree, stream)
 
 

@@ -10,7 +10,7 @@ from kitrec.core.domains import CORES, TARGETS, USER_TYPES
 from kitrec.core.randomness import generator
 from kitrec.evaluation.bootstrap import accelerations, intervals, resampled_means
 from kitrec.evaluation.score_matrix import Matrix
-from kitrec.schemas.strata_means import CELLS
+from kitrec.schemas.strata_means import STRATA_MEANS
 
 _CATEGORIES = tuple(dict.fromkeys(kind.category for kind in USER_TYPES.values()))
 STRATA = {  # name -> (column of the records, its members in order)
@@ -26,12 +26,12 @@ ALL, DOMAIN_CORE = "all", "domain_core"
 def cells(m: Matrix, *, resamples: int, fewest: int, seed: int) -> pl.DataFrame:
     """The cells table: everybody, then each member of each stratum that has users, and each core of each domain."""
     parts = [_cell(part, stratum, member, resamples, fewest, seed) for stratum, member, part in _parts(m)]
-    return pl.concat(parts).cast(pl.Schema(CELLS.columns))
+    return pl.concat(parts).cast(pl.Schema(STRATA_MEANS.columns))
 
 
 def everybody(m: Matrix, *, resamples: int, fewest: int, seed: int) -> pl.DataFrame:
     """Of the cells table only the cells of all users."""
-    return _cell(m, ALL, ALL, resamples, fewest, seed).cast(pl.Schema(CELLS.columns))
+    return _cell(m, ALL, ALL, resamples, fewest, seed).cast(pl.Schema(STRATA_MEANS.columns))
 
 
 def by_set(sets: Mapping[str, pl.DataFrame], metrics: Collection[str]) -> pl.DataFrame:

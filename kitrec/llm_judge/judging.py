@@ -50,7 +50,7 @@ def judge(sample: Sample, items: Items, p: Judge, *, seed: int, answer: Answer) 
     ]
     rows, replies = _verdicts(cases, SINGLE, p, seed, answer)
     empty = dict.fromkeys(RATINGS)
-    return Judged(tables.frame([{**row, **(found or empty)} for row, found in rows], VERDICTS), replies)
+    return Judged(tables.from_rows([{**row, **(found or empty)} for row, found in rows], VERDICTS), replies)
 
 
 def judge_pairs(sample: Sample, items: Items, p: Judge, *, seed: int, answer: Answer) -> Judged:
@@ -61,7 +61,7 @@ def judge_pairs(sample: Sample, items: Items, p: Judge, *, seed: int, answer: An
     ]
     rows, replies = _verdicts(cases, PAIR, p, seed, answer)
     named = [{**row, "winner": _winner(found["winner"], row["swapped"]) if found else None} for row, found in rows]
-    return Judged(tables.frame(named, PAIR_VERDICTS), replies)
+    return Judged(tables.from_rows(named, PAIR_VERDICTS), replies)
 
 
 def _comparison(

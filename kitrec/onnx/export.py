@@ -28,7 +28,7 @@ def export(stored: Stored, to: Path) -> float:
     padded = Padded(stored.model.cpu())
     asked = torch.ones(2, 2, dtype=torch.int64)
     free = {"items": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=1, max=padded.reads)}}
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         draft.mkdir()
         with _quietly():
             torch.onnx.export(

@@ -71,7 +71,7 @@ class Replies:
 
     def hand_out(self, names: Iterable[str], folder: Path) -> None:
         """Make a folder of exactly these replies."""
-        with files.whole(folder) as draft:
+        with files.atomic(folder) as draft:
             draft.mkdir()
             for name in names:
                 _copy(self.folder / f"{name}.json", draft / f"{name}.json")
@@ -95,7 +95,7 @@ class Replies:
 
 
 def _copy(path: Path, target: Path) -> None:
-    with files.whole(target) as draft:
+    with files.atomic(target) as draft:
         shutil.copyfile(path, draft)
 
 

@@ -6,9 +6,9 @@ import polars as pl
 
 from kitrec.core.domains import MODELS, SOURCE, TARGETS, USER_TYPES
 from kitrec.preprocessing.params import Candidates
-from kitrec.preprocessing.records import Case, build_pools, build_records, hold_out, past_of
+from kitrec.preprocessing.records import Case, build_pools, build_records, history_pairs, hold_out_last
 from kitrec.preprocessing.users import Groups, split_training
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 
 ROLES = ("train", "development", "preference", "test")
 
@@ -20,7 +20,7 @@ class Dataset:
 
     records: dict[str, dict[str, pl.DataFrame]]
     interactions: dict[str, pl.DataFrame]
-    training_past: pl.DataFrame
+    training_history: pl.DataFrame
 
 
 def build_dataset(
@@ -38,15 +38,15 @@ def build_dataset(
     split = split_training(seed, {kind: groups["train"] for kind, groups in roles.items()}, development_share)
     members = {kind: {**roles[kind], **split[kind]} for kind in roles}
     cases = {role: _cases(interactions, members, role) for role in ROLES}
-    training_past = past_of([*cases["train"], *cases["development"]])
-    pools = build_pools(seed, items, training_past)
+    training_history = history_pairs([*cases["train"], *cases["development"]])
+    pools = build_pools(seed, items, training_history)
     return Dataset(
         {
             which: {r: build_records(seed, candidates, pools, items, cases[r], which, quiet=quiet) for r in ROLES}
             for which in sets
         },
-        {role: seen_interactions(interactions, cases[role]) for role in ROLES},
-        training_past,
+        {role: split_interactions(interactions, cases[role]) for role in ROLES},
+        training_history,
     )
 
 
@@ -56,7 +56,7 @@ def by_model(records: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {model: records.filter(pl.col("user_type").is_in(names)) for model, names in kinds.items()}
 
 
-def seen_interactions(interactions: pl.DataFrame, cases: list[Case]) -> pl.DataFrame:
+def split_interactions(interactions: pl.DataFrame, cases: list[Case]) -> pl.DataFrame:
     """What the cases show, with times, and their held-out items marked: the same information the LLM gets."""
     rows = [(c.user, c.kind.target, c.gt[0], c.gt[2]) for c in cases]
     schema = {"user_id": pl.String, "target": pl.String, "gt_item_id": pl.String, "gt_time": pl.Int64}
@@ -74,17 +74,17 @@ def seen_interactions(interactions: pl.DataFrame, cases: list[Case]) -> pl.DataF
         targets.with_columns(held_out=pl.col("item_id") == pl.col("gt_item_id")),
         books.with_columns(held_out=pl.lit(False)),
     ]
-    return pl.concat([part.select(*SEEN.columns) for part in marked]).sort("user_id", "time", "item_id")
+    return pl.concat([part.select(*SPLIT_INTERACTIONS.columns) for part in marked]).sort("user_id", "time", "item_id")
 
 
-def last_marked(interactions: pl.DataFrame) -> pl.DataFrame:
+def mark_last_target_items(interactions: pl.DataFrame) -> pl.DataFrame:
     """Of users without a role who have a target item: all up to it, the last of each target domain marked, as if it
     were held out. Who has Books alone teaches no model what follows from them."""
     newest = interactions.filter(pl.col("domain") != SOURCE).group_by("user_id").agg(until=pl.col("time").max())
     rows = interactions.join(newest, on="user_id").filter(pl.col("time") <= pl.col("until"))
     rows = rows.sort("user_id", "time", "item_id")
     last = pl.int_range(pl.len()).over("user_id", "domain") == pl.len().over("user_id", "domain") - 1
-    return rows.with_columns(held_out=last & (pl.col("domain") != SOURCE)).select(*SEEN.columns)
+    return rows.with_columns(held_out=last & (pl.col("domain") != SOURCE)).select(*SPLIT_INTERACTIONS.columns)
 
 
 def counts(dataset: Dataset) -> dict[str, object]:
@@ -99,4 +99,6 @@ def counts(dataset: Dataset) -> dict[str, object]:
 
 
 def _cases(interactions: pl.DataFrame, members: dict[str, dict[str, list[str]]], role: str) -> list[Case]:
-    return [case for kind, groups in members.items() for case in hold_out(interactions, USER_TYPES[kind], groups[role])]
+    return [
+        case for kind, groups in members.items() for case in hold_out_last(interactions, USER_TYPES[kind], groups[role])
+    ]

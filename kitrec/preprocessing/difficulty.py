@@ -18,9 +18,9 @@ from scipy.stats import chisquare
 TOP = 10
 
 
-def report(records: pl.DataFrame, items: pl.DataFrame, training_past: pl.DataFrame) -> dict[str, Any]:
+def report(records: pl.DataFrame, items: pl.DataFrame, training_history: pl.DataFrame) -> dict[str, Any]:
     """The figures of one set of records, rounded to four digits."""
-    lists = _Lists(records, items, training_past)
+    lists = _Lists(records, items, training_history)
     figures = {
         "lists": records.height,
         "candidates": float(lists.size.mean()),
@@ -43,15 +43,15 @@ def _mean_of_negatives(lists: "_Lists", values: np.ndarray) -> float:
 class _Lists:
     """All candidates of all records laid end to end: E entries of R records."""
 
-    def __init__(self, records: pl.DataFrame, items: pl.DataFrame, training_past: pl.DataFrame) -> None:
-        self.records, self.items, self.past = records, items, training_past
+    def __init__(self, records: pl.DataFrame, items: pl.DataFrame, training_history: pl.DataFrame) -> None:
+        self.records, self.items, self.past = records, items, training_history
         self.row_of = {item: k for k, item in enumerate(items["item_id"])}
         self.size = records["candidate_ids"].list.len().to_numpy().astype(np.int64)
         self.record = np.repeat(np.arange(records.height), self.size)
         self.item = self._rows(records["candidate_ids"].explode())
         self.truth = self._rows(records["gt_item_id"])[self.record]
         self.is_truth = self.item == self.truth
-        counts = np.bincount(self._rows(training_past["item_id"]), minlength=items.height)
+        counts = np.bincount(self._rows(training_history["item_id"]), minlength=items.height)
         self.popularity = counts[self.item].astype(float)
 
     def _rows(self, ids: pl.Series) -> np.ndarray:

@@ -25,14 +25,14 @@ Records = Mapping[str, pl.DataFrame]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class AuditInput:
     """What was prepared: role -> records of one set, items, all interactions of everybody at any time, and the
     (user, item) pairs that training users touched before their held-out items."""
 
     records: Records
     items: pl.DataFrame
     interactions: pl.DataFrame
-    training_past: pl.DataFrame
+    training_history: pl.DataFrame
 
     @cached_property
     def candidates(self) -> pl.DataFrame:
@@ -64,7 +64,7 @@ class Finding:
     example: str
 
 
-def audit(evidence: Evidence) -> list[Finding]:
+def audit(evidence: AuditInput) -> list[Finding]:
     """All leaks that are there."""
     findings = []
     for leak, check in CHECKS.items():
@@ -74,7 +74,7 @@ def audit(evidence: Evidence) -> list[Finding]:
     return findings
 
 
-def judge(findings: Mapping[str, Sequence[Finding]], leaks: str, overlap: str) -> dict[str, dict[str, int]]:
+def enforce(findings: Mapping[str, Sequence[Finding]], leaks: str, overlap: str) -> dict[str, dict[str, int]]:
     """Rows by set and leak, for the metrics. Raises unless `leaks` is `report`; users in two roles, which have a param
     of their own, raise unless `overlap` is `report`."""
     shown = [
@@ -93,31 +93,31 @@ def judge(findings: Mapping[str, Sequence[Finding]], leaks: str, overlap: str) -
     return {which: {f.leak: f.rows for f in found} for which, found in findings.items()}
 
 
-Check = Callable[[Evidence], tuple[int, str]]
+Check = Callable[[AuditInput], tuple[int, str]]
 
 
-def _shared_users(evidence: Evidence) -> tuple[int, str]:
+def _shared_users(evidence: AuditInput) -> tuple[int, str]:
     """A test user who is a training user too."""
     return _users_in_both(evidence, "train")
 
 
-def _picked_on_test(evidence: Evidence) -> tuple[int, str]:
+def _picked_on_test(evidence: AuditInput) -> tuple[int, str]:
     """A test user among the development users, who choose the best checkpoint."""
     return _users_in_both(evidence, "development")
 
 
-def _users_in_both(evidence: Evidence, role: str) -> tuple[int, str]:
+def _users_in_both(evidence: AuditInput, role: str) -> tuple[int, str]:
     both = evidence.records["test"].join(evidence.records[role], on="user_id", how="semi")
     return _shown(both, f"{{}} is a test user and a {role} user", "user_id")
 
 
-def _truth_in_training(evidence: Evidence) -> tuple[int, str]:
+def _truth_in_training(evidence: AuditInput) -> tuple[int, str]:
     """A held-out (user, item) pair of a test user among what is trained on."""
     held = evidence.records["test"].select("user_id", item_id="gt_item_id")
-    return _shown(held.join(evidence.training_past, on=["user_id", "item_id"]), "{} with {}", "user_id", "item_id")
+    return _shown(held.join(evidence.training_history, on=["user_id", "item_id"]), "{} with {}", "user_id", "item_id")
 
 
-def _future_in_history(evidence: Evidence) -> tuple[int, str]:
+def _future_in_history(evidence: AuditInput) -> tuple[int, str]:
     """An item of the history shown that is the held-out one, or that the user met at its time or later."""
     history = pl.concat_list("source_items", "target_items")
     itself = _every(evidence).filter(history.list.contains(pl.col("gt_item_id")))
@@ -133,7 +133,7 @@ def _future_in_history(evidence: Evidence) -> tuple[int, str]:
     return _shown(late, "{} shows {}, met at its held-out item's time or later", "record_id", "item_id")
 
 
-def _truth_stands_out(evidence: Evidence) -> tuple[int, str]:
+def _truth_stands_out(evidence: AuditInput) -> tuple[int, str]:
     """The truth's place in the list, or the length of its text, gives it away."""
     candidates = evidence.candidates
     tenth = (pl.col("place") * 10 // pl.col("size")).alias("tenth")
@@ -151,9 +151,9 @@ def _truth_stands_out(evidence: Evidence) -> tuple[int, str]:
     return 0, ""
 
 
-def _truth_is_popular(evidence: Evidence) -> tuple[int, str]:
+def _truth_is_popular(evidence: AuditInput) -> tuple[int, str]:
     """The truth is nearly always more popular in training than its negatives."""
-    popularity = evidence.training_past["item_id"].value_counts()
+    popularity = evidence.training_history["item_id"].value_counts()
     counted = evidence.candidates.join(popularity, on="item_id", how="left").with_columns(pl.col("count").fill_null(0))
     truth = counted.filter(pl.col("is_truth")).select("record_id", own="count")
     beaten = counted.filter(~pl.col("is_truth")).join(truth, on="record_id")
@@ -162,7 +162,7 @@ def _truth_is_popular(evidence: Evidence) -> tuple[int, str]:
     return (truth.height, f"the truth is more popular than {mean:.0%} of its negatives") if mean > POPULAR else (0, "")
 
 
-def _only_truth_has_metadata(evidence: Evidence) -> tuple[int, str]:
+def _only_truth_has_metadata(evidence: AuditInput) -> tuple[int, str]:
     """A list in which the truth alone has a title."""
     named = evidence.items.select("item_id", "has_metadata")
     lists = (
@@ -176,14 +176,14 @@ def _only_truth_has_metadata(evidence: Evidence) -> tuple[int, str]:
     return _shown(lists.filter(pl.col("truth") & (pl.col("named") == 1)), "{}: only the truth is named", "record_id")
 
 
-def _liked_negatives(evidence: Evidence) -> tuple[int, str]:
+def _liked_negatives(evidence: AuditInput) -> tuple[int, str]:
     """A negative that its user touched, before or after."""
     negatives = evidence.candidates.filter(~pl.col("is_truth"))
     touched = negatives.join(evidence.interactions.select("user_id", "item_id"), on=["user_id", "item_id"])
     return _shown(touched, "{} lists {} as a negative, which its user touched", "record_id", "item_id")
 
 
-def _mined_on_test(evidence: Evidence) -> tuple[int, str]:
+def _mined_on_test(evidence: AuditInput) -> tuple[int, str]:
     """A neighbour that no training user touched together with anything of the history: mined elsewhere."""
     test = evidence.records["test"]
     origins = test.select("record_id", item_id="candidate_ids", origin="candidate_origins").explode("item_id", "origin")
@@ -197,12 +197,12 @@ def _mined_on_test(evidence: Evidence) -> tuple[int, str]:
     )
 
 
-def _together(evidence: Evidence, pairs: pl.DataFrame, history: pl.DataFrame) -> pl.Series:
+def _together(evidence: AuditInput, pairs: pl.DataFrame, history: pl.DataFrame) -> pl.Series:
     """Per (record, item): did a training user touch the item and one of the record's history?"""
     items = {item: k for k, item in enumerate(evidence.items["item_id"])}
-    users = {user: k for k, user in enumerate(evidence.training_past["user_id"].unique())}
+    users = {user: k for k, user in enumerate(evidence.training_history["user_id"].unique())}
     records = {record: k for k, record in enumerate(history["record_id"].unique())}
-    touched = _matrix(evidence.training_past["user_id"], users, evidence.training_past["item_id"], items)
+    touched = _matrix(evidence.training_history["user_id"], users, evidence.training_history["item_id"], items)
     kindred = (_matrix(history["record_id"], records, history["item_id"], items) @ touched.T).tocsr()  # [record, user]
     fans = touched.T.tocsr()  # [item, user]
     known = np.array([records.get(r, -1) for r in pairs["record_id"]])
@@ -219,13 +219,13 @@ def _matrix(rows: pl.Series, row_of: dict[str, int], columns: pl.Series, column_
     return sparse.csr_array((np.ones(len(rows)), where), shape=(len(row_of), len(column_of)))
 
 
-def _taught_on_test(evidence: Evidence) -> tuple[int, str]:
+def _taught_on_test(evidence: AuditInput) -> tuple[int, str]:
     """A test or preference record with a teacher's output: the teacher has seen its truth."""
     asked = pl.concat([evidence.records[role] for role in ("test", "preference")])
     return _shown(asked.filter(pl.col("output").is_not_null()), "{} has an output", "record_id")
 
 
-def _real_id_in_template(evidence: Evidence) -> tuple[int, str]:
+def _real_id_in_template(evidence: AuditInput) -> tuple[int, str]:
     """An item's id in the part of the prompt that is the same for all."""
     ids = set(evidence.items["item_id"])
     for record, items in _sample(evidence):
@@ -236,7 +236,7 @@ def _real_id_in_template(evidence: Evidence) -> tuple[int, str]:
     return 0, ""
 
 
-def _template_knows_truth(evidence: Evidence) -> tuple[int, str]:
+def _template_knows_truth(evidence: AuditInput) -> tuple[int, str]:
     """A prompt that changes when another candidate is called the truth."""
     different = [
         record["record_id"]
@@ -250,7 +250,7 @@ def _another_truth(record: Mapping[str, Any]) -> dict[str, str]:
     return {"gt_item_id": next(item for item in record["candidate_ids"] if item != record["gt_item_id"])}
 
 
-def _sample(evidence: Evidence) -> list[tuple[dict[str, Any], dict[str, Item]]]:
+def _sample(evidence: AuditInput) -> list[tuple[dict[str, Any], dict[str, Item]]]:
     """Some test records with the items they show."""
     records = list(evidence.records["test"].head(SAMPLE).iter_rows(named=True))
     wanted = {i for r in records for i in (*r["candidate_ids"], *r["source_items"], *r["target_items"])}
@@ -259,7 +259,7 @@ def _sample(evidence: Evidence) -> list[tuple[dict[str, Any], dict[str, Item]]]:
     return [(record, items) for record in records]
 
 
-def _every(evidence: Evidence) -> pl.DataFrame:
+def _every(evidence: AuditInput) -> pl.DataFrame:
     return pl.concat(list(evidence.records.values()))
 
 

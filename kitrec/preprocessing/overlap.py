@@ -11,7 +11,7 @@ from kitrec.preprocessing.params import Overlap
 UNTESTED = ("train", "development", "preference")
 
 
-def without_overlap(dataset: Dataset, policy: Overlap) -> tuple[Dataset, dict[str, int]]:
+def apply_overlap_policy(dataset: Dataset, policy: Overlap) -> tuple[Dataset, dict[str, int]]:
     """(data set, overlapping users by role). `drop` takes them out of training and preference; the test users stay, so
     that results remain comparable with those of others."""
     tests = pl.concat([own["test"].select("user_id") for own in dataset.records.values()]).unique()
@@ -25,8 +25,8 @@ def without_overlap(dataset: Dataset, policy: Overlap) -> tuple[Dataset, dict[st
         return dataset, found
     records = {which: _without(own, tests) for which, own in dataset.records.items()}
     interactions = _without(dataset.interactions, tests)
-    past = dataset.training_past.join(tests, on="user_id", how="anti", maintain_order="left")
-    return replace(dataset, records=records, interactions=interactions, training_past=past), found
+    past = dataset.training_history.join(tests, on="user_id", how="anti", maintain_order="left")
+    return replace(dataset, records=records, interactions=interactions, training_history=past), found
 
 
 def _common(dataset: Dataset, role: str, tests: pl.DataFrame) -> int:

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from kitrec.core.domains import SOURCE, TARGETS, UserType
 from kitrec.core.errors import InputError
-from kitrec.core.tables import frame
+from kitrec.core.tables import from_rows
 from kitrec.preprocessing.candidates import Pool, build_pool, draw_candidates
 from kitrec.preprocessing.params import Candidates
 from kitrec.schemas.records import RECORDS
@@ -27,7 +27,7 @@ class Case:
     touched: set[str]
 
 
-def hold_out(interactions: pl.DataFrame, kind: UserType, users: list[str]) -> list[Case]:
+def hold_out_last(interactions: pl.DataFrame, kind: UserType, users: list[str]) -> list[Case]:
     """The cases of a type's users: the last target interaction held out, nothing at or after its time shown."""
     wanted = interactions.filter(pl.col("user_id").is_in(pl.Series(users).implode())).sort("user_id", "time", "item_id")
     gathered = wanted.group_by("user_id", maintain_order=True).agg("domain", "item_id", "rating", "time")
@@ -45,7 +45,7 @@ def _case(user: str, kind: UserType, everything: list[tuple[str, str, float, int
     return Case(user, kind, len(target), source, before, gt, {item for _, item, _, _ in everything})
 
 
-def past_of(cases: list[Case]) -> pl.DataFrame:
+def history_pairs(cases: list[Case]) -> pl.DataFrame:
     """What the cases' users had touched before their held-out items, each (user, item) once."""
     rows = [(c.user, item) for c in cases for item, _ in [*c.source, *c.target]]
     return pl.DataFrame(rows, schema={"user_id": pl.String, "item_id": pl.String}, orient="row").unique(
@@ -76,7 +76,7 @@ def build_records(
         pool = pools[case.kind.target]
         ids, origins = draw_candidates(seed, candidates, pool, which, case.user, case.gt[0], case.touched, history)
         rows.append(_row(case, which, ids, origins, metadata[case.gt[0]]))
-    return frame(rows, RECORDS)
+    return from_rows(rows, RECORDS)
 
 
 def _row(case: Case, which: str, ids: list[str], origins: list[str], gt_has_metadata: bool) -> dict[str, object]:

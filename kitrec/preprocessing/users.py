@@ -47,9 +47,9 @@ def ends(interactions: pl.DataFrame) -> pl.DataFrame:
 
 
 def _belongs(kind: UserType) -> pl.Expr:
-    rule = (pl.col("domain") == kind.target) & (pl.col("seen") >= kind.fewest)
-    if kind.most is not None:
-        rule &= pl.col("seen") <= kind.most
+    rule = (pl.col("domain") == kind.target) & (pl.col("seen") >= kind.min_target_items)
+    if kind.max_target_items is not None:
+        rule &= pl.col("seen") <= kind.max_target_items
     return rule & (pl.col("targets") == 1) if kind.other_target_empty else rule
 
 

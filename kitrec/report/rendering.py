@@ -24,7 +24,7 @@ def on_page(chart: Chart) -> str:
 def write_figures(charts: Mapping[str, Chart], folder: Path) -> None:
     """Every chart (name -> chart) as SVG and PNG, black on white; the folder holds these and nothing else."""
     looks = _looks("black", "#dddddd", "white")
-    with files.whole(folder) as draft:
+    with files.atomic(folder) as draft:
         draft.mkdir()
         for name, chart in charts.items():
             drawn = vl_convert.vegalite_to_svg(chart, config=looks)

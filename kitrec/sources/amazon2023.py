@@ -102,7 +102,7 @@ def _copied(path: Path, folder: Path, quarantine: Quarantine, *, quiet: bool) ->
     """Good reviews as parquet by bucket; how many. What was read before the run was killed is not read again."""
     if not folder.exists():
         own = Quarantine()
-        with files.whole(folder) as draft:
+        with files.atomic(folder) as draft:
             rows = sum(_spread(batch, draft, number) for number, batch in enumerate(_batches(path, own, quiet=quiet)))
             if not rows:
                 raise InputError(f"{path} holds no usable review: {own.reasons() or 'the file is empty'}")

@@ -13,7 +13,7 @@ from kitrec.core.errors import InputError
 from kitrec.preprocessing.dataset import ROLES, Dataset
 from kitrec.preprocessing.users import split_training
 from kitrec.schemas.items import ITEMS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine
 
@@ -73,10 +73,10 @@ def load_dataset(
     }
     every = pl.concat([part.items for part in loaded.values()])
     items = every.sort("has_metadata", descending=True, maintain_order=True).unique("item_id", keep="first")
-    return Given(dataset_of(records), items.sort("domain", "item_id").select(*ITEMS.columns))
+    return Given(dataset_from_records(records), items.sort("domain", "item_id").select(*ITEMS.columns))
 
 
-def dataset_of(records: dict[str, dict[str, pl.DataFrame]]) -> Dataset:
+def dataset_from_records(records: dict[str, dict[str, pl.DataFrame]]) -> Dataset:
     """The records with the interactions they show."""
     interactions = {role: _shown([own[role] for own in records.values()]) for role in ROLES}
     trained = pl.concat([interactions["train"], interactions["development"]])
@@ -116,5 +116,5 @@ def _shown(records: Sequence[pl.DataFrame]) -> pl.DataFrame:
         last, books = len(listed) - 1, len(r["source_items"])
         times = [k * STEP if k < books else (books - 1) * STEP + k - books + 1 for k in range(len(listed))]
         rows += [(r["user_id"], *own, times[k], k == last) for k, own in enumerate(listed)]
-    seen = pl.DataFrame(rows, schema=dict(SEEN.columns), orient="row")
+    seen = pl.DataFrame(rows, schema=dict(SPLIT_INTERACTIONS.columns), orient="row")
     return seen.sort("user_id", "time", "item_id").unique(["user_id", "item_id"], keep="first", maintain_order=True)

@@ -18,7 +18,6 @@ import polars as pl
 from tqdm import tqdm
 
 from kitrec.core.domains import SOURCE, USER_TYPES
-from kitrec.core.tables import frame
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
 from kitrec.sources.prompt_text import Line, Prompt, UnreadableError, read_prompt
@@ -158,7 +157,7 @@ def _record(row: Mapping[str, Any], prompt: Prompt, candidates: int) -> tuple[di
         "candidate_set": which,
         "user_type": kind.name,
         "user_category": kind.category,
-        "core": _core(about.get("target_core"), kind.fewest),
+        "core": _core(about.get("target_core"), kind.min_target_items),
         "source_items": [name for name, *_ in source],
         "source_ratings": [_stars(line.rating) for line in prompt.source],
         "target_items": [name for name, *_ in target],

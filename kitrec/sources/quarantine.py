@@ -37,7 +37,7 @@ class Quarantine:
 
     def write(self, path: Path) -> None:
         """The rejects as JSONL, one per line; an empty file says that none were needed."""
-        with files.whole(path) as draft, draft.open("w", encoding="utf-8") as stream:
+        with files.atomic(path) as draft, draft.open("w", encoding="utf-8") as stream:
             for reject in self.rejects:
                 files.append_json(asdict(reject), stream)
 

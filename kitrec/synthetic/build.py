@@ -13,7 +13,7 @@ from kitrec.synthetic.themes import ThemeWords, draw_themes
 
 
 @dataclass(frozen=True)
-class BuiltWorld:
+class SyntheticWorld:
     """What the real data would show (items, interactions), and what only the generator knows (the rest)."""
 
     items: pl.DataFrame
@@ -23,7 +23,7 @@ class BuiltWorld:
     user_truth: pl.DataFrame
 
 
-def build_world(seed: int, world: World, users_per_type: int, *, rehearsal: bool = False) -> BuiltWorld:
+def build_world(seed: int, world: World, users_per_type: int, *, rehearsal: bool = False) -> SyntheticWorld:
     """The world of a seed, with as many users of each of the ten types as asked for."""
     themes = draw_themes(generator(seed, "themes"), world.themes, rehearsal=rehearsal)
     catalogue = draw_catalogue(seed, world, themes, rehearsal=rehearsal)
@@ -33,7 +33,7 @@ def build_world(seed: int, world: World, users_per_type: int, *, rehearsal: bool
         interactions.append(draw_interactions(seed, world, kind, people, catalogue))
         truth = {"user_id": people.ids, "favourites": people.favourites.tolist(), "community": people.community}
         truths.append(pl.DataFrame(truth, schema=dict(USER_TRUTH.columns)))
-    return BuiltWorld(
+    return SyntheticWorld(
         items=pl.concat([catalogue[domain].text for domain in LABELS]),
         interactions=pl.concat(interactions),
         themes=themes,

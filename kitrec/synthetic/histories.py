@@ -80,10 +80,10 @@ def _counts(
     """Per user: interactions up to the held-out one, and (books only) a few read after it."""
     none = np.zeros(n, dtype=np.int64)
     if domain == SOURCE:
-        return 5 + rng.poisson(world.books_read - 5, n), rng.integers(0, 2, n)
+        return 5 + rng.poisson(world.mean_books_per_user - 5, n), rng.integers(0, 2, n)
     if domain == kind.target:
-        most = kind.fewest if kind.most else None
-        return (none + most if most else 5 + rng.poisson(world.targets_seen - 5, n)), none
+        most = kind.min_target_items if kind.max_target_items else None
+        return (none + most if most else 5 + rng.poisson(world.mean_target_items_per_user - 5, n)), none
     return (none if kind.other_target_empty else rng.integers(0, 9, n)), none
 
 
@@ -101,7 +101,7 @@ def _draw_times(
     return np.where(step < (before + after)[:, None], times, -1)
 
 
-def appeal(world: World, favourites: np.ndarray, community: np.ndarray, truth: pl.DataFrame) -> np.ndarray:
+def static_utility(world: World, favourites: np.ndarray, community: np.ndarray, truth: pl.DataFrame) -> np.ndarray:
     """The part of U(u, i, t) that no time changes, [N, M]."""
     same_community = community[:, None] == truth["community"].to_numpy()[None, :]
     return (
@@ -111,10 +111,10 @@ def appeal(world: World, favourites: np.ndarray, community: np.ndarray, truth: p
     )
 
 
-def utility_at(world: World, appeal: np.ndarray, truth: pl.DataFrame, time: np.ndarray) -> np.ndarray:
+def utility_at(world: World, static_utility: np.ndarray, truth: pl.DataFrame, time: np.ndarray) -> np.ndarray:
     """U(u, i, t) [N, M]; minus infinity for items not released at t."""
     age = (time[:, None] - truth["release"].to_numpy()[None, :]) / YEAR_MS
-    return np.where(age >= 0, appeal - world.recency_strength * age, -np.inf)
+    return np.where(age >= 0, static_utility - world.recency_strength * age, -np.inf)
 
 
 def theme_matches(favourites: np.ndarray, truth: pl.DataFrame) -> np.ndarray:
@@ -127,7 +127,7 @@ def _choose(
     rng: np.random.Generator, world: World, people: People, truth: pl.DataFrame, times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Item indices [N, L] (-1 where there is no choice) and the ratings given to them."""
-    fixed = appeal(world, people.favourites, people.community, truth)
+    fixed = static_utility(world, people.favourites, people.community, truth)
     chosen = np.full(times.shape, -1)
     taken = np.zeros(fixed.shape, dtype=bool)
     for step in range(times.shape[1]):

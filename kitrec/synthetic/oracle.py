@@ -17,7 +17,7 @@ import polars as pl
 from scipy.special import logsumexp
 
 from kitrec.core.domains import SOURCE
-from kitrec.synthetic.histories import appeal, utility_at
+from kitrec.synthetic.histories import static_utility, utility_at
 from kitrec.synthetic.params import World
 
 UNRELEASED = -1e9
@@ -34,7 +34,7 @@ def oracle_scores(
     for record in records.iter_rows(named=True):
         person, truth = people[record["user_id"]], truth_of[record["target"]]
         here = truth[[column[record["target"]][i] for i in record["candidate_ids"]]]
-        fixed = appeal(world, np.array([person["favourites"]]), np.array([person["community"]]), here)
+        fixed = static_utility(world, np.array([person["favourites"]]), np.array([person["community"]]), here)
         value = utility_at(world, fixed, here, np.array([record["gt_time"]]))[0]
         scores.append(np.maximum(value, UNRELEASED).tolist())
     return scores

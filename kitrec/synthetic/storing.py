@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from kitrec.core import files, tables
-from kitrec.synthetic.build import BuiltWorld
+from kitrec.synthetic.build import SyntheticWorld
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH
 
 
-def write_world(built: BuiltWorld | None, to: Path) -> None:
+def write_world(built: SyntheticWorld | None, to: Path) -> None:
     """Write the folder; of real users nothing is known, but the folder is there."""
-    with files.whole(to) as folder:
+    with files.atomic(to) as folder:
         files.write_json(built.themes if built else {}, folder / "themes.json")
         if built:
             tables.write(built.item_truth, folder / "item_truth.parquet", ITEM_TRUTH)

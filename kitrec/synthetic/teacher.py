@@ -98,7 +98,7 @@ def with_outputs(records: pl.DataFrame, teacher: Teacher) -> pl.DataFrame:
     return records.with_columns(pl.Series("output", outputs, dtype=pl.String))
 
 
-def taught(dataset: Dataset, teacher: Teacher) -> Dataset:
+def add_teacher_outputs(dataset: Dataset, teacher: Teacher) -> Dataset:
     """The data set with outputs for its training and development records; preference and test records get none."""
     records = {
         which: {**own, **{role: with_outputs(own[role], teacher) for role in ("train", "development")}}

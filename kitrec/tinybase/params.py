@@ -17,22 +17,22 @@ class Phase:
     """A part of the curriculum: the shares of batches that drill lists and histories; the others are whole prompts."""
 
     steps: Count
-    list_drills: Share
-    history_drills: Share
-    fewest_lines: Annotated[int, Field(ge=2)]
-    most_lines: Annotated[int, Field(ge=2)]
+    list_tasks: Share
+    history_tasks: Share
+    min_lines: Annotated[int, Field(ge=2)]
+    max_lines: Annotated[int, Field(ge=2)]
     questions: Count
     candidates: list[Annotated[int, Field(ge=2)]]
 
     def __post_init__(self) -> None:
         require, done = rules()
         require(
-            self.fewest_lines <= self.most_lines,
-            f"fewest_lines ({self.fewest_lines}) is above most_lines ({self.most_lines})",
+            self.min_lines <= self.max_lines,
+            f"min_lines ({self.min_lines}) is above max_lines ({self.max_lines})",
         )
         require(
-            self.list_drills + self.history_drills <= 1,
-            f"list_drills ({self.list_drills}) and history_drills ({self.history_drills}) are together above 1",
+            self.list_tasks + self.history_tasks <= 1,
+            f"list_tasks ({self.list_tasks}) and history_tasks ({self.history_tasks}) are together above 1",
         )
         require(bool(self.candidates), "candidates must name at least one list length")
         done()

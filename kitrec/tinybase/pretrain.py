@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen3ForCausalLM
 
 from kitrec.core import files
-from kitrec.tinybase.curriculum import Lesson
+from kitrec.tinybase.curriculum import CurriculumBatch
 
 WARMUP_STEPS = 50
 LAST = 0.1  # learning rate at the end, as a share of the highest
@@ -33,7 +33,7 @@ class Progressed:
 
 def pretrain(
     model: Qwen3ForCausalLM,
-    lesson: Callable[[int], Lesson],
+    lesson: Callable[[int], CurriculumBatch],
     steps: int,
     learning_rate: float,
     opener: int,
@@ -56,7 +56,7 @@ def pretrain(
 
 
 def _update(
-    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, lesson: Lesson, step: int, opener: int
+    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, lesson: CurriculumBatch, step: int, opener: int
 ) -> Progressed:
     learned = lesson.learned[:, 1:]
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -80,7 +80,7 @@ def _save(model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, step: int, 
     tensors = {f"weight.{k}": weight.detach() for k, weight in enumerate(model.parameters())}
     for k, state in optimizer.state_dict()["state"].items():
         tensors |= {f"state.{k}.{name}": tensor for name, tensor in state.items()}
-    with files.whole(work / "checkpoint.safetensors") as draft:
+    with files.atomic(work / "checkpoint.safetensors") as draft:
         save_file(tensors | {"step": torch.tensor(step)}, draft)
 
 

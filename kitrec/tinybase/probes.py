@@ -27,7 +27,7 @@ ROWS = 16
 
 
 @dataclass(frozen=True)
-class Exam:
+class ProbeSet:
     """Records of a held-out rehearsal world, its items, and the text-only oracle's scores of every candidate."""
 
     records: pl.DataFrame
@@ -45,17 +45,17 @@ class Exam:
         return np.array(hits)
 
 
-def held_out_exam(seed: int, p: TinyBase, candidates: int, users: int) -> Exam:
+def held_out_probe_set(seed: int, p: TinyBase, candidates: int, users: int) -> ProbeSet:
     """`users` records of a held-out world (or all it has), with random lists of `candidates` items."""
     world = rehearsal_world(seed, HELD_OUT, p)
     records = rehearsal_records(seed, HELD_OUT, p, world, candidates)
     chosen = generator(seed, "exam users").permutation(records.height)[:users]
     records = records[np.sort(chosen).tolist()]
     items = {row["item_id"]: row for row in world.items.iter_rows(named=True)}
-    return Exam(records, items, text_oracle_scores(p.world, records, world.items, world.item_truth))
+    return ProbeSet(records, items, text_oracle_scores(p.world, records, world.items, world.item_truth))
 
 
-class Reader:
+class ProbedModel:
     """A base, asked in transformers by greedy decoding in float32."""
 
     def __init__(self, folder: Path) -> None:

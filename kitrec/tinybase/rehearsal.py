@@ -13,19 +13,19 @@ from kitrec.preprocessing.dataset import build_dataset
 from kitrec.preprocessing.params import Candidates, Users
 from kitrec.preprocessing.users import classify, sample_roles
 from kitrec.prompts.template import Item, Style, segments
-from kitrec.synthetic.build import BuiltWorld, build_world
+from kitrec.synthetic.build import SyntheticWorld, build_world
 from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.params import TinyBase
 
 Sample = tuple[str, str, bool]
 
 
-def rehearsal_world(seed: int, number: int, p: TinyBase) -> BuiltWorld:
+def rehearsal_world(seed: int, number: int, p: TinyBase) -> SyntheticWorld:
     """The `number`-th rehearsal world."""
     return build_world(_own_seed(seed, number), p.world, p.users_per_type, rehearsal=True)
 
 
-def rehearsal_records(seed: int, number: int, p: TinyBase, world: BuiltWorld, candidates: int) -> pl.DataFrame:
+def rehearsal_records(seed: int, number: int, p: TinyBase, world: SyntheticWorld, candidates: int) -> pl.DataFrame:
     """The records of the world's users, with random lists of `candidates` items."""
     users = Users(train=p.users_per_type - 1, preference=0, test=1, development_share=0.05)
     lists = Candidates(count=candidates, same_category=0, neighbours=0, popularity_matched=0)
@@ -35,7 +35,7 @@ def rehearsal_records(seed: int, number: int, p: TinyBase, world: BuiltWorld, ca
     return built.records["B"]["train"]
 
 
-def rehearsal_samples(seed: int, number: int, p: TinyBase, world: BuiltWorld, candidates: int) -> Iterator[Sample]:
+def rehearsal_samples(seed: int, number: int, p: TinyBase, world: SyntheticWorld, candidates: int) -> Iterator[Sample]:
     """(prompt, output, thinking) of every clear record, thinking and direct in turn."""
     records = rehearsal_records(seed, number, p, world, candidates)
     items = {row["item_id"]: row for row in world.items.iter_rows(named=True)}

@@ -19,13 +19,13 @@ READ, SEEN = (5, 16), (0, 10)  # books and target items of a reader: fewest, mos
 FAVOURITES = 3
 TWO_SHARED = 0.8  # of the questions ask for a line by two of its themes, the others by one
 ATTEMPTS = 20
-Piece = tuple[str, bool]  # a text, and whether it is learned
-Shelves = dict[str, list[dict[str, Any]]]  # the items of each domain
+TextSpan = tuple[str, bool]  # a text, and whether it is learned
+DomainItems = dict[str, list[dict[str, Any]]]  # the items of each domain
 
 
-def list_drill(
+def list_task(
     rng: np.random.Generator, shelf: Sequence[Item], lines: int, questions: int, teacher: TemplateTeacher
-) -> list[Piece]:
+) -> list[TextSpan]:
     """A list of `lines` candidates of the shelf, and themes that lead to one of them as often as asked for."""
     named = [k for k, item in enumerate(shelf) if item["categories"]]
     first = rng.choice(named)  # at least one line has metadata
@@ -40,9 +40,9 @@ def list_drill(
     return pieces
 
 
-def history_drill(
-    rng: np.random.Generator, shelves: Shelves, teacher: TemplateTeacher, theme_strength: float
-) -> list[Piece]:
+def history_task(
+    rng: np.random.Generator, shelves: DomainItems, teacher: TemplateTeacher, theme_strength: float
+) -> list[TextSpan]:
     """The histories of a reader with some favourite themes, and what a thought says about them."""
     target = str(rng.choice(TARGETS))
     words = sorted({word for item in shelves[SOURCE] for word in item["categories"]})

@@ -7,16 +7,16 @@ import polars as pl
 
 from kitrec.core import tables
 from kitrec.core.domains import SETS
-from kitrec.preprocessing.dataset import Dataset, build_dataset, last_marked
+from kitrec.preprocessing.dataset import Dataset, build_dataset, mark_last_target_items
 from kitrec.preprocessing.params import Candidates, Source, Users
 from kitrec.preprocessing.users import Groups, classify, sample_roles, sampled_users
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.sources import amazon2023, kitrec_dataset, kitrec_hub
 from kitrec.sources.category_teacher import CategoryTeacher
 from kitrec.sources.quarantine import Quarantine
-from kitrec.synthetic.build import BuiltWorld, build_world
+from kitrec.synthetic.build import SyntheticWorld, build_world
 from kitrec.synthetic.params import World
-from kitrec.synthetic.teacher import Teacher, TemplateTeacher, taught
+from kitrec.synthetic.teacher import Teacher, TemplateTeacher, add_teacher_outputs
 
 RAW = Path("raw")
 
@@ -47,7 +47,7 @@ class Sourced:
     others: pl.DataFrame
     counts: dict[str, object]
     teacher: Teacher
-    world: BuiltWorld | None = None
+    world: SyntheticWorld | None = None
 
 
 def read(asked: Asked) -> Sourced:
@@ -66,7 +66,7 @@ def synthetic(asked: Asked) -> Sourced:
 
 def amazon(asked: Asked) -> Sourced:
     """Raw reviews and items of Amazon 2023."""
-    raw = amazon2023.find(RAW, {"books": "Books", "movies": "Movies_and_TV", "music": asked.source.music})
+    raw = amazon2023.find_files(RAW, {"books": "Books", "movies": "Movies_and_TV", "music": asked.source.music})
     everyone = asked.train_on == "all_reviews"
     crawl = amazon2023.load(
         raw, asked.seed, asked.users, asked.work, asked.rejects, everyone=everyone, quiet=asked.quiet
@@ -83,14 +83,16 @@ def kitrec(asked: Asked) -> Sourced:
         else kitrec_dataset.files_in(RAW)
     )
     given = kitrec_dataset.load_dataset(files, asked.seed, share, count, asked.rejects, quiet=asked.quiet)
-    nobody = tables.frame([], SEEN)
+    nobody = tables.from_rows([], SPLIT_INTERACTIONS)
     return Sourced(given.items, given.dataset, given.interactions(), nobody, {}, CategoryTeacher(given.items))
 
 
 def _drawn(
-    asked: Asked, roles: Groups, found: BuiltWorld | amazon2023.Crawl, others: pl.DataFrame, teacher: Teacher
+    asked: Asked, roles: Groups, found: SyntheticWorld | amazon2023.Crawl, others: pl.DataFrame, teacher: Teacher
 ) -> Sourced:
     share, items, seen = asked.users.development_share, found.items, found.interactions
     dataset = build_dataset(asked.seed, roles, share, asked.candidates, items, seen, SETS, quiet=asked.quiet)
-    world, counts = (found, {}) if isinstance(found, BuiltWorld) else (None, found.counts)
-    return Sourced(items, taught(dataset, teacher), seen, last_marked(others), counts, teacher, world)
+    world, counts = (found, {}) if isinstance(found, SyntheticWorld) else (None, found.counts)
+    return Sourced(
+        items, add_teacher_outputs(dataset, teacher), seen, mark_last_target_items(others), counts, teacher, world
+    )

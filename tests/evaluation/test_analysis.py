@@ -10,8 +10,9 @@ from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.params import Ablation, Family
 from kitrec.evaluation.score_matrix import matrix
 from kitrec.evaluation.strata_means import ALL, STRATA, by_core, by_set, cells, everybody
+from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
-from kitrec.schemas.strata_means import CELLS, COMPARISONS
+from kitrec.schemas.strata_means import STRATA_MEANS
 
 USERS = 240
 FAMILY = Family(kind="scored", metrics=["hit@1", "mrr"], pairs=[("b", "a"), ("b", "c")])
@@ -53,7 +54,7 @@ def three() -> dict[str, np.ndarray]:
 def test_every_cell_has_the_mean_of_its_users_and_an_interval_around_it(three, tmp_path):
     table = scores(three)
     found = cells(matrix(table), resamples=200, fewest=50, seed=1)
-    tables.write(found, tmp_path / "cells.parquet", CELLS)
+    tables.write(found, tmp_path / "cells.parquet", STRATA_MEANS)
     for stratum, (column, members) in STRATA.items():
         own = found.filter((pl.col("stratum") == stratum) & (pl.col("metric") == "mrr") & (pl.col("method") == "b"))
         assert own["n"].sum() == USERS and own.height == len(members)

@@ -50,4 +50,4 @@ def rankings(records: pl.DataFrame, method: str, say: Say) -> pl.DataFrame:
         }
         for record in records.iter_rows(named=True)
     ]
-    return tables.frame(rows, RANKINGS)
+    return tables.from_rows(rows, RANKINGS)

@@ -56,7 +56,7 @@ def test_floors_of_short_lists_are_one(figures):
 
 
 def test_set_a_is_harder_than_set_b(dataset, world):
-    a, b = (report(pl.concat(list(dataset.records[s].values())), world.items, dataset.training_past) for s in "AB")
+    a, b = (report(pl.concat(list(dataset.records[s].values())), world.items, dataset.training_history) for s in "AB")
     assert a["category_overlap"] > b["category_overlap"] and a["text_similarity"] > b["text_similarity"]
     assert a["floor_popularity_hit@10"] < b["floor_popularity_hit@10"]
     assert a["floor_random_hit@10"] == b["floor_random_hit@10"] == 0.5

@@ -13,7 +13,7 @@ from kitrec.prompts.template import segments
 @pytest.fixture(scope="module", params=["A", "B"])
 def clean(request, world, dataset):
     records = dataset.records[request.param]
-    return leak_audit.Evidence(records, world.items, world.interactions, dataset.training_past)
+    return leak_audit.AuditInput(records, world.items, world.interactions, dataset.training_history)
 
 
 def found(evidence):
@@ -43,7 +43,9 @@ def test_a_checkpoint_chosen_on_test_users(clean):
 
 def test_a_held_out_pair_among_training_pairs(clean):
     stolen = clean.records["test"].head(3).select("user_id", item_id="gt_item_id")
-    finding = found(replace(clean, training_past=pl.concat([clean.training_past, stolen])))["held-out pair in training"]
+    finding = found(replace(clean, training_history=pl.concat([clean.training_history, stolen])))[
+        "held-out pair in training"
+    ]
     assert finding.rows == 3
 
 
@@ -103,7 +105,7 @@ def test_a_truth_more_popular_than_all_others(clean):
     evidence, _ = among_strangers(clean)
     truths = pl.concat(list(clean.records.values()))["gt_item_id"].unique()
     fans = pl.DataFrame({"user_id": ["a fan"] * len(truths), "item_id": truths})
-    seeded = replace(evidence, training_past=pl.concat([clean.training_past, fans]))
+    seeded = replace(evidence, training_history=pl.concat([clean.training_history, fans]))
     assert "100% of its negatives" in found(seeded)["truth more popular than its negatives"].example
 
 
@@ -129,8 +131,8 @@ def test_a_negative_that_its_user_liked_later(clean):
 
 
 def test_neighbours_mined_outside_training(clean):
-    half = clean.training_past.filter(pl.col("user_id").hash(0) % 4 == 0)
-    seeded = found(replace(clean, training_past=half))
+    half = clean.training_history.filter(pl.col("user_id").hash(0) % 4 == 0)
+    seeded = found(replace(clean, training_history=half))
     mined_here = "neighbour" in clean.records["test"]["candidate_origins"].explode().to_list()
     assert ("hard negatives mined outside training" in seeded) == mined_here
 
@@ -186,12 +188,12 @@ FINDINGS = {
 )
 def test_what_follows_a_finding_is_a_param(of_data, of_users, told):
     with pytest.raises(InputError) as refused:
-        leak_audit.judge(FINDINGS, of_data, of_users)
+        leak_audit.enforce(FINDINGS, of_data, of_users)
     assert [words for words in ("user in", "truth alone") if words in str(refused.value)] == told
 
 
 def test_reported_findings_are_numbers_for_the_metrics():
-    assert leak_audit.judge(FINDINGS, "report", "report") == {
+    assert leak_audit.enforce(FINDINGS, "report", "report") == {
         "A": {"user in training and test": 2},
         "B": {"truth alone has metadata": 1},
     }

@@ -1,7 +1,7 @@
 import polars as pl
 
 from kitrec.core.domains import SETS, SOURCE, USER_TYPES
-from kitrec.preprocessing.dataset import ROLES, by_model, last_marked
+from kitrec.preprocessing.dataset import ROLES, by_model, mark_last_target_items
 from tests.conftest import USERS
 
 
@@ -62,7 +62,7 @@ def test_of_others_the_last_item_of_each_target_domain_is_marked():
     rows = [("a", "books", "b1", 1), ("a", "movies", "m1", 2), ("a", "movies", "m2", 3), ("a", "music", "c1", 2)]
     rows += [("a", "books", "b2", 9), ("b", "books", "b1", 1)]  # after a's last target, and of nobody with a target
     columns = ["user_id", "domain", "item_id", "time"]
-    others = last_marked(pl.DataFrame(rows, schema=columns, orient="row").with_columns(rating=pl.lit(5.0)))
+    others = mark_last_target_items(pl.DataFrame(rows, schema=columns, orient="row").with_columns(rating=pl.lit(5.0)))
     marked = others.filter("held_out").select("user_id", "item_id").rows()
     assert sorted(marked) == [("a", "c1"), ("a", "m2")] and others["item_id"].to_list() == ["b1", "c1", "m1", "m2"]
 

@@ -5,7 +5,7 @@ import polars as pl
 
 from kitrec.core.domains import SOURCE, USER_TYPES
 from kitrec.core.randomness import generator
-from kitrec.synthetic.histories import People, appeal, draw_people, theme_matches, utility_at
+from kitrec.synthetic.histories import People, draw_people, static_utility, theme_matches, utility_at
 from kitrec.synthetic.items import YEAR_MS
 from tests.conftest import USERS, WORLD
 
@@ -26,7 +26,7 @@ def test_theme_matches_count_the_liked_themes_of_an_item():
 
 def test_utility_by_hand():
     world = replace(WORLD, theme_strength=2.0, community_strength=1.5, popularity_strength=0.5, recency_strength=0.1)
-    fixed = appeal(world, np.array([[0, 1, 5]]), np.array([1]), TRUTH)
+    fixed = static_utility(world, np.array([[0, 1, 5]]), np.array([1]), TRUTH)
     value = utility_at(world, fixed, TRUTH, np.array([3 * YEAR_MS]))[0]
     by_hand = [2 * 2 + 0 + 0 - 0.3, 2 * 1 + 1.5 - 0.5 - 0.3, 0 + 0 - 1.0 - 0.3]
     assert np.allclose(value[:3], by_hand)
@@ -42,7 +42,7 @@ def test_choices_follow_the_multinomial_logit():
     world = replace(WORLD, theme_strength=0.7)
     times = np.full((n, 1), 9 * YEAR_MS)
     chosen, _ = _choose(generator(1, "test"), world, people, TRUTH, times)
-    fixed = appeal(world, people.favourites[:1], people.community[:1], TRUTH)
+    fixed = static_utility(world, people.favourites[:1], people.community[:1], TRUTH)
     value = utility_at(world, fixed, TRUTH, times[0])[0]
     expected = n * np.exp(value) / np.exp(value).sum()
     observed = np.bincount(chosen[:, 0], minlength=4)
@@ -55,7 +55,9 @@ def test_users_have_the_counts_of_their_type(world):
         own = counts.filter(pl.col("user_id").str.starts_with(f"U{number:02d}"))
         targets = own.filter(pl.col("domain") == kind.target)["len"]
         assert targets.len() == USERS.per_type
-        assert targets.min() >= kind.fewest and (kind.most is None or targets.max() <= kind.most)
+        assert targets.min() >= kind.min_target_items and (
+            kind.max_target_items is None or targets.max() <= kind.max_target_items
+        )
         others = own.filter(~pl.col("domain").is_in([kind.target, SOURCE]))
         assert not (kind.other_target_empty and others.height)
         assert own.filter(pl.col("domain") == SOURCE)["len"].min() >= 5

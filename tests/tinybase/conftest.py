@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from kitrec.core import params
 from kitrec.prompts.tokens import Encoder
 from kitrec.tinybase.architecture import new_model
-from kitrec.tinybase.curriculum import Lessons
+from kitrec.tinybase.curriculum import Curriculum
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.tokenizer import learn_tokenizer
 
@@ -21,7 +21,7 @@ SEED = 5
 class Miniature:
     p: TinyBase
     tokenizer: PreTrainedTokenizerFast
-    lessons: Lessons
+    lessons: Curriculum
 
     def model(self) -> Qwen3ForCausalLM:
         return new_model(self.p, self.tokenizer, SEED).eval()
@@ -38,4 +38,4 @@ def miniature(shipped: TinyBase) -> Miniature:
     world = replace(shipped.world, books=120, movies=120, music=120)
     p = replace(shipped, world=world, users_per_type=16, batch_tokens=500, phases=phases)
     tokenizer = learn_tokenizer(SEED, p)
-    return Miniature(p, tokenizer, Lessons(SEED, p, Encoder(tokenizer), tokenizer.pad_token_id))
+    return Miniature(p, tokenizer, Curriculum(SEED, p, Encoder(tokenizer), tokenizer.pad_token_id))

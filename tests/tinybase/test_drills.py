@@ -9,7 +9,7 @@ import pytest
 from kitrec.core.domains import LABELS
 from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.rehearsal import rehearsal_world
-from kitrec.tinybase.tasks import READ, history_drill, list_drill
+from kitrec.tinybase.tasks import READ, history_task, list_task
 
 LINE = re.compile(r"\(ID: ([A-Z]+)\) ([A-Z]\w+ [A-Z]\w+|Unknown)(?: \| (\w+), (\w+))?")
 
@@ -25,7 +25,7 @@ def taught(miniature):
 def lists(taught):
     shelves, teacher = taught
     rng = np.random.default_rng(0)
-    return [list_drill(rng, shelves["movies"], 8, 12, teacher) for _ in range(60)]
+    return [list_task(rng, shelves["movies"], 8, 12, teacher) for _ in range(60)]
 
 
 def listed(pieces):
@@ -65,7 +65,7 @@ def test_a_history_drill_names_the_most_frequent_themes_of_its_text(taught):
     shelves, teacher = taught
     rng = np.random.default_rng(1)
     for _ in range(60):
-        history, _, (thought, learned) = history_drill(rng, shelves, teacher, 5.0)
+        history, _, (thought, learned) = history_task(rng, shelves, teacher, 5.0)
         lines = [line for line in history[0].splitlines() if line.startswith("- ")]
         books, here = (line.partition(": ")[2].split(", ") for line in thought.strip().splitlines())
         pairs = [re.search(r"\| (\w+), (\w+) \|", line) for line in lines]

@@ -1,4 +1,4 @@
-"""Lessons depend on seed and step alone, and know nothing of any world that an experiment runs in."""
+"""Curriculum depend on seed and step alone, and know nothing of any world that an experiment runs in."""
 
 import re
 
@@ -8,7 +8,7 @@ import torch
 from kitrec.preprocessing.params import Users
 from kitrec.prompts.tokens import Encoder
 from kitrec.synthetic.build import build_world
-from kitrec.tinybase.curriculum import Lessons
+from kitrec.tinybase.curriculum import Curriculum
 
 STEPS = range(1, 13)
 
@@ -20,7 +20,7 @@ def texts(miniature):
 
 
 def test_a_step_is_the_same_whatever_came_before(miniature):
-    fresh = Lessons(5, miniature.p, Encoder(miniature.tokenizer), miniature.tokenizer.pad_token_id)
+    fresh = Curriculum(5, miniature.p, Encoder(miniature.tokenizer), miniature.tokenizer.pad_token_id)
     for step in reversed(STEPS):
         one, other = miniature.lessons.lesson(step), fresh.lesson(step)
         assert one.name == other.name

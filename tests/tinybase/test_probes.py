@@ -16,12 +16,12 @@ SEED, USERS, CANDIDATES = 42, 48, 20
 
 @pytest.fixture(scope="module")
 def exam(shipped):
-    return probes.held_out_exam(SEED, shipped, CANDIDATES, USERS)
+    return probes.held_out_probe_set(SEED, shipped, CANDIDATES, USERS)
 
 
 @pytest.fixture(scope="module")
 def reader():
-    return probes.Reader(BASE)
+    return probes.ProbedModel(BASE)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_exam_was_never_trained_on(shipped):
 
 def test_the_oracle_shares_ties():
     records = pl.DataFrame({"gt_item_id": ["a", "b", "c"], "candidate_ids": [["a", "b"], ["a", "b"], ["a", "c"]]})
-    exam = probes.Exam(records, {}, [[2.0, 2.0], [1.0, 3.0], [1.0, 0.0]])
+    exam = probes.ProbeSet(records, {}, [[2.0, 2.0], [1.0, 3.0], [1.0, 0.0]])
     assert exam.oracle_hits().tolist() == [0.5, 1.0, 0.0]
 
 
