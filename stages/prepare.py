@@ -20,7 +20,7 @@ from kitrec.schemas.records import RECORDS
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.sources.quarantine import Quarantine
 from kitrec.synthetic.params import World
-from kitrec.synthetic.storing import write_world
+from kitrec.synthetic.build import write_world
 from kitrec.synthetic.teacher import Teacher
 from stages.lib import paths, runner, sources
 

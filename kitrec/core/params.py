@@ -50,7 +50,7 @@ def load(cls: type[T], name: str, path: Path = FILE) -> T:
 
 
 def value(cls: type, name: str, path: Path = FILE) -> Any:
-    """Return one key of a section (`data.candidate_set`), validated with its section: a stage can depend on it alone."""
+    """Return one key of a section (`data.candidate_set`), checked with its section: stages can depend on it alone."""
     parent, _, key = name.rpartition(".")
     return getattr(load(cls, parent, path), key)
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from kitrec.core.domains import LABELS, SOURCE
-from kitrec.synthetic.teacher import THEMES_NAMED, UNKNOWN, choice_line, fenced
+from kitrec.synthetic.teacher import THEMES_NAMED, UNKNOWN, choice_line, fenced_answer
 
 
 class CategoryTeacher:
@@ -28,7 +28,7 @@ class CategoryTeacher:
         there, target = list(dict.fromkeys([*seen, *truth["categories"]]))[:THEMES_NAMED], LABELS[record["target"]]
         themes = f"{LABELS[SOURCE]} themes: {_listed(books)}\n{target} themes: {_listed(there)}"
         rationale = f"It shares {_listed(shared)} with the history." if shared else "New ground for this reader."
-        return f"<think>\n{themes}{choice_line(truth)}\n</think>\n\n{fenced(truth, len(shared), rationale)}"
+        return f"<think>\n{themes}{choice_line(truth)}\n</think>\n\n{fenced_answer(truth, len(shared), rationale)}"
 
     def _frequent(self, items: Sequence[str]) -> list[str]:
         """The commonest categories of a history, the oldest first among equals."""

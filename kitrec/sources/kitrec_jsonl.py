@@ -69,7 +69,7 @@ def load(
             for name, line, domain, average in shown:
                 if name not in items or (line.title and not items[name]["has_metadata"]):
                     items[name] = _item(name, line, domain, average)
-    return Loaded(frame(list(records.values()), RECORDS), frame(list(items.values()), ITEMS))
+    return Loaded(from_rows(list(records.values()), RECORDS), from_rows(list(items.values()), ITEMS))
 
 
 def read_row(raw: Row, which: str, candidates: int, *, taught: bool) -> tuple[dict[str, Any], list[Shown]]:

@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from kitrec.synthetic.ids import first_symbols, second_symbols
-from kitrec.synthetic.words import ADJECTIVES, MOODS, NOUNS, THEME_WORDS
+from kitrec.synthetic.vocabulary import ADJECTIVES, MOODS, NOUNS, THEME_WORDS
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
 
