@@ -17,8 +17,9 @@ from bench.claims import at_least, at_most, publish
 from kitrec.core import tables
 from kitrec.core.domains import SETS
 from kitrec.hub.rows import rows
+from kitrec.preprocessing.audit_input import AuditInput
 from kitrec.preprocessing.dataset import build_dataset
-from kitrec.preprocessing.leak_audit import AuditInput, audit
+from kitrec.preprocessing.leak_audit import audit
 from kitrec.preprocessing.params import Candidates, Users
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
@@ -116,7 +117,7 @@ def audit_of(folder: Path, depth: int) -> dict[str, float]:
             stream.write(json.dumps(row) + "\n")
     del items  # the bench's own
     began = time.monotonic()
-    loaded = load([folder / "records.jsonl"], "A", CANDIDATES.count, rejects, taught=False, quiet=True)
+    loaded = load([folder / "records.jsonl"], "A", CANDIDATES.count, rejects, require_output=False, quiet=True)
     read = time.monotonic()
     found = audit(AuditInput(roles, crawl.items, crawl.interactions, dataset.training_history))
     audited = time.monotonic() - read

@@ -39,7 +39,7 @@ def build_world(seed: int, world: World, users_per_type: int, *, rehearsal: bool
         items=pl.concat([items[domain].text for domain in LABELS]),
         interactions=pl.concat(interactions),
         themes=themes,
-        item_truth=pl.concat([items[domain].truth for domain in LABELS]),
+        item_truth=pl.concat([items[domain].latents for domain in LABELS]),
         user_truth=pl.concat(user_truth),
     )
 

@@ -60,9 +60,9 @@ def draw_interactions(
         rng = generator(seed, "interactions", user_type.name, domain)
         counts = _draw_counts(rng, world, user_type, domain, len(users.ids))
         times = _draw_times(rng, users, *counts, last_is_late=domain != SOURCE)
-        chosen, ratings = draw_choices(rng, world, users, items[domain].truth, times)
+        chosen, ratings = draw_choices(rng, world, users, items[domain].latents, times)
         user, step = np.nonzero(chosen >= 0)
-        ids = items[domain].truth["item_id"].to_numpy()
+        ids = items[domain].latents["item_id"].to_numpy()
         columns = {
             "user_id": np.array(users.ids)[user],
             "domain": np.full(len(user), domain),
@@ -104,52 +104,52 @@ def _draw_times(
     return np.where(step < (before + after)[:, None], times, -1)
 
 
-def static_utility(world: World, favourites: np.ndarray, community: np.ndarray, truth: pl.DataFrame) -> np.ndarray:
+def static_utility(world: World, favourites: np.ndarray, community: np.ndarray, latents: pl.DataFrame) -> np.ndarray:
     """Return the time-independent part of U(u, i, t), [N, M]."""
-    same_community = community[:, None] == truth["community"].to_numpy()[None, :]
+    same_community = community[:, None] == latents["community"].to_numpy()[None, :]
     return (
-        world.theme_strength * theme_matches(favourites, truth)
+        world.theme_strength * theme_matches(favourites, latents)
         + world.community_strength * same_community
-        + world.popularity_strength * truth["log_popularity"].to_numpy()[None, :]
+        + world.popularity_strength * latents["log_popularity"].to_numpy()[None, :]
     )
 
 
-def utility_at(world: World, static: np.ndarray, truth: pl.DataFrame, time: np.ndarray) -> np.ndarray:
+def utility_at(world: World, static: np.ndarray, latents: pl.DataFrame, time: np.ndarray) -> np.ndarray:
     """Return U(u, i, t) [N, M]; minus infinity for items not yet released at t."""
-    age = (time[:, None] - truth["release"].to_numpy()[None, :]) / YEAR_MS
+    age = (time[:, None] - latents["release"].to_numpy()[None, :]) / YEAR_MS
     return np.where(age >= 0, static - world.recency_strength * age, -np.inf)
 
 
-def theme_matches(favourites: np.ndarray, truth: pl.DataFrame) -> np.ndarray:
+def theme_matches(favourites: np.ndarray, latents: pl.DataFrame) -> np.ndarray:
     """Return |favourites_u ∩ themes_i| as [N, M]."""
-    themes = np.array(truth["themes"].to_list())
+    themes = np.array(latents["themes"].to_list())
     return sum((favourites[:, :, None] == themes[None, None, :, slot]).any(axis=1).astype(np.int64) for slot in (0, 1))
 
 
 def draw_choices(
-    rng: np.random.Generator, world: World, users: SyntheticUsers, truth: pl.DataFrame, times: np.ndarray
+    rng: np.random.Generator, world: World, users: SyntheticUsers, latents: pl.DataFrame, times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw item indices [N, L] (-1 beyond a user's choices) by the multinomial logit, and their ratings."""
-    static = static_utility(world, users.favourites, users.community, truth)
+    static = static_utility(world, users.favourites, users.community, latents)
     chosen = np.full(times.shape, -1)
     taken = np.zeros(static.shape, dtype=bool)
     for step in range(times.shape[1]):
         active = times[:, step] >= 0
         value = np.where(
-            taken, -np.inf, utility_at(world, static, truth, times[:, step]) + rng.gumbel(size=static.shape)
+            taken, -np.inf, utility_at(world, static, latents, times[:, step]) + rng.gumbel(size=static.shape)
         )
         best = value.argmax(axis=1)
         if not np.isfinite(value.max(axis=1)[active]).all():
             raise InputError("a user has no released item left to choose: raise world.books, world.movies, world.music")
         chosen[active, step] = best[active]
         taken[active, best[active]] = True
-    return chosen, _draw_ratings(rng, users, truth, chosen)
+    return chosen, _draw_ratings(rng, users, latents, chosen)
 
 
 def _draw_ratings(
-    rng: np.random.Generator, users: SyntheticUsers, truth: pl.DataFrame, chosen: np.ndarray
+    rng: np.random.Generator, users: SyntheticUsers, latents: pl.DataFrame, chosen: np.ndarray
 ) -> np.ndarray:
     """Draw ratings from 1 to 5, higher for items that match the taste and for items of high quality."""
-    match = np.take_along_axis(theme_matches(users.favourites, truth), np.maximum(chosen, 0), axis=1)
-    quality = truth["quality"].to_numpy()[np.maximum(chosen, 0)]
+    match = np.take_along_axis(theme_matches(users.favourites, latents), np.maximum(chosen, 0), axis=1)
+    quality = latents["quality"].to_numpy()[np.maximum(chosen, 0)]
     return np.clip(np.round(3.0 + 0.6 * match + 0.4 * quality + 0.6 * rng.normal(size=chosen.shape)), 1, 5)

@@ -43,7 +43,7 @@ class DomainItems:
     """Items of one domain: their text, and the latent variables that choices are drawn from."""
 
     text: pl.DataFrame
-    truth: pl.DataFrame
+    latents: pl.DataFrame
 
 
 def draw_items(seed: int, world: World, words: ThemeWords, *, rehearsal: bool) -> dict[str, DomainItems]:
@@ -67,7 +67,7 @@ def _draw_domain(
     themes = np.argsort(rng.random((count, world.themes)), axis=1)[:, :2].astype(np.int32)
     release = year_start(FIRST_YEAR) + (rng.beta(2, 1, count) * (LAST_YEAR - FIRST_YEAR) * YEAR_MS).astype(np.int64)
     quality = rng.normal(size=count)
-    truth = {
+    latents = {
         "domain": [domain] * count,
         "item_id": ids,
         "themes": themes.tolist(),
@@ -89,7 +89,7 @@ def _draw_domain(
         "has_metadata": shown,
     }
     return DomainItems(
-        pl.DataFrame(text, schema=dict(ITEMS.columns)), pl.DataFrame(truth, schema=dict(ITEM_TRUTH.columns))
+        pl.DataFrame(text, schema=dict(ITEMS.columns)), pl.DataFrame(latents, schema=dict(ITEM_TRUTH.columns))
     )
 
 

@@ -28,12 +28,12 @@ def oracle_scores(
 ) -> list[list[float]]:
     """Return U(u, i, t) of every candidate of every record, [R][C]."""
     users = {row["user_id"]: row for row in user_truth.iter_rows(named=True)}
-    truth_by_target = {target: item_truth.filter(pl.col("domain") == target) for target in records["target"].unique()}
-    row_of = {target: {i: k for k, i in enumerate(truth["item_id"])} for target, truth in truth_by_target.items()}
+    latents_by_target = {target: item_truth.filter(pl.col("domain") == target) for target in records["target"].unique()}
+    row_of = {target: {i: k for k, i in enumerate(latents["item_id"])} for target, latents in latents_by_target.items()}
     scores = []
     for record in records.iter_rows(named=True):
-        user, truth = users[record["user_id"]], truth_by_target[record["target"]]
-        candidates = truth[[row_of[record["target"]][i] for i in record["candidate_ids"]]]
+        user, latents = users[record["user_id"]], latents_by_target[record["target"]]
+        candidates = latents[[row_of[record["target"]][i] for i in record["candidate_ids"]]]
         static = static_utility(world, np.array([user["favourites"]]), np.array([user["community"]]), candidates)
         value = utility_at(world, static, candidates, np.array([record["gt_time"]]))[0]
         scores.append(np.maximum(value, UNRELEASED).tolist())

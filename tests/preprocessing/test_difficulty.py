@@ -1,10 +1,10 @@
-"""The figures of the difficulty report, by hand and by properties."""
+"""The figures of the difficulty difficulty_report, by hand and by properties."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from kitrec.preprocessing.difficulty import report
+from kitrec.preprocessing.difficulty import difficulty_report
 
 ITEMS = pl.DataFrame(
     {
@@ -30,7 +30,7 @@ PAST = pl.DataFrame({"user_id": ["u", "u", "v", "v", "w"], "item_id": ["h", "a",
 
 @pytest.fixture(scope="module")
 def figures():
-    return report(RECORDS, ITEMS, PAST)
+    return difficulty_report(RECORDS, ITEMS, PAST)
 
 
 def test_overlap_of_categories_is_jaccard(figures):
@@ -56,7 +56,7 @@ def test_floors_of_short_lists_are_one(figures):
 
 
 def test_set_a_is_harder_than_set_b(dataset, world):
-    a, b = (report(pl.concat(list(dataset.records[s].values())), world.items, dataset.training_history) for s in "AB")
+    a, b = (difficulty_report(pl.concat(list(dataset.records[s].values())), world.items, dataset.training_history) for s in "AB")
     assert a["category_overlap"] > b["category_overlap"] and a["text_similarity"] > b["text_similarity"]
     assert a["floor_popularity_hit@10"] < b["floor_popularity_hit@10"]
     assert a["floor_random_hit@10"] == b["floor_random_hit@10"] == 0.5
@@ -75,6 +75,6 @@ def test_item_knn_ranks_by_shared_users():
     lists = [["c", "a", *many["item_id"].to_list()]]
     records = RECORDS.with_columns(candidate_ids=pl.Series(lists))
     past = pl.concat([PAST, pl.DataFrame({"user_id": ["x"] * 20, "item_id": many["item_id"]})])
-    figures = report(records, items, past)
+    figures = difficulty_report(records, items, past)
     assert figures["floor_item_knn_hit@10"] == 1.0
     assert figures["floor_popularity_hit@10"] == pytest.approx(9 / 21, abs=1e-4)  # c first, a among 21 equals

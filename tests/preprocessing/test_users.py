@@ -4,7 +4,7 @@ import pytest
 from kitrec.core.domains import USER_TYPES
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.params import Users
-from kitrec.preprocessing.users import classify, ends, sample_roles, split_training
+from kitrec.preprocessing.users import classify, last_target_interactions, sample_roles, split_training
 
 
 def interactions(**counts: tuple[int, int, int]) -> pl.DataFrame:
@@ -46,7 +46,7 @@ def test_a_last_item_that_cannot_be_held_out_makes_no_case():
         .otherwise("time")
     )
     assert classify(rows)["cold_start_2core_movies"] == ["fine"]
-    why = dict(ends(rows).select("user_id", "unfit").iter_rows())
+    why = dict(last_target_interactions(rows).select("user_id", "exclusion_reason").iter_rows())
     assert why["late"] == "fewer than 5 books before the last target item" and why["fine"] is None
     assert why["tied"] == "several target items in the last instant"
 

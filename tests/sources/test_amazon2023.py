@@ -21,7 +21,7 @@ EVERYBODY = Users(train=16, preference=0, test=4, development_share=0.1)
 
 def load(raw, work, users=EVERYBODY, everyone=False):
     quarantine = Quarantine()
-    files = amazon2023.Raw({d: r.reviews for d, r in raw.items()}, {d: r.meta for d, r in raw.items()})
+    files = amazon2023.RawFiles({d: r.reviews for d, r in raw.items()}, {d: r.meta for d, r in raw.items()})
     crawl = amazon2023.load(files, 1, users, work, quarantine, everyone=everyone, quiet=True)
     return crawl, quarantine
 
@@ -86,7 +86,7 @@ def test_item_texts_are_clean(dirty):
 def test_small_blocks_and_a_resumed_run_give_the_same(dirty, tmp_path, monkeypatch):
     raw, crawl, quarantine = dirty
     monkeypatch.setattr(amazon_files, "BLOCK", 1000)
-    monkeypatch.setattr(amazon2023, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(amazon2023, "BATCH_ROWS", 100)
     for _ in range(2):  # the second run finds the copies of the first
         again, quarantine_again = load(raw, tmp_path)
         assert again.interactions.equals(crawl.interactions) and again.items.equals(crawl.items)

@@ -32,12 +32,12 @@ def row(dataset, items):
     }
 
 
-def read(rows, tmp_path, *, which="A", taught=False):
+def read(rows, tmp_path, *, which="A", require_output=False):
     path = tmp_path / "rows.jsonl"
     lines = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in rows]
     path.write_bytes(b"\n".join(lines) + b"\n")
     quarantine = Quarantine()
-    return load([path], which, COUNT, quarantine, taught=taught, quiet=True), quarantine
+    return load([path], which, COUNT, quarantine, require_output=require_output, quiet=True), quarantine
 
 
 def nested(row):
@@ -117,14 +117,14 @@ def test_a_bad_row_is_set_aside_with_its_reason_and_line(row, tmp_path, reason):
 
 def test_a_row_in_the_wrong_file_and_one_without_output(row, tmp_path):
     assert read([row], tmp_path, which="B")[1].reasons() == {"candidate_set is not its file's": 1}
-    assert read([{**row, "output": ""}], tmp_path, taught=True)[1].reasons() == {"no output to train on": 1}
+    assert read([{**row, "output": ""}], tmp_path, require_output=True)[1].reasons() == {"no output to train on": 1}
 
 
 def test_parquet_rows_are_read_as_well(row, tmp_path):
     plain, _ = read([row], tmp_path)
     pl.DataFrame([row, nested(row)], strict=False).write_parquet(tmp_path / "rows.parquet")
     quarantine = Quarantine()
-    loaded = load([tmp_path / "rows.parquet"], "A", COUNT, quarantine, taught=True, quiet=True)
+    loaded = load([tmp_path / "rows.parquet"], "A", COUNT, quarantine, require_output=True, quiet=True)
     assert loaded.records.equals(plain.records) and loaded.items.equals(plain.items)
 
 
