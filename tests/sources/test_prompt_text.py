@@ -1,4 +1,4 @@
-"""Prompts are read back as they were rendered, in every form that is in use; what data says never becomes structure."""
+"""Prompts are parsed as they were rendered, in all forms in use; text of the data never becomes structure."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_three_forms_of_history_lines_and_three_headings(heading, target):
     assert prompt.candidates[1].title is None and prompt.candidates[0].description == "summary"
 
 
-def test_an_empty_target_history_is_legitimate():
+def test_an_empty_target_history_is_valid():
     assert parse_prompt(PROMPT.format(target="Music", seen="(none)\n")).target_history == []
     assert parse_prompt(PROMPT.format(target="Music", seen="")).target_history == []
 
@@ -56,7 +56,7 @@ def test_an_empty_target_history_is_legitimate():
         ("", "source history"),
     ],
 )
-def test_what_is_no_kitrec_prompt_is_named(broken, message):
+def test_an_invalid_prompt_is_reported(broken, message):
     with pytest.raises(UnreadableError, match=message):
         parse_prompt(broken)
 
@@ -75,14 +75,14 @@ def test_hostile_titles_stay_titles(title):
     assert read.candidates[1].title == title == read.target_history[0].title
 
 
-def test_facts_left_out_are_none():
+def test_missing_facts_are_none():
     assert parse_facts("Unknown") == (None, (), None, None)
     assert parse_facts("Title | Rating: 4.0") == ("Title", (), 4.0, None)
     assert parse_facts("A | B | Drama, War | Rating: 4 | s") == ("A | B", ("Drama", "War"), 4.0, "s")
 
 
-def test_the_worlds_own_prompts_come_back_whole(dataset, items):
-    """Rendered, read and rendered again: histories and candidates are the same lines."""
+def test_prompts_of_the_synthetic_world_survive_a_round_trip(dataset, items):
+    """Rendered, parsed and rendered again: histories and candidates are the same lines."""
     for record in dataset.records["A"]["test"].iter_rows(named=True):
         prompt = segments(record, items, STYLE)
         read = parse_prompt(prompt.text())
