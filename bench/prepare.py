@@ -127,7 +127,7 @@ def audit_of(folder: Path, depth: int) -> dict[str, float]:
 
 def _built(raw: Path, users: Users, work: Path, rejects: Quarantine, sets: tuple[str, ...]):  # type: ignore[no-untyped-def]
     found = amazon2023.find_files(raw, raw_amazon.RAW_NAMES)
-    crawl = amazon2023.load(found, SEED, users, work, rejects, everyone=False, quiet=True)
+    crawl = amazon2023.load(found, SEED, users, work, rejects, include_others=False, quiet=True)
     share = users.development_share
     return crawl, build_dataset(SEED, crawl.roles, share, CANDIDATES, crawl.items, crawl.interactions, sets)
 
