@@ -27,7 +27,7 @@ from kitrec.recommenders.data.user_histories import History
 from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.sequence_learning import validation
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths
 from stages.lib.ilora_teacher import Trained, trained_teacher
 
@@ -78,7 +78,7 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     method = teacher.removeprefix("ilora-")
     trained = trained_teacher(Path("data/ilora") / method, Path("data/idrec") / method)
     questions = {count: _questions(trained, method, count) for count in LISTS}
-    interactions, served = tables.read(paths.interactions("test"), SEEN), dict[str, tuple[OnnxModel, Sequences]]()
+    interactions, served = tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), dict[str, tuple[OnnxModel, Sequences]]()
     for student, history in students.items():
         model = load_onnx_model(SERVED / f"{student}-{teacher}")
         served[student] = model, validation(interactions, history, model.vocabulary).histories
@@ -104,7 +104,7 @@ def _row(questions: Questions, repeats: list[Cost], student: str, count: int) ->
 def _questions(trained: Trained, method: str, count: int) -> Questions:
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     records = tables.read(paths.set_records("A", "test"), RECORDS).head(USERS)
-    tasks = tasks_of_records(records, tables.read(paths.interactions("test"), SEEN), history)
+    tasks = tasks_of_records(records, tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), history)
     tasks = with_likely_candidates(tasks, trained.teacher.eyes, trained.items, count=count, seed=0)
     return questions_of(tasks, trained.writer, trained.teacher.eyes)
 

@@ -76,5 +76,5 @@ def by_core(name: str, rows: list[dict[str, Any]]) -> None:
 def _draw(name: str, chart: dict[str, Any]) -> None:
     spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": 520, "height": 320, **chart}
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with files.whole(FOLDER / f"{name}.png") as draft:
+    with files.atomic(FOLDER / f"{name}.png") as draft:
         draft.write_bytes(vl_convert.vegalite_to_png(spec, scale=1.5))

@@ -81,7 +81,7 @@ def _members(reviews: pd.DataFrame) -> dict[str, list[str]]:
         before = books[books["time"] < books["last"]].groupby("user_id").size()
         fit = counts.loc[before.index[before >= MIN_BOOKS]]
         for kind in (k for k in USER_TYPES.values() if k.target == target):
-            users = fit[(fit[target] >= kind.fewest) & (fit[target] <= (kind.most or 10**9))]
+            users = fit[(fit[target] >= kind.min_target_items) & (fit[target] <= (kind.max_target_items or 10**9))]
             users = users[users[other] == 0] if kind.other_target_empty else users
             members[kind.name] = list(users.index)
     return members

@@ -17,8 +17,9 @@ from bench.claims import at_least, at_most, publish
 from kitrec.core import tables
 from kitrec.core.domains import SETS
 from kitrec.hub.rows import to_rows
+from kitrec.preprocessing.audit_input import AuditInput
 from kitrec.preprocessing.dataset import build_dataset
-from kitrec.preprocessing.leak_audit import Evidence, audit
+from kitrec.preprocessing.leak_audit import audit
 from kitrec.preprocessing.params import Candidates, Users
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
@@ -116,17 +117,17 @@ def audit_of(folder: Path, depth: int) -> dict[str, float]:
             stream.write(json.dumps(row) + "\n")
     del items  # memory of the benchmark itself
     began = time.monotonic()
-    loaded = load([folder / "records.jsonl"], "A", CANDIDATES.count, rejects, taught=False, quiet=True)
+    loaded = load([folder / "records.jsonl"], "A", CANDIDATES.count, rejects, require_output=False, quiet=True)
     read = time.monotonic()
-    leaks = audit(Evidence(roles, crawl.items, crawl.interactions, dataset.training_past))
+    leaks = audit(AuditInput(roles, crawl.items, crawl.interactions, dataset.training_history))
     audited = time.monotonic() - read
     assert not leaks and not rejects.rejects, (leaks, rejects.reasons())
     return {"seconds": read - began + audited, "read": read - began, "records": loaded.records.height}
 
 
 def _built(raw: Path, users: Users, work: Path, rejects: Quarantine, sets: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    sources = amazon2023.find(raw, raw_amazon.RAW_NAMES)
-    crawl = amazon2023.load(sources, SEED, users, work, rejects, everyone=False, quiet=True)
+    sources = amazon2023.find_files(raw, raw_amazon.RAW_NAMES)
+    crawl = amazon2023.load(sources, SEED, users, work, rejects, include_others=False, quiet=True)
     share = users.development_share
     return crawl, build_dataset(SEED, crawl.roles, share, CANDIDATES, crawl.items, crawl.interactions, sets)
 

@@ -127,7 +127,7 @@ def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None
     both = {"baseline": baseline, "distilled": distilled}
     metrics = {which: _student(student, split.test) for which, student in both.items()}
     ndcg = {which: gains(student.fitted.model, *_rows_and_items(split.test), 20) for which, student in both.items()}
-    with files.whole(RUNS / data / f"{name}-{seed}.parquet") as draft:
+    with files.atomic(RUNS / data / f"{name}-{seed}.parquet") as draft:
         pl.DataFrame({which: values.astype(np.float32) for which, values in ndcg.items()}).write_parquet(draft)
     document = {**metrics, "teacher_rows": distilled.told, "threads": torch.get_num_threads()}
     files.write_json(document, RUNS / data / f"{name}-{seed}.json")

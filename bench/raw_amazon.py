@@ -69,7 +69,7 @@ def _lines(rng: np.random.Generator, domain: str, users: range, size: Size, raw:
     kinds = list(USER_TYPES.values())
     for k in users:
         kind = kinds[k % len(kinds)]
-        target_count = (kind.most or OVERLAPPING * size.depth) if domain == kind.target else 0
+        target_count = (kind.max_target_items or OVERLAPPING * size.depth) if domain == kind.target else 0
         count = BOOKS_EACH * size.depth if domain == SOURCE else target_count
         times = np.sort(rng.integers(1_300_000_000_000, 1_500_000_000_000, count))
         late = 200_000_000_000 if domain != SOURCE else 0  # target items come after the books

@@ -29,8 +29,8 @@ SHOWN = 24  # users in the figure of attention
 def main() -> None:
     """Measure and publish."""
     seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
-    model = probes.Reader(BASE)
-    exams = {count: probes.held_out_exam(seed, p, count, USERS) for count in COUNTS}
+    model = probes.ProbedModel(BASE)
+    exams = {count: probes.held_out_probe_set(seed, p, count, USERS) for count in COUNTS}
     runs = [(count, thinking) for count in COUNTS for thinking in (True, False)]
     rows = [_row(model, exams[count], count, thinking) for count, thinking in track(runs, "answering", transient=True)]
     headline = {row["answers"]: row for row in rows if row["candidates"] == HEADLINE}
@@ -54,7 +54,7 @@ def _of_oracle(words: str, ratio: float) -> Claim:
     return at_least(words, ratio, 0.6, "of the text-only oracle's", COMMAND, peer="text-only oracle")
 
 
-def _row(model: probes.Reader, exam: probes.Exam, count: int, thinking: bool) -> dict[str, Any]:
+def _row(model: probes.ProbedModel, exam: probes.ProbeSet, count: int, thinking: bool) -> dict[str, Any]:
     answers = model.answers(exam.records.to_dicts(), exam.items, thinking=thinking)
     hits, oracle = probes.hit_at_1(answers, exam.records["gt_item_id"].to_list()), exam.oracle_hits().mean()
     return {
@@ -68,7 +68,7 @@ def _row(model: probes.Reader, exam: probes.Exam, count: int, thinking: bool) ->
     }
 
 
-def _draw_attention(exam: probes.Exam) -> float:
+def _draw_attention(exam: probes.ProbeSet) -> float:
     """Draw the attention of the choosing base; return its mean share on the oracle's line, where that is one line."""
     records = exam.records.to_dicts()
     shares = attention_to_lines(BASE, records, exam.items)
@@ -78,7 +78,7 @@ def _draw_attention(exam: probes.Exam) -> float:
     return float(np.mean([shares[k][int(np.argmax(exam.oracle[k]))] for k in clear]))
 
 
-def _changes(model: probes.Reader, exam: probes.Exam, seed: int) -> dict[str, float]:
+def _changes(model: probes.ProbedModel, exam: probes.ProbeSet, seed: int) -> dict[str, float]:
     """Return the share of answers that another history, or another order of the candidates, changes."""
     records = exam.records.to_dicts()
     variants = {

@@ -16,7 +16,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from kitrec.sources.quarantine import Quarantine
 from kitrec.synthetic.params import World
-from stages.lib.sources import Asked, synthetic
+from stages.lib.sources import SourceConfig, load_synthetic
 
 PARAMS = ROOT / "params.yaml"
 HUNDRED = Candidates(count=100, same_category=40, neighbours=30, popularity_matched=29)
@@ -32,8 +32,8 @@ def draw_records(count: int, *, hundred: bool = False) -> tuple[pl.DataFrame, di
     candidates = HUNDRED if hundred else params.load(Candidates, "candidates", PARAMS)
     with tempfile.TemporaryDirectory() as work:
         source, world = params.load(Source, "source", PARAMS), params.load(World, "world", PARAMS)
-        config = Asked(7, source, world, users, candidates, Path(work), Quarantine(), "records", quiet=True)
-        data = synthetic(config)
+        config = SourceConfig(7, source, world, users, candidates, Path(work), Quarantine(), "records", quiet=True)
+        data = load_synthetic(config)
     test = data.dataset.records["A"]["test"].sample(count, shuffle=True, seed=7)
     return test, {row["item_id"]: row for row in data.items.iter_rows(named=True)}
 

@@ -17,10 +17,11 @@ from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.score_matrix import score_matrix
 from kitrec.evaluation.strata_means import means_by_core, means_by_set, overall_means, strata_means
 from kitrec.preprocessing.params import Data
+from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.scores import SCORES
-from kitrec.schemas.strata_means import COMPARISONS, STRATA_MEANS
+from kitrec.schemas.strata_means import STRATA_MEANS
 from stages.lib import paths, runner
 
 ANALYSIS = Path("data/analysis")
@@ -58,7 +59,7 @@ def main() -> None:
             "sets": means_by_set({which: means, **others}, ("hit@10", "ndcg@10")),
         }
         for name, plot in plots.items():
-            with files.whole(Path(f"plots/{name}.csv")) as draft:
+            with files.atomic(Path(f"plots/{name}.csv")) as draft:
                 plot.write_csv(draft)
 
 

@@ -1,4 +1,4 @@
-"""Make the tiny base from nothing.   python -m stages.build_base
+"""Pre-train the tiny base from scratch.   python -m stages.build_base
 Reads only params; writes base/tiny-qwen3 (weights, tokenizer, configuration) and plots/base. The stage is
 frozen: the repository ships its result. `dvc unfreeze build_base && dvc repro build_base` makes it again."""
 
@@ -10,13 +10,13 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from kitrec.core import files, params
 from kitrec.prompts.tokens import Encoder
-from kitrec.tinybase import curve
 from kitrec.tinybase.architecture import new_model
 from kitrec.tinybase.card import model_card
-from kitrec.tinybase.curriculum import Lessons
+from kitrec.tinybase.curriculum import Curriculum
+from kitrec.tinybase.curve import curve_points, final_metrics, read_steps
 from kitrec.tinybase.params import TinyBase
-from kitrec.tinybase.pretrain import Progressed, pretrain
-from kitrec.tinybase.tokenizer import choice_opener, learn_tokenizer
+from kitrec.tinybase.pretrain import StepMetrics, pretrain
+from kitrec.tinybase.tokenizer import choice_opener, train_base_tokenizer
 from stages.lib import runner
 
 BASE = Path("base/tiny-qwen3")
@@ -24,42 +24,43 @@ CURVES = Path("plots/base")
 
 
 def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
-    """Train tokenizer and model on rehearsal worlds and save them as a base any stage can load."""
+    """Train tokenizer and model on rehearsal worlds and save them as a base that all stages can load."""
     seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
-    with runner.running("build_base", None, reads=[], params=[seed, p]) as run, files.whole(BASE) as draft:
-        tokenizer = learn_tokenizer(seed, p)
+    with runner.running("build_base", None, reads=[], params=[seed, p]) as run, files.atomic(BASE) as draft:
+        tokenizer = train_base_tokenizer(seed, p)
         model = new_model(p, tokenizer, seed)
-        lessons = Lessons(seed, p, Encoder(tokenizer), tokenizer.pad_token_id)
+        curriculum = Curriculum(seed, p, Encoder(tokenizer), tokenizer.pad_token_id)
         with Progress(disable=quiet) as progress, (run.work / "curve.jsonl").open("a") as log:
-            task = progress.add_task("pre-training", total=p.steps)
+            progress_task = progress.add_task("pre-training", total=p.steps)
 
-            def report(done: Progressed) -> None:
-                files.append_json(done.__dict__, log)
-                progress.update(task, completed=done.step, description=f"{done.lesson}, loss {done.loss:.2f}")
+            def report(metrics: StepMetrics) -> None:
+                files.append_json(metrics.__dict__, log)
+                description = f"{metrics.task}, loss {metrics.loss:.2f}"
+                progress.update(progress_task, completed=metrics.step, description=description)
 
             opener = choice_opener(tokenizer)
-            pretrain(model, lessons.lesson, p.steps, p.learning_rate, opener, run.work, report)
-        steps = curve.steps_of(run.work / "curve.jsonl")
+            pretrain(model, curriculum.batch, p.steps, p.learning_rate, opener, run.work, report)
+        steps = read_steps(run.work / "curve.jsonl")
         sizes = model.num_parameters(), len(tokenizer), steps["tokens"][-1]
-        _save(model, tokenizer, model_card(p, seed, *sizes, curve.at_the_end(steps)), draft)
-        _write_curves(curve.points(steps))
+        _save(model, tokenizer, model_card(p, seed, *sizes, final_metrics(steps)), draft)
+        _write_curves(curve_points(steps))
 
 
 def _save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, card: str, folder: Path) -> None:
-    """Weights, tokenizer and model card."""
+    """Save weights, tokenizer and model card."""
     model.bfloat16().save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def _write_curves(points: pl.DataFrame) -> None:
-    """One curve for each kind of lesson."""
-    with files.whole(CURVES) as folder:
+    """Write one curve per task."""
+    with files.atomic(CURVES) as folder:
         folder.mkdir()
-        for (lesson,), own in points.partition_by("lesson", as_dict=True, include_key=False).items():
-            (folder / lesson).mkdir()
-            measured = [name for name in own.columns if own[name].null_count() < own.height]
-            own.select(measured).write_csv(folder / lesson / "curve.csv")
+        for (task,), curve in points.partition_by("task", as_dict=True, include_key=False).items():
+            (folder / task).mkdir()
+            measured = [name for name in curve.columns if curve[name].null_count() < curve.height]
+            curve.select(measured).write_csv(folder / task / "curve.csv")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from kitrec.recommenders.data.user_histories import histories, user_targets
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.thinkrec.collaborative_vectors import load_seeing
 from kitrec.thinkrec.conversion import from_records, histories_of, reader_names, shown_titles, with_reasons
 from kitrec.thinkrec.params import ThinkRec
@@ -38,14 +38,14 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     with runner.running("convert_thinkrec", method, reads=reads, params=asked) as run:
         items, seeing = tables.read(paths.ITEMS, ITEMS), load_seeing(folder)
         own = {part: pl.concat(tables.read(path, RECORDS) for path in found) for part, found in records.items()}
-        known = pl.concat(tables.read(path, SEEN) for path in seen)
+        known = pl.concat(tables.read(path, SPLIT_INTERACTIONS) for path in seen)
         met, titles = histories_of(pl.concat(own.values()), known), shown_titles(items)
         train = from_records(own["train"], met, titles, negatives, seed)
         valid = from_records(own["valid"], met, titles, None, seed)  # few readers: every candidate counts
         explained, dropped = with_reasons(train, teacher_of(teacher, items, seed, quiet=quiet))
         who = user_targets(known)
         users, vectors = seeing.of(reader_names(who), histories(known, who, history, seeing.vocabulary))
-        with files.whole(Path("data/thinkrec/records")) as draft:
+        with files.atomic(Path("data/thinkrec/records")) as draft:
             draft.mkdir()
             names = {"users": "users.safetensors", "items": "items.safetensors"}
             write_shard(users, draft / names["users"])

@@ -11,7 +11,7 @@ from kitrec.distillation.params import Distill
 from kitrec.distillation.params import Distillation as Pairs
 from kitrec.distillation.student_training import Teacher
 from kitrec.distillation.students import learned_from
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER
 from stages.lib import paths, runner
 from stages.lib.students import study
@@ -25,7 +25,7 @@ def main(student: str, teacher: str, quiet: runner.Quiet = runner.NOBODY_WATCHES
     name, folder = f"{student}-{teacher}", Path("data/teachers") / teacher
     sources = {role: paths.interactions(role) for role in ("train", "development")}
     with runner.running("distill_student", name, reads=[folder, *sources.values()], params=[seed, seeds, p]) as run:
-        train, development = (tables.read(path, SEEN) for path in sources.values())
+        train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
         vectors = folder / "vectors.safetensors"
         given = learned_from(train, development, p.student.history, p.depth)
         lists = tables.read(folder / "lists.parquet", TEACHER)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.core.shards import in_shards, of_rows
+from kitrec.core.shards import by_slice, compute_in_shards
 from kitrec.ilora.export import SHARD
 from kitrec.ilora.paper_metrics import EXAMINED, LISTED, examine, ratios, shorter
 from kitrec.ilora.user_tasks import tasks_of_records
@@ -19,7 +19,7 @@ from kitrec.llm.generation.progress import answering_bar
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
 from stages.lib.ilora_teacher import trained_teacher
 
@@ -33,7 +33,7 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     reads = [FILE, folder, own, paths.ITEMS, seen, *tests.values()]
     with runner.running("examine_teacher", method, reads=reads, params=[sets, history]) as run:
         teacher, writer, _, per_token = trained_teacher(folder, own)
-        tokenizer, met = load_tokenizer(read_pinned()), tables.read(seen, SEEN)
+        tokenizer, met = load_tokenizer(read_pinned()), tables.read(seen, SPLIT_INTERACTIONS)
         whole = {w: tasks_of_records(tables.read(path, RECORDS), met, history) for w, path in tests.items()}
         asked = {(which, name): tasks for which, own in whole.items() for name, tasks in lists_of(own).items()}
         metrics: dict[str, Any] = {f"set{which}": {} for which in sets}
@@ -42,7 +42,7 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
                 scored = name != "all"  # infer_teacher scores those
                 examined = partial(examine, teacher, writer, tokenizer, scored=scored, per_token=per_token)
                 work = run.work / f"{which}-{name}"
-                found = in_shards(tasks.height, SHARD, work, EXAMINED, of_rows(tasks, examined), told)
+                found = compute_in_shards(tasks.height, SHARD, work, EXAMINED, by_slice(tasks, examined), told)
                 metrics[f"set{which}"][name] = ratios(found, tasks, writer)
         files.write_json(metrics, Path(f"metrics/ilora/{method}.json"))
 

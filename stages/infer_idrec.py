@@ -15,7 +15,7 @@ from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
 
 
@@ -29,7 +29,7 @@ def main(method: str) -> None:
         "infer_idrec", method, reads=[folder, seen_path, *tests.values()], params=[sets, history]
     ) as run:
         load = crossdomain.load_model if crossdomain.is_crossdomain(folder) else sequence_storage.load_model
-        stored, seen = load(folder), tables.read(seen_path, SEEN)
+        stored, seen = load(folder), tables.read(seen_path, SPLIT_INTERACTIONS)
         ranked: dict[str, pl.DataFrame] = {}
         counted = {}
         for which, path in tests.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.core.shards import Clocked, in_shards, of_rows
+from kitrec.core.shards import TimedShards, by_slice, compute_in_shards
 from kitrec.distillation.item_embeddings import write_embeddings
 from kitrec.ilora.export import SHARD, item_embeddings, rank, scores
 from kitrec.ilora.params import Tasks
@@ -23,7 +23,7 @@ from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER
 from stages.lib import paths, runner
 from stages.lib.ilora_teacher import trained_teacher
@@ -43,15 +43,15 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     with runner.running("infer_teacher", method, reads=reads, params=[seed, asked, sets, history]) as run:
         teacher, writer, items, per_token = trained_teacher(folder, own)
         records = {which: tables.read(path, RECORDS) for which, path in tests.items()}
-        train, test = (tables.read(path, SEEN) for path in seen)
+        train, test = (tables.read(path, SPLIT_INTERACTIONS) for path in seen)
         began = time.perf_counter()
         steps = tasks_of_steps(train, items, history, newest=asked.steps, count=asked.candidates, seed=seed)
         steps = with_likely_candidates(steps, teacher.eyes, items, count=asked.candidates, seed=seed)
         ranked: dict[str, pl.DataFrame] = {}
         with answering_bar(steps.height + sum(of_set.height for of_set in records.values()), quiet=quiet) as told:
-            listed = of_rows(steps, partial(rank, teacher, writer=writer, top=asked.top, per_token=per_token))
-            handed = in_shards(steps.height, SHARD, run.work / "steps", TEACHER, listed, told)
-            with files.whole(Path("data/teachers") / name) as to:
+            listed = by_slice(steps, partial(rank, teacher, writer=writer, top=asked.top, per_token=per_token))
+            handed = compute_in_shards(steps.height, SHARD, run.work / "steps", TEACHER, listed, told)
+            with files.atomic(Path("data/teachers") / name) as to:
                 to.mkdir()
                 tables.write(handed, to / "lists.parquet", TEACHER)
                 if not (kept := run.work / VECTORS).exists():  # the whole catalogue is read by the LLM
@@ -62,9 +62,9 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
             for which, of_set in records.items():
                 tasks = tasks_of_records(of_set, test, history).select("history", "candidates", "truth")
                 rows = pl.concat([of_set, tasks], how="horizontal")
-                made = Clocked(of_rows(rows, partial(ranked_records, name, teacher, writer, per_token)))
-                ranked[f"set{which}"] = in_shards(of_set.height, SHARD, run.work / which, RANKINGS, made, told)
-                run.cost[f"set{which}"] = made.told()
+                made = TimedShards(by_slice(rows, partial(ranked_records, name, teacher, writer, per_token)))
+                ranked[f"set{which}"] = compute_in_shards(of_set.height, SHARD, run.work / which, RANKINGS, made, told)
+                run.cost[f"set{which}"] = made.cost()
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
 
 

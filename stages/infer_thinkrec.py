@@ -11,7 +11,7 @@ import polars as pl
 
 from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
-from kitrec.core.shards import Clocked, in_shards, of_rows
+from kitrec.core.shards import TimedShards, by_slice, compute_in_shards
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
@@ -21,7 +21,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.thinkrec.collaborative_vectors import load_seeing
 from kitrec.thinkrec.conversion import shown_titles
 from kitrec.thinkrec.params import ThinkRec
@@ -51,22 +51,22 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
         trained = load_answering(scoring, base, weights, tokenizer, FOLDER, stage, seed)
         seeing, asked_of = load_seeing(Path("data/idrec") / eyes), pl.concat(records.values())
-        known = known_of(seeing, asked_of, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
+        known = known_of(seeing, asked_of, tables.read(seen, SPLIT_INTERACTIONS), FOLDER / "records", trained.groups)
         shard = scoring.engine.shard if scoring.kind == "vllm" else SHARD
         answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known)
         ranked: dict[str, pl.DataFrame] = {}
         metrics: dict[str, Any] = {}
         with answering_bar(sum(own.height for own in records.values()), quiet=quiet) as told:
             for which, own in records.items():
-                made = Clocked(of_rows(own, partial(answering.rank, f"thinkrec-{stage}", titles)))
-                table = in_shards(own.height, shard, run.work / which, RANKINGS, made, told)
-                ranked[f"set{which}"], run.cost[f"set{which}"] = table, made.told()
+                made = TimedShards(by_slice(own, partial(answering.rank, f"thinkrec-{stage}", titles)))
+                table = compute_in_shards(own.height, shard, run.work / which, RANKINGS, made, told)
+                ranked[f"set{which}"], run.cost[f"set{which}"] = table, made.cost()
                 metrics[f"set{which}"] = liking(table, own, resamples, seed).told() | answering.missing(own)
         tables.write_all(ranked, paths.rankings(f"thinkrec-{stage}"), RANKINGS)
         routing = answering.routing(own)  # of any set: all ask the same readers
         metrics |= {"routing": routing.statistics()} if trained.groups else {}
         files.write_json(metrics, Path(f"metrics/thinkrec/{stage}.json"))
-        with files.whole(Path(f"plots/thinkrec/{stage}.csv")) as draft:
+        with files.atomic(Path(f"plots/thinkrec/{stage}.csv")) as draft:
             routed(routing).write_csv(draft)
 
 

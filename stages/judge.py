@@ -37,7 +37,7 @@ def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     with runner.running("judge", None, reads=reads, params=[which, seed, resamples, p]) as run:
         cache = ReplyCache(runner.WORK / "replies")  # `dvc checkout` does not empty it: no reply is paid for twice
         cache.import_from(FOLDER / "replies")
-        single, pairs = (Verdicts(tables.frame([], table), {}) for table in (VERDICTS, PAIR_VERDICTS))
+        single, pairs = (Verdicts(tables.from_rows([], table), {}) for table in (VERDICTS, PAIR_VERDICTS))
         metrics = {}
         if p.methods:
             cached, start = len(cache), time.monotonic()

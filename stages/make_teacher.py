@@ -14,7 +14,7 @@ from kitrec.distillation.oracle_teacher import oracle_lists
 from kitrec.distillation.params import Ensemble
 from kitrec.recommenders.data.user_histories import training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH
@@ -30,10 +30,10 @@ def main(teacher: str) -> None:
     truths = [paths.WORLD / name for name in ("item_truth.parquet", "user_truth.parquet")]
     reads = [paths.interactions("train"), *(truths if teacher == "oracle" else [])]
     with runner.running("make_teacher", teacher, reads=reads, params=[seed, world, ensemble]) as run:
-        seen, began = tables.read(paths.interactions("train"), SEEN), time.perf_counter()
+        seen, began = tables.read(paths.interactions("train"), SPLIT_INTERACTIONS), time.perf_counter()
         vocabulary, who = Vocabulary(seen["item_id"]), user_targets(seen)
         rows = whole(training_sequences(seen, who, "both", vocabulary), who)
-        with files.whole(Path("data/teachers") / teacher) as folder:
+        with files.atomic(Path("data/teachers") / teacher) as folder:
             folder.mkdir()
             if teacher == "oracle":
                 known = tables.read(truths[0], ITEM_TRUTH), tables.read(truths[1], USER_TRUTH)

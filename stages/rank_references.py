@@ -8,7 +8,7 @@ from kitrec.preprocessing.params import Data, Source
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.synthetic import oracle
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH
@@ -26,7 +26,7 @@ def main() -> None:
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [paths.ITEMS, paths.interactions("train"), *preferences, *tests.values()]
     with runner.running("rank_references", None, reads=reads, params=[world, source, sets]):
-        items, interactions = tables.read(paths.ITEMS, ITEMS), tables.read(paths.interactions("train"), SEEN)
+        items, interactions = tables.read(paths.ITEMS, ITEMS), tables.read(paths.interactions("train"), SPLIT_INTERACTIONS)
         oracle_tables = [
             tables.read(path, table) for path, table in zip(preferences, (ITEM_TRUTH, USER_TRUTH), strict=False)
         ]

@@ -21,7 +21,7 @@ from kitrec.recommenders.sequence_storage import Stored, load_model
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
 from stages.lib.distillation_cost import durations
 
@@ -36,7 +36,7 @@ def main(student: str, teacher: str) -> None:
     folders, served = [Path("data/students") / own for own in (student, name)], Path("data/serving") / name
     tests = {which: paths.set_records(which, "test") for which in sets}
     with runner.running("rank_student", name, reads=[*folders, seen_path, *tests.values()], params=[sets, p]):
-        seen, history = tables.read(seen_path, SEEN), p.student.history
+        seen, history = tables.read(seen_path, SPLIT_INTERACTIONS), p.student.history
         alone, taught = ([load_model(own) for own in sorted(folder.iterdir())] for folder in folders)
         first, ranked = taught[0], {}
         for which, path in tests.items():

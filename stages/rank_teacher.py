@@ -14,7 +14,7 @@ from kitrec.preprocessing.params import Data
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
 
 
@@ -26,7 +26,7 @@ def main(teacher: str) -> None:
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [folder, seen_path, *tests.values()]
     with runner.running("rank_teacher", teacher, reads=reads, params=[sets, ensemble]) as run:
-        stored, seen = load_ensemble(folder / "members", ensemble), tables.read(seen_path, SEEN)
+        stored, seen = load_ensemble(folder / "members", ensemble), tables.read(seen_path, SPLIT_INTERACTIONS)
         ranked: dict[str, pl.DataFrame] = {}
         for which, path in tests.items():
             records, began = tables.read(path, RECORDS), time.perf_counter()

@@ -19,7 +19,7 @@ from kitrec.recommenders.sequence_learning import Given, Outcome
 from kitrec.recommenders.sequence_training import Progress
 from kitrec.recommenders.validation_curves import validations
 from kitrec.schemas.items import ITEMS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.training.progress import bar
 from kitrec.training.tensorboard import board
 from stages.lib import paths, runner
@@ -34,7 +34,7 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     sources = {role: paths.interactions(role) for role in ("train", "development", "others")}
     reads, asked = [paths.ITEMS, *sources.values()], [seed, p, train_on, pinned, trials]
     with runner.running("train_idrec", method, reads=reads, params=asked) as run:
-        train, development, others = (tables.read(path, SEEN) for path in sources.values())
+        train, development, others = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
         if train_on == "all_reviews" and others.is_empty():
             raise InputError(
                 "idrec.train_on: this source knows no reviews but those of sampled users; set it to records"
@@ -64,7 +64,7 @@ def _listener(method: str, p: RankingMethod, *, quiet: bool) -> Iterator[Callabl
 def _write_record(method: str, outcome: Outcome, tried: list[Any]) -> None:
     curve = pl.DataFrame(outcome.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6))
     for rows, folder in ((curve, "plots/training/idrec-"), (validations(outcome.rows), "plots/idrec/")):
-        with files.whole(Path(f"{folder}{method}.csv")) as draft:
+        with files.atomic(Path(f"{folder}{method}.csv")) as draft:
             rows.write_csv(draft)
     files.write_json(outcome.numbers | {"tried": tried}, Path(f"metrics/train/idrec-{method}.json"))
 

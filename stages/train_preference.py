@@ -56,7 +56,7 @@ def main(model: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
 def _write_record(model: str, preferred: Preferred, records: int) -> None:
     """The curve as a plot, the last figures as metrics."""
     curve = pl.DataFrame(preferred.log).with_columns(pl.selectors.float().round(6))
-    with files.whole(Path(f"plots/preference/{model}.csv")) as draft:
+    with files.atomic(Path(f"plots/preference/{model}.csv")) as draft:
         curve.write_csv(draft)
     files.write_json({"records": records, **curve.row(-1, named=True)}, Path(f"metrics/preference/{model}.json"))
 

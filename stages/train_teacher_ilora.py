@@ -15,7 +15,7 @@ from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.sequence_storage import load_model
 from kitrec.schemas.items import ITEMS
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
 
 
@@ -31,7 +31,12 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         items = tables.read(paths.ITEMS, ITEMS)
         train, development = (
             tasks_of_steps(
-                tables.read(path, SEEN), items, history, newest=asked.steps, count=asked.candidates, seed=seed
+                tables.read(path, SPLIT_INTERACTIONS),
+                items,
+                history,
+                newest=asked.steps,
+                count=asked.candidates,
+                seed=seed,
             )
             for path in sources.values()
         )
@@ -39,7 +44,7 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         given = Given(seed, known, train, development, run.work)
         with bar(f"ilora-{method}", train.height, p.course, quiet=quiet) as told:
             progress = learn(p, read_pinned(), load_model(folder), given, told, Path("data/ilora") / method)
-        with files.whole(Path(f"plots/training/ilora-{method}.csv")) as draft:
+        with files.atomic(Path(f"plots/training/ilora-{method}.csv")) as draft:
             pl.DataFrame(progress.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6)).write_csv(
                 draft
             )

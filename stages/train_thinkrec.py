@@ -66,7 +66,7 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
 
 def _write_record(stage: str, learned: dict[str, Progress], more: dict[str, object]) -> None:
     rows = pl.DataFrame([{"part": part, **row} for part, own in learned.items() for row in own.rows])
-    with files.whole(Path(f"plots/training/thinkrec-{stage}.csv")) as draft:
+    with files.atomic(Path(f"plots/training/thinkrec-{stage}.csv")) as draft:
         rows.with_columns(pl.selectors.float().round(6)).write_csv(draft)
     metrics = Path(f"metrics/train/thinkrec-{stage}.json")
     files.write_json({part: told(own) for part, own in learned.items()} | more, metrics)

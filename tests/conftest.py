@@ -12,7 +12,7 @@ import torch
 from kitrec.preprocessing.dataset import Dataset, build_dataset
 from kitrec.preprocessing.params import Candidates, Users
 from kitrec.preprocessing.users import classify, sample_roles
-from kitrec.synthetic.build import BuiltWorld, build_world
+from kitrec.synthetic.build import SyntheticWorld, build_world
 from kitrec.synthetic.params import World
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
@@ -29,8 +29,8 @@ WORLD = World(
     community_strength=1.0,
     popularity_strength=0.4,
     recency_strength=0.05,
-    books_read=9,
-    targets_seen=8,
+    mean_books_per_user=9,
+    mean_target_items_per_user=8,
     movies_without_metadata=0.1,
     description_words=1,
 )
@@ -44,19 +44,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def world() -> BuiltWorld:
+def world() -> SyntheticWorld:
     return build_world(7, WORLD, USERS.per_type)
 
 
 @pytest.fixture(scope="session")
-def dataset(world: BuiltWorld) -> Dataset:
+def dataset(world: SyntheticWorld) -> Dataset:
     roles = sample_roles(7, classify(world.interactions), USERS)
     share = USERS.development_share
     return build_dataset(7, roles, share, CANDIDATES, world.items, world.interactions, ("A", "B"))
 
 
 @pytest.fixture(scope="session")
-def items(world: BuiltWorld) -> dict[str, dict]:
+def items(world: SyntheticWorld) -> dict[str, dict]:
     return {row["item_id"]: row for row in world.items.iter_rows(named=True)}
 
 

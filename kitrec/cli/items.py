@@ -86,7 +86,7 @@ def predict(
         last_years = read.last_years()
         print(notice)
     predicted = predict_top_k(scorer, histories, topk, _numbers_of(exclude, scorer.vocabulary), years, last_years)
-    with files.whole(to) as draft, draft.open("w", encoding="utf-8") as stream:
+    with files.atomic(to) as draft, draft.open("w", encoding="utf-8") as stream:
         stream.write("user\trank\titem\tscore\n")
         for user, items, scores in zip(read.users, predicted.items, predicted.scores, strict=True):
             for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):

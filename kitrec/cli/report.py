@@ -15,10 +15,11 @@ from kitrec.report import cost_sections, sections
 from kitrec.report.page import Example, Report, page
 from kitrec.report.rendering import write_figures
 from kitrec.schemas.answers import ANSWERS
+from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.strata_means import COMPARISONS, STRATA_MEANS
+from kitrec.schemas.strata_means import STRATA_MEANS
 
 PAGE, FIGURES = Path("report/index.html"), Path("report/figures")
 EXAMPLE_METHOD = "kitrec_full"
@@ -55,7 +56,7 @@ def report() -> None:
     method = EXAMPLE_METHOD if EXAMPLE_METHOD in answers else next(iter(answers), None)
     examples = _examples(which, method) if method and source == "synthetic" else []
     text = page(Report(f"kitrec, set {which}", _facts(which, source, ledgers), parts, examples))
-    with files.whole(PAGE) as draft:
+    with files.atomic(PAGE) as draft:
         draft.write_text(text, encoding="utf-8")
     write_figures({part.name: part.chart for part in parts if part.chart}, FIGURES)
     print(PAGE, FIGURES)

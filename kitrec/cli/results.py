@@ -18,8 +18,9 @@ from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.run_comparison import compare_runs
 from kitrec.report.headline import headline_tables, mentions_table, prompt_contents_table
 from kitrec.report.paper_tables import latex, markdown, paper_table
+from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
-from kitrec.schemas.strata_means import COMPARISONS, STRATA_MEANS
+from kitrec.schemas.strata_means import STRATA_MEANS
 
 ANALYSIS, PAPER = Path("data/analysis"), Path("report")
 WORKSPACE = "workspace"
@@ -46,7 +47,7 @@ def paper_tables(
     comparisons = tables.read(ANALYSIS / "comparisons.parquet", COMPARISONS)
     table = paper_table(means, comparisons, kind, METRICS, reference)
     for ending, text in (("md", markdown(table)), ("tex", latex(table))):
-        with files.whole(PAPER / f"{kind}.{ending}") as draft:
+        with files.atomic(PAPER / f"{kind}.{ending}") as draft:
             draft.write_text(text, encoding="utf-8")
     print(markdown(table))
 

@@ -31,7 +31,7 @@ def from_text(
     rows_train.tsv describes each line (user_id, target, seen, next_id), items.tsv maps numbers to item ids."""
     _require_absent(to)
     lists, vectors = read_lists(source), read_vectors(source) if vectors_in(source) else None
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         draft.mkdir()
         tables.write(lists, draft / LISTS, TEACHER)
         if vectors is not None:

@@ -55,7 +55,7 @@ def thinkrec_records(
     if mf and (model or not source.is_dir()):
         raise InputError("--mf learns from a folder of labelled rows, in place of --model: give one of them")
     parts = _labelled(source) if source.is_dir() else {"records": _asked(source, titles, negatives, seed)}
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         draft.mkdir()
         learned = parts.get("train", parts.get("records", []))
         shards = _factorised(source, seed) if mf else {}

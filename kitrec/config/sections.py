@@ -74,7 +74,7 @@ def validate_tree(tree: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if not problems:
         problems += violations(sections)
     if problems:
-        raise InputError(params.listing(path, problems))
+        raise InputError(params.problem_report(path, problems))
     return sections
 
 

@@ -1,5 +1,5 @@
-"""The one error a user can cause: bad params, bad files, a full disk. Its text says what to do."""
+"""Errors that a user can cause and mend: bad params, bad files, a full disk. The message says what to do."""
 
 
 class InputError(Exception):
-    """Something outside the code is wrong. Stages print the message and exit with 1, without a traceback."""
+    """Invalid input from outside the code; stages print the message and exit with 1, without a traceback."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside their place, moved into it when complete."""
+"""Atomic writing of files and folders: written to a draft beside the target and renamed once complete."""
 
 import errno
 import hashlib
@@ -12,12 +12,12 @@ from typing import Any, TextIO
 
 from kitrec.core.errors import InputError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target` to write a file or folder to; it takes `target`'s place only if nothing failed."""
+def atomic(target: Path) -> Iterator[Path]:
+    """Yield a draft path for a file or folder; it replaces `target` only if the block raises nothing."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.draft")
     _remove(draft)
@@ -27,28 +27,28 @@ def whole(target: Path) -> Iterator[Path]:
             _remove(target)
         draft.replace(target)
     except Exception as problem:  # a full disk is an error of another class in every library
-        if means_full_disk(problem):
-            raise InputError(_full(target)) from problem
+        if is_full_disk_error(problem):
+            raise InputError(_full_disk_message(target)) from problem
         raise
     finally:
         _remove(draft)
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Strict JSON (no NaN, no Infinity), two-space indent, keys in the order given."""
+    """Write strict JSON (no NaN, no Infinity), indented by two spaces, keys in insertion order."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    with whole(path) as draft:
+    with atomic(path) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
 
 
 def append_json(value: Any, stream: TextIO) -> None:
-    """One line of strict JSON, handed to the system before the next begins."""
+    """Append one line of strict JSON and flush it."""
     stream.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
     stream.flush()
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file."""
+    """Return the value of a JSON file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -57,15 +57,15 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is damaged ({problem}): remove it and run `dvc repro`") from None
 
 
-def means_full_disk(problem: BaseException) -> bool:
-    """Whether an error says, in its library's words, that the disk (or the quota) is full."""
-    if isinstance(problem, OSError) and problem.errno in _FULL:
+def is_full_disk_error(problem: BaseException) -> bool:
+    """Return whether an error of any library reports a full disk or an exhausted quota."""
+    if isinstance(problem, OSError) and problem.errno in _FULL_DISK:
         return True
-    return any(f"os error {number}" in str(problem) or os.strerror(number) in str(problem) for number in _FULL)
+    return any(f"os error {number}" in str(problem) or os.strerror(number) in str(problem) for number in _FULL_DISK)
 
 
 def sha256(path: Path) -> str:
-    """Content hash of a file, or of a folder by the sorted names and hashes of its files."""
+    """Return the content hash of a file, or of a folder by the sorted names and hashes of its files."""
     if path.is_dir():
         parts = [f"{p.relative_to(path)}\0{sha256(p)}" for p in sorted(path.rglob("*")) if p.is_file()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -80,6 +80,6 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _full(target: Path) -> str:
+def _full_disk_message(target: Path) -> str:
     free = shutil.disk_usage(target.parent).free / 2**20
     return f"no space left while writing {target} ({free:.0f} MiB free there): free some, nothing half-written was kept"

@@ -1,4 +1,4 @@
-"""Strict loading of params.yaml: a section becomes a frozen dataclass, all its errors are told at once."""
+"""Strict loading of params.yaml: a section becomes a frozen dataclass, and all its errors are reported at once."""
 
 import difflib
 import json
@@ -20,13 +20,13 @@ FILE = Path("params.yaml")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def section(cls: type[T]) -> type[T]:
-    """Make a class a params section: frozen, every key required, no other key allowed, no type coerced."""
+    """Turn a class into a params section: frozen, every key required, unknown keys refused, types never coerced."""
     strict = ConfigDict(extra="forbid", strict=True)
     return pydantic_dataclass(frozen=True, kw_only=True, config=strict)(cls)  # type: ignore[return-value]
 
 
 def read(path: Path = FILE) -> dict[str, Any]:
-    """The whole file as plain dicts and lists (YAML 1.2, as DVC reads it, so that 2e-4 is a number)."""
+    """Return the whole file as dicts and lists (YAML 1.2, as DVC reads it, so that 2e-4 is a number)."""
     try:
         tree = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -41,53 +41,53 @@ def read(path: Path = FILE) -> dict[str, Any]:
 
 
 def load(cls: type[T], name: str, path: Path = FILE) -> T:
-    """Section `name` (dots reach inside: `infer.methods.base_cot`) as a `cls`."""
+    """Return section `name` (dotted for nested ones: `infer.methods.base_cot`) as a `cls`."""
     problems: list[str] = []
     value = parse(cls, name, read(path), problems)
     if problems or value is None:
-        raise InputError(listing(path, problems))
+        raise InputError(problem_report(path, problems))
     return value
 
 
 def value(cls: type, name: str, path: Path = FILE) -> Any:
-    """One key of a section (`data.candidate_set`): checked with its section, so that a stage may depend on it alone."""
+    """Return one key of a section (`data.candidate_set`), checked with its section: stages can depend on it alone."""
     parent, _, key = name.rpartition(".")
     return getattr(load(cls, parent, path), key)
 
 
 def parse(cls: type[T], name: str, tree: Mapping[str, Any], problems: list[str]) -> T | None:
-    """`tree`'s section as a `cls`; what is wrong with it is added to `problems`."""
+    """Return a section of `tree` as a `cls`, or None; validation errors are appended to `problems`."""
     node: Any = tree
     for part in name.split("."):
         if not isinstance(node, Mapping) or part not in node:
-            known = list(node) if isinstance(node, Mapping) else []
+            keys = list(node) if isinstance(node, Mapping) else []
             problems.append(
-                f"{name}: missing; {_nearest(part, known) or f'add `{part}:`, see the shipped params.yaml'}"
+                f"{name}: missing; {_suggestion(part, keys) or f'add `{part}:`, see the shipped params.yaml'}"
             )
             return None
         node = node[part]
     try:
         return TypeAdapter(cls).validate_json(json.dumps(node, default=str), strict=True)
-    except ValidationError as found:
-        problems += [_sentence(cls, name, error) for error in found.errors(include_url=False)]
+    except ValidationError as invalid:
+        problems += [_error_message(cls, name, error) for error in invalid.errors(include_url=False)]
         return None
 
 
-def listing(path: Path, problems: list[str]) -> str:
-    """All problems of a file in one message."""
+def problem_report(path: Path, problems: list[str]) -> str:
+    """Format all problems of a file as one message."""
     return f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''}\n" + "\n".join(
         f"  - {p}" for p in problems
     )
 
 
-def _sentence(cls: type, name: str, error: Mapping[str, Any]) -> str:
-    """One validation error as: key, rule, way out."""
+def _error_message(cls: type, name: str, error: Mapping[str, Any]) -> str:
+    """Format one validation error as key, rule and way out."""
     where = ".".join([name, *map(str, error["loc"])])
     key = str(error["loc"][-1]) if error["loc"] else name
     match error["type"]:
         case "unexpected_keyword_argument":
-            known = [f.name for f in fields(cls)] if len(error["loc"]) == 1 else []
-            return f"{where}: unknown key; {_nearest(key, known) or 'remove it'}"
+            keys = [f.name for f in fields(cls)] if len(error["loc"]) == 1 else []
+            return f"{where}: unknown key; {_suggestion(key, keys) or 'remove it'}"
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
             return f"{where}: missing; every key is required, copy it from the shipped params.yaml"
         case "value_error":
@@ -96,18 +96,18 @@ def _sentence(cls: type, name: str, error: Mapping[str, Any]) -> str:
             return f"{where}: {error['input']!r} is refused: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def _nearest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
+def _suggestion(key: str, keys: list[str]) -> str:
+    close = difflib.get_close_matches(key, keys, n=1)
     if close:
         return f"did you mean `{close[0]}`?"
-    return f"known keys: {', '.join(known)}" if known else ""
+    return f"known keys: {', '.join(keys)}" if keys else ""
 
 
 Check = Callable[[bool, str], None]
 
 
 def rules() -> tuple[Check, Callable[[], None]]:
-    """A pair (require, done) for a section's `__post_init__`: broken rules are gathered and raised together."""
+    """Return (require, done) for a section's `__post_init__`: `require` collects broken rules, `done` raises them."""
     broken: list[str] = []
 
     def require(holds: bool, rule: str) -> None:

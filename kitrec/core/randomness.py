@@ -1,4 +1,4 @@
-"""Randomness is an argument: one seed, and a generator of its own for every purpose, user or sample."""
+"""Reproducible randomness: one seed, and an independent generator per purpose, user or sample."""
 
 import hashlib
 
@@ -6,15 +6,15 @@ import numpy as np
 
 
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
-    """The generator of a purpose (`"candidates", "A", user`): independent of all others and of the order of calls."""
-    return np.random.default_rng([seed, *_words(purpose)])
+    """Return the generator of a purpose (`"candidates", "A", user`), independent of others and of the call order."""
+    return np.random.default_rng([seed, *_entropy(purpose)])
 
 
 def derived_seed(seed: int, *purpose: str | int) -> int:
-    """A 31-bit seed of a purpose, for libraries that want an integer."""
+    """Return a 31-bit seed for a purpose, for libraries that need an integer."""
     return int(generator(seed, *purpose).integers(2**31))
 
 
-def _words(purpose: tuple[str | int, ...]) -> list[int]:
+def _entropy(purpose: tuple[str | int, ...]) -> list[int]:
     digest = hashlib.sha256("\x1f".join(map(str, purpose)).encode()).digest()
     return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]

@@ -69,7 +69,7 @@ def write_text(lists: pl.DataFrame, own: Embeddings | None, folder: Path) -> Non
         )
     numbers = pl.DataFrame({"number": np.arange(len(ids)), "item_id": ids})
     place = dict(zip(ids, range(len(ids)), strict=True))
-    with files.whole(folder) as draft:
+    with files.atomic(folder) as draft:
         draft.mkdir()
         numbers.write_csv(draft / ITEMS, separator="\t")
         lists.select("user_id", "target", "seen", "next_id").write_csv(draft / ROWS, separator="\t")

@@ -36,7 +36,7 @@ class Table:
 def write_embeddings(own: Embeddings, path: Path) -> None:
     """Write item vectors that are sound."""
     check_embeddings(own, str(path))
-    with files.whole(path) as draft:
+    with files.atomic(path) as draft:
         told = {"item_ids": json.dumps(own.item_ids)}
         array_file.save_file({"vectors": np.ascontiguousarray(own.vectors, dtype=np.float32)}, draft, told)
 

@@ -12,7 +12,7 @@ from kitrec.distillation.prefixes import Places
 from kitrec.distillation.topk_lists import listed
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.synthetic.histories import appeal, utility_at
+from kitrec.synthetic.histories import static_utility, utility_at
 from kitrec.synthetic.params import World
 
 
@@ -37,7 +37,7 @@ def oracle_lists(
 
     def score(places: Places, _: Sequences) -> np.ndarray:
         own = people[places.users]
-        fixed = appeal(world, np.array(own["favourites"].to_list()), own["community"].to_numpy(), items)
+        fixed = static_utility(world, np.array(own["favourites"].to_list()), own["community"].to_numpy(), items)
         values = utility_at(world, fixed, items, own["time"].to_numpy())
         return np.where(own["target"].to_numpy()[:, None] == domains, values, -np.inf)
 

@@ -13,7 +13,7 @@ from kitrec.core.errors import InputError
 from kitrec.evaluation.contrasts import contrasts
 from kitrec.evaluation.params import Family
 from kitrec.evaluation.score_matrix import ScoreMatrix
-from kitrec.schemas.strata_means import COMPARISONS
+from kitrec.schemas.comparisons import COMPARISONS
 
 CORRECTIONS = {"p_holm": "holm", "p_bonferroni": "bonferroni", "p_bh": "fdr_bh"}
 STARS = (0.001, 0.01, 0.05)

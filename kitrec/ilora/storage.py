@@ -23,7 +23,7 @@ _WEIGHTS, _JSON = "learned.safetensors", "teacher.json"
 
 def save_teacher(teacher: Teacher, p: Ilora, base: PinnedBase, told: dict[str, Any], to: Path) -> None:
     """Write a teacher's folder; it appears as a whole."""
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         draft.mkdir()
         tensors = {name: own.contiguous() for name, own in teacher.learned.state_dict().items()}
         tensor_file.save_file(tensors, draft / _WEIGHTS)

@@ -50,7 +50,7 @@ def judge_rationales(sample: Sample, items: Items, p: Judge, *, seed: int, compl
     ]
     rows, replies = _verdicts(cases, SINGLE, p, seed, complete)
     empty = dict.fromkeys(RATINGS)
-    return Verdicts(tables.frame([{**row, **(verdict or empty)} for row, verdict in rows], VERDICTS), replies)
+    return Verdicts(tables.from_rows([{**row, **(verdict or empty)} for row, verdict in rows], VERDICTS), replies)
 
 
 def judge_pairs(sample: Sample, items: Items, p: Judge, *, seed: int, complete: Complete) -> Verdicts:
@@ -63,7 +63,7 @@ def judge_pairs(sample: Sample, items: Items, p: Judge, *, seed: int, complete: 
     winners = [
         {**row, "winner": _winner(verdict["winner"], row["swapped"]) if verdict else None} for row, verdict in rows
     ]
-    return Verdicts(tables.frame(winners, PAIR_VERDICTS), replies)
+    return Verdicts(tables.from_rows(winners, PAIR_VERDICTS), replies)
 
 
 def _comparison(

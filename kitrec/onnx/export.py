@@ -30,7 +30,7 @@ def export(stored: Stored, to: Path) -> float:
     dynamic_shapes = {
         "items": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=1, max=padded.max_length)}
     }
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         draft.mkdir()
         with _silenced():
             torch.onnx.export(

@@ -72,7 +72,7 @@ class ReplyCache:
 
     def export(self, names: Iterable[str], folder: Path) -> None:
         """Replace a folder by exactly these replies."""
-        with files.whole(folder) as draft:
+        with files.atomic(folder) as draft:
             draft.mkdir()
             for name in names:
                 _copy(self.folder / f"{name}.json", draft / f"{name}.json")
@@ -96,7 +96,7 @@ class ReplyCache:
 
 
 def _copy(path: Path, target: Path) -> None:
-    with files.whole(target) as draft:
+    with files.atomic(target) as draft:
         shutil.copyfile(path, draft)
 
 

@@ -28,7 +28,7 @@ def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
                 "candidate_hash": answer["candidate_hash"],
             }
         )
-    return tables.frame(rows, RANKINGS)
+    return tables.from_rows(rows, RANKINGS)
 
 
 def rank_likelihoods(likelihoods: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:

@@ -1,14 +1,14 @@
-"""The list every method ranks: the held-out item and `count - 1` items the user never touched, in shuffled order.
+"""Candidate lists: the held-out item and `count - 1` items the user never interacted with, in shuffled order.
 
-Set B: negatives uniform over the target domain.
+Set B: negatives drawn uniformly from the target domain.
 Set A: hard negatives first, then random ones:
-* same_category: uniform among items that share a category with the truth;
-* neighbour: what training users touched together with the history shown, the most often first;
-* popularity_matched: next to the truth in the order of popularity, equals in an order drawn once.
-Neighbours and popularity come from the training users' histories only, so no list is mined from test data.
+* same_category: uniform among items that share a category with the ground truth;
+* neighbour: items that training users interacted with together with the shown history, most frequent first;
+* popularity_matched: items nearest to the ground truth in the order of popularity, ties in an order drawn once.
+Neighbours and popularity are counted in the training users' histories alone, so no list is mined from test data.
 
-A list costs as much as it and its user's history are long, however large the catalogue: a source gives no more items
-than could all be taken or touched already, and enough fresh ones."""
+The cost of a list depends on its length and its user's history, not on the catalogue: a source of negatives yields at
+most as many items as could all be excluded, plus as many as are needed."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,136 +24,136 @@ from kitrec.preprocessing.params import Candidates
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The items of a target domain, and what makes one a hard negative for another."""
+class CandidatePool:
+    """Items of a target domain, with the statistics that hard negatives are selected by."""
 
     ids: np.ndarray
-    position: dict[str, int]
+    row_of: dict[str, int]
     categories: list[frozenset[str]]
     with_category: dict[str, np.ndarray]
     by_popularity: np.ndarray
     popularity_rank: np.ndarray
-    together: sparse.csr_array
-    source_position: dict[str, int]
+    co_interactions: sparse.csr_array
+    source_row_of: dict[str, int]
 
 
-def build_pool(seed: int, items: pl.DataFrame, target: str, history: pl.DataFrame) -> Pool:
-    """The pool of `target`, with popularity and co-interactions counted in `history` (training users only)."""
-    own = items.filter(pl.col("domain") == target)
-    ids = own["item_id"].to_numpy()
-    position = {item: k for k, item in enumerate(ids)}
-    categories = [frozenset(c) for c in own["categories"].to_list()]
+def build_pool(seed: int, items: pl.DataFrame, target: str, history: pl.DataFrame) -> CandidatePool:
+    """Build the pool of `target`; popularity and co-interactions are counted in `history` (training users only)."""
+    target_items = items.filter(pl.col("domain") == target)
+    ids = target_items["item_id"].to_numpy()
+    row_of = {item: k for k, item in enumerate(ids)}
+    categories = [frozenset(c) for c in target_items["categories"].to_list()]
     with_category: dict[str, list[int]] = {}
     for k, names in enumerate(categories):
         for name in names:
             with_category.setdefault(name, []).append(k)
-    source_position = {item: k for k, item in enumerate(items["item_id"].to_list())}
-    together = _co_interactions(history, source_position, position)
-    counts = history.filter(pl.col("item_id").is_in(own["item_id"].implode()))["item_id"].value_counts()
+    source_row_of = {item: k for k, item in enumerate(items["item_id"].to_list())}
+    co_interactions = _co_interactions(history, source_row_of, row_of)
+    counts = history.filter(pl.col("item_id").is_in(target_items["item_id"].implode()))["item_id"].value_counts()
     popularity = np.zeros(len(ids))
-    popularity[[position[i] for i in counts["item_id"]]] = counts["count"].to_numpy()
+    popularity[[row_of[i] for i in counts["item_id"]]] = counts["count"].to_numpy()
     by_popularity = np.lexsort((generator(seed, "equals in popularity", target).permutation(len(ids)), popularity))
     rank = np.empty(len(ids), dtype=np.int64)
     rank[by_popularity] = np.arange(len(ids))
     arrays = {name: np.array(members) for name, members in with_category.items()}
-    return Pool(ids, position, categories, arrays, by_popularity, rank, together, source_position)
+    return CandidatePool(ids, row_of, categories, arrays, by_popularity, rank, co_interactions, source_row_of)
 
 
 def _co_interactions(history: pl.DataFrame, rows: dict[str, int], columns: dict[str, int]) -> sparse.csr_array:
-    """[all items, target items]: how many training users touched both."""
+    """Count the training users of every pair of items, [all items, target items]."""
     users = history["user_id"].rank("dense").cast(pl.Int64).to_numpy() - 1
-    every = np.array([rows[i] for i in history["item_id"]], dtype=np.int64)
+    item = np.array([rows[i] for i in history["item_id"]], dtype=np.int64)
     target = np.array([columns.get(i, -1) for i in history["item_id"]], dtype=np.int64)
     n_users = int(users.max(initial=-1)) + 1
-    touched = sparse.csr_array((np.ones(len(users)), (users, every)), shape=(n_users, len(rows)))
+    interactions = sparse.csr_array((np.ones(len(users)), (users, item)), shape=(n_users, len(rows)))
     kept = target >= 0
     targets = sparse.csr_array((np.ones(kept.sum()), (users[kept], target[kept])), shape=(n_users, len(columns)))
-    return (touched.T @ targets).tocsr()
+    return (interactions.T @ targets).tocsr()
 
 
 def draw_candidates(
     seed: int,
     candidates: Candidates,
-    pool: Pool,
-    which: str,
+    pool: CandidatePool,
+    candidate_set: str,
     user: str,
-    truth: str,
-    touched: set[str],
+    ground_truth: str,
+    excluded: set[str],
     history: list[str],
 ) -> tuple[list[str], list[str]]:
-    """(item ids, origin of each) in shown order for set `which`. The generator is the sample's own."""
-    rng = generator(seed, "candidates", which, user, truth)
-    gt = pool.position[truth]
-    taken = {pool.position[i] for i in touched if i in pool.position} | {gt}
+    """Return (item ids, origin of each) in display order. The generator is specific to set, user and ground truth."""
+    rng = generator(seed, "candidates", candidate_set, user, ground_truth)
+    gt = pool.row_of[ground_truth]
+    taken = {pool.row_of[i] for i in excluded if i in pool.row_of} | {gt}
     if len(pool.ids) - len(taken) < candidates.count - 1:
         left = len(pool.ids) - len(taken) + 1
         raise InputError(f"candidates.count: {candidates.count} asked for, {left} items are left for {user}; lower it")
     enough = len(taken) + candidates.count
     members, origins = [gt], ["truth"]
-    for origin, quota, ranked in _sources(rng, candidates, pool, which, gt, history, enough):
-        fresh = _first_fresh(ranked, taken, min(quota, candidates.count - len(members)))
+    for origin, quota, ranked in _negative_sources(rng, candidates, pool, candidate_set, gt, history, enough):
+        fresh = _take(ranked, taken, min(quota, candidates.count - len(members)))
         members += fresh
         origins += [origin] * len(fresh)
     order = rng.permutation(len(members))
     return pool.ids[np.array(members)[order]].tolist(), [origins[k] for k in order]
 
 
-def _first_fresh(ranked: Iterable[int], taken: set[int], wanted: int) -> list[int]:
-    """The first `wanted` items that are not taken; they are taken then."""
-    fresh = list(islice((item for item in ranked if item not in taken), wanted))
+def _take(ranked: Iterable[int], taken: set[int], count: int) -> list[int]:
+    """Return the first `count` items that are not yet taken, and mark them as taken."""
+    fresh = list(islice((item for item in ranked if item not in taken), count))
     taken.update(fresh)
     return fresh
 
 
-def _sources(
+def _negative_sources(
     rng: np.random.Generator,
     candidates: Candidates,
-    pool: Pool,
-    which: str,
+    pool: CandidatePool,
+    candidate_set: str,
     gt: int,
     history: list[str],
     enough: int,
 ) -> Iterator[tuple[str, int, Iterable[int]]]:
-    """(origin, quota, items in the order to take them); the last source fills what the others left open."""
-    if which == "A":
+    """Yield (origin, quota, items in order of preference); the last source fills the rest of the list."""
+    if candidate_set == "A":
         yield "same_category", candidates.same_category, _same_category(rng, pool, gt, enough)
         yield "neighbour", candidates.neighbours, _neighbours(rng, pool, history)
         yield "popularity_matched", candidates.popularity_matched, _popularity_matched(rng, pool, gt, enough)
-    yield "random", candidates.count, _some(rng, len(pool.ids), enough).tolist()
+    yield "random", candidates.count, _sample(rng, len(pool.ids), enough).tolist()
 
 
-def _same_category(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> Iterator[int]:
-    """Items of the truth's categories, uniform: drawn from its shelves laid end to end, where an item counts only on
-    the first of them that holds it."""
+def _same_category(rng: np.random.Generator, pool: CandidatePool, gt: int, enough: int) -> Iterator[int]:
+    """Yield items of the ground truth's categories uniformly: drawn from the concatenated category lists, an item
+    counts only in the first list that holds it."""
     names = sorted(pool.categories[gt])
     if not names:
         return
     ends = np.cumsum([len(pool.with_category[name]) for name in names])
-    places = _some(rng, int(ends[-1]), 2 * enough * len(names))
-    for shelf, place in zip(np.searchsorted(ends, places, side="right").tolist(), places, strict=True):
-        item = int(pool.with_category[names[shelf]][place - ends[shelf]])  # counted from the shelf's end
-        if pool.categories[item].isdisjoint(names[:shelf]):
+    positions = _sample(rng, int(ends[-1]), 2 * enough * len(names))
+    for category, position in zip(np.searchsorted(ends, positions, side="right").tolist(), positions, strict=True):
+        item = int(pool.with_category[names[category]][position - ends[category]])  # counted from the list's end
+        if pool.categories[item].isdisjoint(names[:category]):
             yield item
 
 
-def _neighbours(rng: np.random.Generator, pool: Pool, history: list[str]) -> list[int]:
-    """What training users touched together with the history, the most often first, equals in random order."""
-    table = pool.together
-    spans = [slice(table.indptr[row], table.indptr[row + 1]) for row in (pool.source_position[i] for i in history)]
+def _neighbours(rng: np.random.Generator, pool: CandidatePool, history: list[str]) -> list[int]:
+    """Rank items by co-interactions with the history, ties in random order."""
+    table = pool.co_interactions
+    spans = [slice(table.indptr[row], table.indptr[row + 1]) for row in (pool.source_row_of[i] for i in history)]
     if not spans:
         return []
-    items, where = np.unique(np.concatenate([table.indices[span] for span in spans]), return_inverse=True)
-    strength = np.bincount(where, weights=np.concatenate([table.data[span] for span in spans]))
+    items, inverse = np.unique(np.concatenate([table.indices[span] for span in spans]), return_inverse=True)
+    strength = np.bincount(inverse, weights=np.concatenate([table.data[span] for span in spans]))
     return items[np.lexsort((rng.random(len(items)), -strength))].tolist()
 
 
-def _popularity_matched(rng: np.random.Generator, pool: Pool, gt: int, enough: int) -> list[int]:
-    """The items next to the truth in the order of popularity, the nearest first."""
+def _popularity_matched(rng: np.random.Generator, pool: CandidatePool, gt: int, enough: int) -> list[int]:
+    """Rank items by their distance from the ground truth in the order of popularity."""
     rank = int(pool.popularity_rank[gt])
     window = np.arange(max(0, rank - enough), min(len(pool.ids), rank + enough + 1))
     return pool.by_popularity[window[np.lexsort((rng.random(len(window)), np.abs(window - rank)))]].tolist()
 
 
-def _some(rng: np.random.Generator, population: int, wanted: int) -> np.ndarray:
-    """`wanted` different numbers below `population`, or all, in random order."""
-    return rng.choice(population, min(wanted, population), replace=False)
+def _sample(rng: np.random.Generator, population: int, count: int) -> np.ndarray:
+    """Draw `count` distinct numbers below `population` (or all of them) in random order."""
+    return rng.choice(population, min(count, population), replace=False)

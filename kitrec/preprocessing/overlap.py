@@ -1,4 +1,4 @@
-"""Test users who occur among other users too: an error, a count, or a reason to train without them."""
+"""Overlap of test users with the users of other roles: refused, reported, or removed from training."""
 
 from dataclasses import replace
 
@@ -8,34 +8,34 @@ from kitrec.core.errors import InputError
 from kitrec.preprocessing.dataset import Dataset
 from kitrec.preprocessing.params import Overlap
 
-UNTESTED = ("train", "development", "preference")
+OTHER_ROLES = ("train", "development", "preference")
 
 
-def without_overlap(dataset: Dataset, policy: Overlap) -> tuple[Dataset, dict[str, int]]:
-    """(data set, overlapping users by role). `drop` takes them out of training and preference; the test users stay, so
-    that results remain comparable with those of others."""
-    tests = pl.concat([own["test"].select("user_id") for own in dataset.records.values()]).unique()
-    found = {role: _common(dataset, role, tests) for role in UNTESTED}
-    if policy == "stop" and any(found.values()):
+def apply_overlap_policy(dataset: Dataset, policy: Overlap) -> tuple[Dataset, dict[str, int]]:
+    """Return (data set, number of overlapping users by role). `drop` removes them from training and preference; test
+    users stay, so that results remain comparable with those of others."""
+    test_users = pl.concat([roles["test"].select("user_id") for roles in dataset.records.values()]).unique()
+    overlap = {role: _count_overlap(dataset, role, test_users) for role in OTHER_ROLES}
+    if policy == "stop" and any(overlap.values()):
         raise InputError(
-            f"test users among the others: {found}; results would flatter the models. Set source.overlap to `drop` "
+            f"test users among the others: {overlap}; results would flatter the models. Set source.overlap to `drop` "
             "(train without them) or `report` (as the data's authors did)"
         )
     if policy != "drop":
-        return dataset, found
-    records = {which: _without(own, tests) for which, own in dataset.records.items()}
-    interactions = _without(dataset.interactions, tests)
-    past = dataset.training_past.join(tests, on="user_id", how="anti", maintain_order="left")
-    return replace(dataset, records=records, interactions=interactions, training_past=past), found
+        return dataset, overlap
+    records = {candidate_set: _without(roles, test_users) for candidate_set, roles in dataset.records.items()}
+    interactions = _without(dataset.interactions, test_users)
+    history = dataset.training_history.join(test_users, on="user_id", how="anti", maintain_order="left")
+    return replace(dataset, records=records, interactions=interactions, training_history=history), overlap
 
 
-def _common(dataset: Dataset, role: str, tests: pl.DataFrame) -> int:
-    users = pl.concat([own[role].select("user_id") for own in dataset.records.values()]).unique()
-    return users.join(tests, on="user_id", how="semi").height
+def _count_overlap(dataset: Dataset, role: str, test_users: pl.DataFrame) -> int:
+    users = pl.concat([roles[role].select("user_id") for roles in dataset.records.values()]).unique()
+    return users.join(test_users, on="user_id", how="semi").height
 
 
-def _without(tables: dict[str, pl.DataFrame], tests: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _without(tables: dict[str, pl.DataFrame], test_users: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {
-        role: rows.join(tests, on="user_id", how="anti", maintain_order="left") if role in UNTESTED else rows
+        role: rows.join(test_users, on="user_id", how="anti", maintain_order="left") if role in OTHER_ROLES else rows
         for role, rows in tables.items()
     }

@@ -1,4 +1,4 @@
-"""Sections `source`, `data`, `users` and `candidates` of params.yaml: where from, whom to sample, what to rank."""
+"""Sections `source`, `data`, `users` and `candidates` of params.yaml: input data, sampled users, candidate lists."""
 
 from typing import Annotated, Literal
 
@@ -41,7 +41,7 @@ class Data:
         require(len(set(self.test_sets)) == len(self.test_sets), "test_sets names a set twice")
         require(
             self.candidate_set in self.test_sets,
-            f"test_sets {self.test_sets} must hold candidate_set {self.candidate_set}: the headline is tested on it",
+            f"test_sets {self.test_sets} must hold candidate_set {self.candidate_set}: the headline results are on it",
         )
         done()
 
@@ -55,7 +55,7 @@ class Users:
 
     @property
     def per_type(self) -> int:
-        """Users needed of each type."""
+        """Number of users needed of each type."""
         return self.train + self.preference + self.test
 
 
@@ -71,6 +71,6 @@ class Candidates:
         hard = self.same_category + self.neighbours + self.popularity_matched
         require(
             hard < self.count,
-            f"the hard negatives ({hard}) must be fewer than count ({self.count}), the truth is one of them",
+            f"the hard negatives ({hard}) must be fewer than count ({self.count}), which includes the ground truth",
         )
         done()

@@ -1,4 +1,4 @@
-"""Preference records as pairs: the truth against a hard negative, for DPO and its kin (Rafailov et al. 2023)."""
+"""Preference pairs: the ground truth against a hard negative, for DPO and related methods (Rafailov et al. 2023)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,15 +9,13 @@ from kitrec.core.randomness import generator
 from kitrec.schemas.preferences import PREFERENCES
 
 HARDEST_FIRST = ("neighbour", "same_category", "popularity_matched", "random", "given")  # given: in KitREC's files
-
-
 Explain = Callable[[Mapping[str, Any]], str]
 
 
-def pairs(seed: int, records: pl.DataFrame, explain: Explain) -> pl.DataFrame:
-    """A pair per record: a negative of the hardest origin its list has, drawn by the record's own generator.
+def preference_pairs(seed: int, records: pl.DataFrame, explain: Explain) -> pl.DataFrame:
+    """Pair the ground truth of every record with a negative of the hardest origin in its list, drawn per record.
 
-    `explain` writes the output for the item a record holds out; for the negative as if that were the one."""
+    `explain` writes the output for a record's ground truth; for the negative, as if that were the ground truth."""
     rows = []
     for record in records.iter_rows(named=True):
         rng = generator(seed, "preferences", record["record_id"])
@@ -29,6 +27,6 @@ def pairs(seed: int, records: pl.DataFrame, explain: Explain) -> pl.DataFrame:
         shuffled = [negatives[k] for k in rng.permutation(len(negatives))]
         hardest = min(shuffled, key=lambda pair: HARDEST_FIRST.index(pair[1]))
         outputs = (explain(record), explain({**record, "gt_item_id": hardest[0]}))
-        about = (record["record_id"], record["user_id"], record["target"], record["gt_item_id"])
-        rows.append((*about, *hardest, *outputs))
+        keys = (record["record_id"], record["user_id"], record["target"], record["gt_item_id"])
+        rows.append((*keys, *hardest, *outputs))
     return pl.DataFrame(rows, schema=dict(PREFERENCES.columns), orient="row")

@@ -1,4 +1,4 @@
-"""Who is who: users classified by their counts, and disjoint groups sampled from them by seed."""
+"""User types by interaction counts, and disjoint samples of users for training, preference and test."""
 
 from itertools import islice
 
@@ -9,24 +9,25 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.preprocessing.params import Users
 
-FEWEST_BOOKS = 5
-Groups = dict[str, dict[str, list[str]]]
+MIN_BOOKS = 5
+UserGroups = dict[str, dict[str, list[str]]]
 
 
 def classify(interactions: pl.DataFrame) -> dict[str, list[str]]:
-    """The users of each type, sorted. A user who overlaps in both targets belongs to both types."""
-    fit = ends(interactions).filter(pl.col("unfit").is_null())
-    return {kind.name: fit.filter(_belongs(kind))["user_id"].sort().to_list() for kind in USER_TYPES.values()}
+    """Return the sorted users of each type. A user who overlaps in both targets belongs to both types."""
+    usable = last_target_interactions(interactions).filter(pl.col("exclusion_reason").is_null())
+    members = {t.name: usable.filter(_matches_type(t))["user_id"] for t in USER_TYPES.values()}
+    return {name: users.sort().to_list() for name, users in members.items()}
 
 
-def ends(interactions: pl.DataFrame) -> pl.DataFrame:
-    """A row per user and target: interactions `seen` there, `targets` touched, and why the last one cannot be held out
-    (`unfit`, mostly null): too few books before it, or another one in the same instant."""
-    at_last = (pl.col("time") == pl.col("time").max()).sum().alias("at_last")
+def last_target_interactions(interactions: pl.DataFrame) -> pl.DataFrame:
+    """Return a row per user and target: its `interactions`, the user's number of `targets`, and the `exclusion_reason`
+    (mostly null) if the last one cannot be held out: too few books before it, or several at the same time."""
+    ties = (pl.col("time") == pl.col("time").max()).sum().alias("ties")
     last = (
         interactions.filter(pl.col("domain") != SOURCE)
         .group_by("user_id", "domain")
-        .agg(pl.len().alias("seen"), pl.col("time").max().alias("last"), at_last)
+        .agg(pl.len().alias("interactions"), pl.col("time").max().alias("last"), ties)
     )
     books = (
         interactions.filter(pl.col("domain") == SOURCE)
@@ -36,68 +37,73 @@ def ends(interactions: pl.DataFrame) -> pl.DataFrame:
         .group_by("user_id", "domain")
         .agg(pl.len().alias("books"))
     )
-    unfit = (
-        pl.when(pl.col("books").fill_null(0) < FEWEST_BOOKS)
-        .then(pl.lit(f"fewer than {FEWEST_BOOKS} books before the last target item"))
-        .when(pl.col("at_last") > 1)
+    reason = (
+        pl.when(pl.col("books").fill_null(0) < MIN_BOOKS)
+        .then(pl.lit(f"fewer than {MIN_BOOKS} books before the last target item"))
+        .when(pl.col("ties") > 1)
         .then(pl.lit("several target items in the last instant"))
     )
     joined = last.join(books, on=["user_id", "domain"], how="left")
-    return joined.with_columns(unfit=unfit, targets=pl.len().over("user_id"))
+    return joined.with_columns(exclusion_reason=reason, targets=pl.len().over("user_id"))
 
 
-def _belongs(kind: UserType) -> pl.Expr:
-    rule = (pl.col("domain") == kind.target) & (pl.col("seen") >= kind.fewest)
-    if kind.most is not None:
-        rule &= pl.col("seen") <= kind.most
-    return rule & (pl.col("targets") == 1) if kind.other_target_empty else rule
+def _matches_type(user_type: UserType) -> pl.Expr:
+    rule = (pl.col("domain") == user_type.target) & (pl.col("interactions") >= user_type.min_target_items)
+    if user_type.max_target_items is not None:
+        rule &= pl.col("interactions") <= user_type.max_target_items
+    return rule & (pl.col("targets") == 1) if user_type.other_target_empty else rule
 
 
-def sampled_users(roles: Groups) -> pl.DataFrame:
-    """(user_id) of everyone with a role, in order."""
+def sampled_users(roles: UserGroups) -> pl.DataFrame:
+    """Return the sorted ids of all users with a role, in column `user_id`."""
     names = sorted({user for groups in roles.values() for ids in groups.values() for user in ids})
     return pl.DataFrame({"user_id": names}, schema={"user_id": pl.String})
 
 
-def sample_roles(seed: int, members: dict[str, list[str]], users: Users) -> Groups:
-    """type -> role -> users: exactly as many training, preference and test users of each type as asked for."""
-    wanted = {"train": users.train, "preference": users.preference, "test": users.test}
-    return _deal(seed, "roles", members, dict.fromkeys(members, wanted))
+def sample_roles(seed: int, members: dict[str, list[str]], users: Users) -> UserGroups:
+    """Sample training, preference and test users of each type in exact numbers: type -> role -> users."""
+    sizes = {"train": users.train, "preference": users.preference, "test": users.test}
+    return _assign_roles(seed, "roles", members, dict.fromkeys(members, sizes))
 
 
-def split_training(seed: int, train_users: dict[str, list[str]], development_share: float) -> Groups:
-    """type -> `train` or `development` -> users: the 90/10 split inside the training users, by user, for every type."""
-    held_out = {kind: max(1, round(development_share * len(ids))) for kind, ids in train_users.items()}
-    wanted = {kind: {"development": n, "train": len(train_users[kind]) - n} for kind, n in held_out.items()}
-    return _deal(seed, "development", train_users, wanted)
+def split_training(seed: int, train_users: dict[str, list[str]], development_share: float) -> UserGroups:
+    """Split the training users of every type by user: type -> `train` or `development` -> users."""
+    sizes = {}
+    for user_type, ids in train_users.items():
+        development = max(1, round(development_share * len(ids)))
+        sizes[user_type] = {"development": development, "train": len(ids) - development}
+    return _assign_roles(seed, "development", train_users, sizes)
 
 
-def _deal(seed: int, purpose: str, members: dict[str, list[str]], wanted: dict[str, dict[str, int]]) -> Groups:
-    """Deal each type's users out to roles by seed. A user of two types gets one role, so that none is on both sides."""
+def _assign_roles(
+    seed: int, purpose: str, members: dict[str, list[str]], sizes: dict[str, dict[str, int]]
+) -> UserGroups:
+    """Assign the users of each type to roles by seed. A user of two types gets one role: splits are disjoint."""
     role_of: dict[str, str] = {}
-    dealt: Groups = {}
-    for kind, ids in members.items():
+    assigned: UserGroups = {}
+    for user_type, ids in members.items():
         by_name = sorted(ids)
-        order = [by_name[i] for i in generator(seed, purpose, kind).permutation(len(ids))]
-        groups = {role: [u for u in order if role_of.get(u) == role][:count] for role, count in wanted[kind].items()}
+        order = [by_name[i] for i in generator(seed, purpose, user_type).permutation(len(ids))]
+        groups = {role: [u for u in order if role_of.get(u) == role][:n] for role, n in sizes[user_type].items()}
         free = iter([u for u in order if u not in role_of])
-        for role, count in wanted[kind].items():
+        for role, count in sizes[user_type].items():
             groups[role] += list(islice(free, count - len(groups[role])))
             role_of |= dict.fromkeys(groups[role], role)
-        dealt[kind] = groups
-    _check_enough(members, wanted, dealt)
-    return dealt
+        assigned[user_type] = groups
+    _check_enough(members, sizes, assigned)
+    return assigned
 
 
-def _check_enough(members: dict[str, list[str]], wanted: dict[str, dict[str, int]], dealt: Groups) -> None:
-    """Raise with every type that has too few users."""
-    short = []
-    for kind, groups in dealt.items():
-        missing = {role: n - len(groups[role]) for role, n in wanted[kind].items() if len(groups[role]) < n}
+def _check_enough(members: dict[str, list[str]], sizes: dict[str, dict[str, int]], assigned: UserGroups) -> None:
+    """Raise an error that names every type with too few users."""
+    shortages = []
+    for user_type, groups in assigned.items():
+        missing = {role: n - len(groups[role]) for role, n in sizes[user_type].items() if len(groups[role]) < n}
         if missing:
-            asked = ", ".join(f"{role} {count}" for role, count in wanted[kind].items())
-            short.append(f"{kind} has {len(members[kind])} users, too few for {asked} (short of {missing})")
-    if short:
+            requested = ", ".join(f"{role} {count}" for role, count in sizes[user_type].items())
+            available = len(members[user_type])
+            shortages.append(f"{user_type} has {available} users, too few for {requested} (short of {missing})")
+    if shortages:
         raise InputError(
-            "users: " + "; ".join(short) + "; lower users.train, users.preference or users.test, or bring more data"
+            "users: " + "; ".join(shortages) + "; lower users.train, users.preference or users.test, or bring more data"
         )

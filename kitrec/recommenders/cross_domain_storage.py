@@ -52,7 +52,7 @@ class Stored:
 
 def save_model(stored: Stored, p: Model, to: Path) -> None:
     """Write a model's folder; it appears as a whole."""
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         draft.mkdir()
         tensors = {f"model.{name}": own.contiguous() for name, own in stored.model.state_dict().items()}
         tensors["popularity"] = torch.from_numpy(stored.popularity)

@@ -46,7 +46,7 @@ def learn_best(
                 raise
     judged = {number: own.numbers[JUDGED_BY] for number, own in found.items()}
     best = max(judged, key=lambda number: judged[number])
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         shutil.copytree(given.work / str(best) / "model", draft)
     return found[best], [{**_changed(own), JUDGED_BY: judged.get(number)} for number, own in enumerate(tried)]
 

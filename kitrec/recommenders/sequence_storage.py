@@ -49,7 +49,7 @@ class Stored:
 
 def save_model(stored: Stored, p: SequenceModel, known: ItemFeatures, to: Path) -> None:
     """Write a model's folder; it appears as a whole."""
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         draft.mkdir()
         tensors = {f"model.{name}": own.contiguous() for name, own in stored.model.state_dict().items()}
         tensors["popularity"] = torch.from_numpy(stored.popularity)
@@ -81,7 +81,7 @@ def save_training(training: Training[Any], best: Mapping[str, torch.Tensor], to:
     tensors |= {f"best.{name}": own for name, own in best.items()}
     for number, state in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": own for name, own in state.items()}
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         told = {"progress": json.dumps(asdict(training.progress))}
         tensor_file.save_file({name: own.contiguous() for name, own in tensors.items()}, draft, told)
 

@@ -37,5 +37,5 @@ def write_plots_page(path: Path) -> None:
     """Write the template that `dvc config plots.html_template` names."""
     library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     page = _PAGE.replace("{{", "{").replace("}}", "}").replace("{library}", library)
-    with files.whole(path) as draft:
+    with files.atomic(path) as draft:
         draft.write_text(page, encoding="utf-8")

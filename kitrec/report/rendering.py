@@ -24,7 +24,7 @@ def render_for_page(chart: Chart) -> str:
 def write_figures(charts: Mapping[str, Chart], folder: Path) -> None:
     """Write every chart (name -> chart) as SVG and PNG, black on white; other files in the folder are removed."""
     style = _style("black", "#dddddd", "white")
-    with files.whole(folder) as draft:
+    with files.atomic(folder) as draft:
         draft.mkdir()
         for name, chart in charts.items():
             svg = vl_convert.vegalite_to_svg(chart, config=style)

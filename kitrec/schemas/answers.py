@@ -1,4 +1,4 @@
-"""Raw answers of a method to records: nothing interpreted yet."""
+"""Raw answers of a method to records, not yet parsed."""
 
 import polars as pl
 

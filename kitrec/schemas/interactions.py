@@ -1,12 +1,12 @@
-"""Who touched what, when, with how many stars: the raw material of `prep`."""
+"""Rated user-item interactions with timestamps: the input of preprocessing."""
 
 import polars as pl
 
-from kitrec.core.tables import Table, stars
+from kitrec.core.tables import Table, rating_rule
 
 INTERACTIONS = Table(
     "interactions",
     {"user_id": pl.String, "domain": pl.String, "item_id": pl.String, "rating": pl.Float64, "time": pl.Int64},
     key=("user_id", "item_id"),
-    rules=stars("rating"),
+    rules=rating_rule("rating"),
 )

@@ -1,8 +1,8 @@
-"""Items of all domains as text shows them: one row per item."""
+"""Items of all domains with the metadata that prompts show: one row per item."""
 
 import polars as pl
 
-from kitrec.core.tables import Table, stars
+from kitrec.core.tables import Table, rating_rule
 
 ITEMS = Table(
     "items",
@@ -18,5 +18,5 @@ ITEMS = Table(
     },
     key=("item_id",),
     nullable=frozenset({"title", "description", "year", "average_rating"}),
-    rules=stars("average_rating"),
+    rules=rating_rule("average_rating"),
 )

@@ -1,4 +1,4 @@
-"""How likely a model finds every candidate's name where its answer names one; in the record's order."""
+"""Log-likelihoods of all candidates at the position where an answer names an item, in the record's candidate order."""
 
 import polars as pl
 

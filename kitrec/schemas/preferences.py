@@ -1,5 +1,4 @@
-"""Pairs for preference optimisation: of one prompt the item to prefer and one to reject, with its origin,
-and what a teacher would write for each."""
+"""Preference pairs: the chosen and a rejected item of a record, the latter's origin, a teacher's outputs."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""Rankings: what every kind of model comes down to. After this table nothing knows which model made them."""
+"""Rankings, the common output of all kinds of models: no later stage depends on the model that produced them."""
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ RANKINGS = Table(
 
 
 def from_scores(method: str, records: pl.DataFrame, scores: np.ndarray | list[list[float]]) -> pl.DataFrame:
-    """Rankings of models that score every candidate: best first; equal scores stay visible as ties."""
+    """Rank the candidates of every record by descending score; equal scores are kept and stay visible as ties."""
     rows = records.select(
         pl.lit(method).alias("method"),
         "record_id",

@@ -1,4 +1,4 @@
-"""How likely a rationale is where it stands: to the model that wrote it, and to the base; null where there is none."""
+"""Log-likelihoods of rationales under their own model and under the base; null where there is no rationale."""
 
 import polars as pl
 

@@ -1,8 +1,8 @@
-"""Records: a held-out target interaction, what was known before it (oldest first), the candidates in shown order."""
+"""Records: a held-out target interaction, the history before it (oldest first), and the candidates in display order."""
 
 import polars as pl
 
-from kitrec.core.tables import Table, list_of_stars, stars
+from kitrec.core.tables import Table, list_rating_rule, rating_rule
 
 _COUNT = pl.col("candidate_ids").list.len()
 
@@ -30,18 +30,18 @@ RECORDS = Table(
         "candidate_hash": pl.String,
     },
     key=("record_id",),
-    nullable=frozenset({"output", "gt_rating", "gt_time"}),  # finished prompts do not tell when
+    nullable=frozenset({"output", "gt_rating", "gt_time"}),  # prompts of KitREC's files have no timestamps
     rules={
         "all candidates differ": pl.col("candidate_ids").list.n_unique() == _COUNT,
         "every candidate has an origin": pl.col("candidate_origins").list.len() == _COUNT,
-        "the truth is a candidate": pl.col("candidate_ids").list.contains(pl.col("gt_item_id")),
+        "the ground truth is a candidate": pl.col("candidate_ids").list.contains(pl.col("gt_item_id")),
         "there is a Books history": pl.col("source_items").list.len() > 0,
         "every item of a history has its rating": (
             (pl.col("source_items").list.len() == pl.col("source_ratings").list.len())
             & (pl.col("target_items").list.len() == pl.col("target_ratings").list.len())
         ),
-        **list_of_stars("source_ratings"),
-        **list_of_stars("target_ratings"),
-        **stars("gt_rating"),
+        **list_rating_rule("source_ratings"),
+        **list_rating_rule("target_ratings"),
+        **rating_rule("gt_rating"),
     },
 )

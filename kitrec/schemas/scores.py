@@ -1,4 +1,4 @@
-"""Scores: every user's metrics under every method, with the strata columns tables are cut by."""
+"""Scores: the metrics of every ranking, with the columns that strata are formed by."""
 
 import polars as pl
 

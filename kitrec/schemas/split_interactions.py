@@ -1,11 +1,11 @@
-"""The interactions the records show, for ID models: what the LLM sees, and marked `held_out` what it must not."""
+"""Interactions of one split for ID models: the histories that the records show, and their `held_out` items."""
 
 import polars as pl
 
-from kitrec.core.tables import Table, stars
+from kitrec.core.tables import Table, rating_rule
 
-SEEN = Table(
-    "seen",
+SPLIT_INTERACTIONS = Table(
+    "split_interactions",
     {
         "user_id": pl.String,
         "domain": pl.String,
@@ -15,6 +15,6 @@ SEEN = Table(
         "held_out": pl.Boolean,
     },
     key=("user_id", "item_id"),
-    nullable=frozenset({"rating"}),  # some prompts do not tell
-    rules=stars("rating"),
+    nullable=frozenset({"rating"}),  # missing in some prompts
+    rules=rating_rule("rating"),
 )

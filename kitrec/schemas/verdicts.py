@@ -1,4 +1,4 @@
-"""Verdicts of a judge: ratings of one method's rationale, and which of two methods' rationales is better."""
+"""Verdicts of the LLM judge: ratings of a method's rationale, and preferences between two methods' rationales."""
 
 import polars as pl
 
@@ -16,9 +16,9 @@ VERDICTS = Table(
         "user_type": pl.String,
         "repeat": pl.Int32,
         **dict.fromkeys(RATINGS, pl.Int32),
-        "failure": pl.String,  # of the last attempt, where none was well-formed
+        "failure": pl.String,  # of the last attempt, if no reply was well-formed
         "attempts": pl.Int32,
-        "reply": pl.String,  # the kept reply that counts: a file's name
+        "reply": pl.String,  # file name of the stored reply
     },
     key=("method", "record_id", "repeat"),
     nullable=frozenset({*RATINGS, "failure"}),

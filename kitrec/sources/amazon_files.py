@@ -1,7 +1,7 @@
-"""Raw files of Amazon Reviews 2023 (Hou et al. 2024), block by block: every line is either read or set aside.
+"""Raw files of Amazon Reviews 2023 (Hou et al. 2024), read block by block: every line is either parsed or rejected.
 
-`.jsonl`, `.jsonl.gz` or parquet. Only the newline byte ends a line. A block is parsed at once, all fields as text,
-because the files mix numbers, strings and lists; a block with a broken line is halved until the line is found."""
+`.jsonl`, `.jsonl.gz` or parquet. Only the newline byte ends a line. A block is parsed as a whole, all fields as text,
+because the files mix numbers, strings and lists; a block with a broken line is bisected until the line is found."""
 
 import gzip
 import io
@@ -19,39 +19,39 @@ from tqdm import tqdm
 from kitrec.core.errors import InputError
 from kitrec.sources.quarantine import Quarantine
 
-BLOCK = 32 * 2**20  # bytes of text parsed at once
+BLOCK = 32 * 2**20  # bytes of text parsed as a whole
 PARQUET_ROWS = 200_000
-SEPARATOR = "\x1f"  # the unit separator; as a control character it is no part of any text that is kept
+SEPARATOR = "\x1f"  # the unit separator; cleaned texts hold no control characters
 
 
 def read_blocks(
     path: Path, fields: Sequence[str], quarantine: Quarantine, *, nested: bool, quiet: bool
 ) -> Iterator[pl.DataFrame]:
-    """The named fields of all lines as text, with the line's number in `line`. Where they may be `nested`, lists of
-    strings are joined by SEPARATOR and objects come as JSON; that is slower (polars would not escape them)."""
+    """Yield the named fields of all lines as text, with line numbers in `line`. With `nested`, lists of strings are
+    joined by SEPARATOR and objects are kept as JSON, which is slower (polars would not escape them)."""
     if path.suffix == ".parquet":
         yield from _parquet(path, fields, quarantine)
         return
-    parse = _line_by_line if nested else _at_once
-    for first, block in _blocks(path, quiet=quiet):
+    parse = _parse_lines if nested else _parse_block
+    for first, block in _read_lines(path, quiet=quiet):
         yield from parse(path, first, block, fields, quarantine)
 
 
-def _line_by_line(
+def _parse_lines(
     path: Path, first: int, block: bytes, fields: Sequence[str], quarantine: Quarantine
 ) -> Iterator[pl.DataFrame]:
     rows = []
     for line, raw in enumerate(block.split(b"\n"), start=first):
         if raw.strip():
             quarantine.read += 1
-            rows += _row(path, line, raw, fields, quarantine)
+            rows += _parse_row(path, line, raw, fields, quarantine)
     yield pl.DataFrame(rows, schema={**dict.fromkeys(fields, pl.String), "line": pl.Int64}, orient="row")
 
 
-def _row(
+def _parse_row(
     path: Path, line: int, raw: bytes, fields: Sequence[str], quarantine: Quarantine
 ) -> list[tuple[str | int | None, ...]]:
-    """The line's fields, or nothing if it was set aside."""
+    """Return the fields of a line, or nothing if it was rejected."""
     try:
         row = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
@@ -71,37 +71,37 @@ def _value_as_text(value: object) -> str | None:
     return orjson.dumps(value).decode()
 
 
-def _blocks(path: Path, *, quiet: bool) -> Iterator[tuple[int, bytes]]:
-    """(number of the first line, whole lines) in turn; the bar counts bytes of the file as it lies on disk."""
-    first, rest = 1, b""
+def _read_lines(path: Path, *, quiet: bool) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of the first line, complete lines); the progress bar counts bytes of the file on disk."""
+    first, incomplete = 1, b""
     try:
         with (
             path.open("rb") as raw,
             igzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as stream,
-            ThreadPoolExecutor(1) as ahead,
-            tqdm(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True, disable=quiet) as bar,
+            ThreadPoolExecutor(1) as executor,
+            tqdm(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True, disable=quiet) as progress,
         ):
-            pending = ahead.submit(stream.read, BLOCK)
+            pending = executor.submit(stream.read, BLOCK)
             while piece := pending.result():
-                pending = ahead.submit(stream.read, BLOCK)  # unpacked while this block is parsed
-                bar.update(raw.tell() - bar.n)
-                head, newline, tail = (rest + piece).rpartition(b"\n")
+                pending = executor.submit(stream.read, BLOCK)  # decompressed while this block is parsed
+                progress.update(raw.tell() - progress.n)
+                head, newline, tail = (incomplete + piece).rpartition(b"\n")
                 if newline:
                     yield first, head + newline
                     first += head.count(b"\n") + 1
-                rest = tail
+                incomplete = tail
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise InputError(f"{path} is cut or damaged behind line {first}: {problem}; fetch the file again") from None
     except FileNotFoundError:
         raise InputError(f"{path} is missing: it is one of the raw files that raw/README.md lists") from None
-    if rest.strip():
-        yield first, rest
+    if incomplete.strip():
+        yield first, incomplete
 
 
-def _at_once(
+def _parse_block(
     path: Path, first: int, block: bytes, fields: Sequence[str], quarantine: Quarantine
 ) -> Iterator[pl.DataFrame]:
-    """The lines of a block; a block that cannot be parsed is halved until the broken line stands alone."""
+    """Yield the parsed lines of a block; one that cannot be parsed is bisected until the broken line is isolated."""
     if not block.strip():
         return
     lines = block.rstrip(b"\n").split(b"\n")
@@ -113,12 +113,12 @@ def _at_once(
             quarantine.reject(path, first, "broken JSON or text", str(problem)[:80])
             return
         middle = len(lines) // 2
-        yield from _at_once(path, first, b"\n".join(lines[:middle]), fields, quarantine)
-        yield from _at_once(path, first + middle, b"\n".join(lines[middle:]), fields, quarantine)
+        yield from _parse_block(path, first, b"\n".join(lines[:middle]), fields, quarantine)
+        yield from _parse_block(path, first + middle, b"\n".join(lines[middle:]), fields, quarantine)
         return
     quarantine.read += frame.height
     numbers: Sequence[int] = range(first, first + len(lines))
-    if frame.height < len(lines):  # blank lines are passed over
+    if frame.height < len(lines):  # blank lines are skipped
         numbers = [k for k, line in zip(numbers, lines, strict=True) if line.strip()]
     yield frame.with_columns(line=pl.Series(numbers, dtype=pl.Int64))
 

@@ -1,7 +1,7 @@
-"""KitREC's twelve data sets on the Hugging Face Hub, each at a pinned commit, kept in the hub's own cache.
+"""KitREC's twelve data sets on the Hugging Face Hub, each at a pinned commit, stored in the hub's cache.
 
-The files are read by `kitrec_jsonl`, not by `datasets`: one column of theirs holds objects in some rows and text in
-others, which no arrow schema allows. With HF_HUB_OFFLINE=1 the cache alone is used. The token comes from HF_TOKEN."""
+The files are read by `kitrec_jsonl`, not by `datasets`: one column holds objects in some rows and text in others,
+which no arrow schema allows. With HF_HUB_OFFLINE=1 only the cache is used. The token is taken from HF_TOKEN."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,45 +16,45 @@ Names = dict[str, tuple[str, str]]
 
 
 def dataset_names() -> Names:
-    """Name on the hub -> (set, group), as the authors spell it."""
+    """Return hub name -> (candidate set, file group), as the authors spell it."""
     names = {f"kitrec-{m.replace('-', '_')}-set{w.lower()}": (w, "training") for w in SETS for m in MODELS}
     names |= {f"kitrec-val-set{w.lower()}": (w, "preference") for w in SETS}
     return names | {f"kitrec-test-set{w.lower()}": (w, "test") for w in SETS}
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """Older documents write a hyphen where the data sets have an underscore."""
+    """Return both spellings of a name: older documents have hyphens in place of underscores."""
     return tuple(dict.fromkeys((name, name.replace("_", "-"))))
 
 
 def fetch(owner: str, revisions: Mapping[str, str]) -> dict[tuple[str, str], list[Path]]:
-    """(set, group) -> files of all twelve data sets at their pinned commits."""
+    """Download all twelve data sets at their pinned commits: (candidate set, file group) -> files."""
     unpinned = [name for name in dataset_names() if not {*spellings(name)} & {*revisions}]
     if unpinned:
         raise InputError(
             f"source.hub.revisions lacks {', '.join(unpinned)}: `kitrec doctor --pin` writes their commits"
         )
-    found: dict[tuple[str, str], list[Path]] = {}
+    files: dict[tuple[str, str], list[Path]] = {}
     for name, key in dataset_names().items():
-        pinned = next(spelt for spelt in spellings(name) if spelt in revisions)
-        found.setdefault(key, []).extend(_files(f"{owner}/{pinned}", revisions[pinned]))
-    return found
+        pinned = next(spelling for spelling in spellings(name) if spelling in revisions)
+        files.setdefault(key, []).extend(_files(f"{owner}/{pinned}", revisions[pinned]))
+    return files
 
 
 def latest_commits(owner: str) -> dict[str, str]:
-    """Name, as the hub spells it, -> its present commit."""
+    """Return the newest commit of every data set, by its name on the hub."""
     return dict(_commit(owner, name) for name in dataset_names())
 
 
 def token() -> str | bool:
-    """HF_TOKEN, or False: a login that the client keeps on disk is not used."""
+    """Return HF_TOKEN, or False: a login stored on disk is never used."""
     return os.environ.get("HF_TOKEN") or False
 
 
 def _files(repository: str, revision: str) -> list[Path]:
     from huggingface_hub import snapshot_download
 
-    with _in_words(repository):
+    with _clear_errors(repository):
         folder = snapshot_download(
             repository, repo_type="dataset", revision=revision, allow_patterns=list(PATTERNS), token=token()
         )
@@ -68,18 +68,18 @@ def _commit(owner: str, name: str) -> tuple[str, str]:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    for spelt in spellings(name):
-        with _in_words(f"{owner}/{name}"):
+    for spelling in spellings(name):
+        with _clear_errors(f"{owner}/{name}"):
             try:
-                return spelt, str(HfApi(token=token()).dataset_info(f"{owner}/{spelt}").sha)
+                return spelling, str(HfApi(token=token()).dataset_info(f"{owner}/{spelling}").sha)
             except RepositoryNotFoundError:
                 continue
     raise InputError(f"the hub knows no data set {owner}/{name} (nor its other spelling): private? then set HF_TOKEN")
 
 
 @contextmanager
-def _in_words(repository: str) -> Iterator[None]:
-    """What the hub's client raises, as one sentence with a way out."""
+def _clear_errors(repository: str) -> Iterator[None]:
+    """Re-raise errors of the hub's client as one sentence with a way out."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:

@@ -1,9 +1,8 @@
-"""KitREC's own files (JSONL or parquet), in every variant that is in use, as the tables the pipeline works on.
+"""Reader of KitREC's own files (JSONL or parquet), in all variants in use.
 
 A row's prompt is `input` if that is not blank, else `instruction`; its metadata are nested under `metadata` or flat;
-its truth is `ground_truth` (an object, a JSON string of one, or of a list with one) or `gt_item_id`. What a row shows
-but does not name (an item of a history line without id) gets an id made from its text. Rows that break a rule go to
-quarantine."""
+its ground truth is `ground_truth` (an object, a JSON string of one, or of a list with one) or `gt_item_id`. An item
+of a history line without an id gets an id derived from its text. Rows that violate a rule go to quarantine."""
 
 import gc
 import hashlib
@@ -18,26 +17,26 @@ import polars as pl
 from tqdm import tqdm
 
 from kitrec.core.domains import SOURCE, USER_TYPES
-from kitrec.core.tables import frame
+from kitrec.core.tables import from_rows
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
-from kitrec.sources.prompt_text import Line, Prompt, UnreadableError, read_prompt
+from kitrec.sources.prompt_text import ItemLine, ParsedPrompt, UnreadableError, parse_prompt
 from kitrec.sources.quarantine import Quarantine
 
 Row = bytes | dict[str, Any]
-Shown = tuple[str, Line, str, float | None]  # item id, its line, its domain, its average rating
+Shown = tuple[str, ItemLine, str, float | None]  # item id, its line, its domain, its average rating
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """What files hold: records of one set, and the items they show."""
+class LoadedRecords:
+    """Records of one candidate set, and the items they show."""
 
     records: pl.DataFrame
     items: pl.DataFrame
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
+def _gc_disabled() -> Iterator[None]:
     """Millions of small objects without a cycle: Python's collector would look through them again and again."""
     was_on = gc.isenabled()
     gc.disable()
@@ -48,18 +47,24 @@ def _collector_off() -> Iterator[None]:
             gc.enable()
 
 
-@_collector_off()
+@_gc_disabled()
 def load(
-    paths: Iterable[Path], which: str, candidates: int, quarantine: Quarantine, *, taught: bool, quiet: bool
-) -> Loaded:
-    """All good rows of the files of set `which`; every list must have `candidates` items, a `taught` row an output."""
+    paths: Iterable[Path],
+    candidate_set: str,
+    candidates: int,
+    quarantine: Quarantine,
+    *,
+    require_output: bool,
+    quiet: bool,
+) -> LoadedRecords:
+    """Return all valid rows of the files of a candidate set; every list must have `candidates` items."""
     records: dict[str, dict[str, Any]] = {}
     items: dict[str, dict[str, Any]] = {}
     for path in paths:
         for number, raw in tqdm(_rows(path), desc=path.name, unit=" rows", disable=quiet):
             quarantine.read += 1
             try:
-                record, shown = read_row(raw, which, candidates, taught=taught)
+                record, shown = read_row(raw, candidate_set, candidates, require_output=require_output)
                 if record["record_id"] in records:
                     raise UnreadableError(f"the same user and target twice: {record['record_id']}")
             except UnreadableError as problem:
@@ -69,50 +74,54 @@ def load(
             records[record["record_id"]] = record
             for name, line, domain, average in shown:
                 if name not in items or (line.title and not items[name]["has_metadata"]):
-                    items[name] = _item(name, line, domain, average)
-    return Loaded(frame(list(records.values()), RECORDS), frame(list(items.values()), ITEMS))
+                    items[name] = _item_row(name, line, domain, average)
+    return LoadedRecords(from_rows(list(records.values()), RECORDS), from_rows(list(items.values()), ITEMS))
 
 
-def read_row(raw: Row, which: str, candidates: int, *, taught: bool) -> tuple[dict[str, Any], list[Shown]]:
-    """(record, the items it shows) of a row; raises UnreadableError with the rule that it breaks."""
+def read_row(
+    raw: Row, candidate_set: str, candidates: int, *, require_output: bool
+) -> tuple[dict[str, Any], list[Shown]]:
+    """Return (record, the items it shows) of a row; raise UnreadableError with the rule it violates."""
     row = raw if isinstance(raw, dict) else _decoded(raw)
-    record, shown = _record(row, read_prompt(prompt_of(row)), candidates)
-    if record["candidate_set"] != which:
-        raise UnreadableError(f"candidate_set is not its file's: {record['candidate_set']} in a file of set {which}")
-    if taught and record["output"] is None:
+    record, shown = _record(row, parse_prompt(prompt_text(row)), candidates)
+    if record["candidate_set"] != candidate_set:
+        detail = f"{record['candidate_set']} in a file of set {candidate_set}"
+        raise UnreadableError(f"candidate_set is not its file's: {detail}")
+    if require_output and record["output"] is None:
         raise UnreadableError("no output to train on")
     return record, shown
 
 
-def prompt_of(row: Mapping[str, Any]) -> str:
-    """The text that holds the whole prompt."""
+def prompt_text(row: Mapping[str, Any]) -> str:
+    """Return the field that holds the whole prompt."""
     for key in ("input", "instruction"):
         if isinstance(row.get(key), str) and row[key].strip():
             return str(row[key])
     raise UnreadableError("no prompt: both `input` and `instruction` are blank")
 
 
-def truth_of(row: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[str, float | None]:
-    """(item id, stars or None) of the held-out item."""
-    given = row.get("ground_truth")
-    if isinstance(given, str) and given.strip():
+def read_ground_truth(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str, float | None]:
+    """Return (item id, rating or None) of the held-out item."""
+    value = row.get("ground_truth")
+    if isinstance(value, str) and value.strip():
         try:
-            given = json.loads(given)
+            value = json.loads(value)
         except ValueError:
             raise UnreadableError("ground_truth is no JSON") from None
-    if isinstance(given, list):
-        if len(given) != 1:
-            raise UnreadableError(f"ground_truth must hold one item: it holds {len(given)}")
-        given = given[0]
-    found = given if isinstance(given, dict) else {"item_id": about.get("gt_item_id"), "rating": about.get("gt_rating")}
-    item = found.get("item_id")
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise UnreadableError(f"ground_truth must hold one item: it holds {len(value)}")
+        value = value[0]
+    if not isinstance(value, dict):
+        value = {"item_id": metadata.get("gt_item_id"), "rating": metadata.get("gt_rating")}
+    item = value.get("item_id")
     if not isinstance(item, str):
         raise UnreadableError("no held-out item: neither ground_truth nor gt_item_id names one")
-    return item, _stars(found.get("rating"))
+    return item, _parse_rating(value.get("rating"))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """(row number from 1, row); only a newline byte ends a line, whatever Unicode calls a line separator."""
+    """Yield (row number from 1, row); only a newline byte ends a line, not Unicode line separators."""
     if path.suffix == ".parquet":
         yield from enumerate(pl.read_parquet(path).iter_rows(named=True), start=1)
         return
@@ -134,86 +143,87 @@ def _decoded(raw: bytes) -> dict[str, Any]:
     return row
 
 
-def _record(row: Mapping[str, Any], prompt: Prompt, candidates: int) -> tuple[dict[str, Any], list[Shown]]:
-    about = row["metadata"] if isinstance(row.get("metadata"), dict) else row
-    truth, stars = truth_of(row, about)
-    listed = [str(line.item_id) for line in prompt.candidates]
-    _check(prompt, listed, truth, candidates)
-    source: list[Shown] = [(_name(line, SOURCE), line, SOURCE, None) for line in prompt.source]
-    target: list[Shown] = [(_name(line, prompt.target), line, prompt.target, None) for line in prompt.target_history]
+def _record(row: Mapping[str, Any], prompt: ParsedPrompt, candidates: int) -> tuple[dict[str, Any], list[Shown]]:
+    metadata = row["metadata"] if isinstance(row.get("metadata"), dict) else row
+    ground_truth, rating = read_ground_truth(row, metadata)
+    candidate_ids = [str(line.item_id) for line in prompt.candidates]
+    _check(prompt, candidate_ids, ground_truth, candidates)
+    source: list[Shown] = [(_item_id(line, SOURCE), line, SOURCE, None) for line in prompt.source]
+    target: list[Shown] = [(_item_id(line, prompt.target), line, prompt.target, None) for line in prompt.target_history]
     shown: list[Shown] = [(str(line.item_id), line, prompt.target, line.rating) for line in prompt.candidates]
-    which = str(about.get("candidate_set", "")).lower().removeprefix("set").strip().upper()
-    if which not in ("A", "B"):
-        raise UnreadableError(f"candidate_set is neither A nor B: {about.get('candidate_set')!r}")
-    kind = USER_TYPES.get(str(about.get("user_type")))
-    if kind is None or kind.target != prompt.target:
-        raise UnreadableError(f"user_type does not fit the target {prompt.target}: {about.get('user_type')!r}")
-    user = about.get("user_id")
+    candidate_set = str(metadata.get("candidate_set", "")).lower().removeprefix("set").strip().upper()
+    if candidate_set not in ("A", "B"):
+        raise UnreadableError(f"candidate_set is neither A nor B: {metadata.get('candidate_set')!r}")
+    user_type = USER_TYPES.get(str(metadata.get("user_type")))
+    if user_type is None or user_type.target != prompt.target:
+        raise UnreadableError(f"user_type does not fit the target {prompt.target}: {metadata.get('user_type')!r}")
+    user = metadata.get("user_id")
     if not isinstance(user, str) or not user:
         raise UnreadableError("no user_id")
     record = {
-        "record_id": f"{user}:{prompt.target}:{which}",
+        "record_id": f"{user}:{prompt.target}:{candidate_set}",
         "user_id": user,
         "target": prompt.target,
-        "candidate_set": which,
-        "user_type": kind.name,
-        "user_category": kind.category,
-        "core": _core(about.get("target_core"), kind.fewest),
+        "candidate_set": candidate_set,
+        "user_type": user_type.name,
+        "user_category": user_type.category,
+        "core": _parse_core(metadata.get("target_core"), user_type.min_target_items),
         "source_items": [name for name, *_ in source],
-        "source_ratings": [_stars(line.rating) for line in prompt.source],
+        "source_ratings": [_parse_rating(line.rating) for line in prompt.source],
         "target_items": [name for name, *_ in target],
-        "target_ratings": [_stars(line.rating) for line in prompt.target_history],
-        "candidate_ids": listed,
-        "candidate_origins": ["truth" if item == truth else "given" for item in listed],
-        "gt_item_id": truth,
-        "gt_rating": stars,
+        "target_ratings": [_parse_rating(line.rating) for line in prompt.target_history],
+        "candidate_ids": candidate_ids,
+        "candidate_origins": ["truth" if item == ground_truth else "given" for item in candidate_ids],
+        "gt_item_id": ground_truth,
+        "gt_rating": rating,
         "gt_time": None,
-        "gt_has_metadata": next(line.title is not None for line in prompt.candidates if line.item_id == truth),
+        "gt_has_metadata": next(line.title is not None for line in prompt.candidates if line.item_id == ground_truth),
         "output": row.get("output") or None,
-        "candidate_hash": hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16],
+        "candidate_hash": hashlib.sha256("\n".join(candidate_ids).encode()).hexdigest()[:16],
     }
     return record, [*source, *target, *shown]
 
 
-def _check(prompt: Prompt, listed: list[str], truth: str, candidates: int) -> None:
-    """The rules of a record that its prompt alone can break."""
-    if len(listed) != candidates:
-        raise UnreadableError(f"wrong number of candidates: {len(listed)}, must be {candidates}")
-    if len(set(listed)) != len(listed):
-        raise UnreadableError(f"a candidate is listed twice: {next(i for i in listed if listed.count(i) > 1)}")
-    if truth not in listed:
-        raise UnreadableError(f"the held-out item is not among the candidates: {truth}")
+def _check(prompt: ParsedPrompt, candidate_ids: list[str], ground_truth: str, candidates: int) -> None:
+    """Check the rules of a record that concern its prompt alone."""
+    if len(candidate_ids) != candidates:
+        raise UnreadableError(f"wrong number of candidates: {len(candidate_ids)}, must be {candidates}")
+    if len(set(candidate_ids)) != len(candidate_ids):
+        duplicate = next(i for i in candidate_ids if candidate_ids.count(i) > 1)
+        raise UnreadableError(f"a candidate is listed twice: {duplicate}")
+    if ground_truth not in candidate_ids:
+        raise UnreadableError(f"the held-out item is not among the candidates: {ground_truth}")
     if not prompt.source:
         raise UnreadableError("empty Books history")
 
 
-def _core(given: object, fewest: int) -> int:
-    """The number of target interactions: an integer or a string of one; the type's own where it is missing."""
-    text = str(given if given is not None else fewest).strip()
+def _parse_core(value: object, default: int) -> int:
+    """Return the number of target interactions, an integer or its string; `default` (the type's minimum) if missing."""
+    text = str(value if value is not None else default).strip()
     if not text.isdigit() or int(text) < 1:
-        raise UnreadableError(f"target_core is no count: {given!r}")
+        raise UnreadableError(f"target_core is no count: {value!r}")
     return int(text)
 
 
-def _stars(given: object) -> float | None:
-    if given is None:
+def _parse_rating(value: object) -> float | None:
+    if value is None:
         return None
     try:
-        stars = float(str(given))
+        rating = float(str(value))
     except ValueError:
-        raise UnreadableError(f"rating is no number: {given!r}") from None
-    if not 1 <= stars <= 5:
-        raise UnreadableError(f"rating outside 1-5: {stars:g}")
-    return stars
+        raise UnreadableError(f"rating is no number: {value!r}") from None
+    if not 1 <= rating <= 5:
+        raise UnreadableError(f"rating outside 1-5: {rating:g}")
+    return rating
 
 
-def _name(line: Line, domain: str) -> str:
-    """The item's id; a line without one is named by what it says."""
-    said = "\x1f".join([domain, line.title or "", *line.categories, line.description or ""])
-    return line.item_id or f"T{hashlib.sha256(said.encode()).hexdigest()[:15]}"
+def _item_id(line: ItemLine, domain: str) -> str:
+    """Return the item's id; for a line without one, a hash of its content."""
+    content = "\x1f".join([domain, line.title or "", *line.categories, line.description or ""])
+    return line.item_id or f"T{hashlib.sha256(content.encode()).hexdigest()[:15]}"
 
 
-def _item(name: str, line: Line, domain: str, average: float | None) -> dict[str, Any]:
+def _item_row(name: str, line: ItemLine, domain: str, average: float | None) -> dict[str, Any]:
     return {
         "domain": domain,
         "item_id": name,

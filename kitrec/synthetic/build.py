@@ -1,20 +1,22 @@
-"""A whole synthetic world from one seed: items, users, interactions, and the truth behind them."""
+"""A complete synthetic world from one seed: items, users, interactions, and the latent variables behind them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
+from kitrec.core import files, tables
 from kitrec.core.domains import LABELS, USER_TYPES
 from kitrec.core.randomness import generator
-from kitrec.synthetic.histories import USER_TRUTH, draw_interactions, draw_people
-from kitrec.synthetic.items import draw_catalogue
+from kitrec.synthetic.histories import USER_TRUTH, draw_interactions, draw_users
+from kitrec.synthetic.items import ITEM_TRUTH, draw_items
 from kitrec.synthetic.params import World
-from kitrec.synthetic.themes import ThemeWords, draw_themes
+from kitrec.synthetic.vocabulary import ThemeWords, draw_themes
 
 
 @dataclass(frozen=True)
-class BuiltWorld:
-    """What the real data would show (items, interactions), and what only the generator knows (the rest)."""
+class SyntheticWorld:
+    """Observable data (items, interactions) and latent variables known to the generator alone (the other fields)."""
 
     items: pl.DataFrame
     interactions: pl.DataFrame
@@ -23,20 +25,29 @@ class BuiltWorld:
     user_truth: pl.DataFrame
 
 
-def build_world(seed: int, world: World, users_per_type: int, *, rehearsal: bool = False) -> BuiltWorld:
-    """The world of a seed, with as many users of each of the ten types as asked for."""
+def build_world(seed: int, world: World, users_per_type: int, *, rehearsal: bool = False) -> SyntheticWorld:
+    """Draw the world of a seed, with `users_per_type` users of each of the ten types."""
     themes = draw_themes(generator(seed, "themes"), world.themes, rehearsal=rehearsal)
-    catalogue = draw_catalogue(seed, world, themes, rehearsal=rehearsal)
-    interactions, truths = [], []
-    for kind in USER_TYPES.values():
-        people = draw_people(generator(seed, "people", kind.name), world, kind, users_per_type)
-        interactions.append(draw_interactions(seed, world, kind, people, catalogue))
-        truth = {"user_id": people.ids, "favourites": people.favourites.tolist(), "community": people.community}
-        truths.append(pl.DataFrame(truth, schema=dict(USER_TRUTH.columns)))
-    return BuiltWorld(
-        items=pl.concat([catalogue[domain].text for domain in LABELS]),
+    items = draw_items(seed, world, themes, rehearsal=rehearsal)
+    interactions, user_truth = [], []
+    for user_type in USER_TYPES.values():
+        users = draw_users(generator(seed, "people", user_type.name), world, user_type, users_per_type)
+        interactions.append(draw_interactions(seed, world, user_type, users, items))
+        columns = {"user_id": users.ids, "favourites": users.favourites.tolist(), "community": users.community}
+        user_truth.append(pl.DataFrame(columns, schema=dict(USER_TRUTH.columns)))
+    return SyntheticWorld(
+        items=pl.concat([items[domain].text for domain in LABELS]),
         interactions=pl.concat(interactions),
         themes=themes,
-        item_truth=pl.concat([catalogue[domain].truth for domain in LABELS]),
-        user_truth=pl.concat(truths),
+        item_truth=pl.concat([items[domain].latents for domain in LABELS]),
+        user_truth=pl.concat(user_truth),
     )
+
+
+def write_world(world: SyntheticWorld | None, folder: Path) -> None:
+    """Write the latent variables for reference rankers and the oracle teacher; real data have an empty map only."""
+    with files.atomic(folder) as draft:
+        files.write_json(world.themes if world else {}, draft / "themes.json")
+        if world:
+            tables.write(world.item_truth, draft / "item_truth.parquet", ITEM_TRUTH)
+            tables.write(world.user_truth, draft / "user_truth.parquet", USER_TRUTH)

@@ -1,6 +1,6 @@
-"""Items: two themes each, shown as categories; a title and a mood that say nothing; a community no text shows.
+"""Items: two themes each, shown as categories; an uninformative title and mood; a community that no text reveals.
 
-Hidden truth per item: themes, community c_i, log-popularity (Zipf), release time, quality."""
+Latent variables of an item: themes, community c_i, log-popularity (Zipf), release time, quality."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,7 @@ from kitrec.core.tables import Table
 from kitrec.schemas.items import ITEMS
 from kitrec.synthetic.ids import draw_ids
 from kitrec.synthetic.params import World
-from kitrec.synthetic.themes import ThemeWords
-from kitrec.synthetic.words import ADJECTIVES, MOODS, NOUNS
+from kitrec.synthetic.vocabulary import ADJECTIVES, MOODS, NOUNS, ThemeWords
 
 ITEM_TRUTH = Table(
     "item_truth",
@@ -35,40 +34,40 @@ YEAR_MS = 365 * 24 * 3600 * 1000
 
 
 def year_start(year: float) -> int:
-    """The start of a year as a timestamp in ms (years of 365 days from 1970: exact calendars do not matter here)."""
+    """Return the start of a year as a timestamp in ms (years of 365 days from 1970: calendars do not matter here)."""
     return int((year - 1970) * YEAR_MS)
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """The items of one domain as text, and as the arrays that choices are made from."""
+class DomainItems:
+    """Items of one domain: their text, and the latent variables that choices are drawn from."""
 
     text: pl.DataFrame
-    truth: pl.DataFrame
+    latents: pl.DataFrame
 
 
-def draw_catalogue(seed: int, world: World, words: ThemeWords, *, rehearsal: bool) -> dict[str, Catalogue]:
-    """The catalogues of all domains. `rehearsal` worlds (for pre-training) share no title with the others."""
+def draw_items(seed: int, world: World, words: ThemeWords, *, rehearsal: bool) -> dict[str, DomainItems]:
+    """Draw the items of all domains. `rehearsal` worlds (for pre-training) share no title with the others."""
     total = sum(world.items(domain) for domain in LABELS)
     ids = draw_ids(generator(seed, "item ids"), total)
     titles = _draw_titles(generator(seed, "titles"), total, rehearsal=rehearsal)
-    catalogue = {}
+    items = {}
     for domain in LABELS:
         count = world.items(domain)
-        own_ids, ids, own_titles, titles = ids[:count], ids[count:], titles[:count], titles[count:]
-        catalogue[domain] = _draw_domain(seed, world, words[domain], domain, own_ids, own_titles)
-    return catalogue
+        domain_ids, ids, domain_titles, titles = ids[:count], ids[count:], titles[:count], titles[count:]
+        items[domain] = _draw_domain(seed, world, words[domain], domain, domain_ids, domain_titles)
+    return items
 
 
 def _draw_domain(
     seed: int, world: World, words: list[str], domain: str, ids: list[str], titles: list[str]
-) -> Catalogue:
+) -> DomainItems:
     rng = generator(seed, "items", domain)
     count = len(ids)
     themes = np.argsort(rng.random((count, world.themes)), axis=1)[:, :2].astype(np.int32)
     release = year_start(FIRST_YEAR) + (rng.beta(2, 1, count) * (LAST_YEAR - FIRST_YEAR) * YEAR_MS).astype(np.int64)
     quality = rng.normal(size=count)
-    truth = {
+    latents = {
         "domain": [domain] * count,
         "item_id": ids,
         "themes": themes.tolist(),
@@ -89,13 +88,13 @@ def _draw_domain(
         "year": (1970 + release / YEAR_MS).astype(np.int32),
         "has_metadata": shown,
     }
-    return Catalogue(
-        pl.DataFrame(text, schema=dict(ITEMS.columns)), pl.DataFrame(truth, schema=dict(ITEM_TRUTH.columns))
+    return DomainItems(
+        pl.DataFrame(text, schema=dict(ITEMS.columns)), pl.DataFrame(latents, schema=dict(ITEM_TRUTH.columns))
     )
 
 
 def _draw_titles(rng: np.random.Generator, count: int, *, rehearsal: bool) -> list[str]:
-    """Different titles `Adjective Noun`; rehearsal worlds use the pairs of even index sum, all others the odd ones."""
+    """Draw distinct titles `Adjective Noun`; rehearsal worlds use pairs of even index sum, all others odd ones."""
     parity = 0 if rehearsal else 1
     pairs = [(a, n) for a in range(len(ADJECTIVES)) for n in range(len(NOUNS)) if (a + n) % 2 == parity]
     rounds = -(-count // len(pairs))

@@ -1,4 +1,4 @@
-"""The `world` section of params.yaml: how large the synthetic world is and what moves its users."""
+"""Section `world` of params.yaml: size of the synthetic world and the weights of its choice model."""
 
 from typing import Annotated
 
@@ -23,8 +23,8 @@ class World:
     community_strength: Strength
     popularity_strength: Strength
     recency_strength: Strength
-    books_read: Annotated[int, Field(ge=6)]
-    targets_seen: Annotated[int, Field(ge=6)]
+    mean_books_per_user: Annotated[int, Field(ge=6)]
+    mean_target_items_per_user: Annotated[int, Field(ge=6)]
     movies_without_metadata: Share
     description_words: Annotated[int, Field(ge=0)]
 
@@ -34,10 +34,12 @@ class World:
             self.favourites < self.themes, f"favourites ({self.favourites}) must be fewer than themes ({self.themes})"
         )
         for domain in ("books", "movies", "music"):
-            need = 3 * max(self.books_read, self.targets_seen)
-            require(getattr(self, domain) >= need, f"{domain} must be at least {need}, three times the mean history")
+            minimum = 3 * max(self.mean_books_per_user, self.mean_target_items_per_user)
+            require(
+                getattr(self, domain) >= minimum, f"{domain} must be at least {minimum}, three times the mean history"
+            )
         done()
 
     def items(self, domain: str) -> int:
-        """How many items a domain has."""
+        """Return the number of items of a domain."""
         return {"books": self.books, "movies": self.movies, "music": self.music}[domain]

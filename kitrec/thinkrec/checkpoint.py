@@ -40,7 +40,7 @@ def save(
     tensors |= {f"best.{name}": own for name, own in best.items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": own for name, own in state.items()}
-    with files.whole(work / FILE) as draft:
+    with files.atomic(work / FILE) as draft:
         contiguous = {name: own.cpu().contiguous() for name, own in tensors.items()}
         save_file(contiguous, draft, {"progress": json.dumps(asdict(progress))})
 

@@ -60,7 +60,7 @@ def grouped(group_of: Mapping[str, int], users: Vectors) -> Grouped:
 
 def write_groups(found: Grouped, path: Path) -> None:
     """user2group.csv, in the order of the users."""
-    with files.whole(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
+    with files.atomic(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(sorted(found.group_of.items()))

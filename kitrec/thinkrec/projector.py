@@ -46,7 +46,7 @@ class Projector(nn.Module):
 
 def save_projector(projector: Projector, path: Path) -> None:
     """Its weights; shapes say the rest."""
-    with files.whole(path) as draft:
+    with files.atomic(path) as draft:
         save_file({name: own.contiguous() for name, own in projector.state_dict().items()}, draft)
 
 

@@ -72,7 +72,7 @@ _LINE = TypeAdapter(_Line)
 
 def write_records(records: Iterable[Record], path: Path, users: str | None = None, items: str | None = None) -> None:
     """Write a JSONL file; `users` and `items` name the shards beside it that hold the vectors."""
-    with files.whole(path) as draft, draft.open("w", encoding="utf-8") as stream:
+    with files.atomic(path) as draft, draft.open("w", encoding="utf-8") as stream:
         for own in records:
             line = {
                 "UserID": own.user,

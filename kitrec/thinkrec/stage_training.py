@@ -124,7 +124,7 @@ def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progr
             weights = adapter_weights(llm, name)
             own_records = {"train": train, "valid": judged}
             rows[name] = _learn(given, model, weights, name, p.course, composer, **own_records, start_counts=True)
-    with files.whole(given.folder / GROUPS) as draft:
+    with files.atomic(given.folder / GROUPS) as draft:
         for group, size in enumerate(found.sizes):
             own_rows = told(rows.get(group_name(group), Progress()))
             origin = {

@@ -73,7 +73,7 @@ def save_projected(
     projector: Projector, folder: Path, told: dict[str, Any], save_moved: Callable[[Path], None]
 ) -> None:
     """The projector, the adapter that moved with it, and which one both went on from: no other is taken with them."""
-    with files.whole(folder / PROJECTOR) as draft:
+    with files.atomic(folder / PROJECTOR) as draft:
         draft.mkdir()
         save_projector(projector, draft / WEIGHTS)
         save_moved(draft / ADAPTER)

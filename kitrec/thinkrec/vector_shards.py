@@ -79,7 +79,7 @@ def read_shards(paths: Sequence[Path]) -> Vectors:
 
 def write_shard(vectors: Vectors, path: Path) -> None:
     """Write a .safetensors or an .npz shard, by the name."""
-    with files.whole(path) as draft:
+    with files.atomic(path) as draft:
         if path.suffix == ".npz":
             with draft.open("wb") as stream:
                 np.savez(stream, ids=np.array(vectors.ids, dtype=np.str_), vectors=vectors.rows)

@@ -1,4 +1,4 @@
-"""The model card of the tiny base: what it is, how it was made, what it must not be used for."""
+"""Model card of the tiny base: description, training and intended use."""
 
 from collections.abc import Mapping
 
@@ -33,9 +33,9 @@ experiment. Seed {seed}. Made by the stage `build_base` (`params.yaml`, section 
 
 
 def model_card(
-    p: TinyBase, seed: int, parameters: int, vocabulary: int, tokens: int, at_the_end: Mapping[str, float]
+    p: TinyBase, seed: int, parameters: int, vocabulary: int, tokens: int, final_metrics: Mapping[str, float]
 ) -> str:
-    """The card as markdown; `at_the_end` holds loss and right_choice on whole prompts."""
+    """Return the card as markdown; `final_metrics` are loss and right_choice on whole prompts."""
     return _CARD.format(
         layers=LAYERS,
         width=WIDTH,
@@ -46,5 +46,5 @@ def model_card(
         parameters=parameters,
         vocabulary=vocabulary,
         tokens=tokens,
-        **at_the_end,
+        **final_metrics,
     )

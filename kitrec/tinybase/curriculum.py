@@ -1,4 +1,5 @@
-"""The lesson of every step: drills or whole prompts, by the curriculum; it depends on seed and step only."""
+"""Curriculum of the pre-training: the batch of every step, of list tasks, history tasks or whole prompts; it depends on
+seed and step alone."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,87 +11,89 @@ import torch
 from kitrec.core.domains import LABELS
 from kitrec.core.randomness import generator
 from kitrec.prompts.tokens import THINK, Encoder
-from kitrec.synthetic.build import BuiltWorld
+from kitrec.synthetic.build import SyntheticWorld
 from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
-from kitrec.tinybase.tasks import Piece, Shelves, history_drill, list_drill
+from kitrec.tinybase.tasks import ItemsByDomain, TextSpan, history_task, list_task
 
 STEPS_PER_WORLD = 25
 Row = tuple[list[int], list[bool]]
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Token ids [B, L], padded on the right, and which of them are learned."""
+class CurriculumBatch:
+    """Batch of one task: token ids [B, L], padded on the right, and the mask of tokens that the loss is computed on."""
 
-    name: str
-    ids: torch.Tensor
-    learned: torch.Tensor
-    tokens: int
+    task: str
+    input_ids: torch.Tensor
+    loss_mask: torch.Tensor
+    n_tokens: int
 
 
-class Lessons:
-    """lesson(step) for every step of the curriculum."""
+class Curriculum:
+    """Batches of all steps."""
 
     def __init__(self, seed: int, p: TinyBase, encoder: Encoder, pad_id: int) -> None:
         self._seed, self._p, self._encoder, self._pad_id = seed, p, encoder, pad_id
         self._world = lru_cache(2)(lambda number: rehearsal_world(seed, number, p))
         self._prompts = lru_cache(4)(self._encoded_prompts)
-        self._shelves = lru_cache(4)(lambda number: _shelves(self._world(number)))
+        self._items = lru_cache(4)(lambda number: _items_and_teacher(self._world(number)))
 
-    def lesson(self, step: int) -> Lesson:
-        """The batch of a step (from 1)."""
+    def batch(self, step: int) -> CurriculumBatch:
+        """Return the batch of a step (from 1)."""
         rng, phase = generator(self._seed, "lesson", step), self._p.phase_at(step)
         number, kind = step // STEPS_PER_WORLD, rng.random()
-        if kind < phase.list_drills:
-            lines = int(rng.integers(phase.fewest_lines, phase.most_lines + 1))
-            return self._batch("lists", lambda: self._list_drill(rng, number, lines, phase.questions))
-        if kind < phase.list_drills + phase.history_drills:
-            return self._batch("histories", lambda: self._history_drill(rng, number))
+        if kind < phase.list_task_share:
+            lines = int(rng.integers(phase.min_lines, phase.max_lines + 1))
+            return self._collate("lists", lambda: self._list_row(rng, number, lines, phase.choices_per_list))
+        if kind < phase.list_task_share + phase.history_task_share:
+            return self._collate("histories", lambda: self._history_row(rng, number))
         candidates = int(rng.choice(phase.candidates))
         prompts = self._prompts(number, candidates)
-        return self._batch("prompts", lambda: prompts[rng.integers(len(prompts))])
+        return self._collate("prompts", lambda: prompts[rng.integers(len(prompts))])
 
-    def _list_drill(self, rng: np.random.Generator, number: int, lines: int, questions: int) -> Row:
-        shelves, teacher = self._shelves(number)
-        shelf = shelves[str(rng.choice([*LABELS]))]
-        return self._encoded(list_drill(rng, shelf, lines, questions, teacher))
+    def _list_row(self, rng: np.random.Generator, number: int, lines: int, choices: int) -> Row:
+        items, teacher = self._items(number)
+        domain_items = items[str(rng.choice([*LABELS]))]
+        return self._encoded(list_task(rng, domain_items, lines, choices, teacher))
 
-    def _history_drill(self, rng: np.random.Generator, number: int) -> Row:
-        shelves, teacher = self._shelves(number)
-        return self._encoded(history_drill(rng, shelves, teacher, self._p.world.theme_strength))
+    def _history_row(self, rng: np.random.Generator, number: int) -> Row:
+        items, teacher = self._items(number)
+        return self._encoded(history_task(rng, items, teacher, self._p.world.theme_strength))
 
-    def _encoded(self, pieces: Iterable[Piece]) -> Row:
+    def _encoded(self, spans: Iterable[TextSpan]) -> Row:
         row: Row = ([], [])
-        for text, learned in pieces:
+        for text, is_target in spans:
             ids = [self._encoder.think] if text == THINK else self._encoder.plain(text)
             row[0].extend(ids)
-            row[1].extend([learned] * len(ids))
+            row[1].extend([is_target] * len(ids))
         return row
 
     def _encoded_prompts(self, number: int, candidates: int) -> list[Row]:
         rows = []
         for prompt, output, thinking in rehearsal_samples(self._seed, number, self._p, self._world(number), candidates):
-            question = self._encoder.prompt(prompt, thinking=thinking)
-            answer = self._encoder.answer(output, thinking=thinking)
-            rows.append((question + answer, [False] * len(question) + [True] * len(answer)))
+            prompt_ids = self._encoder.prompt(prompt, thinking=thinking)
+            answer_ids = self._encoder.answer(output, thinking=thinking)
+            rows.append((prompt_ids + answer_ids, [False] * len(prompt_ids) + [True] * len(answer_ids)))
         return rows
 
-    def _batch(self, name: str, draw: Callable[[], Row]) -> Lesson:
+    def _collate(self, task: str, draw: Callable[[], Row]) -> CurriculumBatch:
+        """Draw rows until the batch has enough tokens, and pad them."""
         rows: list[Row] = []
         tokens = 0
         while tokens < self._p.batch_tokens:
             rows.append(draw())
             tokens += len(rows[-1][0])
         longest = max(len(ids) for ids, _ in rows)
-        ids, learned = np.full((len(rows), longest), self._pad_id), np.zeros((len(rows), longest), dtype=bool)
-        for k, (row, mask) in enumerate(rows):
-            ids[k, : len(row)], learned[k, : len(row)] = row, mask
-        return Lesson(name, torch.from_numpy(ids), torch.from_numpy(learned), tokens)
+        input_ids = np.full((len(rows), longest), self._pad_id)
+        loss_mask = np.zeros((len(rows), longest), dtype=bool)
+        for k, (ids, mask) in enumerate(rows):
+            input_ids[k, : len(ids)], loss_mask[k, : len(ids)] = ids, mask
+        return CurriculumBatch(task, torch.from_numpy(input_ids), torch.from_numpy(loss_mask), tokens)
 
 
-def _shelves(world: BuiltWorld) -> tuple[Shelves, TemplateTeacher]:
-    """The items of each domain, and the teacher who knows them."""
+def _items_and_teacher(world: SyntheticWorld) -> tuple[ItemsByDomain, TemplateTeacher]:
+    """Return the items of each domain, and the teacher of the world."""
     domains = world.items.partition_by("domain", as_dict=True)
     return {domain: domains[(domain,)].to_dicts() for domain in LABELS}, TemplateTeacher(world.themes, world.items)

@@ -1,4 +1,4 @@
-"""The `tiny_base` section of params.yaml: the shape of the small Qwen3 and how it is pre-trained."""
+"""Section `tiny_base` of params.yaml: size and pre-training of the small Qwen3 base model."""
 
 from typing import Annotated
 
@@ -14,25 +14,25 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 @section
 class Phase:
-    """A part of the curriculum: the shares of batches that drill lists and histories; the others are whole prompts."""
+    """Phase of the curriculum: shares of list-task and history-task batches; the other batches are whole prompts."""
 
     steps: Count
-    list_drills: Share
-    history_drills: Share
-    fewest_lines: Annotated[int, Field(ge=2)]
-    most_lines: Annotated[int, Field(ge=2)]
-    questions: Count
+    list_task_share: Share
+    history_task_share: Share
+    min_lines: Annotated[int, Field(ge=2)]
+    max_lines: Annotated[int, Field(ge=2)]
+    choices_per_list: Count
     candidates: list[Annotated[int, Field(ge=2)]]
 
     def __post_init__(self) -> None:
         require, done = rules()
         require(
-            self.fewest_lines <= self.most_lines,
-            f"fewest_lines ({self.fewest_lines}) is above most_lines ({self.most_lines})",
+            self.min_lines <= self.max_lines,
+            f"min_lines ({self.min_lines}) is above max_lines ({self.max_lines})",
         )
         require(
-            self.list_drills + self.history_drills <= 1,
-            f"list_drills ({self.list_drills}) and history_drills ({self.history_drills}) are together above 1",
+            self.list_task_share + self.history_task_share <= 1,
+            f"list_task_share ({self.list_task_share}) + history_task_share ({self.history_task_share}) is above 1",
         )
         require(bool(self.candidates), "candidates must name at least one list length")
         done()
@@ -40,8 +40,8 @@ class Phase:
 
 @section
 class TinyBase:
-    intermediate: Count
-    max_positions: Count
+    intermediate_size: Count
+    max_position_embeddings: Count
     world: World
     users_per_type: Annotated[int, Field(ge=4)]
     batch_tokens: Count
@@ -55,11 +55,11 @@ class TinyBase:
 
     @property
     def steps(self) -> int:
-        """All updates."""
+        """Total number of updates."""
         return sum(phase.steps for phase in self.phases)
 
     def phase_at(self, step: int) -> Phase:
-        """The phase of a step (from 1)."""
+        """Return the phase of a step (from 1)."""
         for phase in self.phases:
             if step <= phase.steps:
                 return phase

@@ -1,6 +1,6 @@
-"""Pre-training of the tiny base: next-token loss on what a lesson marks as learned, logits only there.
+"""Pre-training of the tiny base: next-token loss on the positions of a batch's loss mask, logits only there.
 
-L = mean over learned t of CE(x_t | x_<t); AdamW, linear warm-up, cosine to a tenth."""
+L = mean over masked t of CE(x_t | x_<t); AdamW, linear warm-up, cosine to a tenth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen3ForCausalLM
 
 from kitrec.core import files
-from kitrec.tinybase.curriculum import Lesson
+from kitrec.tinybase.curriculum import CurriculumBatch
 
 WARMUP_STEPS = 50
 LAST = 0.1  # learning rate at the end, as a share of the highest
@@ -21,11 +21,11 @@ SAVE_EVERY = 100
 
 
 @dataclass(frozen=True)
-class Progressed:
+class StepMetrics:
     """What one step shows: the loss, and how often a thought chose the right id (None where nothing is chosen)."""
 
     step: int
-    lesson: str
+    task: str
     tokens: int
     loss: float
     right_choice: float | None
@@ -33,12 +33,12 @@ class Progressed:
 
 def pretrain(
     model: Qwen3ForCausalLM,
-    lesson: Callable[[int], Lesson],
+    batch_at: Callable[[int], CurriculumBatch],
     steps: int,
     learning_rate: float,
     opener: int,
     work: Path,
-    report: Callable[[Progressed], None],
+    report: Callable[[StepMetrics], None],
 ) -> None:
     """`steps` updates, from the last saved one on; `opener` is the token behind which a thought chooses an id."""
     matrices = [weight for weight in model.parameters() if weight.dim() > 1]
@@ -50,26 +50,26 @@ def pretrain(
     for step in range(_resume(model, optimizer, work) + 1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * _schedule(step, steps)
-        report(_update(model, optimizer, lesson(step), step, opener))
+        report(_update(model, optimizer, batch_at(step), step, opener))
         if step % SAVE_EVERY == 0:
             _save(model, optimizer, step, work)
 
 
 def _update(
-    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, lesson: Lesson, step: int, opener: int
-) -> Progressed:
-    learned = lesson.learned[:, 1:]
+    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, batch: CurriculumBatch, step: int, opener: int
+) -> StepMetrics:
+    loss_mask = batch.loss_mask[:, 1:]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        hidden = model.model(input_ids=lesson.ids, use_cache=False).last_hidden_state[:, :-1]
-        logits = model.lm_head(hidden[learned])
-    wanted, before = lesson.ids[:, 1:][learned], lesson.ids[:, :-1][learned]
-    loss = F.cross_entropy(logits.float(), wanted)
+        hidden = model.model(input_ids=batch.input_ids, use_cache=False).last_hidden_state[:, :-1]
+        logits = model.lm_head(hidden[loss_mask])
+    labels, previous = batch.input_ids[:, 1:][loss_mask], batch.input_ids[:, :-1][loss_mask]
+    loss = F.cross_entropy(logits.float(), labels)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    right = (logits.argmax(-1) == wanted)[before == opener].tolist()
-    return Progressed(step, lesson.name, lesson.tokens, loss.item(), sum(right) / len(right) if right else None)
+    right = (logits.argmax(-1) == labels)[previous == opener].tolist()
+    return StepMetrics(step, batch.task, batch.n_tokens, loss.item(), sum(right) / len(right) if right else None)
 
 
 def _schedule(step: int, steps: int) -> float:
@@ -80,7 +80,7 @@ def _save(model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, step: int, 
     tensors = {f"weight.{k}": weight.detach() for k, weight in enumerate(model.parameters())}
     for k, state in optimizer.state_dict()["state"].items():
         tensors |= {f"state.{k}.{name}": tensor for name, tensor in state.items()}
-    with files.whole(work / "checkpoint.safetensors") as draft:
+    with files.atomic(work / "checkpoint.safetensors") as draft:
         save_file(tensors | {"step": torch.tensor(step)}, draft)
 
 

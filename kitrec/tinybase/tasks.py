@@ -1,8 +1,8 @@
-"""Drills: short texts that ask much, since a whole prompt chooses a line once in seven hundred tokens.
+"""Auxiliary pre-training tasks: short texts with many targets, since a whole prompt has one choice in 700 tokens.
 
-* list drills: a candidate list and many thoughts about it, each from a target's themes to the line that fits them best;
-* history drills: a reader's history and the thought about its themes.
-Lines, headings and thoughts are the pipeline's own."""
+* list task: a candidate list and many thoughts about it, each from a target's themes to the best-matching line;
+* history task: a user's history and the thought about its themes.
+Lines, headings and thoughts are those of the pipeline."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,71 +15,72 @@ from kitrec.prompts.tokens import THINK
 from kitrec.synthetic.teacher import TemplateTeacher
 
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
-READ, SEEN = (5, 16), (0, 10)  # books and target items of a reader: fewest, most
-FAVOURITES = 3
-TWO_SHARED = 0.8  # of the questions ask for a line by two of its themes, the others by one
+BOOK_COUNTS, TARGET_COUNTS = (5, 16), (0, 10)  # of a user: minimum, maximum (exclusive)
+THEMES_NAMED = 3
+TWO_SHARED_SHARE = 0.8  # of the choices share two themes with the line, the others one
 ATTEMPTS = 20
-Piece = tuple[str, bool]  # a text, and whether it is learned
-Shelves = dict[str, list[dict[str, Any]]]  # the items of each domain
+TextSpan = tuple[str, bool]  # a text, and whether it is a target of the loss
+ItemsByDomain = dict[str, list[dict[str, Any]]]  # the items of each domain
 
 
-def list_drill(
-    rng: np.random.Generator, shelf: Sequence[Item], lines: int, questions: int, teacher: TemplateTeacher
-) -> list[Piece]:
-    """A list of `lines` candidates of the shelf, and themes that lead to one of them as often as asked for."""
-    named = [k for k, item in enumerate(shelf) if item["categories"]]
-    first = rng.choice(named)  # at least one line has metadata
-    others = rng.permutation(np.delete(np.arange(len(shelf)), first))[: lines - 1]
-    shown = [shelf[k] for k in rng.permutation([first, *others])]
-    pieces = [("".join(candidate_line(item["item_id"], item, STYLE) for item in shown), False), (THINK, False)]
-    words = sorted({word for item in shelf for word in item["categories"]})
-    for _ in range(questions):
-        wanted, best = _clear_question(rng, shown, words)
+def list_task(
+    rng: np.random.Generator, domain_items: Sequence[Item], lines: int, choices: int, teacher: TemplateTeacher
+) -> list[TextSpan]:
+    """Return a list of `lines` candidates, and `choices` times themes with the candidate they lead to."""
+    with_metadata = [k for k, item in enumerate(domain_items) if item["categories"]]
+    first = rng.choice(with_metadata)  # at least one line has metadata
+    others = rng.permutation(np.delete(np.arange(len(domain_items)), first))[: lines - 1]
+    listed = [domain_items[k] for k in rng.permutation([first, *others])]
+    spans = [("".join(candidate_line(item["item_id"], item, STYLE) for item in listed), False), (THINK, False)]
+    words = sorted({word for item in domain_items for word in item["categories"]})
+    for _ in range(choices):
+        themes, best = _draw_choice(rng, listed, words)
         target = LABELS[str(rng.choice(TARGETS))]
-        pieces += [(f"\n{target} themes: {', '.join(wanted)}", False), (teacher.choice(best), True)]
-    return pieces
+        spans += [(f"\n{target} themes: {', '.join(themes)}", False), (teacher.choice(best), True)]
+    return spans
 
 
-def history_drill(
-    rng: np.random.Generator, shelves: Shelves, teacher: TemplateTeacher, theme_strength: float
-) -> list[Piece]:
-    """The histories of a reader with some favourite themes, and what a thought says about them."""
+def history_task(
+    rng: np.random.Generator, items_by_domain: ItemsByDomain, teacher: TemplateTeacher, theme_strength: float
+) -> list[TextSpan]:
+    """Return the histories of a user with some favourite themes, and the thought about them."""
     target = str(rng.choice(TARGETS))
-    words = sorted({word for item in shelves[SOURCE] for word in item["categories"]})
-    favourites = rng.choice(words, FAVOURITES, replace=False).tolist()
-    books = _fitting(rng, favourites, shelves[SOURCE], int(rng.integers(*READ)), theme_strength)
-    seen = _fitting(rng, favourites, shelves[target], int(rng.integers(*SEEN)) * int(rng.integers(2)), theme_strength)
+    words = sorted({word for item in items_by_domain[SOURCE] for word in item["categories"]})
+    favourites = rng.choice(words, THEMES_NAMED, replace=False).tolist()
+    books = _sample_by_taste(rng, favourites, items_by_domain[SOURCE], int(rng.integers(*BOOK_COUNTS)), theme_strength)
+    count = int(rng.integers(*TARGET_COUNTS)) * int(rng.integers(2))  # none in half of the cases
+    targets = _sample_by_taste(rng, favourites, items_by_domain[target], count, theme_strength)
     record: dict[str, Any] = {
         "target": target,
         "source_items": [item["item_id"] for item in books],
         "source_ratings": rng.integers(1, 6, len(books)).astype(float).tolist(),
-        "target_items": [item["item_id"] for item in seen],
-        "target_ratings": rng.integers(1, 6, len(seen)).astype(float).tolist(),
+        "target_items": [item["item_id"] for item in targets],
+        "target_ratings": rng.integers(1, 6, len(targets)).astype(float).tolist(),
         "candidate_ids": [],
     }
-    items = {item["item_id"]: item for item in [*books, *seen]}
+    items = {item["item_id"]: item for item in [*books, *targets]}
     return [(segments(record, items, STYLE).history, False), (THINK, False), (f"\n{teacher.themes(record)}\n", True)]
 
 
-def _clear_question(rng: np.random.Generator, shown: Sequence[Item], words: list[str]) -> tuple[list[str], Item]:
-    """Three themes, and the line that shares more of them than any other; if need be one of equals."""
-    named = [item for item in shown if item["categories"]]
-    size = 1 + int(rng.random() < TWO_SHARED)
+def _draw_choice(rng: np.random.Generator, listed: Sequence[Item], words: list[str]) -> tuple[list[str], Item]:
+    """Draw three themes and the line that shares most of them; ties are possible only after ATTEMPTS draws."""
+    with_metadata = [item for item in listed if item["categories"]]
+    size = 1 + int(rng.random() < TWO_SHARED_SHARE)
     for _ in range(ATTEMPTS):
-        line = named[rng.integers(len(named))]
-        own = rng.permutation(line["categories"]).tolist()[:size]
-        strange = rng.choice([word for word in words if word not in own], FAVOURITES - size, replace=False)
-        wanted = rng.permutation([*own, *strange.tolist()]).tolist()
-        common = np.array([len({*wanted} & {*item["categories"]}) for item in shown])
+        line = with_metadata[rng.integers(len(with_metadata))]
+        shared = rng.permutation(line["categories"]).tolist()[:size]
+        unrelated = rng.choice([word for word in words if word not in shared], THEMES_NAMED - size, replace=False)
+        themes = rng.permutation([*shared, *unrelated.tolist()]).tolist()
+        common = np.array([len({*themes} & {*item["categories"]}) for item in listed])
         if np.count_nonzero(common == common.max()) == 1:
             break
-    return wanted, shown[int(common.argmax())]
+    return themes, listed[int(common.argmax())]
 
 
-def _fitting(
-    rng: np.random.Generator, favourites: list[str], shelf: Sequence[Item], count: int, strength: float
+def _sample_by_taste(
+    rng: np.random.Generator, favourites: list[str], domain_items: Sequence[Item], count: int, strength: float
 ) -> list[Item]:
-    """`count` items drawn as the world's users choose, P ∝ exp(strength x themes in common)."""
-    value = np.array([strength * len({*favourites} & {*item["categories"]}) for item in shelf])
-    order = np.argsort(-(value + rng.gumbel(size=len(shelf))))
-    return [shelf[k] for k in order[:count]]
+    """Draw `count` items like the world's users do, P ∝ exp(strength x common themes)."""
+    value = np.array([strength * len({*favourites} & {*item["categories"]}) for item in domain_items])
+    order = np.argsort(-(value + rng.gumbel(size=len(domain_items))))
+    return [domain_items[k] for k in order[:count]]

@@ -1,4 +1,4 @@
-"""The tiny base's own tokenizer: byte-level BPE as in Qwen2/3, trained on the words of rehearsal worlds.
+"""Tokenizer of the tiny base: byte-level BPE as in Qwen2/3, trained on the words of rehearsal worlds.
 
 Deviation from Qwen's: the pre-tokenizer keeps KitREC's line furniture (`(ID: `, ` | Rating: 4.2`, the JSON keys) whole,
 so that an item line is about a dozen tokens. Any text can be encoded: all 256 bytes are in the vocabulary."""
@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from kitrec.synthetic.ids import first_symbols, second_symbols
-from kitrec.synthetic.words import ADJECTIVES, MOODS, NOUNS, THEME_WORDS
+from kitrec.synthetic.vocabulary import ADJECTIVES, MOODS, NOUNS, THEME_WORDS
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.rehearsal import rehearsal_samples, rehearsal_world
 
@@ -37,15 +37,15 @@ CHAT_TEMPLATE = (
 )
 
 
-def learn_tokenizer(seed: int, p: TinyBase) -> PreTrainedTokenizerFast:
-    """The tokenizer that one rehearsal world's prompts and outputs teach."""
+def train_base_tokenizer(seed: int, p: TinyBase) -> PreTrainedTokenizerFast:
+    """Train the tokenizer on the prompts and outputs of a rehearsal world."""
     samples = rehearsal_samples(seed, 0, p, rehearsal_world(seed, 0, p), p.phases[-1].candidates[0])
     texts = (prompt + output for prompt, output, _ in samples)
-    return train_tokenizer(re.sub(r"\b[A-Z]{10}\b", "", text) for text in texts)  # symbols must never be glued
+    return train_tokenizer(re.sub(r"\b[A-Z]{10}\b", "", text) for text in texts)  # symbols must never be merged
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer whose words, symbols of ids and furniture are single tokens; `texts` teach it the template."""
+    """Train a tokenizer whose words, id symbols and furniture are single tokens; `texts` contribute the template."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     pattern = Regex("|".join([*_FURNITURE, _QWEN2]))
@@ -75,13 +75,13 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def choice_opener(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The token behind which a thought writes the id it has chosen."""
+    """Return the token after which a thought writes the chosen id."""
     (token,) = tokenizer(" (ID: ", add_special_tokens=False)["input_ids"]
     return int(token)
 
 
 def words_of_kind() -> dict[str, list[str]]:
-    """The lexicon: every word that is one token, by what it is in a prompt."""
+    """Return all words that are single tokens, by their role in a prompt."""
     return {
         "theme": [f" {word.capitalize()}" for word in THEME_WORDS],
         "first": first_symbols(),
@@ -93,7 +93,7 @@ def words_of_kind() -> dict[str, list[str]]:
 
 
 def _lexicon() -> list[str]:
-    """Every word often enough to become one token; symbols most often, so that their merges come before all others."""
+    """Return every word often enough to become a single token; symbols most often, so that they are merged first."""
     kinds = words_of_kind()
     ids = [*kinds.pop("first"), *kinds.pop("second")]
     return ids * 1000 + [word for words in kinds.values() for word in words] * 200

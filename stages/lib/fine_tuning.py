@@ -62,7 +62,7 @@ def train_adapter(family: str, target_variant: str, p: FineTune, *, quiet: bool)
 
 def _write_record(name: str, trained: Trained, counted: dict[str, Any]) -> None:
     """The curves as plots, the numbers as metrics."""
-    with files.whole(Path(f"plots/training/{name}")) as folder:
+    with files.atomic(Path(f"plots/training/{name}")) as folder:
         folder.mkdir()
         for series, key in (("train", "loss"), ("eval", "eval_loss")):
             rows = [(entry["step"], round(entry[key], 6)) for entry in trained.log if key in entry]

@@ -64,7 +64,7 @@ def start(main: Callable[..., None]) -> None:
     except InputError as problem:
         sys.exit(f"error: {problem}")
     except Exception as problem:  # a full disk is an error of another class in every library
-        if not files.means_full_disk(problem):
+        if not files.is_full_disk_error(problem):
             raise
         sys.exit("error: no space left on the disk: free some and run `dvc repro` again, it resumes")
 

@@ -1,4 +1,4 @@
-"""The four sources of `prepare`: each becomes the same items, records and interactions."""
+"""Data sources of `prepare`: each provides the same items, records and interactions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,23 +7,23 @@ import polars as pl
 
 from kitrec.core import tables
 from kitrec.core.domains import SETS
-from kitrec.preprocessing.dataset import Dataset, build_dataset, last_marked
+from kitrec.preprocessing.dataset import Dataset, build_dataset, mark_last_target_items
 from kitrec.preprocessing.params import Candidates, Source, Users
-from kitrec.preprocessing.users import Groups, classify, sample_roles, sampled_users
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.preprocessing.users import UserGroups, classify, sample_roles, sampled_users
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.sources import amazon2023, kitrec_dataset, kitrec_hub
 from kitrec.sources.category_teacher import CategoryTeacher
 from kitrec.sources.quarantine import Quarantine
-from kitrec.synthetic.build import BuiltWorld, build_world
+from kitrec.synthetic.build import SyntheticWorld, build_world
 from kitrec.synthetic.params import World
-from kitrec.synthetic.teacher import Teacher, TemplateTeacher, taught
+from kitrec.synthetic.teacher import Teacher, TemplateTeacher, add_teacher_outputs
 
 RAW = Path("raw")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a source may need."""
+class SourceConfig:
+    """Params of a source, its work folder and its quarantine."""
 
     seed: int
     source: Source
@@ -32,14 +32,14 @@ class Asked:
     candidates: Candidates
     work: Path
     rejects: Quarantine
-    train_on: str  # all_reviews: the interactions of users without a role too
+    train_on: str  # all_reviews: include the interactions of users without a role
     quiet: bool
 
 
 @dataclass(frozen=True)
-class Sourced:
-    """What a source gives: `interactions` is all that is known of its users, `others` those of users without a role
-    (none where nobody asked, or the source has no others), `world` its truth."""
+class SourceData:
+    """Data of a source: `interactions` are all known ones of its users, `others` those of users without a role (empty
+    unless requested, or if the source has no other users), `world` the latent variables of a synthetic one."""
 
     items: pl.DataFrame
     dataset: Dataset
@@ -47,50 +47,62 @@ class Sourced:
     others: pl.DataFrame
     counts: dict[str, object]
     teacher: Teacher
-    world: BuiltWorld | None = None
+    world: SyntheticWorld | None = None
 
 
-def read(asked: Asked) -> Sourced:
-    """The data of the source that params.yaml names."""
-    return {"synthetic": synthetic, "amazon": amazon, "kitrec": kitrec, "hub": kitrec}[asked.source.kind](asked)
+def load_source(config: SourceConfig) -> SourceData:
+    """Load the data of the source that params.yaml names."""
+    loaders = {"synthetic": load_synthetic, "amazon": load_amazon, "kitrec": load_kitrec, "hub": load_kitrec}
+    return loaders[config.source.kind](config)
 
 
-def synthetic(asked: Asked) -> Sourced:
-    """A world grown from the seed."""
-    world = build_world(asked.seed, asked.world, asked.users.per_type)
-    roles = sample_roles(asked.seed, classify(world.interactions), asked.users)
+def load_synthetic(config: SourceConfig) -> SourceData:
+    """Generate a synthetic world from the seed."""
+    world = build_world(config.seed, config.world, config.users.per_type)
+    roles = sample_roles(config.seed, classify(world.interactions), config.users)
     others = world.interactions.join(sampled_users(roles), on="user_id", how="anti")
-    others = others if asked.train_on == "all_reviews" else others.clear()
-    return _drawn(asked, roles, world, others, TemplateTeacher(world.themes, world.items))
+    others = others if config.train_on == "all_reviews" else others.clear()
+    return _with_drawn_candidates(config, roles, world, others, TemplateTeacher(world.themes, world.items))
 
 
-def amazon(asked: Asked) -> Sourced:
-    """Raw reviews and items of Amazon 2023."""
-    raw = amazon2023.find(RAW, {"books": "Books", "movies": "Movies_and_TV", "music": asked.source.music})
-    everyone = asked.train_on == "all_reviews"
-    crawl = amazon2023.load(
-        raw, asked.seed, asked.users, asked.work, asked.rejects, everyone=everyone, quiet=asked.quiet
+def load_amazon(config: SourceConfig) -> SourceData:
+    """Load raw reviews and items of Amazon Reviews 2023."""
+    raw = amazon2023.find_files(RAW, {"books": "Books", "movies": "Movies_and_TV", "music": config.source.music})
+    sample = amazon2023.load(
+        raw,
+        config.seed,
+        config.users,
+        config.work,
+        config.rejects,
+        include_others=config.train_on == "all_reviews",
+        quiet=config.quiet,
     )
-    return _drawn(asked, crawl.roles, crawl, crawl.others, CategoryTeacher(crawl.items))
+    return _with_drawn_candidates(config, sample.roles, sample, sample.others, CategoryTeacher(sample.items))
 
 
-def kitrec(asked: Asked) -> Sourced:
-    """KitREC's own files, from raw/ or from the hub, with the outputs they bring."""
-    source, share, count = asked.source, asked.users.development_share, asked.candidates.count
+def load_kitrec(config: SourceConfig) -> SourceData:
+    """Load KitREC's own files, from raw/ or from the hub, with the outputs they contain."""
+    source, share, count = config.source, config.users.development_share, config.candidates.count
     files = (
         kitrec_hub.fetch(source.hub.owner, source.hub.revisions)
         if source.kind == "hub"
-        else kitrec_dataset.files_in(RAW)
+        else kitrec_dataset.find_files(RAW)
     )
-    given = kitrec_dataset.load_dataset(files, asked.seed, share, count, asked.rejects, quiet=asked.quiet)
-    nobody = tables.frame([], SEEN)
-    return Sourced(given.items, given.dataset, given.interactions(), nobody, {}, CategoryTeacher(given.items))
+    data = kitrec_dataset.load_dataset(files, config.seed, share, count, config.rejects, quiet=config.quiet)
+    others = tables.from_rows([], SPLIT_INTERACTIONS)
+    return SourceData(data.items, data.dataset, data.interactions(), others, {}, CategoryTeacher(data.items))
 
 
-def _drawn(
-    asked: Asked, roles: Groups, found: BuiltWorld | amazon2023.Crawl, others: pl.DataFrame, teacher: Teacher
-) -> Sourced:
-    share, items, seen = asked.users.development_share, found.items, found.interactions
-    dataset = build_dataset(asked.seed, roles, share, asked.candidates, items, seen, SETS, quiet=asked.quiet)
-    world, counts = (found, {}) if isinstance(found, BuiltWorld) else (None, found.counts)
-    return Sourced(items, taught(dataset, teacher), seen, last_marked(others), counts, teacher, world)
+def _with_drawn_candidates(
+    config: SourceConfig,
+    roles: UserGroups,
+    data: SyntheticWorld | amazon2023.AmazonSample,
+    others: pl.DataFrame,
+    teacher: Teacher,
+) -> SourceData:
+    """Build both candidate sets of a source that has none of its own."""
+    share, items, interactions = config.users.development_share, data.items, data.interactions
+    dataset = build_dataset(config.seed, roles, share, config.candidates, items, interactions, SETS, quiet=config.quiet)
+    world, counts = (data, {}) if isinstance(data, SyntheticWorld) else (None, data.counts)
+    with_outputs = add_teacher_outputs(dataset, teacher)
+    return SourceData(items, with_outputs, interactions, mark_last_target_items(others), counts, teacher, world)

@@ -17,12 +17,12 @@ def study(
 ) -> None:
     """A student of every seed to data/students/<name>, their curves to plots/, their numbers to metrics/train/."""
     students: list[Student] = []
-    with files.whole(Path("data/students") / name) as to:
+    with files.atomic(Path("data/students") / name) as to:
         for number, seed in enumerate(seeds):
             with bar(f"{name}, seed {number}", p.student.training.epochs, quiet=quiet) as told:
                 students.append(learn(p, given, teacher, seed, run.work / str(number), told, to / str(number)))
     rows = [{"seed": number, **row} for number, own in enumerate(students) for row in own.fitted.progress.rows]
-    with files.whole(Path(f"plots/students/{name}.csv")) as draft:
+    with files.atomic(Path(f"plots/students/{name}.csv")) as draft:
         pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6)).write_csv(draft)
     run.cost["training_seconds"] = round(sum(own.seconds for own in students), 2)
     best = sum(own.fitted.progress.best for own in students) / len(students)

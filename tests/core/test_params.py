@@ -8,22 +8,22 @@ from kitrec.llm.finetuning.params import FineTune
 from kitrec.preprocessing.params import Candidates, Data
 
 
-def written(folder: Path, text: str) -> Path:
+def made_params(folder: Path, text: str) -> Path:
     path = folder / "params.yaml"
     path.write_text(text)
     return path
 
 
 def test_a_section_becomes_a_frozen_dataclass(tmp_path):
-    path = written(tmp_path, "candidates: {count: 20, same_category: 8, neighbours: 6, popularity_matched: 5}")
-    loaded = params.load(Candidates, "candidates", path)
-    assert loaded == Candidates(count=20, same_category=8, neighbours=6, popularity_matched=5)
+    path = made_params(tmp_path, "candidates: {count: 20, same_category: 8, neighbours: 6, popularity_matched: 5}")
+    section = params.load(Candidates, "candidates", path)
+    assert section == Candidates(count=20, same_category=8, neighbours=6, popularity_matched=5)
     with pytest.raises(AttributeError):
-        loaded.count = 3
+        section.count = 3
 
 
-def test_all_errors_of_a_section_come_at_once_with_key_rule_and_way_out(tmp_path):
-    path = written(tmp_path, "candidates: {cuont: 20, same_category: -1, neighbours: 1.5}")
+def test_all_errors_of_a_section_are_reported_at_once_with_key_rule_and_way_out(tmp_path):
+    path = made_params(tmp_path, "candidates: {cuont: 20, same_category: -1, neighbours: 1.5}")
     with pytest.raises(InputError) as refused:
         params.load(Candidates, "candidates", path)
     message = str(refused.value)
@@ -36,37 +36,37 @@ def test_all_errors_of_a_section_come_at_once_with_key_rule_and_way_out(tmp_path
 @pytest.mark.parametrize("text", ['candidate_set: "A", test_sets: A', "candidate_set: C, test_sets: [A]"])
 def test_types_are_not_coerced(tmp_path, text):
     with pytest.raises(InputError, match="data"):
-        params.load(Data, "data", written(tmp_path, f"data: {{{text}}}"))
+        params.load(Data, "data", made_params(tmp_path, f"data: {{{text}}}"))
 
 
 def test_a_number_in_scientific_notation_is_a_number_as_for_dvc(tmp_path):
-    assert params.load(float, "rate", written(tmp_path, "rate: 2e-4")) == 0.0002
+    assert params.load(float, "rate", made_params(tmp_path, "rate: 2e-4")) == 0.0002
 
 
-def test_rules_between_keys_are_told_together(tmp_path, in_project):
+def test_broken_rules_between_keys_are_reported_together(tmp_path, in_project):
     tree = params.read(in_project / "params.yaml")["dualft"] | {"save_every": 7, "eval_every": 3, "log_every": 2}
     lines = "\n".join(f"  {key}: {value}" for key, value in tree.items()).replace("False", "false")
     with pytest.raises(InputError) as refused:
-        params.load(FineTune, "dualft", written(tmp_path, f"dualft:\n{lines}\n"))
+        params.load(FineTune, "dualft", made_params(tmp_path, f"dualft:\n{lines}\n"))
     assert "multiple of eval_every (3)" in str(refused.value) and "multiple of log_every (2)" in str(refused.value)
 
 
-def test_one_value_is_checked_with_its_section(tmp_path):
+def test_a_single_value_is_validated_with_its_section(tmp_path):
     mix = "candidates: {{count: {}, same_category: 2, neighbours: 1, popularity_matched: 1}}"
-    assert params.value(Candidates, "candidates.count", written(tmp_path, mix.format(9))) == 9
+    assert params.value(Candidates, "candidates.count", made_params(tmp_path, mix.format(9))) == 9
     with pytest.raises(InputError, match="must be fewer than count"):
-        params.value(Candidates, "candidates.count", written(tmp_path, mix.format(3)))
+        params.value(Candidates, "candidates.count", made_params(tmp_path, mix.format(3)))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("a: [1", "not valid YAML"), ("just text", "must hold sections"), ("other: 1", "data: missing")],
 )
-def test_a_file_that_is_no_params_file_is_named(tmp_path, text, said):
-    with pytest.raises(InputError, match=said):
-        params.load(Data, "data", written(tmp_path, text))
+def test_an_invalid_params_file_is_reported(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        params.load(Data, "data", made_params(tmp_path, text))
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_params_file_is_reported(tmp_path):
     with pytest.raises(InputError, match="is missing"):
         params.read(tmp_path / "params.yaml")

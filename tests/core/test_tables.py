@@ -12,20 +12,20 @@ def things(**columns) -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides={"size": pl.Int32})
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_a_table_survives_a_round_trip(tmp_path):
     frame = things(name=["a", "b"], size=[1, None])
     tables.write(frame, tmp_path / "t.parquet", THINGS)
     assert tables.read(tmp_path / "t.parquet", THINGS).equals(frame)
 
 
-def test_the_same_table_is_the_same_bytes(tmp_path):
+def test_equal_tables_are_written_as_equal_bytes(tmp_path):
     for name in ("a", "b"):
         tables.write(things(name=["x", "y"], size=[1, 2]), tmp_path / name, THINGS)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"),
+    ("frame", "message"),
     [
         (pl.DataFrame({"name": ["a"]}), "column size is missing"),
         (pl.DataFrame({"name": ["a"], "size": ["big"]}), "column size is String, must be Int32"),
@@ -34,13 +34,13 @@ def test_the_same_table_is_the_same_bytes(tmp_path):
         (things(name=["a"], size=[1], colour=["red"]), "column colour is unknown"),
     ],
 )
-def test_a_broken_contract_is_named_and_nothing_is_written(tmp_path, frame, said):
-    with pytest.raises(InputError, match=said):
+def test_a_schema_violation_is_reported_and_nothing_is_written(tmp_path, frame, message):
+    with pytest.raises(InputError, match=message):
         tables.write(frame, tmp_path / "t.parquet", THINGS)
     assert not (tmp_path / "t.parquet").exists()
 
 
-def test_a_half_written_table_is_refused(tmp_path):
+def test_a_truncated_table_is_refused(tmp_path):
     path = tmp_path / "t.parquet"
     tables.write(things(name=["a", "b"], size=[1, 2]), path, THINGS)
     path.write_bytes(path.read_bytes()[:-40])
@@ -48,15 +48,15 @@ def test_a_half_written_table_is_refused(tmp_path):
         tables.read(path, THINGS)
 
 
-def test_a_missing_table_says_what_to_do(tmp_path):
+def test_a_missing_table_is_an_error_with_a_way_out(tmp_path):
     with pytest.raises(InputError, match="dvc repro"):
         tables.read(tmp_path / "t.parquet", THINGS)
 
 
-CASES = {
+RULE_VIOLATIONS = {
     "all candidates differ": {"candidate_ids": ["m1", "m1"]},
     "every candidate has an origin": {"candidate_origins": ["truth"]},
-    "the truth is a candidate": {"gt_item_id": "m9"},
+    "the ground truth is a candidate": {"gt_item_id": "m9"},
     "there is a Books history": {"source_items": [], "source_ratings": []},
     "every item of a history has its rating": {"source_ratings": [4.0, 5.0]},
     "source_ratings are from 1 to 5": {"source_ratings": [0.0]},
@@ -81,13 +81,13 @@ RECORD = {
 }
 
 
-def test_a_good_record_keeps_all_rules(tmp_path):
-    good = tables.frame([RECORD], RECORDS)
-    tables.write(good, tmp_path / "r.parquet", RECORDS)
-    assert tables.read(tmp_path / "r.parquet", RECORDS).equals(good)
+def test_a_valid_record_satisfies_all_rules(tmp_path):
+    valid = tables.from_rows([RECORD], RECORDS)
+    tables.write(valid, tmp_path / "r.parquet", RECORDS)
+    assert tables.read(tmp_path / "r.parquet", RECORDS).equals(valid)
 
 
-@pytest.mark.parametrize("rule", CASES)
-def test_a_record_that_breaks_a_rule_is_refused_in_the_rules_words(tmp_path, rule):
+@pytest.mark.parametrize("rule", RULE_VIOLATIONS)
+def test_a_record_that_breaks_a_rule_is_refused_with_the_rules_description(tmp_path, rule):
     with pytest.raises(InputError, match=f"1 rows break the rule that {rule}"):
-        tables.write(tables.frame([{**RECORD, **CASES[rule]}], RECORDS), tmp_path / "r.parquet", RECORDS)
+        tables.write(tables.from_rows([{**RECORD, **RULE_VIOLATIONS[rule]}], RECORDS), tmp_path / "r.parquet", RECORDS)

@@ -7,7 +7,7 @@ from kitrec.distillation.alignment import align, whole
 from kitrec.distillation.oracle_teacher import oracle_lists
 from kitrec.recommenders.data.user_histories import training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH
 from kitrec.synthetic.params import World
@@ -23,8 +23,8 @@ WORLD = World(
     community_strength=1.0,
     popularity_strength=0.0,
     recency_strength=0.0,
-    books_read=6,
-    targets_seen=6,
+    mean_books_per_user=6,
+    mean_target_items_per_user=6,
     movies_without_metadata=0.0,
     description_words=1,
 )
@@ -56,7 +56,7 @@ def test_it_lists_what_the_reader_would_like_best_of_what_is_out_and_unread():
     seen = pl.DataFrame(rows + others).select(
         *(
             pl.col(name) if name in rows[0] else pl.lit(None, dtype=own).alias(name)
-            for name, own in SEEN.columns.items()
+            for name, own in SPLIT_INTERACTIONS.columns.items()
         )
     )
     vocabulary, who = Vocabulary(seen["item_id"]), user_targets(seen)

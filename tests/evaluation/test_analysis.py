@@ -10,8 +10,9 @@ from kitrec.evaluation.contrasts import ablation
 from kitrec.evaluation.params import Ablation, Family
 from kitrec.evaluation.score_matrix import score_matrix
 from kitrec.evaluation.strata_means import ALL, STRATA, means_by_core, means_by_set, overall_means, strata_means
+from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
-from kitrec.schemas.strata_means import COMPARISONS, STRATA_MEANS
+from kitrec.schemas.strata_means import STRATA_MEANS
 
 USERS = 240
 FAMILY = Family(kind="scored", metrics=["hit@1", "mrr"], pairs=[("b", "a"), ("b", "c")])

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
-from kitrec.core.shards import Clocked, in_shards
+from kitrec.core.shards import TimedShards, compute_in_shards
 from kitrec.ilora.export import item_embeddings, rank, scores
 from kitrec.ilora.learning import Given, learn, new_teacher, writer_for
 from kitrec.ilora.params import Curriculum
@@ -147,8 +147,8 @@ def test_rankings_do_not_depend_on_shards_or_order_of_rows(trained, base, tmp_pa
     asked = tasks(3)
     whole = rank(teacher, asked, writer, 3, per_token=False)
     turned = asked.reverse()
-    made = Clocked(lambda part: rank(teacher, turned[part], writer, 3, per_token=False))
-    parts = in_shards(asked.height, 2, tmp_path, TEACHER, made).reverse()
+    made = TimedShards(lambda part: rank(teacher, turned[part], writer, 3, per_token=False))
+    parts = compute_in_shards(asked.height, 2, tmp_path, TEACHER, made).reverse()
     assert made.rows == asked.height
     assert parts["item_ids"].equals(whole["item_ids"])
     assert np.abs(parts["distances"].explode() - whole["distances"].explode()).max() < 1e-4

@@ -42,7 +42,7 @@ def asked(dataset, items, tokenizer):
         }
         for k, (record, request) in enumerate(zip(records["record_id"], requests, strict=True))
     ]
-    return tables.frame(rows, ANSWERS).reverse(), records, requests, AnswerHead(encoder, STYLE)
+    return tables.from_rows(rows, ANSWERS).reverse(), records, requests, AnswerHead(encoder, STYLE)
 
 
 class Lengths:

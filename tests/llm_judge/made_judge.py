@@ -50,4 +50,4 @@ def made_rankings(records: pl.DataFrame, method: str, rationale: Rationale) -> p
         }
         for record in records.iter_rows(named=True)
     ]
-    return tables.frame(rows, RANKINGS)
+    return tables.from_rows(rows, RANKINGS)

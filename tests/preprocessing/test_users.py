@@ -4,10 +4,10 @@ import pytest
 from kitrec.core.domains import USER_TYPES
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.params import Users
-from kitrec.preprocessing.users import classify, ends, sample_roles, split_training
+from kitrec.preprocessing.users import classify, last_target_interactions, sample_roles, split_training
 
 
-def interactions(**counts: tuple[int, int, int]) -> pl.DataFrame:
+def made_interactions(**counts: tuple[int, int, int]) -> pl.DataFrame:
     """Books at times 0, 1, ..., target items at 100, 101, ..."""
     rows = [
         (user, domain, f"{domain}{k}", k + 100 * (domain != "books"))
@@ -18,15 +18,15 @@ def interactions(**counts: tuple[int, int, int]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["user_id", "domain", "item_id", "time"], orient="row")
 
 
-def test_users_are_classified_by_the_table_of_the_specification():
+def test_users_are_classified_as_specified():
     members = classify(
-        interactions(
+        made_interactions(
             warm=(5, 5, 0), both=(9, 7, 6), four=(5, 4, 0), three=(6, 0, 3), two=(5, 2, 0), one=(8, 0, 1),
             few_books=(4, 5, 0), mixed=(5, 4, 1), nothing=(7, 0, 0),
         )
     )  # fmt: skip
-    found = {kind: users for kind, users in members.items() if users}
-    assert found == {
+    nonempty = {user_type: users for user_type, users in members.items() if users}
+    assert nonempty == {
         "overlapping_books_movies": ["both", "warm"],
         "cold_start_4core_movies": ["four"],
         "cold_start_2core_movies": ["two"],
@@ -37,18 +37,18 @@ def test_users_are_classified_by_the_table_of_the_specification():
     assert list(members) == list(USER_TYPES)
 
 
-def test_a_last_item_that_cannot_be_held_out_makes_no_case():
-    rows = interactions(late=(5, 2, 0), tied=(5, 2, 0), fine=(5, 2, 0)).with_columns(
+def test_users_whose_last_item_cannot_be_held_out_are_excluded():
+    rows = made_interactions(late=(5, 2, 0), tied=(5, 2, 0), fine=(5, 2, 0)).with_columns(
         time=pl.when(pl.col("item_id") == "books4", pl.col("user_id") == "late")
-        .then(101)  # read when the last film was seen, so not before it
+        .then(101)  # at the time of the last movie, so not before it
         .when(pl.col("item_id") == "movies0", pl.col("user_id") == "tied")
         .then(101)
         .otherwise("time")
     )
     assert classify(rows)["cold_start_2core_movies"] == ["fine"]
-    why = dict(ends(rows).select("user_id", "unfit").iter_rows())
-    assert why["late"] == "fewer than 5 books before the last target item" and why["fine"] is None
-    assert why["tied"] == "several target items in the last instant"
+    reasons = dict(last_target_interactions(rows).select("user_id", "exclusion_reason").iter_rows())
+    assert reasons["late"] == "fewer than 5 books before the last target item" and reasons["fine"] is None
+    assert reasons["tied"] == "several target items in the last instant"
 
 
 def members_of_two_types(size: int) -> dict[str, list[str]]:
@@ -59,7 +59,7 @@ def members_of_two_types(size: int) -> dict[str, list[str]]:
     }
 
 
-def test_roles_have_exact_sizes_and_no_user_has_two():
+def test_roles_have_exact_sizes_and_are_disjoint():
     users = Users(train=30, preference=12, test=30, development_share=0.1)
     groups = sample_roles(3, members_of_two_types(72), users)
     everyone: dict[str, set[str]] = {}
@@ -74,17 +74,17 @@ def test_roles_have_exact_sizes_and_no_user_has_two():
 def test_roles_do_not_depend_on_the_order_of_users():
     users = Users(train=10, preference=2, test=10, development_share=0.1)
     members = members_of_two_types(40)
-    shuffled = {kind: sorted(ids, reverse=True) for kind, ids in members.items()}
+    shuffled = {user_type: sorted(ids, reverse=True) for user_type, ids in members.items()}
     assert sample_roles(3, members, users) == sample_roles(3, shuffled, users)
     assert sample_roles(3, members, users) != sample_roles(4, members, users)
 
 
-def test_the_specifications_counts_come_out_exactly():
-    kinds = {kind: [f"{kind}-{k}" for k in range(3000)] for kind in USER_TYPES}
-    split = split_training(42, kinds, 0.1)
-    dualft = [kind for kind, k in USER_TYPES.items() if k.model == "dualft-movies"]
-    assert sum(len(split[kind]["train"]) for kind in dualft) == 10_800
-    assert sum(len(split[kind]["development"]) for kind in dualft) == 1_200
+def test_the_specified_counts_are_exact():
+    members = {user_type: [f"{user_type}-{k}" for k in range(3000)] for user_type in USER_TYPES}
+    split = split_training(42, members, 0.1)
+    dualft = [user_type for user_type, k in USER_TYPES.items() if k.model == "dualft-movies"]
+    assert sum(len(split[user_type]["train"]) for user_type in dualft) == 10_800
+    assert sum(len(split[user_type]["development"]) for user_type in dualft) == 1_200
     assert len(split["source_only_music"]["train"]) == 2_700 and len(split["source_only_music"]["development"]) == 300
 
 
@@ -94,7 +94,7 @@ def test_a_user_of_two_types_is_on_one_side_of_the_split():
     assert not train & {u for groups in split.values() for u in groups["development"]}
 
 
-def test_too_few_users_is_an_error_with_the_counts():
+def test_too_few_users_are_an_error_with_counts():
     users = Users(train=30, preference=0, test=30, development_share=0.1)
     with pytest.raises(
         InputError, match=r"source_only_music has 45 users, too few for train 30, preference 0, test 30"

@@ -6,8 +6,8 @@ import pytest
 from kitrec.preprocessing.dataset import ROLES
 from kitrec.recommenders.data.user_histories import histories, history_interactions, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.schemas.split_interactions import SEEN
-from kitrec.sources.kitrec_dataset import dataset_of
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
+from kitrec.sources.kitrec_dataset import dataset_from_records
 
 ROWS = [  # two targets: the music was held out after two more books had been read
     ("u", "books", "b1", 5.0, 1, False),
@@ -17,7 +17,7 @@ ROWS = [  # two targets: the music was held out after two more books had been re
     ("u", "books", "b3", 5.0, 5, False),
     ("u", "music", "c1", 5.0, 6, True),
 ]
-SEEN_BY_U = pl.DataFrame(ROWS, schema=dict(SEEN.columns), orient="row")
+SEEN_BY_U = pl.DataFrame(ROWS, schema=dict(SPLIT_INTERACTIONS.columns), orient="row")
 WORDS = Vocabulary(SEEN_BY_U["item_id"])
 
 
@@ -36,7 +36,7 @@ def test_nothing_from_after_a_truth_is_read_towards_it():
 @pytest.mark.parametrize("source", ["interactions", "KitREC's files"])
 @pytest.mark.parametrize("role", ROLES)
 def test_every_record_s_sequence_is_what_the_record_shows(dataset, role, source):
-    found = dataset if source == "interactions" else dataset_of(dataset.records)
+    found = dataset if source == "interactions" else dataset_from_records(dataset.records)
     records = dataset.records["A"][role]
     rows = history_interactions(found.interactions[role], records.select("user_id", "target"), "both")
     for number, record in enumerate(records.iter_rows(named=True)):
@@ -54,5 +54,5 @@ def test_a_file_s_two_records_of_a_reader_keep_their_own_books():
         target_ratings=pl.col("target_items").list.eval(pl.lit(5.0)).cast(pl.List(pl.Float64)),
         gt_rating=pl.lit(5.0),
     )
-    seen = dataset_of({"A": dict.fromkeys(ROLES, records)}).interactions["test"]
+    seen = dataset_from_records({"A": dict.fromkeys(ROLES, records)}).interactions["test"]
     assert listed(histories(seen, user_targets(seen), "both", WORDS)) == [["b1", "m1"], ["b1", "b2", "b3"]]

@@ -1,4 +1,4 @@
-"""Raw files with the dirt of the real ones become exactly the rows that their writer meant."""
+"""Raw files with realistic defects yield exactly the valid rows."""
 
 import gzip
 import json
@@ -16,14 +16,14 @@ from kitrec.sources.amazon_reviews import META, REVIEW, clean
 from kitrec.sources.quarantine import Quarantine
 
 USERS, ITEMS = 200, 60
-EVERYBODY = Users(train=16, preference=0, test=4, development_share=0.1)
+ALL_USERS = Users(train=16, preference=0, test=4, development_share=0.1)
 
 
-def load(raw, work, users=EVERYBODY, everyone=False):
+def load(raw, work, users=ALL_USERS, include_others=False):
     quarantine = Quarantine()
-    files = amazon2023.Raw({d: r.reviews for d, r in raw.items()}, {d: r.meta for d, r in raw.items()})
-    crawl = amazon2023.load(files, 1, users, work, quarantine, everyone=everyone, quiet=True)
-    return crawl, quarantine
+    files = amazon2023.RawFiles({d: r.reviews for d, r in raw.items()}, {d: r.meta for d, r in raw.items()})
+    sample = amazon2023.load(files, 1, users, work, quarantine, include_others=include_others, quiet=True)
+    return sample, quarantine
 
 
 @pytest.fixture(scope="module", params=[".jsonl", ".jsonl.gz"])
@@ -33,43 +33,43 @@ def dirty(request, tmp_path_factory):
     return raw, *load(raw, folder / "work")
 
 
-def pairs(crawl):
+def pairs(sample):
     return {
-        (u, i): (r, t) for u, i, r, t in crawl.interactions.select("user_id", "item_id", "rating", "time").iter_rows()
+        (u, i): (r, t) for u, i, r, t in sample.interactions.select("user_id", "item_id", "rating", "time").iter_rows()
     }
 
 
-def test_exactly_the_good_rows_come_out(dirty):
-    raw, crawl, _ = dirty
-    assert pairs(crawl) == {key: value for r in raw.values() for key, value in r.good_rows.items()}
+def test_exactly_the_valid_rows_are_read(dirty):
+    raw, sample, _ = dirty
+    assert pairs(sample) == {key: value for r in raw.values() for key, value in r.good_rows.items()}
 
 
-def test_every_type_has_its_users(dirty):
-    _, crawl, _ = dirty
-    members = classify(crawl.interactions)
+def test_users_are_counted_by_type(dirty):
+    _, sample, _ = dirty
+    members = classify(sample.interactions)
     assert {kind: len(users) for kind, users in members.items()} == dict.fromkeys(USER_TYPES, USERS // len(USER_TYPES))
-    assert crawl.counts["users_by_type"] == dict.fromkeys(USER_TYPES, USERS // len(USER_TYPES))
+    assert sample.counts["users_by_type"] == dict.fromkeys(USER_TYPES, USERS // len(USER_TYPES))
 
 
-def test_users_are_sampled_by_type_and_only_theirs_is_read_back(dirty, tmp_path):
+def test_users_are_sampled_by_type_and_only_their_interactions_are_read_back(dirty, tmp_path):
     raw, _, _ = dirty
-    crawl, _ = load(raw, tmp_path, Users(train=3, preference=1, test=2, development_share=0.1))
-    sizes = [{role: len(ids) for role, ids in groups.items()} for groups in crawl.roles.values()]
+    sample, _ = load(raw, tmp_path, Users(train=3, preference=1, test=2, development_share=0.1))
+    sizes = [{role: len(ids) for role, ids in groups.items()} for groups in sample.roles.values()]
     assert sizes == [{"train": 3, "preference": 1, "test": 2}] * len(USER_TYPES)
-    assert crawl.interactions["user_id"].n_unique() == 6 * len(USER_TYPES)
+    assert sample.interactions["user_id"].n_unique() == 6 * len(USER_TYPES)
 
 
-def test_bad_rows_are_counted_by_reason_and_lines_named(dirty):
+def test_invalid_rows_are_counted_by_reason_and_located(dirty):
     raw, _, quarantine = dirty
     reasons = quarantine.reasons()
     assert reasons["broken JSON or text"] == 3 * len(LABELS)  # no JSON, a list, the cut last line, in every file
     assert {"no user_id", "rating is no number", "rating outside 1-5"} <= set(reasons)
-    lines = sum(text_of(r.reviews).count("\n") + 1 for r in raw.values()) + ITEMS * len(LABELS)
+    lines = sum(read_text(r.reviews).count("\n") + 1 for r in raw.values()) + ITEMS * len(LABELS)
     blank = len(LABELS)
     assert quarantine.read == lines - blank
     for reject in quarantine.rejects[:20]:
-        line = text_of(pathlike(raw, reject.file)).split("\n")[reject.line - 1]
-        assert judged_bad(line), (reject, line)
+        line = read_text(path_named(raw, reject.file)).split("\n")[reject.line - 1]
+        assert is_invalid(line), (reject, line)
 
 
 def test_item_texts_are_clean(dirty):
@@ -83,34 +83,35 @@ def test_item_texts_are_clean(dirty):
     assert set(items["year"]) == {2012}
 
 
-def test_small_blocks_and_a_resumed_run_give_the_same(dirty, tmp_path, monkeypatch):
-    raw, crawl, quarantine = dirty
+def test_small_blocks_and_a_resumed_run_give_the_same_sample(dirty, tmp_path, monkeypatch):
+    raw, sample, quarantine = dirty
     monkeypatch.setattr(amazon_files, "BLOCK", 1000)
-    monkeypatch.setattr(amazon2023, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(amazon2023, "BATCH_ROWS", 100)
     for _ in range(2):  # the second run finds the copies of the first
-        again, quarantine_again = load(raw, tmp_path)
-        assert again.interactions.equals(crawl.interactions) and again.items.equals(crawl.items)
-        assert again.counts == crawl.counts and again.roles == crawl.roles
+        resampled, quarantine_again = load(raw, tmp_path)
+        assert resampled.interactions.equals(sample.interactions) and resampled.items.equals(sample.items)
+        assert resampled.counts == sample.counts and resampled.roles == sample.roles
         assert sorted(r.line for r in quarantine_again.rejects) == sorted(r.line for r in quarantine.rejects)
 
 
-def test_where_models_learn_from_everyone_the_others_reviews_are_read_too(dirty, tmp_path):
+def test_the_interactions_of_other_users_are_read_on_request(dirty, tmp_path):
     raw, _, _ = dirty
-    few = Users(train=3, preference=1, test=2, development_share=0.1)
-    alone, _ = load(raw, tmp_path, few)
-    crawl, _ = load(raw, tmp_path, few, everyone=True)
-    assert alone.others.is_empty() and crawl.interactions.equals(alone.interactions)
-    sampled = set(crawl.interactions["user_id"])
-    able = {user for domain, r in raw.items() if domain != "books" for user, _ in r.good_rows} - sampled
-    truth = {key for r in raw.values() for key in r.good_rows if key[0] in able}
-    assert set(crawl.others.select("user_id", "item_id").iter_rows()) == truth and crawl.others.height == len(truth) > 0
+    users = Users(train=3, preference=1, test=2, development_share=0.1)
+    without_others, _ = load(raw, tmp_path, users)
+    sample, _ = load(raw, tmp_path, users, include_others=True)
+    assert without_others.others.is_empty() and sample.interactions.equals(without_others.interactions)
+    sampled = set(sample.interactions["user_id"])
+    eligible = {user for domain, r in raw.items() if domain != "books" for user, _ in r.good_rows} - sampled
+    truth = {key for r in raw.values() for key in r.good_rows if key[0] in eligible}
+    assert set(sample.others.select("user_id", "item_id").iter_rows()) == truth
+    assert sample.others.height == len(truth) > 0
 
 
-def test_parquet_says_the_same(tmp_path):
+def test_parquet_files_give_the_same_sample(tmp_path):
     """As it is published: numbers and lists in columns of their own type."""
     raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
     users = Users(train=2, preference=1, test=1, development_share=0.5)
-    crawl, _ = load(raw, tmp_path / "work", users)
+    sample, _ = load(raw, tmp_path / "work", users)
     for files in raw.values():
         for path in (files.reviews, files.meta):
             rows = [json.loads(line) for line in path.read_text().strip().split("\n")]
@@ -123,8 +124,8 @@ def test_parquet_says_the_same(tmp_path):
         d: raw_amazon.Raw(r.reviews.with_suffix(".parquet"), r.meta.with_suffix(".parquet"), r.good_rows)
         for d, r in raw.items()
     }
-    again, _ = load(as_parquet, tmp_path / "again", users)
-    assert again.interactions.equals(crawl.interactions) and again.items.equals(crawl.items)
+    resampled, _ = load(as_parquet, tmp_path / "resampled", users)
+    assert resampled.interactions.equals(sample.interactions) and resampled.items.equals(sample.items)
 
 
 def test_an_item_sold_in_two_domains_belongs_to_the_first(tmp_path):
@@ -132,13 +133,13 @@ def test_an_item_sold_in_two_domains_belongs_to_the_first(tmp_path):
     book, film = (json.loads(raw[d].reviews.read_text().split("\n")[0])["parent_asin"] for d in ("books", "movies"))
     raw["movies"].reviews.write_text(raw["movies"].reviews.read_text().replace(film, book))
     users = Users(train=1, preference=0, test=1, development_share=0.5)
-    crawl, _ = load(raw, tmp_path / "work", users)
-    assert crawl.items.filter(pl.col("item_id") == book)["domain"].to_list() == ["books"]
-    assert crawl.counts["reviews of another domain's item"] > 0
-    assert not crawl.interactions.filter(pl.col("item_id") == book, pl.col("domain") == "movies").height
+    sample, _ = load(raw, tmp_path / "work", users)
+    assert sample.items.filter(pl.col("item_id") == book)["domain"].to_list() == ["books"]
+    assert sample.counts["reviews of another domain's item"] > 0
+    assert not sample.interactions.filter(pl.col("item_id") == book, pl.col("domain") == "movies").height
 
 
-def test_too_few_users_of_types_are_all_named(tmp_path):
+def test_all_types_with_too_few_users_are_reported(tmp_path):
     raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
     with pytest.raises(InputError, match=r"overlapping_books_movies has 4 users.*source_only_music has 4 users"):
         load(raw, tmp_path / "work", Users(train=5, preference=0, test=1, development_share=0.1))
@@ -150,12 +151,12 @@ def test_seconds_become_milliseconds(tmp_path):
         rows = [json.loads(line) for line in files.reviews.read_text().strip().split("\n")]
         seconds = [json.dumps({**row, "timestamp": row["timestamp"] // 1000}) for row in rows]
         files.reviews.write_text("\n".join(seconds))
-    crawl, _ = load(raw, tmp_path / "work", Users(train=1, preference=0, test=1, development_share=0.5))
-    got = {key: time for key, (_, time) in pairs(crawl).items()}
-    assert got == {key: time // 1000 * 1000 for r in raw.values() for key, (_, time) in r.good_rows.items()}
+    sample, _ = load(raw, tmp_path / "work", Users(train=1, preference=0, test=1, development_share=0.5))
+    times = {key: time for key, (_, time) in pairs(sample).items()}
+    assert times == {key: time // 1000 * 1000 for r in raw.values() for key, (_, time) in r.good_rows.items()}
 
 
-def test_a_gz_cut_in_the_middle_is_named(tmp_path):
+def test_a_truncated_gz_file_is_reported(tmp_path):
     raw = raw_amazon.write(tmp_path, 1, 400, 60, dirty=False)
     path = raw["movies"].reviews
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -163,7 +164,7 @@ def test_a_gz_cut_in_the_middle_is_named(tmp_path):
         load(raw, tmp_path / "work")
 
 
-def test_an_empty_domain_and_strangers_are_named(tmp_path):
+def test_an_empty_domain_and_domains_without_common_users_are_reported(tmp_path):
     raw = raw_amazon.write(tmp_path / "one", 1, 40, 60, dirty=False, suffix=".jsonl")
     other = tmp_path / "books.jsonl"
     other.write_text(raw["books"].reviews.read_text().replace("AE0", "XX0"))
@@ -192,23 +193,23 @@ def test_text_is_normalised(dirt, text):
     assert clean(pl.Series([dirt, "x"], dtype=pl.String), 200).to_list() == [text, "x"]
 
 
-def text_of(path):
+def read_text(path):
     return (gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")).read()
 
 
-def pathlike(raw, name):
+def path_named(raw, name):
     return next(path for r in raw.values() for path in (r.reviews, r.meta) if str(path) == name)
 
 
-def unreadable(line):
+def is_unreadable(line):
     try:
         return not isinstance(json.loads(line), dict)
     except ValueError:
         return True
 
 
-def judged_bad(line):
-    if unreadable(line):
+def is_invalid(line):
+    if is_unreadable(line):
         return True
     row = json.loads(line)
     return any(row.get(key) == bad[key] for bad in raw_amazon.BAD for key in bad)

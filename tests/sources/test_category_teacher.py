@@ -1,4 +1,4 @@
-"""The teacher of real items, on a case worked by hand; what it writes is an answer that the parser takes."""
+"""The teacher of real items, on an example by hand; its outputs are valid answers to the parser."""
 
 import polars as pl
 
@@ -15,7 +15,7 @@ ITEMS = pl.DataFrame(
 RECORD = {"target": "movies", "source_items": ["B1", "B2"], "target_items": ["M1"], "gt_item_id": "M2"}
 
 
-def test_the_thought_names_what_returns_and_what_the_truth_adds():
+def test_the_thought_names_frequent_categories_and_those_of_the_ground_truth():
     output = CategoryTeacher(ITEMS).explain(RECORD)
     thought, answer = output.split("\n</think>\n\n")
     assert thought == (
@@ -24,6 +24,6 @@ def test_the_thought_names_what_returns_and_what_the_truth_adds():
     assert '"item_id": "M2"' in answer and '"confidence_score": 7' in answer and "shares Noir" in answer
 
 
-def test_the_parser_reads_it():
+def test_the_parser_accepts_the_output():
     written = parse(CategoryTeacher(ITEMS).explain(RECORD), ["M1", "M2"])
     assert (written.item_ids, written.status, written.confidence) == (["M2"], "ok", 7)

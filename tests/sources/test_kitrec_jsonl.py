@@ -1,4 +1,4 @@
-"""Every variant of KitREC's rows becomes the same record; every bad row is set aside with its reason."""
+"""All variants of KitREC's rows yield the same record; invalid rows are rejected with a reason."""
 
 import json
 
@@ -11,7 +11,7 @@ from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine
 
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
-COUNT = 20
+CANDIDATES = 20
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def row(dataset, items):
     }
 
 
-def read(rows, tmp_path, *, which="A", taught=False):
+def read(rows, tmp_path, *, candidate_set="A", require_output=False):
     path = tmp_path / "rows.jsonl"
     lines = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in rows]
     path.write_bytes(b"\n".join(lines) + b"\n")
     quarantine = Quarantine()
-    return load([path], which, COUNT, quarantine, taught=taught, quiet=True), quarantine
+    return load([path], candidate_set, CANDIDATES, quarantine, require_output=require_output, quiet=True), quarantine
 
 
 def nested(row):
@@ -45,7 +45,7 @@ def nested(row):
     return {**{k: row[k] for k in kept}, "metadata": {k: v for k, v in row.items() if k not in kept}}
 
 
-def asked(row, truth):
+def made_test_row(row, truth):
     """A validation or test row: the prompt in `input`, the truth in `ground_truth`."""
     rest = {k: v for k, v in row.items() if k != "gt_item_id"}
     return {
@@ -57,16 +57,16 @@ def asked(row, truth):
     }
 
 
-def test_all_variants_say_the_same(row, tmp_path):
+def test_all_variants_yield_the_same_record(row, tmp_path):
     truth = {"item_id": row["gt_item_id"], "title": "x", "rating": 4}
     variants = [
         row,
         nested(row),
         {**row, "candidate_set": "setA"},
         {**row, "candidate_set": "Set A", "target_core": str(row["target_core"])},
-        asked(row, truth),
-        asked(row, json.dumps(truth)),
-        asked(row, json.dumps([truth])),
+        made_test_row(row, truth),
+        made_test_row(row, json.dumps(truth)),
+        made_test_row(row, json.dumps([truth])),
     ]
     first, _ = read(variants[:1], tmp_path)
     for variant in variants:
@@ -76,10 +76,10 @@ def test_all_variants_say_the_same(row, tmp_path):
         kept = [name for name in loaded.records.columns if name not in apart]
         assert loaded.records.select(kept).equals(first.records.select(kept))
         assert loaded.items.equals(first.items)
-    assert read([asked(row, truth)], tmp_path)[0].records["gt_rating"].to_list() == [4.0]
+    assert read([made_test_row(row, truth)], tmp_path)[0].records["gt_rating"].to_list() == [4.0]
 
 
-def test_what_was_read_renders_to_the_same_histories_and_candidates(row, tmp_path):
+def test_a_parsed_row_renders_to_the_same_histories_and_candidates(row, tmp_path):
     loaded, _ = read([row], tmp_path)
     items = {item["item_id"]: item for item in loaded.items.iter_rows(named=True)}
     again = segments(loaded.records.row(0, named=True), items, STYLE)
@@ -94,11 +94,11 @@ BROKEN = {
     "wrong number of candidates": lambda row: {**row, "instruction": without_a_candidate(row)},
     "a candidate is listed twice": lambda row: {**row, "instruction": with_a_candidate_twice(row)},
     "the held-out item is not among the candidates": lambda row: {**row, "gt_item_id": "ABSENT"},
-    "rating outside 1-5": lambda row: asked(row, {"item_id": row["gt_item_id"], "rating": 7}),
-    "rating is no number": lambda row: asked(row, {"item_id": row["gt_item_id"], "rating": "good"}),
+    "rating outside 1-5": lambda row: made_test_row(row, {"item_id": row["gt_item_id"], "rating": 7}),
+    "rating is no number": lambda row: made_test_row(row, {"item_id": row["gt_item_id"], "rating": "good"}),
     "no held-out item": lambda row: {**row, "gt_item_id": None},
-    "ground_truth is no JSON": lambda row: asked(row, "{"),
-    "ground_truth must hold one item": lambda row: asked(row, "[]"),
+    "ground_truth is no JSON": lambda row: made_test_row(row, "{"),
+    "ground_truth must hold one item": lambda row: made_test_row(row, "[]"),
     "empty Books history": lambda row: {**row, "instruction": without_books(row)},
     "candidate_set is neither A nor B": lambda row: {**row, "candidate_set": "C"},
     "user_type does not fit the target movies": lambda row: {**row, "user_type": "source_only_music"},
@@ -108,32 +108,32 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("reason", BROKEN)
-def test_a_bad_row_is_set_aside_with_its_reason_and_line(row, tmp_path, reason):
+def test_an_invalid_row_is_rejected_with_reason_and_line(row, tmp_path, reason):
     loaded, quarantine = read([row, BROKEN[reason](row)], tmp_path)
     assert loaded.records.height == 1 and quarantine.read == 2
     (reject,) = quarantine.rejects
     assert (reject.reason, reject.line, reject.file) == (reason, 2, str(tmp_path / "rows.jsonl"))
 
 
-def test_a_row_in_the_wrong_file_and_one_without_output(row, tmp_path):
-    assert read([row], tmp_path, which="B")[1].reasons() == {"candidate_set is not its file's": 1}
-    assert read([{**row, "output": ""}], tmp_path, taught=True)[1].reasons() == {"no output to train on": 1}
+def test_rows_of_another_set_or_without_output_are_rejected(row, tmp_path):
+    assert read([row], tmp_path, candidate_set="B")[1].reasons() == {"candidate_set is not its file's": 1}
+    assert read([{**row, "output": ""}], tmp_path, require_output=True)[1].reasons() == {"no output to train on": 1}
 
 
-def test_parquet_rows_are_read_as_well(row, tmp_path):
+def test_parquet_rows_are_read(row, tmp_path):
     plain, _ = read([row], tmp_path)
     pl.DataFrame([row, nested(row)], strict=False).write_parquet(tmp_path / "rows.parquet")
     quarantine = Quarantine()
-    loaded = load([tmp_path / "rows.parquet"], "A", COUNT, quarantine, taught=True, quiet=True)
+    loaded = load([tmp_path / "rows.parquet"], "A", CANDIDATES, quarantine, require_output=True, quiet=True)
     assert loaded.records.equals(plain.records) and loaded.items.equals(plain.items)
 
 
-def test_the_same_user_and_target_twice(row, tmp_path):
+def test_a_second_row_of_the_same_user_and_target_is_rejected(row, tmp_path):
     loaded, quarantine = read([row, row], tmp_path)
     assert loaded.records.height == 1 and quarantine.reasons() == {"the same user and target twice": 1}
 
 
-def test_too_many_rejects_are_an_error_that_names_the_commonest(row, tmp_path):
+def test_too_many_rejects_are_an_error_with_the_most_frequent_reasons(row, tmp_path):
     bad = [{**row, "user_id": ""}] * 3 + [{**row, "candidate_set": "C"}] * 2 + [b"{"] + [b"[]"]
     _, quarantine = read([row, *bad], tmp_path)
     quarantine.write(tmp_path / "rejects.jsonl")

@@ -1,9 +1,9 @@
-"""Prompts are read back as they were rendered, in every form that is in use; what data says never becomes structure."""
+"""Prompts are parsed as they were rendered, in all forms in use; text of the data never becomes structure."""
 
 import pytest
 
 from kitrec.prompts.template import Style, candidate_line, history_line, segments
-from kitrec.sources.prompt_text import UnreadableError, read_facts, read_prompt
+from kitrec.sources.prompt_text import UnreadableError, parse_facts, parse_prompt
 
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
 PROMPT = """You recommend.
@@ -29,7 +29,7 @@ PROMPT = """You recommend.
 
 @pytest.mark.parametrize(("heading", "target"), [("Movies & TV", "movies"), ("Movies", "movies"), ("Music", "music")])
 def test_three_forms_of_history_lines_and_three_headings(heading, target):
-    prompt = read_prompt(PROMPT.format(target=heading, seen="- Seen | Drama | Rating: 3.0"))
+    prompt = parse_prompt(PROMPT.format(target=heading, seen="- Seen | Drama | Rating: 3.0"))
     assert prompt.target == target
     first, second, third = prompt.source
     assert (first.item_id, first.title, first.categories) == ("B00AAAAAAA", "A first book", ("Poetry", "Essays"))
@@ -41,9 +41,9 @@ def test_three_forms_of_history_lines_and_three_headings(heading, target):
     assert prompt.candidates[1].title is None and prompt.candidates[0].description == "summary"
 
 
-def test_an_empty_target_history_is_legitimate():
-    assert read_prompt(PROMPT.format(target="Music", seen="(none)\n")).target_history == []
-    assert read_prompt(PROMPT.format(target="Music", seen="")).target_history == []
+def test_an_empty_target_history_is_valid():
+    assert parse_prompt(PROMPT.format(target="Music", seen="(none)\n")).target_history == []
+    assert parse_prompt(PROMPT.format(target="Music", seen="")).target_history == []
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_an_empty_target_history_is_legitimate():
         ("", "source history"),
     ],
 )
-def test_what_is_no_kitrec_prompt_is_named(broken, message):
+def test_an_invalid_prompt_is_reported(broken, message):
     with pytest.raises(UnreadableError, match=message):
-        read_prompt(broken)
+        parse_prompt(broken)
 
 
 @pytest.mark.parametrize(
@@ -70,22 +70,22 @@ def test_hostile_titles_stay_titles(title):
     prompt = PROMPT.format(target="Music", seen=history_line(item, 2.0, STYLE)).replace(
         "(ID: B000000002) Unknown | Rating: 3.9\n", candidate_line("B1", item, STYLE)
     )
-    read = read_prompt(prompt)
+    read = parse_prompt(prompt)
     assert [line.item_id for line in read.candidates] == ["B07FLGJWKB", "B1"]
     assert read.candidates[1].title == title == read.target_history[0].title
 
 
-def test_facts_left_out_are_none():
-    assert read_facts("Unknown") == (None, (), None, None)
-    assert read_facts("Title | Rating: 4.0") == ("Title", (), 4.0, None)
-    assert read_facts("A | B | Drama, War | Rating: 4 | s") == ("A | B", ("Drama", "War"), 4.0, "s")
+def test_missing_facts_are_none():
+    assert parse_facts("Unknown") == (None, (), None, None)
+    assert parse_facts("Title | Rating: 4.0") == ("Title", (), 4.0, None)
+    assert parse_facts("A | B | Drama, War | Rating: 4 | s") == ("A | B", ("Drama", "War"), 4.0, "s")
 
 
-def test_the_worlds_own_prompts_come_back_whole(dataset, items):
-    """Rendered, read and rendered again: histories and candidates are the same lines."""
+def test_prompts_of_the_synthetic_world_survive_a_round_trip(dataset, items):
+    """Rendered, parsed and rendered again: histories and candidates are the same lines."""
     for record in dataset.records["A"]["test"].iter_rows(named=True):
         prompt = segments(record, items, STYLE)
-        read = read_prompt(prompt.text())
+        read = parse_prompt(prompt.text())
         assert read.target == record["target"] and [c.item_id for c in read.candidates] == record["candidate_ids"]
         again = "".join(candidate_line(str(c.item_id), as_item(c), STYLE) for c in read.candidates)
         assert again in prompt.candidates

@@ -24,30 +24,30 @@ TRUTH = pl.DataFrame(
 )
 
 
-def test_the_text_oracle_is_bayes_rule_worked_by_hand():
+def test_the_text_oracle_equals_bayes_rule_by_hand():
     record = {"source_items": ["b1", "b3"], "target_items": [], "candidate_ids": ["m1", "m2", "m3"]}
     themes = dict(zip(TRUTH["item_id"], TRUTH["themes"].to_list(), strict=True))
 
-    def appeal(liked: tuple[int, ...], item: str) -> float:
-        return exp(1.2 * len(set(liked) & set(themes[item])))
+    def weight(favourites: tuple[int, ...], item: str) -> float:
+        return exp(1.2 * len(set(favourites) & set(themes[item])))
 
-    def choice(liked: tuple[int, ...], item: str, domain: list[str]) -> float:
-        if item == "m3":  # shows nothing: an average item of its domain
+    def probability(favourites: tuple[int, ...], item: str, domain: list[str]) -> float:
+        if item == "m3":  # without text: an average item of its domain
             return 1 / 3
-        return appeal(liked, item) / sum(appeal(liked, other) for other in domain)
+        return weight(favourites, item) / sum(weight(favourites, other) for other in domain)
 
     sets = list(combinations(range(4), 2))
-    belief = {f: np.prod([choice(f, h, ["b1", "b2", "b3"]) for h in ("b1", "b3")]) for f in sets}
-    total = sum(belief.values())
+    posterior = {f: np.prod([probability(f, h, ["b1", "b2", "b3"]) for h in ("b1", "b3")]) for f in sets}
+    total = sum(posterior.values())
     expected = [
-        log(sum(belief[f] / total * choice(f, m, ["m1", "m2", "m3"]) for f in sets)) for m in ("m1", "m2", "m3")
+        log(sum(posterior[f] / total * probability(f, m, ["m1", "m2", "m3"]) for f in sets)) for m in ("m1", "m2", "m3")
     ]
-    got = oracle.Beliefs(TINY, ITEMS, TRUTH).scores(record)
-    assert got == pytest.approx(expected, abs=1e-12)
-    assert got[0] > got[2] > got[1]
+    scores = oracle.TastePosterior(TINY, ITEMS, TRUTH).scores(record)
+    assert scores == pytest.approx(expected, abs=1e-12)
+    assert scores[0] > scores[2] > scores[1]
 
 
-def test_levels_are_ordered_and_set_a_is_harder(world, dataset):
+def test_more_knowledge_scores_higher_and_set_a_is_harder(world, dataset):
     means = {}
     for which in "AB":
         records = pl.concat([dataset.records[which][role] for role in ("train", "development", "test")])
@@ -66,8 +66,8 @@ def test_levels_are_ordered_and_set_a_is_harder(world, dataset):
     assert means["oracle", "A"] < means["oracle", "B"]
 
 
-def test_the_text_oracle_sees_neither_community_nor_popularity(world, dataset):
+def test_the_text_oracle_ignores_community_and_popularity(world, dataset):
     records = dataset.records["B"]["test"]
-    blind = world.item_truth.with_columns(community=pl.lit(0), log_popularity=pl.lit(0.0), release=pl.lit(0))
-    seen = oracle.text_oracle_scores(WORLD, records, world.items, world.item_truth)
-    assert oracle.text_oracle_scores(WORLD, records, world.items, blind) == seen
+    hidden = world.item_truth.with_columns(community=pl.lit(0), log_popularity=pl.lit(0.0), release=pl.lit(0))
+    expected = oracle.text_oracle_scores(WORLD, records, world.items, world.item_truth)
+    assert oracle.text_oracle_scores(WORLD, records, world.items, hidden) == expected

@@ -4,7 +4,7 @@ from collections import Counter
 from kitrec.synthetic.teacher import TemplateTeacher, with_outputs
 
 
-def test_outputs_have_kitrecs_form_and_name_the_truth(world, dataset, items):
+def test_outputs_follow_kitrecs_format_and_name_the_ground_truth(world, dataset, items):
     records = with_outputs(dataset.records["A"]["train"], TemplateTeacher(world.themes, world.items))
     for record in records.iter_rows(named=True):
         thought, _, rest = record["output"].partition("</think>")
@@ -17,7 +17,7 @@ def test_outputs_have_kitrecs_form_and_name_the_truth(world, dataset, items):
         assert record["gt_item_id"] in thought
 
 
-def test_the_thought_says_the_readers_themes_in_both_tongues(world, dataset, items):
+def test_the_thought_names_the_frequent_themes_in_both_domains_words(world, dataset, items):
     record = dataset.records["B"]["train"].row(0, named=True)
     theme_of = {word: k for words in world.themes.values() for k, word in enumerate(words)}
     history = record["source_items"] + record["target_items"]

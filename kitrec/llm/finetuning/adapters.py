@@ -15,7 +15,7 @@ ORIGIN = "origin.json"
 
 def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dict[str, Any], folder: Path) -> None:
     """Write a checkpoint's adapter, the tokenizer and the origin as one folder: the same bytes for the same weights."""
-    with files.whole(folder) as draft:
+    with files.atomic(folder) as draft:
         tokenizer.save_pretrained(draft)
         for name in ("adapter_model.safetensors", "adapter_config.json"):
             shutil.copyfile(checkpoint / name, draft / name)

@@ -105,7 +105,7 @@ def once(make: Callable[[], Lesson], path: Path) -> Lesson:
         names, ids, prompts = zip(*((s.record, s.ids, s.prompt) for s in lesson.samples), strict=True)
         columns = {"record": names, "ids": ids, "prompt": prompts, "cuts": lesson.cuts, "shown": lesson.shown}
         schema = {"ids": pl.List(pl.Int32), "cuts": pl.List(pl.String)}
-        with files.whole(path) as draft:
+        with files.atomic(path) as draft:
             pl.DataFrame(columns, schema_overrides=schema).write_parquet(draft)
     rows = pl.read_parquet(path)
     ids = (row.to_numpy(writable=True) for row in rows["ids"])  # torch warns of read-only memory

@@ -7,7 +7,7 @@ import polars as pl
 
 from kitrec.core import tables
 from kitrec.core.errors import InputError
-from kitrec.core.shards import in_shards
+from kitrec.core.shards import compute_in_shards
 from kitrec.llm.generation.requests import Request, prompt_hash
 from kitrec.llm.generation.vllm_engine import Reply
 from kitrec.schemas.answers import ANSWERS
@@ -31,7 +31,7 @@ def answer_all(
     def answered(part: slice) -> pl.DataFrame:
         return _answer(name, records[part], requests[part], generate, longest)
 
-    return in_shards(len(records), shard, work, ANSWERS, answered)
+    return compute_in_shards(len(records), shard, work, ANSWERS, answered)
 
 
 def spent(answers: pl.DataFrame, seconds: float) -> dict[str, float]:
@@ -51,7 +51,7 @@ def _answer(name: str, records: list[str], requests: list[Request], generate: Ge
     if replies and all(isinstance(reply, EngineError) for reply in replies.values()):
         raise InputError(f"the engine failed on all {len(replies)} prompts of a shard: {next(iter(replies.values()))}")
     rows = [_row(name, record, requests[k], replies.get(k)) for k, record in enumerate(records)]
-    return tables.frame(rows, ANSWERS)
+    return tables.from_rows(rows, ANSWERS)
 
 
 def _replies(requests: list[Request], generate: Generate) -> list[Reply | EngineError]:

@@ -11,7 +11,7 @@ from peft import PeftModel
 
 from kitrec.core import tables
 from kitrec.core.errors import InputError
-from kitrec.core.shards import in_shards
+from kitrec.core.shards import compute_in_shards
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
 from kitrec.llm.generation.requests import Question, Request, prompt_hash
@@ -81,7 +81,7 @@ def score_all(
     def scored(part: slice) -> pl.DataFrame:
         return _scored(joined[part], requests[part], head, score)
 
-    return in_shards(joined.height, shard, work, LIKELIHOODS, scored)
+    return compute_in_shards(joined.height, shard, work, LIKELIHOODS, scored)
 
 
 def _scored(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead, score: Score) -> pl.DataFrame:
@@ -91,7 +91,7 @@ def _scored(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead,
     questions = questions_of([request for _, _, request in asked], [row["text"] for _, row, _ in asked], head)
     values = score(questions) if questions else []
     found = {k: (q, v) for (k, _, _), q, v in zip(asked, questions, values, strict=True)}
-    return tables.frame([_row(row, found.get(k)) for k, (row, _) in enumerate(rows)], LIKELIHOODS)
+    return tables.from_rows([_row(row, found.get(k)) for k, (row, _) in enumerate(rows)], LIKELIHOODS)
 
 
 def _row(row: Mapping[str, Any], found: tuple[Question, np.ndarray] | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from kitrec.core.shards import in_shards
+from kitrec.core.shards import compute_in_shards
 from kitrec.llm.generation.requests import Question, Request
 from kitrec.parsing.parser import parse
 from kitrec.prompts.rationale_spans import rationale_in_context
@@ -37,7 +37,7 @@ def score_rationales(
         asked = [_question(encoder, request, text, thinking=thinking) for request, text in pairs]
         return _scored(answers[part].select("method", "record_id"), asked, score)
 
-    return in_shards(answers.height, shard, work, RATIONALES, scored)
+    return compute_in_shards(answers.height, shard, work, RATIONALES, scored)
 
 
 def _question(encoder: Encoder, request: Request, text: str | None, *, thinking: bool) -> Question | None:

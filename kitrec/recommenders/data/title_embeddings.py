@@ -87,7 +87,7 @@ def write_embeddings(items: list[str], vectors: np.ndarray, to: Path) -> None:
     """Write an embeddings file; an existing one is kept as <name>.backup."""
     if to.exists():
         to.replace(to.with_name(f"{to.name}.backup"))
-    with files.whole(to) as draft, draft.open("w", encoding="utf-8") as stream:
+    with files.atomic(to) as draft, draft.open("w", encoding="utf-8") as stream:
         stream.write("item\ttitle\n")
         for item, vector in zip(items, vectors, strict=True):
             stream.write(f"{item}\t{' '.join(f'{value:.6g}' for value in vector)}\n")

@@ -1,16 +1,16 @@
 from kitrec.core import tables
-from kitrec.preprocessing.preference_pairs import pairs
+from kitrec.preprocessing.preference_pairs import preference_pairs
 from kitrec.schemas.preferences import PREFERENCES
 
 
-def says(record):
+def made_output(record):
     return f"{record['record_id']} -> {record['gt_item_id']}"
 
 
-def test_the_truth_is_chosen_over_a_hard_negative(dataset, tmp_path):
+def test_the_ground_truth_is_chosen_over_a_hard_negative(dataset, tmp_path):
     records = dataset.records["A"]["preference"]
-    drawn = pairs(7, records, says)
-    tables.write(drawn, tmp_path / "pairs.parquet", PREFERENCES)  # the contract holds
+    drawn = preference_pairs(7, records, made_output)
+    tables.write(drawn, tmp_path / "pairs.parquet", PREFERENCES)  # the schema holds
     assert drawn.height == records.height
     by_record = {row["record_id"]: row for row in records.iter_rows(named=True)}
     for pair in drawn.iter_rows(named=True):
@@ -26,5 +26,6 @@ def test_the_truth_is_chosen_over_a_hard_negative(dataset, tmp_path):
 
 def test_pairs_depend_on_the_record_alone(dataset):
     records = dataset.records["B"]["preference"]
-    assert pairs(7, records.reverse(), says).reverse().equals(pairs(7, records, says))
-    assert not pairs(8, records, says).equals(pairs(7, records, says))
+    pairs = preference_pairs(7, records, made_output)
+    assert preference_pairs(7, records.reverse(), made_output).reverse().equals(pairs)
+    assert not preference_pairs(8, records, made_output).equals(pairs)

@@ -1,6 +1,17 @@
-"""The words synthetic worlds are told in: ordinary English, so that one small vocabulary serves every world."""
+"""Vocabulary of the synthetic worlds, and the hidden cross-domain map from themes to words.
 
-# What themes are called; which word means which theme, in which domain, is drawn anew for every world.
+Every theme has one word in each domain, and no word serves two themes: theme k is `words["books"][k]` in a book and
+`words["movies"][k]` in a film, so text alone never links the two. Ordinary English words keep the tiny base's
+vocabulary small."""
+
+import numpy as np
+
+from kitrec.core.domains import LABELS
+from kitrec.core.errors import InputError
+
+ThemeWords = dict[str, list[str]]
+
+# Names of themes; which word names which theme in which domain is drawn for every world.
 THEME_WORDS = """
     harbor lantern orchard glacier saffron compass anvil meadow raven copper violin temple marsh canyon velvet
     ember falcon granite willow cipher beacon tundra walnut mirror cavern thistle pepper bridge comet garden
@@ -18,7 +29,7 @@ THEME_WORDS = """
     sage tern vault wren aster birch clover daisy eagle flint gull hawk isle jay kiln loom
 """.split()
 
-# A title is an adjective and a noun that say nothing about the themes.
+# A title is an adjective and a noun, independent of the themes.
 ADJECTIVES = """
     silver quiet broken golden hidden distant gentle crimson frozen ancient bitter bright burning careless
     clever cold crooked daring early eastern empty endless fading faithful fallen fearless fierce final foreign
@@ -39,7 +50,19 @@ NOUNS = """
     rain reason refuge return
 """.split()
 
-# Descriptions carry mood only.
+# Descriptions consist of mood words only.
 MOODS = """
     slow calm tense funny sad warm dark light odd brave dry rich short long clear plain sharp soft deep wry
 """.split()
+
+
+def draw_themes(rng: np.random.Generator, themes: int, *, rehearsal: bool) -> ThemeWords:
+    """Draw `themes` distinct words per domain; in a rehearsal world all domains share the same words."""
+    if rehearsal:
+        shared = [word.capitalize() for word in rng.permutation(THEME_WORDS)[:themes].tolist()]
+        return dict.fromkeys(LABELS, shared)
+    need = themes * len(LABELS)
+    if need > len(THEME_WORDS):
+        raise InputError(f"world.themes: {themes} needs {need} theme words, there are {len(THEME_WORDS)}; lower it")
+    drawn = iter(rng.permutation(THEME_WORDS)[:need].tolist())
+    return {domain: [next(drawn).capitalize() for _ in range(themes)] for domain in LABELS}
