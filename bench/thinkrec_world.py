@@ -1,10 +1,10 @@
 """What do vectors add in the embedded world?   python -m bench.thinkrec_world FOLDER [FOLDER OF ANOTHER RUN ...]
 
-A folder is a checkout in which `kitrec profile use variants=thinkrec` and `dvc repro infer_thinkrec` have run (`.`:
+A folder is a checkout in which `kitrec profile use variants=thinkrec` and `dvc repro evaluate_thinkrec` have run (`.`:
 this one). AUC and UAUC of the test truths among their candidates (set A): text alone, text with vectors, an adapter a
 group, paired, as the same users are resampled for each. Text alone is the best text stage of all folders: give one that
-learned as long as both stages together (`-S thinkrec.stages.text.course.updates=1100`), and one of a single objective
-(thinkrec.objective: reasoning 0, theta 1, gamma 0), which is compared with the first folder stage by stage."""
+learned as long as both stages together (`-S thinkrec.stages.text.training.updates=1100`), and one of a single objective
+(thinkrec.objective: reasoning_ratio 0, theta 1, gamma 0), which is compared with the first folder stage by stage."""
 
 import sys
 from pathlib import Path
@@ -16,15 +16,14 @@ from bench.claims import Claim, at_least, at_most, publish
 from kitrec.core import files, params
 from kitrec.core.errors import InputError
 from kitrec.core.tables import read
+from kitrec.evaluation.auc_intervals import AUCEstimate, like_prediction_auc, paired_difference
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
-from kitrec.thinkrec.auc import Judged, better
 from kitrec.thinkrec.params import ThinkRec
-from kitrec.thinkrec.test_rankings import liking
 
 STAGES = ("text", "projector", "groups")
 RESAMPLES = 2000
-COMMAND = "dvc repro infer_thinkrec; python -m bench.thinkrec_world . LONGER_TEXT SINGLE_OBJECTIVE"
+COMMAND = "dvc repro evaluate_thinkrec; python -m bench.thinkrec_world . LONGER_TEXT SINGLE_OBJECTIVE"
 
 
 def main(folders: list[Path]) -> None:
@@ -33,10 +32,12 @@ def main(folders: list[Path]) -> None:
     runs = {folder: {s: _judged(folder, s) for s in STAGES if _has(folder, s)} for folder in folders}
     first = runs[folders[0]]
     if missing := [stage for stage in STAGES[:2] if stage not in first]:
-        raise InputError(f"{folders[0]} has no rankings of {', '.join(missing)}: run `dvc repro infer_thinkrec` there")
-    alone = max((own["text"] for own in runs.values() if "text" in own), key=lambda own: own.told()["auc"])
+        raise InputError(
+            f"{folders[0]} has no rankings of {', '.join(missing)}: run `dvc repro evaluate_thinkrec` there"
+        )
+    alone = max((own["text"] for own in runs.values() if "text" in own), key=lambda own: own.to_dict()["auc"])
     rows = [_row(folder, s, own, alone, first[s]) for folder, run in runs.items() for s, own in run.items()]
-    gain = better(first["projector"], alone)
+    gain = paired_difference(first["projector"], alone)
     spread = f"users resampled {RESAMPLES} times"
     claims: list[Claim] = [
         at_least("text with vectors less the best text alone, AUC", gain["auc"], 0.0, "", COMMAND, spread=spread),
@@ -57,8 +58,8 @@ def main(folders: list[Path]) -> None:
 def _allowed(folders: list[Path]) -> float:
     """Of the longest text stage of all folders, beside text and projector of the first."""
     stages = [params.load(ThinkRec, "thinkrec", folder / params.FILE).stages for folder in folders]
-    both = stages[0].text.course.updates + stages[0].projector.course.updates
-    return max(own.text.course.updates for own in stages) / both
+    both = stages[0].text.training.updates + stages[0].projector.training.updates
+    return max(own.text.training.updates for own in stages) / both
 
 
 def _same_questions(folders: list[Path]) -> None:
@@ -73,18 +74,20 @@ def _has(folder: Path, stage: str) -> bool:
     return (folder / f"data/rankings/thinkrec-{stage}").is_dir()
 
 
-def _judged(folder: Path, stage: str) -> Judged:
+def _judged(folder: Path, stage: str) -> AUCEstimate:
     records: pl.DataFrame = read(folder / "data/records/setA/test.parquet", RECORDS)
-    return liking(read(folder / f"data/rankings/thinkrec-{stage}/setA.parquet", RANKINGS), records, RESAMPLES, seed=0)
+    return like_prediction_auc(
+        read(folder / f"data/rankings/thinkrec-{stage}/setA.parquet", RANKINGS), records, RESAMPLES, seed=0
+    )
 
 
-def _row(folder: Path, stage: str, own: Judged, alone: Judged, first: Judged) -> dict[str, Any]:
+def _row(folder: Path, stage: str, own: AUCEstimate, alone: AUCEstimate, first: AUCEstimate) -> dict[str, Any]:
     p = params.load(ThinkRec, "thinkrec", folder / params.FILE)
-    told, ahead, ahead_of_first = own.told(), better(own, alone), better(own, first)
+    told, ahead, ahead_of_first = own.to_dict(), paired_difference(own, alone), paired_difference(own, first)
     return {
         "stage": stage,
-        "reasoning": p.objective.reasoning,
-        "updates": getattr(p.stages, stage).course.updates,
+        "reasoning": p.objective.reasoning_ratio,
+        "updates": getattr(p.stages, stage).training.updates,
         "auc": round(told["auc"], 4),
         "auc_interval": f"{told['auc_low']:.4f} to {told['auc_high']:.4f}",
         "uauc": round(told["uauc"], 4),

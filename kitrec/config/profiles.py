@@ -132,17 +132,17 @@ def _unranked(s: Mapping[str, Any]) -> list[str]:
 _WITHOUT_VECTORS = crossdomain.LEARNED - {"bpr_mf"}
 
 
-def _blind(section: str, s: Mapping[str, Any], kinds: tuple[type[Method | CrossDomain], ...]) -> list[str]:
+def _blind(section: str, key: str, s: Mapping[str, Any], kinds: tuple[type[Method | CrossDomain], ...]) -> list[str]:
     """Eyes that are not trained, have no vectors, or have seen the answers by which their section chooses."""
     found = []
-    for name in s[section].eyes:
+    for name in getattr(s[section], key):
         own = s["idrec"].methods.get(name) if name in s["idrec"].train else None
         if not isinstance(own, kinds) or own.model.kind in _WITHOUT_VECTORS:
             others = " or bpr_mf" if CrossDomain in kinds else ""
-            found.append(f"{section}.eyes: {name} is no sequence model{others} that is trained; add it to idrec.train")
+            found.append(f"{section}.{key}: {name} is no sequence model{others} that is trained; add it to idrec.train")
         elif own.course.mode == "full_data":
             found.append(
-                f"{section}.eyes: {name} learns the development users' answers too (course.mode: full_data), and they "
+                f"{section}.{key}: {name} learns the development users' answers too (course.mode: full_data), and they "
                 "choose what learns from it; set mode: standard"
             )
     return found
@@ -150,7 +150,7 @@ def _blind(section: str, s: Mapping[str, Any], kinds: tuple[type[Method | CrossD
 
 def _untaught(s: Mapping[str, Any]) -> list[str]:
     """Teachers without eyes, and students of teachers that nobody makes."""
-    found = [*_blind("ilora", s, (Method,)), *_blind("thinkrec", s, (Method, CrossDomain))]
+    found = [*_blind("ilora", "eyes", s, (Method,)), *_blind("thinkrec", "encoders", s, (Method, CrossDomain))]
     made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
     brought = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")} - {"oracle", "ensemble"}
     brought = {name for name in brought if not name.startswith("ilora-")}  # those of earlier params are stale

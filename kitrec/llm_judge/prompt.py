@@ -2,14 +2,12 @@
 
 The judge sees neither the name of a method, nor the held-out item, nor the other candidates."""
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from kitrec.core.domains import LABELS, SOURCE
 from kitrec.llm_judge.sampling import Rationale
-from kitrec.openai_client.request import Message
+from kitrec.openai_client.request import Message, as_data
 from kitrec.prompts.template import UNKNOWN, Item
 from kitrec.schemas.verdicts import RATINGS
 
@@ -40,7 +38,6 @@ What makes a rationale good:
 {asked}{data}
 Answer with one JSON object: winner, which is "first", "second", or "tie" if neither is better.
 """
-_CONTROL = re.compile(r"<|\[(?=[A-Za-z/])")  # what a control token of a chat begins with; in JSON only text has it
 
 
 def single(record: Mapping[str, Any], items: Mapping[str, Item], own: Rationale) -> list[Message]:
@@ -52,13 +49,6 @@ def pair(record: Mapping[str, Any], items: Mapping[str, Item], first: Rationale,
     """The messages that ask which of two rationales is better."""
     both = {"first": _recommendation(first, items), "second": _recommendation(second, items)}
     return _messages(_PAIR, record, items, both)
-
-
-def as_data(value: Mapping[str, Any]) -> str:
-    """JSON in which no text can end its string, nor be a control token to whatever tokenizer: `<` and `[` of texts are
-    escaped, which JSON reads as the same characters."""
-    text = json.dumps(value, ensure_ascii=False)
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _messages(

@@ -5,6 +5,7 @@ with every start, and kept replies must be found without any server. So one name
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from kitrec.openai_client.params import Endpoint
 
 Message = Mapping[str, str]
 Schema = Mapping[str, Any]
+_CONTROL = re.compile(r"<|\[(?=[A-Za-z/])")  # what a control token of a chat begins with; in JSON only text has it
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,10 @@ def request(endpoint: Endpoint, messages: Sequence[Message], schema: Schema, see
 def most_money(asked: ChatRequest, endpoint: Endpoint) -> float:
     """What the reply may cost at worst."""
     return endpoint.cost(asked.most_prompt_tokens, asked.max_tokens)
+
+
+def as_data(value: Mapping[str, Any]) -> str:
+    """JSON in which no text can end its string, nor be a control token to whatever tokenizer: `<` and `[` of texts are
+    escaped, which JSON reads as the same characters."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -114,13 +114,13 @@ def test_a_student_reads_what_its_teacher_speaks_of(copy):
 
 def test_eyes_are_sequence_models_that_have_not_seen_the_answers(copy):
     profiles.use(copy, ["variants=thinkrec"])
-    profiles.put(copy, {"idrec.train": ["sasrec", "bpr_mf", "conet"], "thinkrec.eyes": ["bpr_mf"]})
+    profiles.put(copy, {"idrec.train": ["sasrec", "bpr_mf", "conet"], "thinkrec.encoders": ["bpr_mf"]})
     with pytest.raises(InputError, match="conet is no sequence model or bpr_mf"):
-        profiles.put(copy, {"thinkrec.eyes": ["conet"]})
+        profiles.put(copy, {"thinkrec.encoders": ["conet"]})
     with pytest.raises(InputError, match="bpr_mf is no sequence model that is trained"):
         profiles.put(copy, {"ilora.eyes": ["bpr_mf"]})
     with pytest.raises(InputError, match="learns the development users' answers too"):
-        profiles.put(copy, {"thinkrec.eyes": ["sasrec"], "idrec.methods.sasrec.course.mode": "full_data"})
+        profiles.put(copy, {"thinkrec.encoders": ["sasrec"], "idrec.methods.sasrec.course.mode": "full_data"})
 
 
 def test_a_teacher_is_made_or_brought(copy, monkeypatch, tmp_path):

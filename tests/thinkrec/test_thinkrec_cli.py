@@ -41,7 +41,7 @@ def files_of_ones_own(tmp_path):
 def test_each_users_last_item_was_liked_and_untouched_ones_were_not(files_of_ones_own):
     at = files_of_ones_own
     told = run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--negatives", 1)
-    assert "4 records, 0 with a reason" in told
+    assert "4 records, 0 with a rationale" in told
     found = read_records(at / "r/records.jsonl").records
     liked = {own.user: (own.target, own.history) for own in found if own.label}
     assert liked == {"u": ("c", ("a", "b")), "v": ("d", ("b",))}  # w has one item: nothing comes before it
@@ -160,13 +160,13 @@ def test_what_is_missing_is_named(files_of_ones_own):
     (at / "others.tsv").write_text("item\ttitle\nX1\tOne\n")
     with pytest.raises(InputError, match=r"others.tsv names none of the 4 items"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "others.tsv")
-    with pytest.raises(InputError, match=r"--genres .* names none of the items"):
+    with pytest.raises(InputError, match=r"--genres .* names none of the target items"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--genres",
             at / "others.tsv", "--negatives", 1)  # fmt: skip
     with pytest.raises(InputError, match="--titles"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r")
     with pytest.raises(InputError, match="is there already"):
         run("thinkrec-records", at / "seen.csv", "--to", at, "--titles", at / "titles.tsv")
-    with pytest.raises(InputError, match="user u touched all but 1"):
+    with pytest.raises(InputError, match="user u has interactions with all but 1"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--negatives", 2)
     assert not (at / "r").exists()

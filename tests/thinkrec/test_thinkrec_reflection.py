@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from kitrec.core.auc import auc
 from kitrec.core.errors import InputError
 from kitrec.openai_client.client import answered
 from kitrec.openai_client.params import Endpoint
 from kitrec.openai_client.replies import Replies
-from kitrec.thinkrec.auc import auc
 from kitrec.thinkrec.conversion import with_reasons
 from kitrec.thinkrec.params import Reflection
 from kitrec.thinkrec.rationale_teachers import EndpointTeacher, TemplateTeacher
 from kitrec.thinkrec.records import Record
-from kitrec.thinkrec.reflection import Loop, mistaken, reflect
+from kitrec.thinkrec.reflection import ReflectionLoop, mispredicted, reflect
 from tests.chat_server import Served, completion, serve
-from tests.thinkrec.made_thinkrec import a_record
+from tests.thinkrec.made_thinkrec import made_record
 
 
 class Memory:
@@ -40,19 +40,19 @@ class Memory:
         return undo
 
 
-RECORDS = [a_record(k, target=f"i{k}", label=int(k % 5 == 0)) for k in range(20)]  # four liked, all guessed wrong
+RECORDS = [made_record(k, target=f"i{k}", label=int(k % 5 == 0)) for k in range(20)]  # four liked, all guessed wrong
 
 
-def looped(memory: Memory, teacher, rounds: int, cases: int):
+def looped(memory: Memory, teacher, rounds: int, max_mistakes: int):
     labels = np.array([own.label for own in RECORDS])
-    loop = Loop(memory.predict, teacher, memory.learn, lambda: auc(labels, memory.predict(RECORDS)))
-    return reflect(RECORDS, loop, Reflection(rounds=rounds, cases=cases))
+    loop = ReflectionLoop(memory.predict, teacher, memory.learn, lambda: auc(labels, memory.predict(RECORDS)))
+    return reflect(RECORDS, loop, Reflection(rounds=rounds, max_mistakes=max_mistakes))
 
 
 def test_mistakes_are_explained_learned_and_told():
     memory = Memory(learns=True)
-    found = looped(memory, TemplateTeacher({}), rounds=3, cases=2)
-    assert [(own.mistakes, own.asked, own.learned) for own in found.rounds] == [(4, 2, 2), (2, 2, 2), (0, 0, 0)]
+    found = looped(memory, TemplateTeacher({}), rounds=3, max_mistakes=2)
+    assert [(own.mistakes, own.requested, own.learned) for own in found.rounds] == [(4, 2, 2), (2, 2, 2), (0, 0, 0)]
     assert [own.improved for own in found.rounds] == [True, True, False] and memory.predict(RECORDS)[0] == 1
     assert [own.target for own in found.samples] == ["i0", "i5", "i10", "i15"]  # the surest mistakes first
     assert all(own.mode == "v1" and own.reason.startswith("Yes. ") for own in found.samples)
@@ -62,18 +62,18 @@ def test_mistakes_are_explained_learned_and_told():
 
 def test_a_round_that_does_not_help_is_said_and_undone():
     memory = Memory(learns=False)
-    found = looped(memory, TemplateTeacher({}), rounds=3, cases=2)
+    found = looped(memory, TemplateTeacher({}), rounds=3, max_mistakes=2)
     assert len(found.rounds) == 1 and not found.rounds[0].improved and not found.samples
     assert found.rounds[0].before == found.rounds[0].after and memory.known == {}
-    assert looped(memory, TemplateTeacher({}), rounds=0, cases=2).rounds == []
+    assert looped(memory, TemplateTeacher({}), rounds=0, max_mistakes=2).rounds == []
 
 
 def test_the_wrong_side_of_one_half_is_a_mistake():
-    own = [a_record(k, label=label) for k, label in enumerate([1, 1, 0, 0, 1])]
-    assert mistaken(own, np.array([0.4, 0.6, 0.9, 0.5, 0.1])) == [own[2], own[4], own[0]]
+    own = [made_record(k, label=label) for k, label in enumerate([1, 1, 0, 0, 1])]
+    assert mispredicted(own, np.array([0.4, 0.6, 0.9, 0.5, 0.1])) == [own[2], own[4], own[0]]
 
 
-def an_endpoint(url: str, **changed) -> Endpoint:
+def made_endpoint(url: str, **changed) -> Endpoint:
     own = {"url": url, "model": "teacher", "temperature": 0.0, "max_tokens": 60, "token_limit": "max_tokens"}
     own |= {"timeout": 5.0, "retries": 0, "at_once": 2, "input_price": 1.0, "output_price": 1.0, "limit": 1.0}
     return Endpoint(**(own | changed))
@@ -94,18 +94,18 @@ def server():
 
 
 def teacher(server: Served, folder, **changed) -> EndpointTeacher:
-    endpoint = an_endpoint(server.url, **changed)
+    endpoint = made_endpoint(server.url, **changed)
     return EndpointTeacher(endpoint, lambda asked: answered(asked, endpoint, Replies(folder), quiet=True), seed=3)
 
 
 def test_an_endpoint_explains_once_and_is_remembered(server, tmp_path):
-    found = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, cases=3)
+    found = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, max_mistakes=3)
     assert [own.provenance for own in found.samples] == ["reflection 1, endpoint:teacher"] * 3
     assert found.samples[0].reason == "Yes. it is like the rest." and len(server.asked) == 3
     shown = json.loads(server.asked[0]["messages"][1]["content"])
     assert set(shown) == {"history", "item", "right answer", "the recommender's wrong answer"}
     assert (shown["right answer"], shown["the recommender's wrong answer"]) == ("Yes", "No")
-    again = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, cases=3)
+    again = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, max_mistakes=3)
     assert again.samples == found.samples and len(server.asked) == 3
 
 
@@ -113,7 +113,7 @@ def test_replies_that_break_the_schema_or_the_label_are_counted(server, tmp_path
     wrong, good = '{"verdict": "No", "reason": "Bad."}', '{"verdict": "Yes", "reason": "Good."}'
     said = iter([wrong, "no json", good, "{}", '{"verdict": "Yes", "reason": "No, never."}'])
     server.answer = lambda _: (200, completion(next(said)))
-    asked = [a_record(k, label=1) for k in range(5)]
+    asked = [made_record(k, label=1) for k in range(5)]
     kept, dropped = with_reasons(asked, teacher(server, tmp_path, at_once=1))
     assert [own.reason for own in kept] == ["Yes. Good."]
     assert dropped == {"unexplained": 3, "contradicting_reasons": 1}
@@ -121,5 +121,5 @@ def test_replies_that_break_the_schema_or_the_label_are_counted(server, tmp_path
 
 def test_the_money_has_a_limit(server, tmp_path):
     with pytest.raises(InputError, match=r"endpoint.limit is 0"):
-        teacher(server, tmp_path, limit=0.0).explain([a_record(1)])
+        teacher(server, tmp_path, limit=0.0).explain([made_record(1)])
     assert not server.asked
