@@ -53,14 +53,9 @@ def thinkrec_records(
     """Write like/dislike records: from interactions by leave-one-out, or from rows that are labelled already."""
     if to.exists():
         raise InputError(f"{to} is there already: move it away, or name another folder")
-    if titles and source.is_dir():
-        raise InputError("--titles: labelled rows have their own, in items.tsv; leave it out")
     if mf and (model or not source.is_dir()):
         raise InputError("--mf learns from a folder of labelled rows, in place of --model: give one of them")
-    if source.is_dir():
-        parts = _labelled_records(source)
-    else:
-        parts = {"records": _leave_one_out_records(source, titles, negatives, seed)}
+    parts = _records_of_parts(source, titles, negatives, seed)
     with files.whole(to) as draft:
         draft.mkdir()
         training = parts.get("train", parts.get("records", []))
@@ -72,6 +67,15 @@ def thinkrec_records(
             write_records([*records, *explained], draft / f"{part}.jsonl", **shards)
             without = f", {dropped} without a rationale that fits the label" if dropped else ""
             print(f"{to / part}.jsonl: {len(records)} records, {len(explained)} with a rationale{without}")
+
+
+def _records_of_parts(source: Path, titles: Path | None, negatives: int, seed: int) -> dict[str, list[Record]]:
+    if not source.is_dir():
+        return {"records": _leave_one_out_records(source, titles, negatives, seed)}
+    if titles:
+        raise InputError("--titles: labelled rows have their own, in items.tsv; leave it out")
+    title_of = read_titles(source)
+    return {part: from_labelled(read_labelled(source, part), title_of) for part in PARTS}
 
 
 def _leave_one_out_records(source: Path, titles: Path | None, negatives: int, seed: int) -> list[Record]:
@@ -96,11 +100,6 @@ def _titles(titles: Path, items: Sequence[str]) -> Mapping[str, str]:
     if missing:
         print(f"{missing} of {len(items)} items have no title: prompts say Unknown")
     return title_of
-
-
-def _labelled_records(source: Path) -> dict[str, list[Record]]:
-    titles = read_titles(source)
-    return {part: from_labelled(read_labelled(source, part), titles) for part in PARTS}
 
 
 def _explain(records: Sequence[Record], genres: Path) -> tuple[list[Record], int]:

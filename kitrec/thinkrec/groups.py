@@ -34,7 +34,7 @@ class UserGroups:
 
 def cluster_users(users: Vectors, count: int, seed: int) -> UserGroups:
     """Cluster all users with a vector into `count` groups."""
-    from sklearn.cluster_users import KMeans
+    from sklearn.cluster import KMeans
 
     unit = unit_rows(users.rows)
     distinct = len(np.unique(unit, axis=0))

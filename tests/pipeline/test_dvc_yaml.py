@@ -100,6 +100,14 @@ def test_a_gpu_stage_reaches_no_report_no_evaluation_and_no_foreign_section(stag
         assert not [path for path in reached if path.startswith(f"kitrec/{room}/")], room
 
 
+@pytest.mark.parametrize("stage", ["train_thinkrec", "infer_thinkrec"])
+def test_the_stages_of_thinkrec_that_need_a_gpu_reach_nothing_that_interprets_results(stage):
+    reached = reached_files(SCRIPTS[stage])
+    for room in ("evaluation", "report", "llm_judge"):
+        assert not [path for path in reached if path.startswith(f"kitrec/{room}/")], room
+    assert not [name for name in STAGES[stage]["params"] if name.startswith(("evaluation", "report", "judge"))]
+
+
 def test_every_out_is_read_by_a_later_stage_or_is_a_result():
     deps = [plain(str(dep)) for body in STAGES.values() for dep in body["deps"]]
     for name, body in STAGES.items():
