@@ -47,10 +47,12 @@ def load_collaborative_encoder(folder: Path) -> CollaborativeEncoder:
     if not crossdomain.is_crossdomain(folder):
         stored = load_model(folder)
         return CollaborativeEncoder(stored.vocabulary, partial(sequence_model_vectors, stored))
-    other = crossdomain.load_model(folder)
-    if not isinstance(other.model, BPRMF):
+    cross_domain = crossdomain.load_model(folder)
+    if not isinstance(cross_domain.model, BPRMF):
         raise InputError(f"{folder} has no single vector per user and item: take a sequence model or bpr_mf")
-    return CollaborativeEncoder(other.vocabulary, partial(bpr_mf_vectors, other.model, other.vocabulary))
+    return CollaborativeEncoder(
+        cross_domain.vocabulary, partial(bpr_mf_vectors, cross_domain.model, cross_domain.vocabulary)
+    )
 
 
 @torch.inference_mode()
@@ -69,8 +71,8 @@ def bpr_mf_vectors(
     """Return the vectors (users, items) of the cross-domain BPR-MF in its history form; a user without a known item has
     no vector."""
     readable = np.flatnonzero(histories.lengths > 0)
-    asked = ask(Readers(histories), model.catalogue.sides, readable, device=model.device)
-    states = model.readers(asked, model.read.weight)[0].float().cpu().numpy()
+    batch = ask(Readers(histories), model.catalogue.sides, readable, device=model.device)
+    states = model.readers(batch, model.read.weight)[0].float().cpu().numpy()
     items = model.items.weight[1:].float().cpu().numpy()
     bias, history_items = model.bias.weight[1:, 0].float().cpu().numpy(), model.read.weight[1:].float().cpu().numpy()
     states, items = with_bias(states, items, bias, _rms(history_items))

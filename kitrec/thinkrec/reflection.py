@@ -67,7 +67,7 @@ def reflect(records: Sequence[Record], loop: ReflectionLoop, p: Reflection) -> R
     for number in range(1, p.rounds + 1):
         wrong = mispredicted(candidates, loop.predict(candidates))
         explained, dropped = with_reasons(wrong[: p.max_mistakes], loop.teacher, mistaken=True)
-        explained = [replace(own, provenance=f"reflection {number}, {own.provenance}") for own in explained]
+        explained = [replace(r, provenance=f"reflection {number}, {r.provenance}") for r in explained]
         requested = min(len(wrong), p.max_mistakes)
         if not explained:
             rounds.append(ReflectionRound(number, len(wrong), requested, 0, dropped, best, best))
@@ -109,7 +109,7 @@ def reflect_text_stage(given: Given, p: TextStage, teacher: Teacher) -> Reflecti
 def reflection_metrics(given: Given, p: TextStage, teacher: Teacher) -> list[dict[str, object]]:
     """Run the rounds that the params allow and return one dictionary per round."""
     rounds = reflect_text_stage(given, p, teacher).rounds if p.reflection.rounds else []
-    return [asdict(own) | {"improved": own.improved} for own in rounds]
+    return [asdict(row) | {"improved": row.improved} for row in rounds]
 
 
 @dataclass(frozen=True)
