@@ -22,13 +22,13 @@ ADAPTER = Adapter(rank=4, alpha=8, dropout=0.0)
 ROUTING = RoutingRule(temperature=0.1, top_base=0.5, top_slope=0.6, entropy=0.95)
 
 
-def made_objective(**changed) -> Objective:
-    own = {"alpha": 0.1, "beta": 0.9, "theta": 0.9, "gamma": 0.1, "logit": "yes", "reasoning_ratio": 0.2}
-    return Objective(**(own | changed))
+def made_objective(**changes) -> Objective:
+    fields = {"alpha": 0.1, "beta": 0.9, "theta": 0.9, "gamma": 0.1, "logit": "yes", "reasoning_ratio": 0.2}
+    return Objective(**(fields | changes))
 
 
-def made_training_config(**changed) -> TrainingConfig:
-    own = {
+def made_training_config(**changes) -> TrainingConfig:
+    fields = {
         "updates": 4,
         "validate_every": 2,
         "batch_size": 4,
@@ -37,14 +37,14 @@ def made_training_config(**changed) -> TrainingConfig:
         "warmup_ratio": 0.0,
         "weight_decay": 0.0,
     }
-    return TrainingConfig(**(own | {"max_grad_norm": 1.0, "patience": 9} | changed))
+    return TrainingConfig(**(fields | {"max_grad_norm": 1.0, "patience": 9} | changes))
 
 
-def made_record(number: int, **changed) -> Record:
-    history = changed.pop("history", tuple(f"i{(number + k) % 9}" for k in range(1 + number % 4)))
-    own = {"titles": tuple(f"Film {item}" for item in history), "target": f"i{(number + 5) % 9}"}
-    own |= {"target_title": f"Film {number}", "label": number % 2}
-    return Record(f"u{number % 5}", history, **(own | changed))
+def made_record(number: int, **changes) -> Record:
+    history = changes.pop("history", tuple(f"i{(number + k) % 9}" for k in range(1 + number % 4)))
+    fields = {"titles": tuple(f"Film {item}" for item in history), "target": f"i{(number + 5) % 9}"}
+    fields |= {"target_title": f"Film {number}", "label": number % 2}
+    return Record(f"u{number % 5}", history, **(fields | changes))
 
 
 def made_vectors(prefix: str, count: int, seed: int = 0) -> Vectors:
@@ -55,8 +55,8 @@ def made_vectors(prefix: str, count: int, seed: int = 0) -> Vectors:
 def made_composer(
     tokenizer, templates=(BOTH,), users: Vectors | None = None, items: Vectors | None = None
 ) -> PromptComposer:
-    own = made_vectors("u", 5), made_vectors("i", 9, seed=1)
-    return PromptComposer(templates, Encoder(tokenizer), 10, users or own[0], items or own[1])
+    fields = made_vectors("u", 5), made_vectors("i", 9, seed=1)
+    return PromptComposer(templates, Encoder(tokenizer), 10, users or fields[0], items or fields[1])
 
 
 def made_model(tiny_base: Path, tokenizer, adapters=("general",), seed: int = 0) -> ThinkModel:
@@ -67,9 +67,9 @@ def made_model(tiny_base: Path, tokenizer, adapters=("general",), seed: int = 0)
     projector.fit_to(made_vectors("i", 9).rows, llm.get_input_embeddings().weight)
     for name in adapters:
         llm = with_adapter(llm, ADAPTER, name)
-        for key, own in adapter_weights(llm, name).items():
+        for key, fields in adapter_weights(llm, name).items():
             if "lora_B" in key:
-                own.data.normal_(0, 0.05)
+                fields.data.normal_(0, 0.05)
     return ThinkModel(llm.eval(), projector.eval(), verdict_tokens(Encoder(tokenizer)))
 
 

@@ -49,22 +49,22 @@ def looped(memory: Memory, teacher, rounds: int, max_mistakes: int):
     return reflect(RECORDS, loop, Reflection(rounds=rounds, max_mistakes=max_mistakes))
 
 
-def test_mistakes_are_explained_learned_and_told():
+def test_mistakes_are_explained_learned_and_reported():
     memory = Memory(learns=True)
-    found = looped(memory, TemplateTeacher({}), rounds=3, max_mistakes=2)
-    assert [(own.mistakes, own.requested, own.learned) for own in found.rounds] == [(4, 2, 2), (2, 2, 2), (0, 0, 0)]
-    assert [own.improved for own in found.rounds] == [True, True, False] and memory.predict(RECORDS)[0] == 1
-    assert [own.target for own in found.samples] == ["i0", "i5", "i10", "i15"]  # the surest mistakes first
-    assert all(own.mode == "v1" and own.reason.startswith("Yes. ") for own in found.samples)
-    assert [own.provenance for own in found.samples] == ["reflection 1, template"] * 2 + ["reflection 2, template"] * 2
-    assert found.rounds[1].after == 1.0 > found.rounds[0].after > found.rounds[0].before
+    result = looped(memory, TemplateTeacher({}), rounds=3, max_mistakes=2)
+    assert [(own.mistakes, own.requested, own.learned) for own in result.rounds] == [(4, 2, 2), (2, 2, 2), (0, 0, 0)]
+    assert [own.improved for own in result.rounds] == [True, True, False] and memory.predict(RECORDS)[0] == 1
+    assert [own.target for own in result.samples] == ["i0", "i5", "i10", "i15"]  # the surest mistakes first
+    assert all(own.mode == "v1" and own.reason.startswith("Yes. ") for own in result.samples)
+    assert [own.provenance for own in result.samples] == ["reflection 1, template"] * 2 + ["reflection 2, template"] * 2
+    assert result.rounds[1].after == 1.0 > result.rounds[0].after > result.rounds[0].before
 
 
-def test_a_round_that_does_not_help_is_said_and_undone():
+def test_a_round_without_improvement_is_reported_and_undone():
     memory = Memory(learns=False)
-    found = looped(memory, TemplateTeacher({}), rounds=3, max_mistakes=2)
-    assert len(found.rounds) == 1 and not found.rounds[0].improved and not found.samples
-    assert found.rounds[0].before == found.rounds[0].after and memory.known == {}
+    result = looped(memory, TemplateTeacher({}), rounds=3, max_mistakes=2)
+    assert len(result.rounds) == 1 and not result.rounds[0].improved and not result.samples
+    assert result.rounds[0].before == result.rounds[0].after and memory.known == {}
     assert looped(memory, TemplateTeacher({}), rounds=0, max_mistakes=2).rounds == []
 
 
@@ -80,8 +80,8 @@ def made_endpoint(url: str, **changed) -> Endpoint:
 
 
 def honest(asked):
-    told = json.loads(asked["messages"][1]["content"])
-    return 200, completion(json.dumps({"verdict": told["right answer"], "reason": "yes, it is like the rest."}))
+    content = json.loads(asked["messages"][1]["content"])
+    return 200, completion(json.dumps({"verdict": content["right answer"], "reason": "yes, it is like the rest."}))
 
 
 @pytest.fixture
@@ -98,15 +98,15 @@ def teacher(server: Served, folder, **changed) -> EndpointTeacher:
     return EndpointTeacher(endpoint, lambda asked: answered(asked, endpoint, Replies(folder), quiet=True), seed=3)
 
 
-def test_an_endpoint_explains_once_and_is_remembered(server, tmp_path):
-    found = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, max_mistakes=3)
-    assert [own.provenance for own in found.samples] == ["reflection 1, endpoint:teacher"] * 3
-    assert found.samples[0].reason == "Yes. it is like the rest." and len(server.asked) == 3
+def test_replies_of_an_endpoint_are_cached(server, tmp_path):
+    result = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, max_mistakes=3)
+    assert [own.provenance for own in result.samples] == ["reflection 1, endpoint:teacher"] * 3
+    assert result.samples[0].reason == "Yes. it is like the rest." and len(server.asked) == 3
     shown = json.loads(server.asked[0]["messages"][1]["content"])
     assert set(shown) == {"history", "item", "right answer", "the recommender's wrong answer"}
     assert (shown["right answer"], shown["the recommender's wrong answer"]) == ("Yes", "No")
-    again = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, max_mistakes=3)
-    assert again.samples == found.samples and len(server.asked) == 3
+    repeated = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, max_mistakes=3)
+    assert repeated.samples == result.samples and len(server.asked) == 3
 
 
 def test_replies_that_break_the_schema_or_the_label_are_counted(server, tmp_path):
@@ -119,7 +119,7 @@ def test_replies_that_break_the_schema_or_the_label_are_counted(server, tmp_path
     assert dropped == {"unexplained": 3, "contradicting_reasons": 1}
 
 
-def test_the_money_has_a_limit(server, tmp_path):
+def test_the_cost_is_limited(server, tmp_path):
     with pytest.raises(InputError, match=r"endpoint.limit is 0"):
         teacher(server, tmp_path, limit=0.0).explain([made_record(1)])
     assert not server.asked
