@@ -20,8 +20,8 @@ from bench.render import RESULTS
 from bench.thinkrec_settings import LABELLED, TINY, scores_of_tiny
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.thinkrec.auc import judged
-from kitrec.thinkrec.labelled_rows import PARTS, Labelled, read_labelled, read_titles
+from kitrec.evaluation.auc_intervals import bootstrap_auc
+from kitrec.thinkrec.labelled_rows import PARTS, LabelledRows, read_labelled, read_titles
 from kitrec.thinkrec.labelled_training import fit_labelled
 
 DATA, RUNS = "ml1m_collm", RESULTS / "thinkrec_runs"
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
     _publish()
 
 
-def _run(name: str, parts: list[Labelled], seed: int) -> dict[str, Any]:
+def _run(name: str, parts: list[LabelledRows], seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     train, valid, test = parts
     if name in LABELLED:
@@ -57,7 +57,7 @@ def _run(name: str, parts: list[Labelled], seed: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as work:
             test, scores, chosen = scores_of_tiny(name, parts, read_titles(folder(DATA)), seed, Path(work))
     return {
-        "test": judged(test.labels, scores, test.users, RESAMPLES, seed=0).told(),
+        "test": bootstrap_auc(test.labels, scores, test.users, RESAMPLES, seed=0).to_dict(),
         "rows": len(test),
         "users": len(set(test.users)),
         "chosen": {key: round(float(value), 5) for key, value in chosen.items()},

@@ -19,10 +19,10 @@ from kitrec.llm.base.pinning import pin
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.model import ThinkModel, with_adapter
 from kitrec.thinkrec.projector import Projector
-from kitrec.thinkrec.prompt_composer import Composed, Composer
+from kitrec.thinkrec.prompt_composer import ComposedPrompt, PromptComposer
 from kitrec.thinkrec.records import Record
-from kitrec.thinkrec.samples import verdicts
-from kitrec.thinkrec.shared_prefix import Said, ask, ask_one_by_one
+from kitrec.thinkrec.samples import verdict_tokens
+from kitrec.thinkrec.shared_prefix import YesNoLogits, yes_no_logits, yes_no_logits_one_by_one
 from kitrec.thinkrec.vector_shards import Vectors
 
 COMMAND, PEER = "python -m bench.thinkrec", "a transformers forward per candidate"
@@ -34,11 +34,14 @@ def main() -> None:
     """Measure both sides in turns."""
     torch.set_num_threads(1)
     model, lists = _model(), _prompts()
-    ask(model, [lists[0][:3]]), ask_one_by_one(model, lists[0][:3])  # warm-up of the process
+    (
+        yes_no_logits(model, [lists[0][:3]]),
+        yes_no_logits_one_by_one(model, lists[0][:3]),
+    )  # warm-up of the process
     rows = []
     for prompts in lists:
-        ours, shared = _timed(lambda rows=prompts: ask(model, [rows])[0])  # type: ignore[misc]
-        theirs, separate = _timed(lambda rows=prompts: ask_one_by_one(model, rows))  # type: ignore[misc]
+        ours, shared = _timed(lambda rows=prompts: yes_no_logits(model, [rows])[0])  # type: ignore[misc]
+        theirs, separate = _timed(lambda rows=prompts: yes_no_logits_one_by_one(model, rows))  # type: ignore[misc]
         gap = float(np.abs(shared.log_yes - separate.log_yes).max())
         rows.append({"ours": ours, "theirs": theirs, "ratio": theirs / ours, "gap": gap, "tokens": _tokens(prompts)})
     ratios = [row["ratio"] for row in rows]
@@ -55,7 +58,7 @@ def main() -> None:
     publish("thinkrec", claims, {"users": users, "settings": settings})
 
 
-def _timed(work: Callable[[], Said]) -> tuple[float, Said]:
+def _timed(work: Callable[[], YesNoLogits]) -> tuple[float, YesNoLogits]:
     began = time.process_time()
     result = work()
     return time.process_time() - began, result
@@ -66,16 +69,16 @@ def _model() -> ThinkModel:
     torch.manual_seed(0)
     llm = with_adapter(load_for_serving(base, torch.float32), TEXT_STAGE.adapter, "general")
     projector = Projector(WIDTH, llm.config.hidden_size, PROJECTOR_STAGE.expansion)
-    return ThinkModel(llm.eval(), projector.eval(), verdicts(Encoder(load_tokenizer(base))))
+    return ThinkModel(llm.eval(), projector.eval(), verdict_tokens(Encoder(load_tokenizer(base))))
 
 
-def _prompts() -> list[list[Composed]]:
+def _prompts() -> list[list[ComposedPrompt]]:
     """Return prompts as [user][candidate]."""
     rng = generator(0, "films")
     titles = [" ".join(rng.choice(WORDS, 3)) for _ in range(FILMS)]
     names = [f"f{k}" for k in range(FILMS)]
     vectors = [Vectors(ids, rng.normal(size=(len(ids), WIDTH)).astype(np.float32)) for ids in (["u"], names)]
-    composer = Composer([VECTORS], Encoder(load_tokenizer(pin(BASE))), HISTORY, *vectors)
+    composer = PromptComposer([VECTORS], Encoder(load_tokenizer(pin(BASE))), HISTORY, *vectors)
     prompts = []
     for _ in range(USERS):
         drawn = rng.permutation(FILMS)
@@ -86,7 +89,7 @@ def _prompts() -> list[list[Composed]]:
     return prompts
 
 
-def _tokens(prompts: list[Composed]) -> float:
+def _tokens(prompts: list[ComposedPrompt]) -> float:
     return float(np.mean([len(prompt) for prompt in prompts]))
 
 

@@ -13,15 +13,15 @@ from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.params import Base
 from kitrec.recommenders.models.params import SASRec
 from kitrec.thinkrec.checkpoint import Progress
-from kitrec.thinkrec.collaborative_vectors import of_labelled_model
+from kitrec.thinkrec.collaborative_vectors import labelled_model_vectors
 from kitrec.thinkrec.conversion import from_labelled
-from kitrec.thinkrec.labelled_rows import Labelled
+from kitrec.thinkrec.labelled_rows import LabelledRows
 from kitrec.thinkrec.labelled_settings import MATRIX
 from kitrec.thinkrec.labelled_training import fit_labelled
-from kitrec.thinkrec.params import Adapter, Course, Objective, ProjectorStage, Prompt, Reflection, TextStage
+from kitrec.thinkrec.params import Adapter, Objective, ProjectorStage, Prompt, Reflection, TextStage, TrainingConfig
 from kitrec.thinkrec.stage_training import Given, train_projector, train_text
 from kitrec.thinkrec.storage import load_trained
-from kitrec.thinkrec.yes_no_ranking import Asker
+from kitrec.thinkrec.yes_no_ranking import TransformersScorer
 
 BASE = Base(path="base/tiny-qwen3", revision=None)
 SAMPLE = {"train": 1000, "valid": 200, "test": 600}  # rows for the tiny base
@@ -37,44 +37,44 @@ LABELLED = {
         model=SASRec(kind="sasrec", hidden_size=64, heads=2, layers=1, max_length=50, dropout=0.5),
         learning_rate=3e-4,
         patience=5,
-        bias_rate=33.0,
+        bias_lr_multiplier=33.0,
     ),
 }
 TINY = ("thinkrec_text", "thinkrec")
 
 
-def _training(updates: int, rate: float) -> Course:
-    return Course(
+def _training_config(updates: int, rate: float) -> TrainingConfig:
+    return TrainingConfig(
         updates=updates,
-        judge_every=updates // 2,
-        batch=16,
-        at_once=16,
+        validate_every=updates // 2,
+        batch_size=16,
+        micro_batch_size=16,
         learning_rate=rate,
-        warmup=0.1,
+        warmup_ratio=0.1,
         weight_decay=0.0,
         max_grad_norm=1.0,
         patience=9,
     )
 
 
-PROMPT = Prompt(text=[TEXT], vectors=[VECTORS], history=5)
-OBJECTIVE = Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning=0.2)
+PROMPT = Prompt(text=[TEXT], vectors=[VECTORS], history_length=5)
+OBJECTIVE = Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning_ratio=0.2)
 TEXT_STAGE = TextStage(
     adapter=Adapter(rank=8, alpha=16, dropout=0.05),
-    course=_training(200, 2e-3),
-    reflection=Reflection(rounds=0, cases=1),
+    training=_training_config(200, 2e-3),
+    reflection=Reflection(rounds=0, max_mistakes=1),
 )
-PROJECTOR_STAGE = ProjectorStage(expansion=10, moves="projector_and_adapter", course=_training(200, 2e-3))
+PROJECTOR_STAGE = ProjectorStage(expansion=10, trainable="projector_and_adapter", training=_training_config(200, 2e-3))
 
 
 def scores_of_tiny(
-    name: str, parts: list[Labelled], titles: dict[str, str], seed: int, work: Path
-) -> tuple[Labelled, np.ndarray, dict[str, float]]:
+    name: str, parts: list[LabelledRows], titles: dict[str, str], seed: int, work: Path
+) -> tuple[LabelledRows, np.ndarray, dict[str, float]]:
     """Train and return sampled test rows, their P(Yes) and the chosen row: text only, or with MF's vectors."""
     train, valid, test = (_sampled(part, count, seed) for part, count in zip(parts, SAMPLE.values(), strict=True))
     users, items = None, None
     if name == "thinkrec":
-        users, items = of_labelled_model(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
+        users, items = labelled_model_vectors(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
     base = pin(BASE)
     data = Given(
         prompt=PROMPT,
@@ -96,11 +96,11 @@ def scores_of_tiny(
         progress = train_projector(data, PROJECTOR_STAGE)
     stage = "projector" if name == "thinkrec" else "text"
     model = load_trained(data.load_base(), data.tokenizer, base, data.folder, stage).model
-    asker = Asker(model, data.composer(vectors=name == "thinkrec"), OBJECTIVE)
-    return test, asker.flat(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
+    scorer = TransformersScorer(model, data.composer(vectors=name == "thinkrec"), OBJECTIVE)
+    return test, scorer.score_records(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
 
 
-def _sampled(rows: Labelled, count: int, seed: int) -> Labelled:
+def _sampled(rows: LabelledRows, count: int, seed: int) -> LabelledRows:
     """Return rows of whole users, so that UAUC keeps its meaning, until there are enough."""
     names = sorted(set(rows.users))
     order = generator(seed, "sampled users", len(rows)).permutation(len(names))
@@ -110,7 +110,7 @@ def _sampled(rows: Labelled, count: int, seed: int) -> Labelled:
             break
         kept += [row for row, name in enumerate(rows.users) if name == names[user]]
     chosen = sorted(kept)
-    return Labelled(
+    return LabelledRows(
         [rows.users[k] for k in chosen],
         [rows.items[k] for k in chosen],
         rows.labels[chosen],

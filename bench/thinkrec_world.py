@@ -1,10 +1,10 @@
 """Gain of vectors in the embedded world.   python -m bench.thinkrec_world FOLDER [FOLDER OF ANOTHER RUN ...]
 
-A folder is a checkout in which `kitrec profile use variants=thinkrec` and `dvc repro infer_thinkrec` have run (`.`:
+A folder is a checkout in which `kitrec profile use variants=thinkrec` and `dvc repro evaluate_thinkrec` have run (`.`:
 this one). AUC and UAUC of the held-out items among their candidates (set A): text alone, text with vectors, an
 adapter per group, paired: the same users are resampled for each. Text alone is the best text stage of all folders: give
-one that was trained as long as both stages together (`-S thinkrec.stages.text.course.updates=1100`), and one of a
-single objective (thinkrec.objective: reasoning 0, theta 1, gamma 0), which is compared with the first folder stage by
+one that was trained as long as both stages together (`-S thinkrec.stages.text.training.updates=1100`), and one of a
+single objective (thinkrec.objective: reasoning_ratio 0, theta 1, gamma 0), which is compared with the first folder stage by
 stage."""
 
 import sys
@@ -17,15 +17,14 @@ from bench.claims import Claim, at_least, at_most, publish
 from kitrec.core import files, params
 from kitrec.core.errors import InputError
 from kitrec.core.tables import read
+from kitrec.evaluation.auc_intervals import AUCEstimate, like_prediction_auc, paired_difference
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
-from kitrec.thinkrec.auc import Judged, better
 from kitrec.thinkrec.params import ThinkRec
-from kitrec.thinkrec.test_rankings import liking
 
 STAGES = ("text", "projector", "groups")
 RESAMPLES = 2000
-COMMAND = "dvc repro infer_thinkrec; python -m bench.thinkrec_world . LONGER_TEXT SINGLE_OBJECTIVE"
+COMMAND = "dvc repro evaluate_thinkrec; python -m bench.thinkrec_world . LONGER_TEXT SINGLE_OBJECTIVE"
 
 
 def main(folders: list[Path]) -> None:
@@ -34,10 +33,12 @@ def main(folders: list[Path]) -> None:
     runs = {folder: {s: _ranked(folder, s) for s in STAGES if _has(folder, s)} for folder in folders}
     first = runs[folders[0]]
     if missing := [stage for stage in STAGES[:2] if stage not in first]:
-        raise InputError(f"{folders[0]} has no rankings of {', '.join(missing)}: run `dvc repro infer_thinkrec` there")
-    text = max((run["text"] for run in runs.values() if "text" in run), key=lambda text: text.told()["auc"])
+        raise InputError(
+            f"{folders[0]} has no rankings of {', '.join(missing)}: run `dvc repro evaluate_thinkrec` there"
+        )
+    text = max((run["text"] for run in runs.values() if "text" in run), key=lambda text: text.to_dict()["auc"])
     rows = [_row(folder, s, stage, text, first[s]) for folder, run in runs.items() for s, stage in run.items()]
-    gain = better(first["projector"], text)
+    gain = paired_difference(first["projector"], text)
     spread = f"users resampled {RESAMPLES} times"
     claims: list[Claim] = [
         at_least("text with vectors less the best text alone, AUC", gain["auc"], 0.0, "", COMMAND, spread=spread),
@@ -58,8 +59,8 @@ def main(folders: list[Path]) -> None:
 def _updates_share(folders: list[Path]) -> float:
     """Return the updates of the longest text stage of all folders, of those of the first's text and projector."""
     stages = [params.load(ThinkRec, "thinkrec", folder / params.FILE).stages for folder in folders]
-    both = stages[0].text.course.updates + stages[0].projector.course.updates
-    return max(stage.text.course.updates for stage in stages) / both
+    both = stages[0].text.training.updates + stages[0].projector.training.updates
+    return max(stage.text.training.updates for stage in stages) / both
 
 
 def _same_records(folders: list[Path]) -> None:
@@ -74,18 +75,20 @@ def _has(folder: Path, stage: str) -> bool:
     return (folder / f"data/rankings/thinkrec-{stage}").is_dir()
 
 
-def _ranked(folder: Path, stage: str) -> Judged:
+def _ranked(folder: Path, stage: str) -> AUCEstimate:
     records: pl.DataFrame = read(folder / "data/records/setA/test.parquet", RECORDS)
-    return liking(read(folder / f"data/rankings/thinkrec-{stage}/setA.parquet", RANKINGS), records, RESAMPLES, seed=0)
+    return like_prediction_auc(
+        read(folder / f"data/rankings/thinkrec-{stage}/setA.parquet", RANKINGS), records, RESAMPLES, seed=0
+    )
 
 
-def _row(folder: Path, stage: str, run: Judged, text: Judged, first: Judged) -> dict[str, Any]:
+def _row(folder: Path, stage: str, run: AUCEstimate, text: AUCEstimate, first: AUCEstimate) -> dict[str, Any]:
     p = params.load(ThinkRec, "thinkrec", folder / params.FILE)
-    metrics, ahead, ahead_of_first = run.told(), better(run, text), better(run, first)
+    metrics, ahead, ahead_of_first = run.to_dict(), paired_difference(run, text), paired_difference(run, first)
     return {
         "stage": stage,
-        "reasoning": p.objective.reasoning,
-        "updates": getattr(p.stages, stage).course.updates,
+        "reasoning": p.objective.reasoning_ratio,
+        "updates": getattr(p.stages, stage).training.updates,
         "auc": round(metrics["auc"], 4),
         "auc_interval": f"{metrics['auc_low']:.4f} to {metrics['auc_high']:.4f}",
         "uauc": round(metrics["uauc"], 4),

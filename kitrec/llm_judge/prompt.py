@@ -2,14 +2,12 @@
 
 It contains neither the name of a method, nor the held-out item, nor the other candidates."""
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from kitrec.core.domains import LABELS, SOURCE
 from kitrec.llm_judge.sampling import Rationale
-from kitrec.openai_client.request import Message
+from kitrec.openai_client.request import Message, to_json_data
 from kitrec.prompts.template import UNKNOWN, Item
 from kitrec.schemas.verdicts import RATINGS
 
@@ -40,7 +38,6 @@ What makes a rationale good:
 {criteria}{data}
 Answer with one JSON object: winner, which is "first", "second", or "tie" if neither is better.
 """
-_CONTROL = re.compile(r"<|\[(?=[A-Za-z/])")  # the start of a chat's control tokens; in JSON it occurs only in texts
 
 
 def single(record: Mapping[str, Any], items: Mapping[str, Item], rationale: Rationale) -> list[Message]:
@@ -52,14 +49,6 @@ def pair(record: Mapping[str, Any], items: Mapping[str, Item], first: Rationale,
     """Return the messages that request the better of two rationales."""
     both = {"first": _recommendation(first, items), "second": _recommendation(second, items)}
     return _messages(_PAIR, record, items, both)
-
-
-def to_json_data(value: Mapping[str, Any]) -> str:
-    """Return JSON in which no text can end its string or form a control token of any tokenizer.
-
-    `<` and `[` of texts are escaped, which JSON parsers decode to the same characters."""
-    text = json.dumps(value, ensure_ascii=False)
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _messages(

@@ -5,6 +5,7 @@ found without a server. Therefore one model name must mean one model."""
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from kitrec.openai_client.params import Endpoint
 
 Message = Mapping[str, str]
 Schema = Mapping[str, Any]
+_CONTROL = re.compile(r"<|\[(?=[A-Za-z/])")  # what a control token of a chat begins with; in JSON only text has it
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,11 @@ def build_request(endpoint: Endpoint, messages: Sequence[Message], schema: Schem
 def max_cost(request: ChatRequest, endpoint: Endpoint) -> float:
     """Return the maximum cost of the reply."""
     return endpoint.cost(request.max_prompt_tokens, request.max_tokens)
+
+
+def to_json_data(value: Mapping[str, Any]) -> str:
+    """Return JSON in which no text can end its string or form a control token of any tokenizer.
+
+    `<` and `[` of texts are escaped, which JSON parsers decode to the same characters."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

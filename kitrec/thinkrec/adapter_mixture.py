@@ -1,10 +1,10 @@
-"""Several adapters at once, each row of a batch with weights of its own.
+"""Several adapters at once, with separate weights for each row of a batch.
 
     y = W x + s sum_g w_g B_g A_g x  =  W x + s [B_1 ... B_G] diag(w_1 I ... w_G I) [A_1; ...; A_G] x
-The adapters stand one under the other as one LoRA of rank G r, whose inner values are weighted per row. That equals
-merging by concatenation, for every user apart and without an adapter per user; it is not the linear merge
-(sum w A)(sum w B), which mixes A_g with B_h. With one weight per user folded into A, one row's mixture is an ordinary
-adapter again, that any engine serves. Shapes: B rows, T positions, G adapters of rank r."""
+The adapters are stacked into one LoRA of rank G r, whose inner values are weighted per row. That equals merging by
+concatenation, separately for every user and without an adapter per user; it is not the linear merge
+(sum w A)(sum w B), which mixes A_g with B_h. With a user's weights folded into A, the mixture is an ordinary adapter
+again, which any engine can serve. Shapes: B rows, T positions, G adapters of rank r."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ from kitrec.thinkrec.model import adapter_weights
 STACKED = "stacked"
 
 
-class Stack:
-    """Adapters of a PEFT model side by side, in the order of their names; `weighted` says who counts how much."""
+class StackedAdapters:
+    """Adapters of a PEFT model side by side, in the order of their names; `weighted` sets their weights."""
 
     def __init__(self, llm: PeftModel, names: Sequence[str]) -> None:
         configs = [_config(llm, name) for name in names]
-        shapes = {(own.r, own.lora_alpha, tuple(sorted(own.target_modules or ()))) for own in configs}
+        shapes = {(config.r, config.lora_alpha, tuple(sorted(config.target_modules or ()))) for config in configs}
         if len(shapes) > 1:
-            raise InputError(f"adapters {', '.join(names)} differ in rank, alpha or layers; train them by one section")
+            raise InputError(f"adapters {', '.join(names)} differ in rank, alpha or layers; train them with one config")
         self._rank = configs[0].r
         self._weights: torch.Tensor | None = None
         self._llm, self._names = llm, list(names)
@@ -37,7 +37,7 @@ class Stack:
 
     @contextmanager
     def weighted(self, weights: torch.Tensor) -> Iterator[None]:
-        """Inside, row b of a batch is answered by the adapters weighted with weights[b]; weights are [B, G]."""
+        """Within the context, row b of a batch is computed with adapters weighted by weights[b]; weights are [B, G]."""
         before = self._llm.active_adapter
         self._llm.set_adapter(STACKED)
         self._weights = weights.repeat_interleave(self._rank, dim=1)
@@ -50,35 +50,34 @@ class Stack:
     def _weigh(self, _module: Any, _inputs: Any, inner: torch.Tensor) -> torch.Tensor:
         if self._weights is None:
             return inner
-        each = len(inner) // len(self._weights)  # a user may have several rows, one after the other
-        own = self._weights.repeat_interleave(each, dim=0)[:, None, :]
-        return inner * own.to(inner.device, inner.dtype)
+        rows_per_user = len(inner) // len(self._weights)  # rows of a user are consecutive
+        weights = self._weights.repeat_interleave(rows_per_user, dim=0)[:, None, :]
+        return inner * weights.to(inner.device, inner.dtype)
 
     def folded(self, weights: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One user's mixture [G] as the weights of an ordinary adapter of rank G r."""
-        each = weights.repeat_interleave(self._rank)
-        found = adapter_weights(self._llm, STACKED)
+        """Return one user's mixture [G] as the weights of an ordinary adapter of rank G r."""
+        scales = weights.repeat_interleave(self._rank)
         return {
-            name: (own * each[:, None].to(own.dtype) if "lora_A" in name else own).detach().clone()
-            for name, own in found.items()
+            name: (weight * scales[:, None].to(weight.dtype) if "lora_A" in name else weight).detach().clone()
+            for name, weight in adapter_weights(self._llm, STACKED).items()
         }
 
 
 def _config(llm: PeftModel, name: str) -> LoraConfig:
-    own = llm.peft_config[name]
-    assert isinstance(own, LoraConfig)
-    return own
+    config = llm.peft_config[name]
+    assert isinstance(config, LoraConfig)
+    return config
 
 
 @torch.no_grad()
 def _stack(llm: PeftModel, names: Sequence[str]) -> None:
-    """Add the LoRA of rank G r; its alpha keeps the scale s = alpha / r."""
-    own = _config(llm, names[0])
+    """Add the stacked LoRA of rank G r; its alpha keeps the scale s = alpha / r."""
+    first = _config(llm, names[0])
     config = LoraConfig(
-        r=own.r * len(names),
-        lora_alpha=own.lora_alpha * len(names),
+        r=first.r * len(names),
+        lora_alpha=first.lora_alpha * len(names),
         lora_dropout=0.0,
-        target_modules=own.target_modules,
+        target_modules=first.target_modules,
         bias="none",
         task_type="CAUSAL_LM",
     )

@@ -1,10 +1,10 @@
-"""Vectors of users and items from the project's own models over item numbers, as tables that shards hold.
+"""Vectors of users and items from the project's own models over item ids, as tables for shards.
 
 One projector reads both kinds, so both are brought to one scale: a user's vector to length sqrt(d), the table of items
-to a mean square of 1. No user's order of items changes by that. (SASRec's states are some twenty times as long as its
-item vectors; standardised together, items would all look the same.) A model with biases of items gives vectors one
-longer: [p_u, c] . [q_i, b_i / c] is its order, with the c that makes the last number as large beside p_u as beside q_i.
-Shapes: n ids, d width."""
+to a mean square of 1. That changes no user's order of items. (SASRec's states are some twenty times as long as its
+item vectors; standardised together, all items would look the same.) A model with item biases gives vectors with one
+more element: [p_u, c] . [q_i, b_i / c] keeps its order, with the c that makes the last element as large relative to p_u
+as to q_i. Shapes: n ids, d width."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,63 +24,69 @@ from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_storage import Stored, load_model
 from kitrec.thinkrec.labelled_models import LabelledSASRec
-from kitrec.thinkrec.labelled_rows import Labelled
+from kitrec.thinkrec.labelled_rows import LabelledRows
 from kitrec.thinkrec.labelled_training import Fitted
 from kitrec.thinkrec.vector_shards import Vectors
 
 
 @dataclass(frozen=True)
-class Seeing:
+class CollaborativeEncoder:
     """A stored model whose vectors prompts can show."""
 
     vocabulary: Vocabulary
-    of: Callable[[list[str], Sequences], tuple[Vectors, Vectors]]  # users, what each met -> (users, items)
+    encode: Callable[[list[str], Sequences], tuple[Vectors, Vectors]]  # users, their histories -> (users, items)
 
-    def of_histories(self, history_of: Mapping[str, Sequence[str]]) -> tuple[Vectors, Vectors]:
-        """(users, items) for users who met these items; items it does not know are left out."""
-        numbers = [self.vocabulary.numbers(pl.Series(own, dtype=pl.String)) for own in history_of.values()]
-        return self.of(list(history_of), sequences_from_lists(own[own > 0] for own in numbers))
+    def encode_histories(self, history_of: Mapping[str, Sequence[str]]) -> tuple[Vectors, Vectors]:
+        """Return the vectors (users, items) for these histories; items unknown to the model are left out."""
+        numbers = [self.vocabulary.numbers(pl.Series(history, dtype=pl.String)) for history in history_of.values()]
+        return self.encode(list(history_of), sequences_from_lists(items[items > 0] for items in numbers))
 
 
-def load_seeing(folder: Path) -> Seeing:
-    """Of a folder of data/idrec or of `kitrec fit`: a sequence model, or BPR-MF."""
+def load_collaborative_encoder(folder: Path) -> CollaborativeEncoder:
+    """Load a folder of data/idrec or of `kitrec fit`: a sequence model, or BPR-MF."""
     if not crossdomain.is_crossdomain(folder):
         stored = load_model(folder)
-        return Seeing(stored.vocabulary, partial(of_sequence_model, stored))
-    other = crossdomain.load_model(folder)
-    if not isinstance(other.model, BPRMF):
-        raise InputError(f"{folder} has no one vector for a user and an item: take a sequence model or bpr_mf")
-    return Seeing(other.vocabulary, partial(of_bpr_mf, other.model, other.vocabulary))
+        return CollaborativeEncoder(stored.vocabulary, partial(sequence_model_vectors, stored))
+    cross_domain = crossdomain.load_model(folder)
+    if not isinstance(cross_domain.model, BPRMF):
+        raise InputError(f"{folder} has no single vector per user and item: take a sequence model or bpr_mf")
+    return CollaborativeEncoder(
+        cross_domain.vocabulary, partial(bpr_mf_vectors, cross_domain.model, cross_domain.vocabulary)
+    )
 
 
 @torch.inference_mode()
-def of_sequence_model(stored: Stored, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
-    """(users, items) of a model of kitrec/idrec; a user without a known item has no vector."""
-    read = np.flatnonzero(histories.lengths > 0)
+def sequence_model_vectors(stored: Stored, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
+    """Return the vectors (users, items) of a sequence model; a user without a known item has no vector."""
+    readable = np.flatnonzero(histories.lengths > 0)
     items = stored.model.output()[0].float().cpu().numpy()
-    states = represent(stored.model, histories.take(read)).float().cpu().numpy() if len(read) else items[:0]
-    return Vectors([users[k] for k in read], unit(states)), Vectors(stored.vocabulary.item_ids, unit_table(items))
+    states = represent(stored.model, histories.take(readable)).float().cpu().numpy() if len(readable) else items[:0]
+    return Vectors([users[k] for k in readable], unit(states)), Vectors(stored.vocabulary.item_ids, unit_table(items))
 
 
 @torch.inference_mode()
-def of_bpr_mf(model: BPRMF, vocabulary: Vocabulary, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
-    """(users, items) of the cross-domain BPR-MF in its history form; a user without a known item has no vector."""
-    read = np.flatnonzero(histories.lengths > 0)
-    asked = cross_domain_batch(UserHistories(histories), model.catalogue.sides, read, device=model.device)
-    states = model.users(asked, model.history_items.weight)[0].float().cpu().numpy()
+def bpr_mf_vectors(
+    model: BPRMF, vocabulary: Vocabulary, users: list[str], histories: Sequences
+) -> tuple[Vectors, Vectors]:
+    """Return the vectors (users, items) of the cross-domain BPR-MF in its history form; a user without a known item has
+    no vector."""
+    readable = np.flatnonzero(histories.lengths > 0)
+    batch = cross_domain_batch(UserHistories(histories), model.catalogue.sides, readable, device=model.device)
+    states = model.users(batch, model.history_items.weight)[0].float().cpu().numpy()
     items = model.items.weight[1:].float().cpu().numpy()
-    bias, read_by = model.bias.weight[1:, 0].float().cpu().numpy(), model.history_items.weight[1:].float().cpu().numpy()
-    states, items = with_bias(states, items, bias, _rms(read_by))
-    return Vectors([users[k] for k in read], unit(states)), Vectors(vocabulary.item_ids, unit_table(items))
+    bias, history_items = model.bias.weight[1:, 0].float().cpu().numpy(), model.history_items.weight[1:].float().cpu().numpy()
+    states, items = with_bias(states, items, bias, _rms(history_items))
+    return Vectors([users[k] for k in readable], unit(states)), Vectors(vocabulary.item_ids, unit_table(items))
 
 
 @torch.inference_mode()
-def of_labelled_model(fitted: Fitted, labelled: Labelled) -> tuple[Vectors, Vectors]:
-    """(users, items) of a model of likes; a user's vector is that of their newest row, where it is not nothing."""
+def labelled_model_vectors(fitted: Fitted, labelled: LabelledRows) -> tuple[Vectors, Vectors]:
+    """Return the vectors (users, items) of a like/dislike model; a user's vector is that of their newest row, unless it
+    is zero."""
     newest = {user: row for row, user in enumerate(labelled.users)}
     rows = fitted.known.rows(labelled).take(np.array(list(newest.values())))
     states = fitted.model.user_vectors(rows).numpy()
-    known = np.flatnonzero(np.abs(states).sum(axis=1) > 0)
+    nonzero = np.flatnonzero(np.abs(states).sum(axis=1) > 0)
     users = list(newest)
     model = fitted.model
     items, bias = model.items.weight[1:].numpy(), model.item_bias.weight[1:, 0].numpy()
@@ -89,14 +95,16 @@ def of_labelled_model(fitted: Fitted, labelled: Labelled) -> tuple[Vectors, Vect
     else:
         states, items = with_bias(states, items, bias, _rms(model.users.weight[1:].numpy()))
     table = Vectors(fitted.known.items.item_ids, unit_table(items))
-    return Vectors([users[k] for k in known], unit(states[known])), table
+    return Vectors([users[k] for k in nonzero], unit(states[nonzero])), table
 
 
 def with_bias(users: np.ndarray, items: np.ndarray, bias: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """[n, d + 1] of both: their product gains the bias of the item. `size` is that of the model's users' numbers,
-    whoever is asked for: the items' vectors must be the same in training and afterwards."""
-    of_items, of_bias = _rms(items), _rms(bias)
-    c = float(np.sqrt(size * of_bias / of_items)) if size * of_bias * of_items > 0 else 1.0
+    """Return both with one more element [n, d + 1], so that their product includes the item bias.
+
+    `size` is the RMS of the model's user parameters, independent of the users at hand: the item vectors must be the
+    same in training and afterwards."""
+    item_rms, bias_rms = _rms(items), _rms(bias)
+    c = float(np.sqrt(size * bias_rms / item_rms)) if size * bias_rms * item_rms > 0 else 1.0
     return np.hstack([users, np.full_like(users[:, :1], c)]), np.hstack([items, bias[:, None] / np.float32(c)])
 
 
@@ -105,11 +113,11 @@ def _rms(rows: np.ndarray) -> float:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """[n, d] with a mean square of 1 in every row."""
+    """Scale each row [n, d] to a mean square of 1."""
     scale = np.sqrt(np.mean(rows**2, axis=1, keepdims=True))
     return np.asarray(rows / np.where(scale > 0, scale, 1))
 
 
 def unit_table(rows: np.ndarray) -> np.ndarray:
-    """[n, d] with a mean square of 1 over all of them; which rows are longer stays to be seen."""
+    """Scale all rows [n, d] together to a mean square of 1, so that their relative lengths stay."""
     return np.asarray(rows / max(float(np.sqrt(np.mean(rows**2))), np.finfo(np.float32).tiny))

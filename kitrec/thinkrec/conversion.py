@@ -1,8 +1,8 @@
-"""Records from what is at hand: anybody's interactions, or rows that are labelled already.
+"""Records from interactions, from the pipeline's records, or from rows that are labelled already.
 
-From interactions, leave-one-out: a user's last item is asked and was liked, and `negatives` items of the pool that the
-user never touched are asked beside it and were not. What came before is the history. In the pipeline a user may read
-towards two targets, with a history for each: there every (user, target) counts as a user of its own."""
+From interactions, leave-one-out: a user's last item is a positive, and `negatives` items of the pool without an
+interaction are its negatives. The items before it are the history. In the pipeline a user may have two target domains,
+with a history for each: there every (user, target) counts as a user of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,52 +14,52 @@ import polars as pl
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.user_histories import history_interactions, history_lists
-from kitrec.thinkrec.labelled_rows import Labelled
-from kitrec.thinkrec.reasons import contradicts
-from kitrec.thinkrec.records import Record
+from kitrec.thinkrec.labelled_rows import LabelledRows
+from kitrec.thinkrec.records import Record, contradicts
 
 UNKNOWN = "Unknown"
 
 
 class Teacher(Protocol):
-    """Whoever explains a verdict that is known to be right."""
+    """Explains like/dislike labels."""
 
     name: str
 
     def explain(self, records: Sequence[Record], *, mistaken: bool = False) -> list[str | None]:
-        """For each record a text that begins with its verdict, or None where none could be had; whether the model had
-        the other verdict."""
+        """Return for each record a text that begins with its verdict, or None if there is none; `mistaken` says that
+        the model predicted the other verdict."""
 
 
 def shown_titles(items: pl.DataFrame) -> dict[str, str]:
-    """Titles as prompts show them, with their categories."""
-    history_lists = pl.col("categories").list.join(", ")
-    shown = pl.when(history_lists != "").then(pl.format("{} ({})", "title", history_lists)).otherwise("title")
+    """Return item id -> title as prompts show it, with the categories."""
+    categories = pl.col("categories").list.join(", ")
+    shown = pl.when(categories != "").then(pl.format("{} ({})", "title", categories)).otherwise("title")
     return dict(items.select("item_id", shown).iter_rows())
 
 
 def from_interactions(
     interactions: pl.DataFrame, titles: Mapping[str, str], pool: Sequence[str], negatives: int, seed: int
 ) -> list[Record]:
-    """Of every user with at least two interactions (user_id, item_id, time): one liked item and `negatives` others."""
+    """Return one positive and `negatives` negatives of every user with at least two interactions (user_id, item_id,
+    time)."""
     rows = interactions.sort("user_id", "time", "item_id")
-    found = []
-    for (user,), own in rows.group_by("user_id", maintain_order=True):
-        *before, last = own["item_id"].to_list()
-        history = [item for item in before if item != last]  # who took it before would give the answer away
+    records = []
+    for (user,), interacted in rows.group_by("user_id", maintain_order=True):
+        *before, last = interacted["item_id"].to_list()
+        history = [item for item in before if item != last]  # an earlier interaction would reveal the label
         if history:
-            rest = _untouched(list(dict.fromkeys(pool)), {*history, last}, negatives, seed, str(user))
-            found += [_record(str(user), history, item, int(item == last), titles) for item in (last, *rest)]
-    if not found:
+            rest = _draw_negatives(list(dict.fromkeys(pool)), {*history, last}, negatives, seed, str(user))
+            records += [_record(str(user), history, item, int(item == last), titles) for item in (last, *rest)]
+    if not records:
         raise InputError("no user has two interactions: leave-one-out needs a history and an item after it")
-    return found
+    return records
 
 
-def histories_of(records: pl.DataFrame, seen: pl.DataFrame) -> dict[str, list[str]]:
-    """What each reader of the pipeline's records met before what is held out: Books and the target's, in time order."""
-    who = records.select("user_id", "target").unique(maintain_order=True)
-    found = history_lists(history_interactions(seen, who, "both").filter(~pl.col("held_out")), who)
-    return dict(zip(reader_names(found), found["items"].to_list(), strict=True))
+def user_histories(records: pl.DataFrame, interactions: pl.DataFrame) -> dict[str, list[str]]:
+    """Return the items of each user before the held-out one, of Books and of the target domain, in time order."""
+    users = records.select("user_id", "target").unique(maintain_order=True)
+    lists = history_lists(history_interactions(interactions, users, "both").filter(~pl.col("held_out")), users)
+    return dict(zip(user_keys(lists), lists["items"].to_list(), strict=True))
 
 
 def from_records(
@@ -69,38 +69,38 @@ def from_records(
     negatives: int | None,
     seed: int,
 ) -> list[Record]:
-    """From the pipeline's own records: the truth was liked, candidates drawn from the record's list (None: all of it)
-    were not."""
-    found = []
+    """Return records of the pipeline's records: the ground truth is a positive, `negatives` of the other candidates
+    (None: all of them) are negatives."""
+    converted = []
     for row in records.iter_rows(named=True):
         others = [item for item in row["candidate_ids"] if item != row["gt_item_id"]]
         drawn = generator(seed, "thinkrec negatives", row["record_id"]).permutation(len(others))[:negatives]
         for item in (row["gt_item_id"], *(others[k] for k in drawn)):
-            user = reader_name(row["user_id"], row["target"])
-            found.append(_record(user, histories[user], item, int(item == row["gt_item_id"]), titles))
-    return found
+            user = user_key(row["user_id"], row["target"])
+            converted.append(_record(user, histories[user], item, int(item == row["gt_item_id"]), titles))
+    return converted
 
 
-def asked_candidates(
+def candidate_records(
     row: Mapping[str, Any], histories: Mapping[str, Sequence[str]], titles: Mapping[str, str]
 ) -> list[Record]:
-    """The candidates of one of the pipeline's records as questions, in their shown order; their labels say nothing."""
-    user = reader_name(row["user_id"], row["target"])
+    """Return a record for each candidate of a pipeline record, in the order shown; the labels are meaningless."""
+    user = user_key(row["user_id"], row["target"])
     return [_record(user, histories[user], item, 0, titles) for item in row["candidate_ids"]]
 
 
-def reader_name(user: object, target: object) -> str:
-    """What a user of the pipeline is called here."""
+def user_key(user: object, target: object) -> str:
+    """Return the key of a user with one target domain."""
     return f"{user}:{target}"
 
 
-def reader_names(who: pl.DataFrame) -> list[str]:
-    """Of rows with user_id and target."""
-    return [reader_name(*row) for row in who.select("user_id", "target").iter_rows()]
+def user_keys(users: pl.DataFrame) -> list[str]:
+    """Return the keys of rows with user_id and target."""
+    return [user_key(*row) for row in users.select("user_id", "target").iter_rows()]
 
 
-def from_labelled(labelled: Labelled, titles: Mapping[str, str]) -> list[Record]:
-    """One record per labelled row."""
+def from_labelled(labelled: LabelledRows, titles: Mapping[str, str]) -> list[Record]:
+    """Return one record per labelled row."""
     rows = zip(labelled.users, labelled.histories, labelled.items, labelled.labels.tolist(), strict=True)
     return [_record(user, history, item, label, titles) for user, history, item, label in rows]
 
@@ -108,26 +108,26 @@ def from_labelled(labelled: Labelled, titles: Mapping[str, str]) -> list[Record]
 def with_reasons(
     records: Sequence[Record], teacher: Teacher, *, mistaken: bool = False
 ) -> tuple[list[Record], dict[str, int]]:
-    """The records as reasoning samples; what the teacher did not explain, or contradicted, is dropped and counted."""
-    told = teacher.explain(records, mistaken=mistaken)
-    pairs = [(own, reason) for own, reason in zip(records, told, strict=True) if reason is not None]
-    kept = [(own, reason) for own, reason in pairs if not contradicts(reason, own.label)]
+    """Return the records as reasoning samples; drop and count those without a rationale that fits the label."""
+    reasons = teacher.explain(records, mistaken=mistaken)
+    pairs = [(record, reason) for record, reason in zip(records, reasons, strict=True) if reason is not None]
+    kept = [(record, reason) for record, reason in pairs if not contradicts(reason, record.label)]
     counts = {"unexplained": len(records) - len(pairs), "contradicting_reasons": len(pairs) - len(kept)}
-    return [replace(own, mode="v1", reason=reason, provenance=teacher.name) for own, reason in kept], counts
+    return [replace(record, mode="v1", reason=reason, provenance=teacher.name) for record, reason in kept], counts
 
 
 def _record(user: str, history: Sequence[str], item: str, label: int, titles: Mapping[str, str]) -> Record:
-    shown = tuple(titles.get(own) or UNKNOWN for own in history)
+    shown = tuple(titles.get(past) or UNKNOWN for past in history)
     return Record(user, tuple(history), shown, item, titles.get(item) or UNKNOWN, label)
 
 
-def _untouched(pool: Sequence[str], touched: set[str], count: int, seed: int, user: str) -> list[str]:
-    """Some items of the pool, in an order of the user's own."""
+def _draw_negatives(pool: Sequence[str], interacted: set[str], count: int, seed: int, user: str) -> list[str]:
+    """Draw items of the pool without an interaction, in an order that depends on the user."""
     order: np.ndarray = generator(seed, "thinkrec negatives", user).permutation(len(pool))
-    found = [pool[k] for k in order if pool[k] not in touched][:count]
-    if len(found) < count:
+    negatives = [pool[k] for k in order if pool[k] not in interacted][:count]
+    if len(negatives) < count:
         raise InputError(
-            f"user {user} touched all but {len(found)} of the {len(pool)} items of the pool, {count} are needed as "
-            "negatives; lower thinkrec.negatives, or widen the pool"
+            f"user {user} has interactions with all but {len(negatives)} of the {len(pool)} items of the pool, {count} "
+            "are needed as negatives; lower thinkrec.negatives, or widen the pool"
         )
-    return found
+    return negatives

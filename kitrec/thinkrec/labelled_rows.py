@@ -1,4 +1,4 @@
-"""Rows that say whether a user liked an item, each with what the user had liked before it, as CoLLM's tables hold them.
+"""Like/dislike labels of (user, item), each with the items the user liked before, in the format of CoLLM's tables.
 
 A data set is a folder with train.tsv, valid.tsv and test.tsv (user, item, rating 0 or 1, time), beside each a
 *_history.tsv with the same rows (user, item, label, history: item ids, oldest first), and items.tsv (item, title).
@@ -18,8 +18,8 @@ PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """R rows; users and items as text, histories as lists of item ids."""
+class LabelledRows:
+    """R labelled rows; users and items as text, histories as lists of item ids."""
 
     users: list[str]
     items: list[str]
@@ -30,18 +30,18 @@ class Labelled:
         return len(self.users)
 
     def sequences(self, vocabulary: Vocabulary) -> Sequences:
-        """The histories in numbers; unknown items are left out."""
-        own = vocabulary.numbers(pl.Series([i for history in self.histories for i in history], dtype=pl.String))
+        """Return the histories as numbers; unknown items are left out."""
+        numbers = vocabulary.numbers(pl.Series([i for history in self.histories for i in history], dtype=pl.String))
         ends = np.cumsum([len(history) for history in self.histories])[:-1]
-        return sequences_from_lists(part[part > 0] for part in np.split(own, ends))
+        return sequences_from_lists(part[part > 0] for part in np.split(numbers, ends))
 
 
-def read_labelled(folder: Path, part: str) -> Labelled:
-    """One part of a data set."""
+def read_labelled(folder: Path, part: str) -> LabelledRows:
+    """Read one part of a data set."""
     rows = _table(folder / f"{part}.tsv", ("user", "item", "rating"))
     shown = _table(folder / f"{part}_history.tsv", ("user", "item", "label", "history"))
     same = rows.height == shown.height and all(
-        rows[own].equals(shown[other]) for own, other in (("user", "user"), ("item", "item"), ("rating", "label"))
+        rows[name].equals(shown[other]) for name, other in (("user", "user"), ("item", "item"), ("rating", "label"))
     )
     if not same:
         raise InputError(f"{folder}: {part}_history.tsv has other rows than {part}.tsv; take both from one source")
@@ -52,11 +52,11 @@ def read_labelled(folder: Path, part: str) -> Labelled:
             f"item {wrong['item'][0]}; give it one, or leave the row out"
         )
     histories = [history.split() for history in shown["history"].fill_null("").to_list()]
-    return Labelled(rows["user"].to_list(), rows["item"].to_list(), rows["rating"].cast(int).to_numpy(), histories)
+    return LabelledRows(rows["user"].to_list(), rows["item"].to_list(), rows["rating"].cast(int).to_numpy(), histories)
 
 
 def read_titles(folder: Path) -> dict[str, str]:
-    """item id -> title."""
+    """Read item id -> title."""
     table = _table(folder / "items.tsv", ("item", "title"))
     return dict(zip(table["item"], table["title"].fill_null("Unknown"), strict=True))
 

@@ -1,4 +1,4 @@
-"""The `thinkrec` section of params.yaml: records, prompts, losses, stages, groups and reflection."""
+"""The `thinkrec` section of params.yaml: records, prompts, objective, stages, groups and reflection."""
 
 from typing import Annotated, Literal
 
@@ -18,41 +18,44 @@ Positive = Annotated[float, Field(gt=0)]
 @section
 class MF:
     kind: Literal["mf"]
-    hidden: Count
+    hidden_size: Count
 
 
 @section
-class LabelledCourse:
-    """A model of likes and dislikes over item numbers, and how it learns."""
+class LabelledTrainingConfig:
+    """A like/dislike model over item ids, and its training."""
 
     model: Annotated[MF | SASRec, Field(discriminator="kind")]
     epochs: Count
-    batch: Count
+    batch_size: Count
     learning_rate: Positive
     weight_decay: Weight
     patience: Count
-    next_item: Weight  # of SASRec's own loss, beside that of the labels
-    bias_rate: Positive  # biases learn so many times faster: they have far to go in few steps
+    next_item_weight: Weight  # of SASRec's next-item loss, beside that of the labels
+    bias_lr_multiplier: Positive  # on the learning rate of the biases, which have few steps to converge
 
     def __post_init__(self) -> None:
         require, done = rules()
-        require(self.model.kind == "sasrec" or self.next_item == 0, "next_item: MF has no next item; set it to 0")
+        require(
+            self.model.kind == "sasrec" or self.next_item_weight == 0,
+            "next_item_weight: MF has no next item; set it to 0",
+        )
         done()
 
 
 @section
 class Prompt:
-    """Templates: one is drawn for each sample, questions take the first. `text` has no vectors, `vectors` has."""
+    """Templates: one is drawn per training sample, scoring uses the first. Those of `text` show no vectors."""
 
     text: Annotated[list[str], Field(min_length=1)]
     vectors: Annotated[list[str], Field(min_length=1)]
-    history: Count
+    history_length: Count
 
     def __post_init__(self) -> None:
         require, done = rules()
-        for own in [*self.text, *self.vectors]:
-            asks = "<TargetItemTitle>" in own or "<TargetItemID>" in own
-            require(asks, f"{own[:40]!r} does not say which item is asked; name <TargetItemTitle> or <TargetItemID>")
+        for template in [*self.text, *self.vectors]:
+            shows_item = "<TargetItemTitle>" in template or "<TargetItemID>" in template
+            require(shows_item, f"{template[:40]!r} lacks the item; add <TargetItemTitle> or <TargetItemID>")
         done()
 
 
@@ -65,12 +68,17 @@ class Objective:
     theta: Weight
     gamma: Weight
     logit: Literal["yes", "yes_minus_no"]
-    reasoning: Share
+    reasoning_ratio: Share
 
     def __post_init__(self) -> None:
         require, done = rules()
-        require(self.alpha + self.beta > 0, "alpha and beta are both 0: reasoning samples would teach nothing")
-        require(self.theta + self.gamma > 0, "theta and gamma are both 0: recommendation samples would teach nothing")
+        require(
+            self.alpha + self.beta > 0, "alpha and beta are both 0: reasoning samples would have no loss; raise one"
+        )
+        require(
+            self.theta + self.gamma > 0,
+            "theta and gamma are both 0: recommendation samples would have no loss; raise one",
+        )
         done()
 
 
@@ -82,15 +90,15 @@ class Adapter:
 
 
 @section
-class Course:
-    """One stage: so many updates, judged (and kept) after every `judge_every` of them."""
+class TrainingConfig:
+    """Training of one stage, validated (and checkpointed) after every `validate_every` updates."""
 
     updates: Count
-    judge_every: Count
-    batch: Count
-    at_once: Count  # samples of a batch in one forward: less memory, the same gradient
+    validate_every: Count
+    batch_size: Count
+    micro_batch_size: Count  # samples per forward pass: less memory, the same gradient
     learning_rate: Positive
-    warmup: Share
+    warmup_ratio: Share
     weight_decay: Weight
     max_grad_norm: Positive
     patience: Count
@@ -98,55 +106,55 @@ class Course:
     def __post_init__(self) -> None:
         require, done = rules()
         require(
-            self.updates % self.judge_every == 0,
-            f"updates ({self.updates}) must be a multiple of judge_every ({self.judge_every}): the last is judged too",
+            self.updates % self.validate_every == 0,
+            f"updates ({self.updates}) must be a multiple of validate_every ({self.validate_every}): the last counts",
         )
         done()
 
 
 @section
 class Reflection:
-    """`rounds` of: collect at most `cases` mispredicted training records, let the teacher explain, learn on."""
+    """In each of `rounds`: let the teacher explain at most `max_mistakes` mispredicted training records, learn on."""
 
     rounds: Annotated[int, Field(ge=0)]
-    cases: Count
+    max_mistakes: Count
 
 
 @section
 class TextStage:
     adapter: Adapter
-    course: Course
+    training: TrainingConfig
     reflection: Reflection
 
 
 @section
 class ProjectorStage:
-    """`moves`: the projector alone, as published, or the general adapter with it; a small base needs both."""
+    """`trainable`: the projector alone, as published, or the general adapter with it; a small base needs both."""
 
     expansion: Count
-    moves: Literal["projector", "projector_and_adapter"]
-    course: Course
+    trainable: Literal["projector", "projector_and_adapter"]
+    training: TrainingConfig
 
 
 @section
 class Clusters:
-    """Groups of like user vectors."""
+    """Groups of similar user vectors."""
 
     kind: Literal["clusters"]
     count: Count
 
 
 @section
-class GivenGroups:
-    """Groups of somebody's own: a user2group.csv."""
+class GroupsFromFile:
+    """Groups of a file: raw/user2group.csv."""
 
-    kind: Literal["given"]
+    kind: Literal["file"]
 
 
 @section
 class GroupsStage:
-    members: Annotated[Clusters | GivenGroups, Field(discriminator="kind")]
-    course: Course
+    members: Annotated[Clusters | GroupsFromFile, Field(discriminator="kind")]
+    training: TrainingConfig
 
 
 @section
@@ -158,7 +166,7 @@ class Stages:
 
 @section
 class RoutingRule:
-    """Who answers; the rule stands in routing.py."""
+    """The adapters that answer for a user, by the rule in routing.py."""
 
     temperature: Positive
     top_base: Share
@@ -167,24 +175,24 @@ class RoutingRule:
 
 
 @section
-class Template:
+class TemplateTeacherConfig:
     kind: Literal["template"]
 
 
 @section
-class AskedTeacher:
+class EndpointTeacherConfig:
     kind: Literal["endpoint"]
     endpoint: Endpoint
 
 
 @section
-class ByTransformers:
+class TransformersScoring:
     kind: Literal["transformers"]
 
 
 @section
-class ByEngine:
-    """A stock vLLM engine, of one adapter: no groups."""
+class EngineScoring:
+    """A stock vLLM engine with one adapter, so without groups."""
 
     kind: Literal["vllm"]
     engine: Engine
@@ -197,16 +205,16 @@ class ByEngine:
 
 @section
 class ThinkRec:
-    """`train` names what each stage goes on from; no stage: ThinkRec is off."""
+    """`train` names what each stage continues from; without a stage, ThinkRec is off."""
 
-    eyes: Annotated[list[str], Field(max_length=1)]
+    encoders: Annotated[list[str], Field(max_length=1)]
     train: dict[Literal["text", "projector", "groups"], Literal["records", "text", "projector"]]
     negatives: Count
-    teacher: Annotated[Template | AskedTeacher, Field(discriminator="kind")]
+    teacher: Annotated[TemplateTeacherConfig | EndpointTeacherConfig, Field(discriminator="kind")]
     base_weights: Literal["nf4", "bf16", "f32"]
     prompt: Prompt
     objective: Objective
-    scoring: Annotated[ByTransformers | ByEngine, Field(discriminator="kind")]
+    scoring: Annotated[TransformersScoring | EngineScoring, Field(discriminator="kind")]
     stages: Stages
     routing: RoutingRule
 
@@ -214,16 +222,20 @@ class ThinkRec:
         require, done = rules()
         order = {"text": "records", "projector": "text", "groups": "projector"}
         wrong = [name for name, before in self.train.items() if before != order[name]]
-        require(not wrong, f"train: {', '.join(f'{name} goes on from {order[name]}' for name in wrong)}")
-        lonely = [name for name, before in self.train.items() if before not in (*self.train, "records")]
-        require(not lonely, f"train: {', '.join(lonely)} without {', '.join(self.train[n] for n in lonely)} before it")
+        require(not wrong, f"train: {', '.join(f'{name} continues from {order[name]}' for name in wrong)}")
+        orphaned = [name for name, before in self.train.items() if before not in (*self.train, "records")]
+        require(
+            not orphaned, f"train: {', '.join(orphaned)} without {', '.join(self.train[n] for n in orphaned)} before it"
+        )
         require(
             self.scoring.kind == "transformers" or self.objective.logit == "yes_minus_no",
-            "scoring: vLLM tells no logit of Yes alone; set objective.logit: yes_minus_no, or kind: transformers",
+            "scoring: vLLM returns no logit of Yes alone; set objective.logit: yes_minus_no, or kind: transformers",
         )
         require(
             self.scoring.kind == "transformers" or "groups" not in self.train,
             "scoring: vLLM does not mix the adapters of groups; take groups out of train, or set kind: transformers",
         )
-        require(not self.train or bool(self.eyes), "eyes: name the method of idrec.train whose vectors prompts show")
+        require(
+            not self.train or bool(self.encoders), "encoders: name the method of idrec.train whose vectors prompts show"
+        )
         done()

@@ -3,8 +3,8 @@
 A template is text with placeholders:
     <UserID>  <TargetItemID>  <ItemIDList> or <HisItemList>    stand for vectors: one, one, one for each history item
     <ItemTitleList>  <TargetItemTitle>                         stand for text
-The template alone is searched for placeholders. What stands for them is encoded on its own, so a title that spells
-`<UserID>` is text and never a vector. Where a vector is missing, its place says `unknown` and is counted.
+Only the template is searched for placeholders. What replaces them is encoded separately, so that a title that spells
+`<UserID>` is text and never a vector. A missing vector is written as `unknown` and counted.
 Shapes: T tokens, K vectors, d width."""
 
 import re
@@ -22,12 +22,12 @@ VECTOR_MARKS = ("<UserID>", "<ItemIDList>", "<HisItemList>", "<TargetItemID>")
 TEXT_MARKS = ("<ItemTitleList>", "<TargetItemTitle>")
 UNKNOWN, NOTHING = "unknown", "(none)"
 _MARK = re.compile(r"(<[A-Z]\w*>)")
-SLOT = 0  # the token id that stands where a vector will; no embedding of it is ever used
+SLOT = 0  # placeholder token id of a vector; its embedding is never used
 
 
 @dataclass(frozen=True)
-class Composed:
-    """A prompt, and possibly the answer that follows it: token ids [T], where vectors stand [K], and they [K, d]."""
+class ComposedPrompt:
+    """A prompt, possibly with its answer: token ids [T], positions of vectors [K], and the vectors [K, d]."""
 
     ids: np.ndarray
     slots: np.ndarray
@@ -37,38 +37,43 @@ class Composed:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def followed_by(self, ids: Sequence[int]) -> "Composed":
-        """With more text after it."""
-        more = np.concatenate([self.ids, np.asarray(ids, dtype=np.int64)])
-        return Composed(more, self.slots, self.vectors, self.missing)
+    def extended(self, ids: Sequence[int]) -> "ComposedPrompt":
+        """Return the prompt with more token ids after it."""
+        longer = np.concatenate([self.ids, np.asarray(ids, dtype=np.int64)])
+        return ComposedPrompt(longer, self.slots, self.vectors, self.missing)
 
 
-class Composer:
-    """compose(record) by templates in turn; `users` and `items` hold the vectors, where templates want any."""
+class PromptComposer:
+    """Composes prompts of records from templates; `users` and `items` hold the vectors that templates may show."""
 
     def __init__(
-        self, templates: Sequence[str], encoder: Encoder, history: int, users: Vectors | None, items: Vectors | None
+        self,
+        templates: Sequence[str],
+        encoder: Encoder,
+        history_length: int,
+        users: Vectors | None,
+        items: Vectors | None,
     ) -> None:
-        self._templates = [_MARK.split(own) for own in templates]
-        for own, parts in zip(templates, self._templates, strict=True):
-            _check(own, parts[1::2], users, items)
+        self._templates = [_MARK.split(template) for template in templates]
+        for template, parts in zip(templates, self._templates, strict=True):
+            _check(template, parts[1::2], users, items)
         if users and items and users.width != items.width:
             raise InputError(
                 f"vectors of users have width {users.width}, of items {items.width}; one projector needs one width: "
                 "take both from one model"
             )
-        self._encoder, self._history, self._users, self._items = encoder, history, users, items
-        self._before, self._after = _around(encoder)
+        self._encoder, self._history_length, self._users, self._items = encoder, history_length, users, items
+        self._before, self._after = _chat_frame(encoder)
         self.width = (users or items).width if users or items else 0  # type: ignore[union-attr]
 
-    def compose(self, own: Record, number: int = 0) -> Composed:
-        """The prompt of a record up to where the model answers, by the template that is `number`'s turn."""
+    def compose(self, record: Record, template: int = 0) -> ComposedPrompt:
+        """Return the prompt of a record up to the answer; `template` counts modulo the number of templates."""
         ids, slots, vectors, missing = list(self._before), [], [], 0
-        for part in self._templates[number % len(self._templates)]:
+        for part in self._templates[template % len(self._templates)]:
             if part not in VECTOR_MARKS:
-                ids += self._encoder.plain(self._text(part, own))
+                ids += self._encoder.plain(self._text(part, record))
                 continue
-            for vector in self._found(part, own):
+            for vector in self._vectors(part, record):
                 if vector is None:
                     ids += self._encoder.plain(UNKNOWN)
                     missing += 1
@@ -77,26 +82,27 @@ class Composer:
                     vectors.append(vector)
                     ids.append(SLOT)
         stacked = np.stack(vectors) if vectors else np.zeros((0, self.width), dtype=np.float32)
-        return Composed(np.array(ids + self._after), np.array(slots, dtype=np.int64), stacked, missing)
+        return ComposedPrompt(np.array(ids + self._after), np.array(slots, dtype=np.int64), stacked, missing)
 
-    def _text(self, part: str, own: Record) -> str:
+    def _text(self, part: str, record: Record) -> str:
         match part:
             case "<ItemTitleList>":
-                return "; ".join(own.titles[-self._history :]) or NOTHING
+                return "; ".join(record.titles[-self._history_length :]) or NOTHING
             case "<TargetItemTitle>":
-                return own.target_title
+                return record.target_title
             case _:
                 return part
 
-    def _found(self, mark: str, own: Record) -> list[np.ndarray | None]:
+    def _vectors(self, mark: str, record: Record) -> list[np.ndarray | None]:
         assert self._items is not None or mark == "<UserID>"
         match mark:
             case "<UserID>":
-                return [self._users.find(own.user)] if self._users else [None]
+                return [self._users.find(record.user)] if self._users else [None]
             case "<TargetItemID>":
-                return [self._items.find(own.target)] if self._items else [None]
+                return [self._items.find(record.target)] if self._items else [None]
             case _:
-                return [self._items.find(item) for item in own.history[-self._history :]] if self._items else []
+                history = record.history[-self._history_length :]
+                return [self._items.find(item) for item in history] if self._items else []
 
 
 def _check(template: str, marks: Sequence[str], users: Vectors | None, items: Vectors | None) -> None:
@@ -114,8 +120,8 @@ def _check(template: str, marks: Sequence[str], users: Vectors | None, items: Ve
         raise InputError(f"template {template[:60]!r} shows vectors of items, but there is no shard of items")
 
 
-def _around(encoder: Encoder) -> tuple[list[int], list[int]]:
-    """What the chat template writes before and after a user's text."""
-    one, other = (encoder.prompt(text, thinking=False) for text in ("a", "b"))
-    same = next(k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    return one[:same], one[same + len(encoder.plain("a")) :]
+def _chat_frame(encoder: Encoder) -> tuple[list[int], list[int]]:
+    """Return the token ids that the chat template puts before and after the user's text."""
+    first, second = (encoder.prompt(text, thinking=False) for text in ("a", "b"))
+    same = next(k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    return first[:same], first[same + len(encoder.plain("a")) :]

@@ -1,17 +1,15 @@
-"""Teachers that are shown the right answer and say why: a template, or any OpenAI-compatible model."""
+"""Teachers that explain a label that they are shown: a template, or any OpenAI-compatible model."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from kitrec.llm_judge.prompt import to_json_data
 from kitrec.openai_client.params import Endpoint
 from kitrec.openai_client.replies import Reply
-from kitrec.openai_client.request import ChatRequest, build_request
-from kitrec.thinkrec.reasons import beginning_with, said_by, verdict_of
-from kitrec.thinkrec.records import Record
+from kitrec.openai_client.request import ChatRequest, build_request, to_json_data
+from kitrec.thinkrec.records import Record, label_verdict, stated_verdict, with_verdict
 
-NAMED, SHOWN = 2, 10
+NAMED, SHOWN = 2, 10  # categories a template names, history items an endpoint sees
 Answer = Callable[[Sequence[ChatRequest]], list[Reply]]
 
 SCHEMA = {
@@ -29,7 +27,7 @@ Answer with one JSON object: verdict, which is the right answer, and reason."""
 
 
 class TemplateTeacher:
-    """Names the categories that the item shares with the history, commonest first."""
+    """Names the categories that the item shares with the history, the most frequent first."""
 
     name = "template"
 
@@ -37,60 +35,60 @@ class TemplateTeacher:
         self._categories = categories
 
     def explain(self, records: Sequence[Record], *, mistaken: bool = False) -> list[str | None]:  # noqa: ARG002
-        """One text per record; a template always has one, the same for a mistake."""
-        return [beginning_with(verdict_of(own.label), self._why(own)) for own in records]
+        """Return one text per record; it is the same for a mistake."""
+        return [with_verdict(label_verdict(record.label), self._reason(record)) for record in records]
 
-    def _why(self, own: Record) -> str:
-        counts = Counter(name for item in own.history for name in self._categories.get(item, ()))
-        target = self._categories.get(own.target, ())
+    def _reason(self, record: Record) -> str:
+        counts = Counter(name for item in record.history for name in self._categories.get(item, ()))
+        target = self._categories.get(record.target, ())
         shared = [name for name, _ in counts.most_common() if name in target][:NAMED]
-        usual = [name for name, _ in counts.most_common(NAMED)]
-        if own.label:
+        frequent = [name for name, _ in counts.most_common(NAMED)]
+        if record.label:
             return f"{_listed(shared)} returns in the history." if shared else "It is new ground after this history."
         if shared:
             return f"{_listed(shared)} is there, but the history goes elsewhere."
-        return f"The history is about {_listed(usual)}." if usual else "Nothing in the history leads there."
+        return f"The history is about {_listed(frequent)}." if frequent else "Nothing in the history leads there."
 
 
 class EndpointTeacher:
-    """Asks a chat model; `answer` keeps replies and the money. A reply that breaks its schema, or says both verdicts,
-    explains nothing."""
+    """Asks a chat model; `answer` caches replies and tracks the cost. A reply that breaks the schema, or states both
+    verdicts, gives no rationale."""
 
     def __init__(self, endpoint: Endpoint, answer: Answer, seed: int) -> None:
         self.name = f"endpoint:{endpoint.model}"
         self._endpoint, self._answer, self._seed = endpoint, answer, seed
 
     def explain(self, records: Sequence[Record], *, mistaken: bool = False) -> list[str | None]:
-        """One text per record, or None; a text may still contradict its label, which the caller counts."""
-        asked = [build_request(self._endpoint, _messages(own, mistaken), SCHEMA, self._seed) for own in records]
-        return [_read(reply) for reply in self._answer(asked)]
+        """Return one text per record, or None; a text may still contradict its label, which the caller counts."""
+        requests = [build_request(self._endpoint, _messages(record, mistaken), SCHEMA, self._seed) for record in records]
+        return [_parse_reply(reply) for reply in self._answer(requests)]
 
 
-def _messages(own: Record, mistaken: bool) -> list[dict[str, str]]:
-    told = {
-        "history": list(own.titles[-SHOWN:]),
-        "item": own.target_title,
-        "right answer": verdict_of(own.label),
+def _messages(record: Record, mistaken: bool) -> list[dict[str, str]]:
+    data = {
+        "history": list(record.titles[-SHOWN:]),
+        "item": record.target_title,
+        "right answer": label_verdict(record.label),
     }
     if mistaken:
-        told["the recommender's wrong answer"] = verdict_of(1 - own.label)
-    return [{"role": "system", "content": _TASK}, {"role": "user", "content": to_json_data(told)}]
+        data["the recommender's wrong answer"] = label_verdict(1 - record.label)
+    return [{"role": "system", "content": _TASK}, {"role": "user", "content": to_json_data(data)}]
 
 
-def _read(reply: Reply) -> str | None:
+def _parse_reply(reply: Reply) -> str | None:
     if reply.finish_reason == "length" or not reply.content:
         return None
     try:
-        found = json.loads(reply.content)
+        content = json.loads(reply.content)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or found.get("verdict") not in ("Yes", "No"):
+    if not isinstance(content, dict) or content.get("verdict") not in ("Yes", "No"):
         return None
-    reason = found.get("reason")
+    reason = content.get("reason")
     if not isinstance(reason, str) or not reason.strip():
         return None
-    begun = said_by(reason)
-    return beginning_with(found["verdict"], reason) if begun in (None, found["verdict"]) else None
+    stated = stated_verdict(reason)
+    return with_verdict(content["verdict"], reason) if stated in (None, content["verdict"]) else None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,76 +1,139 @@
-"""Learning from mistakes: what the model gets wrong in training is explained by a teacher, and learned.
+"""Learning from mistakes: a teacher explains the training records that the model mispredicts, and the model learns on.
 
-    round: training records with P(Yes) on the wrong side of 1/2, at most `cases`, the surest mistakes first
-           -> the teacher, told the right answer and the wrong one, says why -> new reasoning samples with provenance
-           -> the model learns on, these in place of the first reasons -> the validation says whether it helped
-A round that does not help is told as one, its samples and weights are given up, and there is no other round."""
+    round: training records with P(Yes) on the wrong side of 1/2, at most `max_mistakes`, the most confident first
+           -> the teacher, given the correct and the wrong answer, explains them -> new reasoning samples
+           -> the model learns on, with these in place of the first rationales -> the validation decides
+A round that does not raise the validation AUC is reported, its samples and weights are discarded, and the loop ends.
+`reflect_text_stage` applies the loop to the general adapter: text/ learns from its mistakes, or stays as it was."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+import torch
 
+from kitrec.core.randomness import derived_seed
+from kitrec.prompts.tokens import Encoder
+from kitrec.thinkrec.checkpoint import put
 from kitrec.thinkrec.conversion import Teacher, with_reasons
-from kitrec.thinkrec.params import Reflection
-from kitrec.thinkrec.records import Record
+from kitrec.thinkrec.model import ThinkModel, adapter_weights
+from kitrec.thinkrec.params import Reflection, TextStage
+from kitrec.thinkrec.records import Record, write_records
+from kitrec.thinkrec.samples import samples, verdict_tokens
+from kitrec.thinkrec.stage_training import Given
+from kitrec.thinkrec.storage import GENERAL, load_adapters, save_stage
+from kitrec.thinkrec.training import JUDGED_BY, Stage, learn
+from kitrec.thinkrec.yes_no_ranking import TransformersScorer, make_validator
+
+REFLECTED = "reflected.jsonl"  # the explained mistakes of the rounds that helped, with their provenance
 
 
 @dataclass(frozen=True)
-class Round:
+class ReflectionRound:
     number: int
     mistakes: int  # among all training records
-    asked: int
+    requested: int  # rationales
     learned: int
     dropped: dict[str, int]
-    before: float  # AUC of the validation
+    before: float  # validation AUC
     after: float
 
     @property
     def improved(self) -> bool:
-        """Whether the round was worth it."""
+        """Whether the round raised the validation AUC."""
         return self.after > self.before
 
 
 @dataclass(frozen=True)
-class Reflected:
-    rounds: list[Round]
+class ReflectionResult:
+    rounds: list[ReflectionRound]
     samples: list[Record]  # of the rounds that helped
 
 
 @dataclass(frozen=True)
-class Loop:
-    """What a round needs: the model's P(Yes), a teacher, learning (which can be undone), and a judge."""
+class ReflectionLoop:
+    """What a round needs: predicted P(Yes), a teacher, a learning step that can be undone, and the validation AUC."""
 
     predict: Callable[[Sequence[Record]], np.ndarray]
     teacher: Teacher
-    learn: Callable[[Sequence[Record], int], Callable[[], None]]  # samples, round -> how to undo it
-    judge: Callable[[], float]
+    learn: Callable[[Sequence[Record], int], Callable[[], None]]  # samples, round -> undo
+    validate: Callable[[], float]
 
 
-def reflect(records: Sequence[Record], loop: Loop, p: Reflection) -> Reflected:
-    """At most `rounds` rounds; recommendation records alone are looked at."""
-    asked = [own for own in records if own.mode == "v2"]
-    rounds, samples, best = [], list[Record](), loop.judge()
+def reflect(records: Sequence[Record], loop: ReflectionLoop, p: Reflection) -> ReflectionResult:
+    """Run at most `rounds` rounds over the recommendation records."""
+    candidates = [record for record in records if record.mode == "v2"]
+    rounds, kept, best = [], list[Record](), loop.validate()
     for number in range(1, p.rounds + 1):
-        wrong = mistaken(asked, loop.predict(asked))
-        told, dropped = with_reasons(wrong[: p.cases], loop.teacher, mistaken=True)
-        told = [replace(own, provenance=f"reflection {number}, {own.provenance}") for own in told]
-        if not told:
-            rounds.append(Round(number, len(wrong), min(len(wrong), p.cases), 0, dropped, best, best))
+        wrong = mispredicted(candidates, loop.predict(candidates))
+        explained, dropped = with_reasons(wrong[: p.max_mistakes], loop.teacher, mistaken=True)
+        explained = [replace(r, provenance=f"reflection {number}, {r.provenance}") for r in explained]
+        requested = min(len(wrong), p.max_mistakes)
+        if not explained:
+            rounds.append(ReflectionRound(number, len(wrong), requested, 0, dropped, best, best))
             break
-        undo = loop.learn([*samples, *told], number)
-        after = loop.judge()
-        rounds.append(Round(number, len(wrong), min(len(wrong), p.cases), len(told), dropped, best, after))
+        undo = loop.learn([*kept, *explained], number)
+        after = loop.validate()
+        rounds.append(ReflectionRound(number, len(wrong), requested, len(explained), dropped, best, after))
         if not rounds[-1].improved:
             undo()
             break
-        best, samples = after, [*samples, *told]
-    return Reflected(rounds, samples)
+        best, kept = after, [*kept, *explained]
+    return ReflectionResult(rounds, kept)
 
 
-def mistaken(records: Sequence[Record], probabilities: np.ndarray) -> list[Record]:
-    """Records on the wrong side of one half, the surest mistakes first."""
-    labels = np.array([own.label for own in records])
-    off = np.abs(labels - probabilities)
-    order = np.argsort(-off, kind="stable")
+def mispredicted(records: Sequence[Record], probabilities: np.ndarray) -> list[Record]:
+    """Return the records on the wrong side of 1/2, the most confident mistakes first."""
+    labels = np.array([record.label for record in records])
+    errors = np.abs(labels - probabilities)
+    order = np.argsort(-errors, kind="stable")
     return [records[k] for k in order if (probabilities[k] > 0.5) != labels[k]]
+
+
+def reflect_text_stage(given: Given, p: TextStage, teacher: Teacher) -> ReflectionResult:
+    """Run reflection after stage `text`; text/ is rewritten if a round helped."""
+    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder, GENERAL)
+    model = ThinkModel(llm.eval(), None, verdict_tokens(Encoder(given.tokenizer)))
+    scorer = TransformersScorer(model, given.composer(vectors=False), given.objective)
+    validate = make_validator(scorer, given.valid)
+    learner = _Learner(given, p, model, validate)
+    loop = ReflectionLoop(scorer.score_records, teacher, learner.learn, lambda: validate()[JUDGED_BY])
+    result = reflect(given.train, loop, p.reflection)
+    if result.samples:
+        origin = {"stage": "reflection", "rounds": len(result.rounds), "samples": len(result.samples)}
+        save_stage(llm, GENERAL, given.tokenizer, given.base, origin, given.folder / GENERAL)
+        write_records(result.samples, given.folder / GENERAL / REFLECTED)
+    return result
+
+
+def reflection_metrics(given: Given, p: TextStage, teacher: Teacher) -> list[dict[str, object]]:
+    """Run the rounds that the params allow and return one dictionary per round."""
+    rounds = reflect_text_stage(given, p, teacher).rounds if p.reflection.rounds else []
+    return [asdict(row) | {"improved": row.improved} for row in rounds]
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """Continues training with the config of stage `text`, and can undo it."""
+
+    given: Given
+    p: TextStage
+    model: ThinkModel
+    validate: Callable[[], dict[str, float]]
+
+    def learn(self, reasons: Sequence[Record], number: int) -> Callable[[], None]:
+        """Train on the recommendation records and on the explained mistakes in place of the first rationales."""
+        given, tensors = self.given, adapter_weights(self.model.llm, GENERAL)
+        before = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        plain = [record for record in given.train if record.mode == "v2"]
+        composer, encoder = given.composer(vectors=False), Encoder(given.tokenizer)
+        data = samples([*plain, *reasons], composer, encoder, derived_seed(given.seed, "reflection", number))
+        name = f"reflection-{number}"
+        stage = Stage(name, data, self.p.training, given.objective, given.seed, given.work / name)
+        learn(self.model, tensors, stage, self.validate, lambda progress: given.told(name, progress))
+
+        def undo() -> None:
+            with torch.no_grad():
+                put(tensors, before)
+
+        return undo

@@ -20,13 +20,13 @@ from kitrec.core.randomness import derived_seed
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.checkpoint import Progress
-from kitrec.thinkrec.groups import Grouped, cluster, grouped, read_groups, write_groups
+from kitrec.thinkrec.groups import UserGroups, cluster_users, read_groups, with_centroids, write_groups
 from kitrec.thinkrec.model import ThinkModel, adapter_weights, copy_adapter, with_adapter
-from kitrec.thinkrec.params import Clusters, Course, GroupsStage, Objective, ProjectorStage, Prompt, TextStage
+from kitrec.thinkrec.params import Clusters, GroupsStage, Objective, ProjectorStage, Prompt, TextStage, TrainingConfig
 from kitrec.thinkrec.projector import Projector
-from kitrec.thinkrec.prompt_composer import Composer
+from kitrec.thinkrec.prompt_composer import PromptComposer
 from kitrec.thinkrec.records import Record
-from kitrec.thinkrec.samples import samples, verdicts
+from kitrec.thinkrec.samples import samples, verdict_tokens
 from kitrec.thinkrec.storage import (
     GENERAL,
     GROUPS,
@@ -35,13 +35,13 @@ from kitrec.thinkrec.storage import (
     group_name,
     load_adapters,
     load_projected,
-    projector_of,
+    projector_hash,
     save_projected,
     save_stage,
 )
 from kitrec.thinkrec.training import Stage, Tensors, learn
 from kitrec.thinkrec.vector_shards import Vectors
-from kitrec.thinkrec.yes_no_ranking import Asker, judge_of
+from kitrec.thinkrec.yes_no_ranking import TransformersScorer, make_validator
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class Given:
     seed: int
     told: Callable[[str, Progress], None]  # which stage, how far
 
-    def composer(self, *, vectors: bool) -> Composer:
+    def composer(self, *, vectors: bool) -> PromptComposer:
         """Of prompts of text alone, or with vectors."""
         templates = self.prompt.vectors if vectors else self.prompt.text
-        return Composer(templates, Encoder(self.tokenizer), self.prompt.history, self.users, self.items)
+        return PromptComposer(templates, Encoder(self.tokenizer), self.prompt.history_length, self.users, self.items)
 
 
 def train_text(given: Given, p: TextStage) -> Progress:
@@ -73,8 +73,8 @@ def train_text(given: Given, p: TextStage) -> Progress:
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(given.seed, "thinkrec adapter"))
         llm = with_adapter(given.load_base(), p.adapter, GENERAL)
-    model = ThinkModel(llm, None, verdicts(Encoder(given.tokenizer)))
-    progress = _learn(given, model, adapter_weights(llm, GENERAL), "text", p.course, given.composer(vectors=False))
+    model = ThinkModel(llm, None, verdict_tokens(Encoder(given.tokenizer)))
+    progress = _learn(given, model, adapter_weights(llm, GENERAL), "text", p.training, given.composer(vectors=False))
     save_stage(llm, GENERAL, given.tokenizer, given.base, {"stage": "text", **told(progress)}, given.folder / GENERAL)
     return progress
 
@@ -90,9 +90,11 @@ def train_projector(given: Given, p: ProjectorStage) -> Progress:
         projector.fit_to(
             torch.cat([torch.from_numpy(own) for own in tables]).numpy(), llm.get_input_embeddings().weight
         )
-    model = ThinkModel(llm, projector.to(llm.device), verdicts(Encoder(given.tokenizer)))
-    adapter = adapter_weights(llm, GENERAL) if p.moves == "projector_and_adapter" else {}
-    progress = _learn(given, model, {**dict(projector.named_parameters()), **adapter}, "projector", p.course, composer)
+    model = ThinkModel(llm, projector.to(llm.device), verdict_tokens(Encoder(given.tokenizer)))
+    adapter = adapter_weights(llm, GENERAL) if p.trainable == "projector_and_adapter" else {}
+    progress = _learn(
+        given, model, {**dict(projector.named_parameters()), **adapter}, "projector", p.training, composer
+    )
     origin = {"stage": "projector", **told(progress)}
 
     def save_moved(to: Path) -> None:
@@ -111,7 +113,7 @@ def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progr
     without_group = len({own.user for own in given.train} - set(found.group_of))
     composer = given.composer(vectors=True)
     llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder, PROJECTOR)
-    model = ThinkModel(llm, load_projected(given.folder).to(llm.device), verdicts(Encoder(given.tokenizer)))
+    model = ThinkModel(llm, load_projected(given.folder).to(llm.device), verdict_tokens(Encoder(given.tokenizer)))
     rows = {}
     for group in range(len(found.centroids)):
         name, own = group_name(group), {user for user, of in found.group_of.items() if of == group}
@@ -123,7 +125,7 @@ def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progr
         if train:
             weights = adapter_weights(llm, name)
             own_records = {"train": train, "valid": judged}
-            rows[name] = _learn(given, model, weights, name, p.course, composer, **own_records, start_counts=True)
+            rows[name] = _learn(given, model, weights, name, p.training, composer, **own_records, start_counts=True)
     with files.atomic(given.folder / GROUPS) as draft:
         for group, size in enumerate(found.sizes):
             own_rows = told(rows.get(group_name(group), Progress()))
@@ -132,7 +134,7 @@ def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progr
                 "group": group,
                 "users": size,
                 "training_users_without_group": without_group,
-                "projector": projector_of(given.folder),
+                "projector": projector_hash(given.folder),
                 **own_rows,
             }
             save_stage(llm, group_name(group), given.tokenizer, given.base, origin, draft / group_name(group))
@@ -140,12 +142,12 @@ def train_groups(given: Given, p: GroupsStage, members: Path) -> dict[str, Progr
     return rows
 
 
-def _groups(given: Given, p: GroupsStage, members: Path) -> Grouped:
+def _groups(given: Given, p: GroupsStage, members: Path) -> UserGroups:
     if given.users is None:
         raise InputError("groups are told apart by user vectors: give a shard of users")
     if isinstance(p.members, Clusters):
-        return cluster(given.users, p.members.count, given.seed)
-    return grouped(read_groups(members), given.users)
+        return cluster_users(given.users, p.members.count, given.seed)
+    return with_centroids(read_groups(members), given.users)
 
 
 def told(progress: Progress) -> dict[str, object]:
@@ -163,8 +165,8 @@ def _learn(
     model: ThinkModel,
     tensors: Tensors,
     name: str,
-    course: Course,
-    composer: Composer,
+    training: TrainingConfig,
+    composer: PromptComposer,
     *,
     train: Sequence[Record] | None = None,
     valid: Sequence[Record] | None = None,
@@ -177,6 +179,6 @@ def _learn(
             "convert records with liked and disliked items"
         )
     own = samples(given.train if train is None else train, composer, Encoder(given.tokenizer), given.seed)
-    stage = Stage(name, own, course, given.objective, given.seed, given.work / name, start_counts)
-    judge = judge_of(Asker(model, composer, given.objective), judged)
+    stage = Stage(name, own, training, given.objective, given.seed, given.work / name, start_counts)
+    judge = make_validator(TransformersScorer(model, composer, given.objective), judged)
     return learn(model, tensors, stage, judge, lambda progress: given.told(name, progress))

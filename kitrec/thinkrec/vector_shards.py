@@ -3,6 +3,8 @@
 A shard is a .safetensors file (tensor `vectors` [n, d], metadata `ids`: a JSON list) or an .npz file (`ids` [n] as
 text, `vectors` [n, d]). Several shards make one table. Shapes: n ids, d width."""
 
+import base64
+import binascii
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from safetensors.numpy import save_file
 from kitrec.core import files
 from kitrec.core.errors import InputError
 
+INLINE = "base64:"
 _WAY_OUT = "write it by kitrec.thinkrec.vector_shards.write_shard"
 
 
@@ -32,53 +35,53 @@ class Vectors:
             raise InputError(
                 f"{len(self.ids)} ids do not fit vectors of shape {self.rows.shape}; one row each is needed"
             )
-        if len(self._places) != len(self.ids):
-            twice = next(own for own in self.ids if self.ids.count(own) > 1)
+        if len(self._row_of) != len(self.ids):
+            twice = next(key for key in self.ids if self.ids.count(key) > 1)
             raise InputError(f"two vectors have the id {twice}; keep one")
         if not np.isfinite(self.rows).all():
             raise InputError("a vector holds NaN or an infinite number: train the model again, or leave its row out")
 
     @property
     def width(self) -> int:
-        """How long a vector is."""
+        """Length d of a vector."""
         return int(self.rows.shape[1])
 
-    def find(self, own: str) -> np.ndarray | None:
-        """The vector of an id, if it has one."""
-        place = self._places.get(own)
-        return None if place is None else self.rows[place]
+    def find(self, key: str) -> np.ndarray | None:
+        """Return the vector of an id, if it has one."""
+        row = self._row_of.get(key)
+        return None if row is None else self.rows[row]
 
-    def of(self, ids: Iterable[str], what: str) -> np.ndarray:
-        """[n, d] vectors of ids that all must have one."""
-        wanted = list(ids)
-        missing = [own for own in wanted if own not in self._places]
+    def require(self, ids: Iterable[str], what: str) -> np.ndarray:
+        """Return the vectors [n, d] of ids that all must have one; `what` names them in the error message."""
+        required = list(ids)
+        missing = [key for key in required if key not in self._row_of]
         if missing:
             raise InputError(
-                f"{len(missing)} of {len(wanted)} {what} have no vector, the first is {missing[0]}: add them to a "
+                f"{len(missing)} of {len(required)} {what} have no vector, the first is {missing[0]}: add them to a "
                 "shard, or leave them out"
             )
-        return self.rows[[self._places[own] for own in wanted]]
+        return self.rows[[self._row_of[key] for key in required]]
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {own: place for place, own in enumerate(self.ids)}
+    def _row_of(self) -> dict[str, int]:
+        return {key: row for row, key in enumerate(self.ids)}
 
 
 def read_shards(paths: Sequence[Path]) -> Vectors:
-    """All shards as one table."""
+    """Read all shards as one table."""
     shards = [(path, *_read(path)) for path in paths]
     if not shards:
         raise InputError("no shard of vectors was named; give at least one file")
     widths = {rows.shape[-1]: path for path, _, rows in shards}
     if len(widths) > 1:
-        told = ", ".join(f"{path} has width {width}" for width, path in widths.items())
-        raise InputError(f"vectors of one kind must be equally wide: {told}; take them all from one model")
-    rows = np.concatenate([own for _, _, own in shards]).astype(np.float32)
-    return Vectors([own for _, ids, _ in shards for own in ids], rows)
+        listed = ", ".join(f"{path} has width {width}" for width, path in widths.items())
+        raise InputError(f"vectors of one kind must be equally wide: {listed}; take them all from one model")
+    rows = np.concatenate([rows for _, _, rows in shards]).astype(np.float32)
+    return Vectors([key for _, ids, _ in shards for key in ids], rows)
 
 
 def write_shard(vectors: Vectors, path: Path) -> None:
-    """Write a .safetensors or an .npz shard, by the name."""
+    """Write a .safetensors or an .npz shard, depending on the file name."""
     with files.atomic(path) as draft:
         if path.suffix == ".npz":
             with draft.open("wb") as stream:
@@ -90,14 +93,31 @@ def write_shard(vectors: Vectors, path: Path) -> None:
             raise InputError(f"{path}: a shard's name ends in .safetensors or .npz")
 
 
+def encode_vector(vector: np.ndarray) -> str:
+    """Return a vector as inline text of a record."""
+    return INLINE + base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def decode_vector(path: Path, key: str, text: str) -> np.ndarray:
+    """Return the vector of an inline text; `path` and `key` name it in error messages."""
+    try:
+        raw = base64.b64decode(text.removeprefix(INLINE), validate=True)
+        vector = np.frombuffer(raw, dtype="<f4").astype(np.float32)
+    except (binascii.Error, ValueError) as problem:
+        raise InputError(f"{path}: the vector of {key} is no base64 of float32 ({problem})") from None
+    if not len(vector):
+        raise InputError(f"{path}: the vector of {key} is empty")
+    return vector
+
+
 def _read(path: Path) -> tuple[list[str], np.ndarray]:
     try:
         if path.suffix == ".npz":
-            with np.load(path) as held:
-                ids, rows = [str(own) for own in held["ids"]], held["vectors"]
+            with np.load(path) as arrays:
+                ids, rows = [str(key) for key in arrays["ids"]], arrays["vectors"]
         else:
             with safe_open(path, "np") as file:
-                ids, rows = [str(own) for own in json.loads(file.metadata()["ids"])], file.get_tensor("vectors")
+                ids, rows = [str(key) for key in json.loads(file.metadata()["ids"])], file.get_tensor("vectors")
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {_WAY_OUT}") from None
     except (SafetensorError, BadZipFile, ValueError, KeyError, TypeError, OSError) as problem:

@@ -1,7 +1,7 @@
-"""The same prompts on a stock vLLM engine: `prompt_embeds` go in, log probabilities of Yes and No come out.
+"""Scoring by a stock vLLM engine: `prompt_embeds` go in, log probabilities of Yes and No come out.
 
-vLLM tells log probabilities and no logits, so P(Yes) by an engine is that of Yes against No; an objective on the logit
-of Yes alone is only scored through transformers, and so are groups, whose adapters a reader mixes by weights."""
+vLLM returns log probabilities and no logits, so P(Yes) of an engine is that of Yes against No. An objective on the
+logit of Yes alone is only scored through transformers, and so are groups, whose adapters are mixed per user."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.params import Objective
 from kitrec.thinkrec.projector import Projector
-from kitrec.thinkrec.prompt_composer import Composed, Composer
+from kitrec.thinkrec.prompt_composer import ComposedPrompt, PromptComposer
 from kitrec.thinkrec.records import Record
-from kitrec.thinkrec.samples import Verdicts, verdicts
+from kitrec.thinkrec.samples import VerdictTokens, verdict_tokens
 from kitrec.thinkrec.storage import GENERAL, adapter_folder, load_projected
 
 
-class ServedScorer:
-    """log_probabilities(prompts) of one base with one adapter."""
+class YesNoEngine:
+    """A vLLM engine of one base with one adapter."""
 
     def __init__(self, base: PinnedBase, engine: Engine, *, adapter: Path, seed: int) -> None:
         configure_process(engine)
@@ -42,72 +42,74 @@ class ServedScorer:
 
         rank = check_adapter(adapter, base)["r"]
         check_fits(base, engine, 1, rank)
-        self._longest = engine.max_model_len - 1  # one is left to the answer
+        self._max_tokens = engine.max_model_len - 1  # one is left for the answer
         self._lora = LoRARequest("thinkrec", 1, str(adapter))
         loras = lora_options(1, rank, PROJECTIONS)
         self._llm = LLM(**engine_options(base, engine, seed), **loras, enable_prompt_embeds=True)
 
     def log_probabilities(self, prompts: Sequence[torch.Tensor], answers: list[int]) -> np.ndarray:
-        """[prompts, answers] of each answer's token as the first after embeddings [T, h]."""
+        """Return the log probability [prompts, answers] of each answer token as the first after embeddings [T, h]."""
         from vllm import SamplingParams
         from vllm.inputs import EmbedsPrompt
 
-        if (longest := max(map(len, prompts), default=0)) > self._longest:
+        if (longest := max(map(len, prompts), default=0)) > self._max_tokens:
             raise InputError(
-                f"a prompt has {longest} tokens, the engine takes {self._longest}: raise "
-                "thinkrec.scoring.engine.max_model_len, or lower thinkrec.prompt.history"
+                f"a prompt has {longest} tokens, the engine takes {self._max_tokens}: raise "
+                "thinkrec.scoring.engine.max_model_len, or lower thinkrec.prompt.history_length"
             )
         sampling = SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=answers, detokenize=False)
-        asked = [EmbedsPrompt(prompt_embeds=own.cpu()) for own in prompts]
-        outputs = self._llm.generate(asked, sampling, lora_request=self._lora, use_tqdm=False)
-        told: list[Any] = [(output.outputs[0].logprobs or [])[0] for output in outputs]
-        return np.array([[own[token].logprob for token in answers] for own in told])
+        inputs = [EmbedsPrompt(prompt_embeds=rows.cpu()) for rows in prompts]
+        outputs = self._llm.generate(inputs, sampling, lora_request=self._lora, use_tqdm=False)
+        logprobs: list[Any] = [(output.outputs[0].logprobs or [])[0] for output in outputs]
+        return np.array([[of_prompt[token].logprob for token in answers] for of_prompt in logprobs])
 
 
 @dataclass(frozen=True)
-class Served:
-    """What a stage left, ready to answer by an engine."""
+class ServedStage:
+    """The model of a stage on an engine."""
 
-    scorer: ServedScorer
+    engine: YesNoEngine
     table: nn.Module
     projector: Projector | None
-    verdicts: Verdicts
-    groups: Mapping[str, int] = field(default_factory=dict)  # none: whose adapters are mixed is not served
+    verdict_tokens: VerdictTokens
+    groups: Mapping[str, int] = field(default_factory=dict)  # always empty: an engine mixes no adapters
 
-    def asker(self, composer: Composer, p: Objective) -> "ServedAsker":
-        """Who answers prompts that look so."""
+    def scorer(self, composer: PromptComposer, p: Objective) -> "EngineScorer":
+        """Return the scorer of prompts by this composer."""
         if p.logit != "yes_minus_no":
-            raise ValueError("vLLM tells no logit of Yes alone")
-        return ServedAsker(self, composer)
+            raise ValueError("vLLM returns no logit of Yes alone")
+        return EngineScorer(self, composer)
 
-    def log_probabilities(self, prompts: Sequence[Composed]) -> np.ndarray:
-        """[prompts, 2] log probabilities of Yes and of No as the first token of the answer."""
+    def log_probabilities(self, prompts: Sequence[ComposedPrompt]) -> np.ndarray:
+        """Return the log probabilities [prompts, 2] of Yes and of No as the first token of the answer."""
         with torch.inference_mode():
-            rows = [embed([own], self.table, self.projector, "right").rows[0] for own in prompts]
-        return self.scorer.log_probabilities(rows, [self.verdicts.yes, self.verdicts.no])
+            rows = [embed([prompt], self.table, self.projector, "right").rows[0] for prompt in prompts]
+        return self.engine.log_probabilities(rows, [self.verdict_tokens.yes, self.verdict_tokens.no])
 
 
 @dataclass(frozen=True)
-class ServedAsker:
-    """P(Yes) of lists of records, by an engine."""
+class EngineScorer:
+    """Scores lists of records by P(Yes) on an engine."""
 
-    served: Served
-    composer: Composer
+    stage: ServedStage
+    composer: PromptComposer
 
     def probabilities(self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None) -> list[np.ndarray]:
-        """One engine call for all; nobody has `weights` here."""
+        """Return P(Yes) of all lists by one engine call; `weights` must be None."""
         if weights is not None:
             raise ValueError("a vLLM engine mixes no adapters")
-        said = self.served.log_probabilities([self.composer.compose(own) for records in lists for own in records])
-        return np.split(expit(said[:, 0] - said[:, 1]), np.cumsum([len(own) for own in lists])[:-1])
+        prompts = [self.composer.compose(record) for records in lists for record in records]
+        log_probs = self.stage.log_probabilities(prompts)
+        ends = np.cumsum([len(records) for records in lists])[:-1]
+        return np.split(expit(log_probs[:, 0] - log_probs[:, 1]), ends)
 
 
-def load_served(base: PinnedBase, tokenizer: Any, engine: Engine, folder: Path, stage: str, seed: int) -> Served:
-    """An engine with the adapter of a stage. The base's embeddings are read beside it: prompts are made of them."""
+def load_served(base: PinnedBase, tokenizer: Any, engine: Engine, folder: Path, stage: str, seed: int) -> ServedStage:
+    """Load an engine with the adapter of a stage, and beside it the base's embedding table, for the prompts."""
     projector = None if stage == GENERAL else load_projected(folder)
     adapter = adapter_folder(folder, GENERAL, stage)
-    scorer = ServedScorer(base, engine, adapter=adapter, seed=seed)
-    return Served(scorer, _embeddings(base, engine), projector, verdicts(Encoder(tokenizer)))
+    yes_no_engine = YesNoEngine(base, engine, adapter=adapter, seed=seed)
+    return ServedStage(yes_no_engine, _embeddings(base, engine), projector, verdict_tokens(Encoder(tokenizer)))
 
 
 def _embeddings(base: PinnedBase, engine: Engine) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The model's answers to records: P(Yes) of any records, and the rankings table of lists of candidates."""
+"""Scoring of records by P(Yes), and the rankings table of candidate lists."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,19 +9,19 @@ import numpy as np
 import polars as pl
 import torch
 
+from kitrec.core.auc import auc, uauc
 from kitrec.schemas.rankings import from_scores
-from kitrec.thinkrec.adapter_mixture import Stack
-from kitrec.thinkrec.auc import auc, uauc
-from kitrec.thinkrec.conversion import asked_candidates
+from kitrec.thinkrec.adapter_mixture import StackedAdapters
+from kitrec.thinkrec.conversion import candidate_records
 from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.params import Objective
-from kitrec.thinkrec.prompt_composer import Composer
+from kitrec.thinkrec.prompt_composer import PromptComposer
 from kitrec.thinkrec.records import Record
-from kitrec.thinkrec.shared_prefix import ask, batches
+from kitrec.thinkrec.shared_prefix import batches_by_length, yes_no_logits
 
 
-class Asks(Protocol):
-    """Whoever says P(Yes): transformers here, an engine in served_scoring.py."""
+class YesNoScorer(Protocol):
+    """Scores records by P(Yes): with transformers here, on an engine in vllm_scoring.py."""
 
     def probabilities(
         self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None
@@ -29,63 +29,63 @@ class Asks(Protocol):
 
 
 @dataclass(frozen=True)
-class Asker:
-    """A model, how its prompts look, and whose adapters answer (None: the one that is active)."""
+class TransformersScorer:
+    """A model, its prompts, and the adapters that answer (None: the active one)."""
 
     model: ThinkModel
-    composer: Composer
+    composer: PromptComposer
     objective: Objective
-    stack: Stack | None = None
+    stack: StackedAdapters | None = None
 
     def probabilities(self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None) -> list[np.ndarray]:
-        """P(Yes) for each list of records of one user; all by the first template. `weights` [lists, G] of the stack."""
-        prompts = [[self.composer.compose(own) for own in records] for records in lists]
-        found: list[np.ndarray] = [np.empty(0)] * len(lists)
-        for batch in batches(prompts):
-            with self._answered_by(None if weights is None else weights[batch]):
-                said = ask(self.model, [prompts[user] for user in batch])
-            for user, own in zip(batch, said, strict=True):
-                found[user] = own.probabilities(self.objective)
-        return found
+        """Return P(Yes) for lists of records of one user each, all by the first template; `weights` [lists, G] are
+        those of the stacked adapters."""
+        prompts = [[self.composer.compose(record) for record in records] for records in lists]
+        probabilities: list[np.ndarray] = [np.empty(0)] * len(lists)
+        for batch in batches_by_length(prompts):
+            with self._adapters(None if weights is None else weights[batch]):
+                logits = yes_no_logits(self.model, [prompts[user] for user in batch])
+            for user, of_user in zip(batch, logits, strict=True):
+                probabilities[user] = of_user.probabilities(self.objective)
+        return probabilities
 
-    def _answered_by(self, weights: np.ndarray | None) -> AbstractContextManager[None]:
+    def _adapters(self, weights: np.ndarray | None) -> AbstractContextManager[None]:
         if weights is None or self.stack is None:
             return nullcontext()
         return self.stack.weighted(torch.from_numpy(weights).float())
 
-    def flat(self, records: Sequence[Record], weights_of: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-        """P(Yes) of records in their order; those of one user with one history are asked together."""
+    def score_records(self, records: Sequence[Record]) -> np.ndarray:
+        """Return P(Yes) of records in their order; those of one user with one history share a forward pass."""
         lists: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-        for number, own in enumerate(records):
-            lists.setdefault((own.user, own.history), []).append(number)
-        weights = None if weights_of is None else np.stack([weights_of[user] for user, _ in lists])
-        values = self.probabilities([[records[k] for k in own] for own in lists.values()], weights)
-        found = np.empty(len(records))
-        for rows, value in zip(lists.values(), values, strict=True):
-            found[rows] = value
-        return found
+        for number, record in enumerate(records):
+            lists.setdefault((record.user, record.history), []).append(number)
+        values = self.probabilities([[records[k] for k in numbers] for numbers in lists.values()])
+        scores = np.empty(len(records))
+        for numbers, value in zip(lists.values(), values, strict=True):
+            scores[numbers] = value
+        return scores
 
 
-def judge_of(asker: Asker, records: Sequence[Record]) -> Callable[[], dict[str, float]]:
-    """AUC and UAUC of validation records, as the training asks for them."""
-    labels, users = np.array([own.label for own in records]), [own.user for own in records]
+def make_validator(scorer: TransformersScorer, records: Sequence[Record]) -> Callable[[], dict[str, float]]:
+    """Return a function that computes AUC and UAUC of the validation records with the current weights."""
+    labels, users = np.array([record.label for record in records]), [record.user for record in records]
 
-    def judge() -> dict[str, float]:
-        scores = asker.flat(records)
+    def validate() -> dict[str, float]:
+        scores = scorer.score_records(records)
         return {"auc": auc(labels, scores), "uauc": uauc(labels, scores, users)}
 
-    return judge
+    return validate
 
 
-def rank(
+def rank_candidates(
     method: str,
     records: pl.DataFrame,
     histories: Mapping[str, Sequence[str]],
     titles: Mapping[str, str],
-    asker: Asks,
+    scorer: YesNoScorer,
     weights: np.ndarray | None = None,
 ) -> pl.DataFrame:
-    """The rankings table of the pipeline's own records, every candidate scored by P(Yes)."""
-    lists = [asked_candidates(row, histories, titles) for row in records.iter_rows(named=True)]
-    scores = asker.probabilities(lists, weights)
-    return from_scores(method, records, [own.astype(float).tolist() for own in scores])
+    """Return the rankings table of pipeline records, every candidate scored by P(Yes)."""
+    lists = [candidate_records(row, histories, titles) for row in records.iter_rows(named=True)]
+    scores = scorer.probabilities(lists, weights)
+    return from_scores(method, records, [values.astype(float).tolist() for values in scores])

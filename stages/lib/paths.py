@@ -46,6 +46,11 @@ def rankings(method: str) -> Path:
     return Path("data/rankings") / method
 
 
+def routing(method: str) -> Path:
+    """Adapters and missing vectors behind the rankings of a ThinkRec stage: a table per test set."""
+    return Path("data/routing") / method
+
+
 def of_set(folder: Path, which: str) -> Path:
     """The table of a test set in such a folder."""
     return folder / f"set{which}.parquet"

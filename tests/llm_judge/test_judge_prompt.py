@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kitrec.llm_judge import prompt
-from kitrec.llm_judge.prompt import to_json_data
 from kitrec.llm_judge.sampling import Rationale
+from kitrec.openai_client.request import to_json_data
 from kitrec.schemas.verdicts import RATINGS
 
 HOSTILE = [

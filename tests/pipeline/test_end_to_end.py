@@ -431,7 +431,7 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
 def test_thinkrec_goes_from_records_to_routed_answers(finished):
     """Three stages, each ranked; the groups' stage is killed while it learns and ends with the same bytes."""
     clone = finished[0]
-    with clone.variant("thinkrec", "infer_thinkrec") as headline:
+    with clone.variant("thinkrec", "evaluate_thinkrec") as headline:
         for stage in ("text", "projector", "groups"):
             assert "scored" in headline[f"thinkrec-{stage}"]
             told = files.read_json(clone.folder / f"metrics/thinkrec/{stage}.json")
@@ -442,7 +442,7 @@ def test_thinkrec_goes_from_records_to_routed_answers(finished):
         assert routing["group"] + routing["general"] + routing["mixture"] == routing["users"] == 20
         assert len(files.read_json(clone.folder / "metrics/train/thinkrec-text.json")["reflection"]) == 1
         before = results(clone.folder)
-        profiles.put(clone.folder / "params.yaml", {"thinkrec.stages.groups.course.patience": 4})
+        profiles.put(clone.folder / "params.yaml", {"thinkrec.stages.groups.training.patience": 4})
         clone.break_off("train_thinkrec@groups", "group-*/last.safetensors")
         clone.start("-s", "train_thinkrec@groups")
         assert clone.finish() == 0, clone.log()

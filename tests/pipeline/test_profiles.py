@@ -115,13 +115,13 @@ def test_a_student_has_the_history_of_its_teacher(copy):
 
 def test_encoders_are_sequence_models_not_trained_on_development_users(copy):
     profiles.use(copy, ["variants=thinkrec"])
-    profiles.put(copy, {"idrec.train": ["sasrec", "bpr_mf", "conet"], "thinkrec.eyes": ["bpr_mf"]})
+    profiles.put(copy, {"idrec.train": ["sasrec", "bpr_mf", "conet"], "thinkrec.encoders": ["bpr_mf"]})
     with pytest.raises(InputError, match="conet is no trained sequence model or bpr_mf"):
-        profiles.put(copy, {"thinkrec.eyes": ["conet"]})
+        profiles.put(copy, {"thinkrec.encoders": ["conet"]})
     with pytest.raises(InputError, match="bpr_mf is no trained sequence model;"):
         profiles.put(copy, {"ilora.eyes": ["bpr_mf"]})
     with pytest.raises(InputError, match="is also trained on the development users' answers"):
-        profiles.put(copy, {"thinkrec.eyes": ["sasrec"], "idrec.methods.sasrec.training.mode": "full_data"})
+        profiles.put(copy, {"thinkrec.encoders": ["sasrec"], "idrec.methods.sasrec.training.mode": "full_data"})
 
 
 def test_a_teacher_is_made_or_imported(copy, monkeypatch, tmp_path):

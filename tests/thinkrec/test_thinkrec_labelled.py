@@ -1,4 +1,4 @@
-"""Models of likes: what they must learn, what they do not know, and the vectors they hand on."""
+"""Like/dislike models: learning, unseen users and items, and the vectors they provide."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kitrec.core.auc import auc
 from kitrec.core.errors import InputError
 from kitrec.core.params import parse
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
@@ -16,75 +17,87 @@ from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.models.params import SASRec
 from kitrec.recommenders.sequence_storage import Stored
-from kitrec.thinkrec.auc import auc, judged
-from kitrec.thinkrec.collaborative_vectors import of_bpr_mf, of_labelled_model, of_sequence_model
-from kitrec.thinkrec.labelled_rows import Labelled
+from kitrec.thinkrec.collaborative_vectors import bpr_mf_vectors, labelled_model_vectors, sequence_model_vectors
+from kitrec.thinkrec.labelled_rows import LabelledRows
 from kitrec.thinkrec.labelled_training import fit_labelled
-from kitrec.thinkrec.params import MF, Course, LabelledCourse, Objective
+from kitrec.thinkrec.params import MF, LabelledTrainingConfig, Objective, TrainingConfig
 from tests.recommenders.made_models import ITEMS, made_model
-from tests.thinkrec.made_thinkrec import an_objective, made_training_config
+from tests.thinkrec.made_thinkrec import made_objective, made_training_config
 
 
-def liked(seed: int, count: int) -> Labelled:
+def made_rows(seed: int, count: int) -> LabelledRows:
     """Users and items have two colours; a user likes their own colour, and only that stands in the history."""
     rng = np.random.default_rng(seed)
     users, items = rng.integers(0, 20, count), rng.integers(0, 30, count)
     labels = (users % 2 == items % 2).astype(np.int64)
     histories = [[str(i) for i in rng.choice(np.arange(user % 2, 30, 2), 4, replace=False)] for user in users]
-    return Labelled([f"u{k}" for k in users], [str(k) for k in items], labels, histories)
+    return LabelledRows([f"u{k}" for k in users], [str(k) for k in items], labels, histories)
 
 
-def a_labelled_course(model: MF | SASRec, **changed) -> LabelledCourse:
-    own = {"epochs": 40, "batch": 64, "learning_rate": 1e-2, "weight_decay": 0.0, "patience": 40, "next_item": 0.0}
-    own |= {"bias_rate": 1.0}
-    return LabelledCourse(model=model, **(own | changed))
+def made_labelled_config(model: MF | SASRec, **changed) -> LabelledTrainingConfig:
+    own = {
+        "epochs": 40,
+        "batch_size": 64,
+        "learning_rate": 1e-2,
+        "weight_decay": 0.0,
+        "patience": 40,
+        "next_item_weight": 0.0,
+    }
+    own |= {"bias_lr_multiplier": 1.0}
+    return LabelledTrainingConfig(model=model, **(own | changed))
 
 
 SMALL = SASRec(kind="sasrec", hidden_size=8, heads=1, layers=1, max_length=4, dropout=0.0)
 
 
-@pytest.mark.parametrize("model", [MF(kind="mf", hidden=8), SMALL], ids=["mf", "sasrec"])
+@pytest.mark.parametrize("model", [MF(kind="mf", hidden_size=8), SMALL], ids=["mf", "sasrec"])
 def test_a_pattern_is_learned_and_the_best_epoch_kept(model):
-    fitted = fit_labelled(a_labelled_course(model), liked(0, 600), liked(1, 200), seed=0)
-    test = liked(2, 200)
+    fitted = fit_labelled(made_labelled_config(model), made_rows(0, 600), made_rows(1, 200), seed=0)
+    test = made_rows(2, 200)
     assert auc(test.labels, fitted.scores(test)) > 0.95
     values = [row["auc"] + row["uauc"] for row in fitted.rows]
     assert fitted.best_epoch == 1 + int(np.argmax(values))
 
 
-def test_next_items_may_be_learned_too():
-    fitted = fit_labelled(a_labelled_course(SMALL, next_item=0.1, epochs=10), liked(0, 300), liked(1, 100), seed=0)
-    plain = fit_labelled(a_labelled_course(SMALL, epochs=10), liked(0, 300), liked(1, 100), seed=0)
+def test_the_next_item_loss_is_added():
+    fitted = fit_labelled(
+        made_labelled_config(SMALL, next_item_weight=0.1, epochs=10), made_rows(0, 300), made_rows(1, 100), seed=0
+    )
+    plain = fit_labelled(made_labelled_config(SMALL, epochs=10), made_rows(0, 300), made_rows(1, 100), seed=0)
     assert fitted.rows[0]["loss"] > plain.rows[0]["loss"] + 0.1  # 0.1 log 30 more
     with pytest.raises(ValueError, match="MF has no next item"):
-        a_labelled_course(MF(kind="mf", hidden=2), next_item=0.1)
+        made_labelled_config(MF(kind="mf", hidden_size=2), next_item_weight=0.1)
 
 
-def test_strangers_are_scored_by_what_is_known():
-    fitted = fit_labelled(a_labelled_course(MF(kind="mf", hidden=4), epochs=3), liked(0, 200), liked(1, 100), seed=0)
-    strange = Labelled(["nobody", "nobody"], ["nothing", "1"], np.array([0, 1]), [[], []])
+def test_unseen_users_and_items_are_scored_by_the_biases():
+    fitted = fit_labelled(
+        made_labelled_config(MF(kind="mf", hidden_size=4), epochs=3), made_rows(0, 200), made_rows(1, 100), seed=0
+    )
+    unseen = LabelledRows(["nobody", "nobody"], ["nothing", "1"], np.array([0, 1]), [[], []])
     bias = fitted.model.bias.item()
-    known = bias + fitted.model.item_bias.weight[fitted.known.items.item_ids.index("1") + 1].item()
-    assert np.allclose(fitted.scores(strange), 1 / (1 + np.exp([-bias, -known])), atol=1e-6)
+    known_logit = bias + fitted.model.item_bias.weight[fitted.known.items.item_ids.index("1") + 1].item()
+    assert np.allclose(fitted.scores(unseen), 1 / (1 + np.exp([-bias, -known_logit])), atol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_scores():
-    course = a_labelled_course(SMALL, epochs=2)
-    one, other = (fit_labelled(course, liked(0, 200), liked(1, 100), seed=4).scores(liked(2, 50)) for _ in range(2))
+    training = made_labelled_config(SMALL, epochs=2)
+    one, other = (
+        fit_labelled(training, made_rows(0, 200), made_rows(1, 100), seed=4).scores(made_rows(2, 50)) for _ in range(2)
+    )
     assert (one == other).all()
     with pytest.raises(InputError, match="one of the tables is empty"):
-        fit_labelled(course, liked(0, 10), Labelled([], [], np.empty(0), []), seed=0)
+        fit_labelled(training, made_rows(0, 10), LabelledRows([], [], np.empty(0), []), seed=0)
 
 
 def test_vectors_of_a_sequence_model_give_its_scores():
     vocabulary = Vocabulary([f"{k:02}" for k in range(ITEMS)])
     stored = Stored(made_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
     histories = sequences_from_lists([[1, 2, 3], [], [4]])
-    users, items = of_sequence_model(stored, ["a", "empty", "c"], histories)
+    users, items = sequence_model_vectors(stored, ["a", "empty", "c"], histories)
     assert users.ids == ["a", "c"] and items.ids == vocabulary.item_ids
-    wanted = stored.candidate_scores(histories.take(np.array([0, 2])), np.array([[1, 9], [5, 30]]))
-    found = np.einsum("ud,ucd->uc", users.rows, items.rows[np.array([[0, 8], [4, 29]])])
-    assert_same_but_for_a_scale(found, wanted)
+    expected = stored.candidate_scores(histories.take(np.array([0, 2])), np.array([[1, 9], [5, 30]]))
+    actual = np.einsum("ud,ucd->uc", users.rows, items.rows[np.array([[0, 8], [4, 29]])])
+    assert_same_but_for_a_scale(actual, expected)
     assert np.allclose((users.rows**2).mean(axis=1), 1) and (items.rows**2).mean() == pytest.approx(1, abs=1e-5)
 
 
@@ -95,58 +108,53 @@ def test_vectors_of_bpr_mf_give_its_scores():
     torch.nn.init.normal_(model.items.weight)
     torch.nn.init.normal_(model.bias.weight)
     readers = UserHistories(sequences_from_lists([[1, 3], [2, 4, 5]]))
-    users, items = of_bpr_mf(
+    users, items = bpr_mf_vectors(
         model, Vocabulary(list("abcde")), ["u", "nobody", "v"], sequences_from_lists([[1, 3], [], [2, 4, 5]])
     )
     assert users.ids == ["u", "v"]
-    wanted = model.candidate_scores(readers, np.array([[1, 2, 3, 4, 5]] * 2))
-    assert_same_but_for_a_scale(users.rows @ items.rows.T, wanted)
+    expected = model.candidate_scores(readers, np.array([[1, 2, 3, 4, 5]] * 2))
+    assert_same_but_for_a_scale(users.rows @ items.rows.T, expected)
 
 
-def assert_same_but_for_a_scale(found: np.ndarray, wanted: np.ndarray) -> None:
+def assert_same_but_for_a_scale(actual: np.ndarray, expected: np.ndarray) -> None:
     """Each user's scores are the model's times one positive number."""
-    scale = (found * wanted).sum(axis=1, keepdims=True) / (wanted**2).sum(axis=1, keepdims=True)
-    assert (scale > 0).all() and np.allclose(found, scale * wanted, rtol=1e-4, atol=1e-5)
+    scale = (actual * expected).sum(axis=1, keepdims=True) / (expected**2).sum(axis=1, keepdims=True)
+    assert (scale > 0).all() and np.allclose(actual, scale * expected, rtol=1e-4, atol=1e-5)
 
 
-def test_vectors_of_a_labelled_model_are_of_its_newest_row():
-    fitted = fit_labelled(a_labelled_course(SMALL, epochs=1), liked(0, 200), liked(1, 100), seed=0)
-    rows = Labelled(["u", "v", "u"], ["1", "1", "1"], np.array([1, 0, 1]), [["1"], [], ["2", "4"]])
-    users, items = of_labelled_model(fitted, rows)
+def test_vectors_of_a_labelled_model_encode_the_newest_row():
+    fitted = fit_labelled(made_labelled_config(SMALL, epochs=1), made_rows(0, 200), made_rows(1, 100), seed=0)
+    rows = LabelledRows(["u", "v", "u"], ["1", "1", "1"], np.array([1, 0, 1]), [["1"], [], ["2", "4"]])
+    users, items = labelled_model_vectors(fitted, rows)
     assert users.ids == ["u"] and items.width == users.width == 9  # eight, and the bias
-    alone, _ = of_labelled_model(fitted, Labelled(["u"], ["1"], np.array([1]), [["2", "4"]]))
-    assert np.allclose(users.rows, alone.rows, atol=1e-6)
+    newest_only, _ = labelled_model_vectors(fitted, LabelledRows(["u"], ["1"], np.array([1]), [["2", "4"]]))
+    assert np.allclose(users.rows, newest_only.rows, atol=1e-6)
 
 
-@pytest.mark.parametrize("p", [MF(kind="mf", hidden=8), SMALL])
+@pytest.mark.parametrize("p", [MF(kind="mf", hidden_size=8), SMALL])
 def test_vectors_of_a_labelled_model_give_its_order_of_items(p):
-    fitted = fit_labelled(a_labelled_course(p, epochs=3), liked(0, 200), liked(1, 100), seed=0)
-    user = liked(0, 200).users[0]
-    rows = Labelled([user], [fitted.known.items.item_ids[0]], np.array([1]), [fitted.known.items.item_ids[:2]])
-    users, items = of_labelled_model(fitted, rows)
+    fitted = fit_labelled(made_labelled_config(p, epochs=3), made_rows(0, 200), made_rows(1, 100), seed=0)
+    user = made_rows(0, 200).users[0]
+    rows = LabelledRows([user], [fitted.known.items.item_ids[0]], np.array([1]), [fitted.known.items.item_ids[:2]])
+    users, items = labelled_model_vectors(fitted, rows)
     every = fitted.known.items.item_ids
     count = len(every)
-    asked = Labelled([user] * count, every, np.ones(count), [rows.histories[0]] * count)
-    scores = torch.logit(torch.from_numpy(fitted.scores(asked)).double()).numpy()
+    all_items = LabelledRows([user] * count, every, np.ones(count), [rows.histories[0]] * count)
+    scores = torch.logit(torch.from_numpy(fitted.scores(all_items)).double()).numpy()
     assert np.array_equal(np.argsort(items.rows @ users.rows[0]), np.argsort(scores))
 
 
 def test_validation_rows_of_one_label_are_refused():
-    valid = liked(1, 100)
+    valid = made_rows(1, 100)
     with pytest.raises(InputError, match="one label only"):
-        fit_labelled(a_labelled_course(SMALL), liked(0, 200), replace(valid, labels=np.ones(len(valid))), seed=0)
+        fit_labelled(made_labelled_config(SMALL), made_rows(0, 200), replace(valid, labels=np.ones(len(valid))), seed=0)
 
 
-def test_without_a_user_of_both_labels_auc_alone_is_told():
-    told = judged(np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.3, 0.2]), list("abcd"), 50, seed=0).told()
-    assert told["auc"] == 0.75 and "uauc" not in told
-
-
-def test_wrong_params_are_told():
-    for cls, own, told in (
-        (Objective, an_objective(), {"alpha": 0.0, "beta": 0.0}),
-        (Course, made_training_config(), {"updates": 5}),
+def test_invalid_params_are_refused():
+    for cls, own, changes in (
+        (Objective, made_objective(), {"alpha": 0.0, "beta": 0.0}),
+        (TrainingConfig, made_training_config(), {"updates": 5}),
     ):
         problems: list[str] = []
-        tree = {name: getattr(own, name) for name in own.__dataclass_fields__} | told
+        tree = {name: getattr(own, name) for name in own.__dataclass_fields__} | changes
         assert parse(cls, "x", {"x": tree}, problems) is None and len(problems) == 1, problems

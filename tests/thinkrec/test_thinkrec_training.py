@@ -16,12 +16,12 @@ from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.params import Base
 from kitrec.thinkrec import stage_training
 from kitrec.thinkrec.checkpoint import FILE, Progress
-from kitrec.thinkrec.groups import grouped
+from kitrec.thinkrec.groups import with_centroids
 from kitrec.thinkrec.model import adapter_weights
 from kitrec.thinkrec.params import (
     Adapter,
     Clusters,
-    GivenGroups,
+    GroupsFromFile,
     GroupsStage,
     ProjectorStage,
     Prompt,
@@ -31,22 +31,32 @@ from kitrec.thinkrec.params import (
 )
 from kitrec.thinkrec.rationale_teachers import TemplateTeacher
 from kitrec.thinkrec.records import Record
-from kitrec.thinkrec.reflection_training import train_reflection
+from kitrec.thinkrec.reflection import reflect_text_stage
 from kitrec.thinkrec.routing import route
 from kitrec.thinkrec.stage_training import Given, train_groups, train_projector, train_text
 from kitrec.thinkrec.storage import load_trained
 from kitrec.thinkrec.training import settle, share_of_rate
-from kitrec.thinkrec.yes_no_ranking import Asker
-from tests.thinkrec.made_thinkrec import BOTH, ROUTING, TEXT, a_course, a_record, an_objective, vectors
+from kitrec.thinkrec.yes_no_ranking import TransformersScorer
+from tests.thinkrec.made_thinkrec import (
+    BOTH,
+    ROUTING,
+    TEXT,
+    made_objective,
+    made_record,
+    made_training_config,
+    made_vectors,
+)
 
-COURSE = a_course(updates=4, judge_every=2, learning_rate=2e-3)
+TRAINING = made_training_config(updates=4, validate_every=2, learning_rate=2e-3)
 NO_FILE = Path("nothing.csv")  # clusters read none
 STAGES = Stages(
     text=TextStage(
-        adapter=Adapter(rank=2, alpha=4, dropout=0.1), course=COURSE, reflection=Reflection(rounds=1, cases=4)
+        adapter=Adapter(rank=2, alpha=4, dropout=0.1),
+        training=TRAINING,
+        reflection=Reflection(rounds=1, max_mistakes=4),
     ),
-    projector=ProjectorStage(expansion=2, moves="projector", course=COURSE),
-    groups=GroupsStage(members=Clusters(kind="clusters", count=2), course=COURSE),
+    projector=ProjectorStage(expansion=2, trainable="projector", training=TRAINING),
+    groups=GroupsStage(members=Clusters(kind="clusters", count=2), training=TRAINING),
 )
 
 
@@ -55,17 +65,22 @@ def taught(count: int, start: int = 0) -> list[Record]:
     found = []
     for k in range(start, start + count):
         word = "Violet" if k % 2 else "Copper"
-        found.append(a_record(k, target_title=f"{word} {k}", history=("i1",), titles=("Film",)))
+        found.append(made_record(k, target_title=f"{word} {k}", history=("i1",), titles=("Film",)))
     return found
 
 
 @pytest.fixture
 def given(tmp_path, tiny_base, tokenizer):
     def make(name: str, told=lambda _name, _progress: None, **changed) -> Given:
-        own = {"users": vectors("u", 5), "items": vectors("i", 9, seed=1), "train": taught(24), "valid": taught(8, 100)}
+        own = {
+            "users": made_vectors("u", 5),
+            "items": made_vectors("i", 9, seed=1),
+            "train": taught(24),
+            "valid": taught(8, 100),
+        }
         return Given(
-            prompt=Prompt(text=[TEXT], vectors=[BOTH], history=2),
-            objective=an_objective(logit="yes_minus_no"),
+            prompt=Prompt(text=[TEXT], vectors=[BOTH], history_length=2),
+            objective=made_objective(logit="yes_minus_no"),
             load_base=partial(AutoModelForCausalLM.from_pretrained, tiny_base, dtype=torch.float32),
             tokenizer=tokenizer,
             base=pin(Base(path=str(tiny_base), revision=None)),
@@ -128,7 +143,7 @@ def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given
     rows = train_groups(whole, STAGES.groups, NO_FILE)
     assert set(rows) == {"group-0", "group-1"}
     told = read_json(whole.folder / "projector/origin.json")
-    assert told["samples"] == 24 and told["liked"] == 12 and told["missing_vectors"] == 0 and told["auc"] <= 1
+    assert told["samples"] == 24 and told["positives"] == 12 and told["missing_vectors"] == 0 and told["auc"] <= 1
     projector = sha256(whole.folder / "projector/projector.safetensors")
     assert sha256(whole.folder / "projector/projector.safetensors") == projector
     for name, progress in rows.items():  # what gains nothing stays what it came from, and says so
@@ -137,10 +152,10 @@ def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given
         assert progress.best == max(row["auc"] for row in learned) if updates else progress.best_round == 0
 
     trained = load_trained(whole.load_base(), whole.tokenizer, whole.base, whole.folder, "groups")
-    found = route(["u0", "u4", "nobody"], whole.users, grouped(trained.groups, whole.users), ROUTING)
-    asker = Asker(trained.model, whole.composer(vectors=True), whole.objective, trained.stack)
-    own = [a_record(0), a_record(4), a_record(1, history=(), titles=(), target="i3")]
-    scores = asker.probabilities([[record] for record in own], found.weights)
+    found = route(["u0", "u4", "nobody"], whole.users, with_centroids(trained.groups, whole.users), ROUTING)
+    scorer = TransformersScorer(trained.model, whole.composer(vectors=True), whole.objective, trained.stack)
+    own = [made_record(0), made_record(4), made_record(1, history=(), titles=(), target="i3")]
+    scores = scorer.probabilities([[record] for record in own], found.weights)
     assert all(0 < float(score[0]) < 1 for score in scores) and trained.model.llm.active_adapter == "text"
 
 
@@ -150,7 +165,9 @@ def test_a_group_that_gains_nothing_keeps_the_general_adapter(given, monkeypatch
     train_text(own, STAGES.text)
     train_projector(own, STAGES.projector)
     said = iter([0.5, found, found] * 2)  # before, and at the two judgements, of two groups
-    monkeypatch.setattr("kitrec.thinkrec.stage_training.judge_of", lambda *_: lambda: {"auc": next(said), "uauc": 0.5})
+    monkeypatch.setattr(
+        "kitrec.thinkrec.stage_training.make_validator", lambda *_: lambda: {"auc": next(said), "uauc": 0.5}
+    )
     train_groups(own, STAGES.groups, NO_FILE)
     kept = [weights(own.folder / f"groups/group-{group}") == weights(own.folder / "text") for group in (0, 1)]
     assert kept == [found < 0.5] * 2
@@ -158,8 +175,8 @@ def test_a_group_that_gains_nothing_keeps_the_general_adapter(given, monkeypatch
 
 @pytest.mark.slow
 def test_something_is_learned(given):
-    course = a_course(updates=40, judge_every=20, batch=8, learning_rate=5e-3)
-    progress = train_text(given("learned"), replace(STAGES.text, course=course))
+    training = made_training_config(updates=40, validate_every=20, batch_size=8, learning_rate=5e-3)
+    progress = train_text(given("learned"), replace(STAGES.text, training=training))
     assert progress.best > 0.9
 
 
@@ -167,7 +184,7 @@ def test_mistakes_of_the_tiny_base_are_reflected(given):
     own = given("reflected")
     train_text(own, STAGES.text)
     before = weights(own.folder / "text")
-    found = train_reflection(own, STAGES.text, TemplateTeacher({}))
+    found = reflect_text_stage(own, STAGES.text, TemplateTeacher({}))
     (only,) = found.rounds
     assert only.learned == min(4, only.mistakes) > 0
     assert only.improved == (only.after > only.before) == (weights(own.folder / "text") != before)
@@ -178,10 +195,10 @@ def test_the_adapter_may_move_with_the_projector_and_groups_go_on_from_both(give
     own = given("both")
     train_text(own, STAGES.text)
     text = weights(own.folder / "text")
-    train_projector(own, replace(STAGES.projector, moves="projector_and_adapter"))
+    train_projector(own, replace(STAGES.projector, trainable="projector_and_adapter"))
     assert weights(own.folder / "text") == text != weights(own.folder / "projector/adapter")
-    unmoved = replace(COURSE, learning_rate=1e-12)
-    train_groups(own, replace(STAGES.groups, course=unmoved), NO_FILE)
+    unmoved = replace(TRAINING, learning_rate=1e-12)
+    train_groups(own, replace(STAGES.groups, training=unmoved), NO_FILE)
     after = load_file(own.folder / "groups/group-0/adapter_model.safetensors")
     before = load_file(own.folder / "projector/adapter/adapter_model.safetensors")
     assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
@@ -203,7 +220,7 @@ def test_groups_may_be_given_and_then_are_those(given):
     own = given("by hand")
     train_text(own, STAGES.text)
     train_projector(own, STAGES.projector)
-    by_hand, members = replace(STAGES.groups, members=GivenGroups(kind="given")), {"u0": 0, "u1": 1, "u2": 1, "u3": 2}
+    by_hand, members = replace(STAGES.groups, members=GroupsFromFile(kind="file")), {"u0": 0, "u1": 1, "u2": 1, "u3": 2}
     file = own.folder / "mine.csv"
     with pytest.raises(InputError, match=r"mine.csv is missing: a file of user_id,group_id"):
         train_groups(own, by_hand, file)
@@ -252,6 +269,6 @@ def test_the_best_judgement_is_kept():
 
 
 def test_the_learning_rate_warms_up_and_falls_by_half_a_cosine():
-    p = a_course(updates=10, judge_every=2, warmup=0.2)
+    p = made_training_config(updates=10, validate_every=2, warmup_ratio=0.2)
     assert [share_of_rate(p, update) for update in (0, 1, 2)] == [0.5, 1.0, 1.0]
     assert share_of_rate(p, 6) == pytest.approx(0.5) and np.isclose(share_of_rate(p, 10), 0)

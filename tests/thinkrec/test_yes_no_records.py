@@ -1,4 +1,4 @@
-"""Records and shards there and back, and everything that can be wrong with them."""
+"""Writing and reading of records and shards, and every malformed input."""
 
 import json
 
@@ -8,22 +8,21 @@ import pytest
 
 from kitrec.core.domains import SOURCE
 from kitrec.core.errors import InputError
-from kitrec.thinkrec.conversion import from_interactions, from_labelled, from_records, histories_of, with_reasons
-from kitrec.thinkrec.labelled_rows import Labelled, read_labelled, read_titles
+from kitrec.thinkrec.conversion import from_interactions, from_labelled, from_records, user_histories, with_reasons
+from kitrec.thinkrec.labelled_rows import LabelledRows, read_labelled, read_titles
 from kitrec.thinkrec.rationale_teachers import TemplateTeacher
-from kitrec.thinkrec.reasons import contradicts, said_by
-from kitrec.thinkrec.records import encoded, read_records, write_records
-from kitrec.thinkrec.vector_shards import Vectors, read_shards, write_shard
-from tests.thinkrec.made_thinkrec import WIDTH, a_record, vectors
+from kitrec.thinkrec.records import contradicts, read_records, stated_verdict, write_records
+from kitrec.thinkrec.vector_shards import Vectors, encode_vector, read_shards, write_shard
+from tests.thinkrec.made_thinkrec import WIDTH, made_record, made_vectors
 
 
 @pytest.mark.parametrize("ending", ["npz", "safetensors"])
-def test_records_and_their_vectors_come_back(tmp_path, ending):
-    users, items = vectors("u", 5), vectors("i", 9, seed=1)
+def test_records_and_their_vectors_survive_writing(tmp_path, ending):
+    users, items = made_vectors("u", 5), made_vectors("i", 9, seed=1)
     write_shard(users, tmp_path / f"users.{ending}")
     write_shard(items, tmp_path / f"items.{ending}")
-    records = [a_record(k) for k in range(6)]
-    records.append(a_record(1, mode="v1", reason="Yes. It fits.", provenance="template"))
+    records = [made_record(k) for k in range(6)]
+    records.append(made_record(1, mode="v1", reason="Yes. It fits.", provenance="template"))
     write_records(records, tmp_path / "r.jsonl", f"users.{ending}", f"items.{ending}")
     read = read_records(tmp_path / "r.jsonl")
     assert read.records == records and read.dropped == {"contradicting_reasons": 0}
@@ -31,14 +30,14 @@ def test_records_and_their_vectors_come_back(tmp_path, ending):
     assert read.items is not None and (read.items.find("i3") == items.rows[3]).all()
 
 
-def test_titles_and_reasons_may_hold_line_ends_of_other_kinds(tmp_path):
-    odd = a_record(1, mode="v1", reason="Yes. One\u2028two\x85three.", titles=("A\u2029B", "C\x0bD"))
-    write_records([odd, a_record(2)], tmp_path / "r.jsonl")
-    assert read_records(tmp_path / "r.jsonl").records == [odd, a_record(2)]
+def test_titles_and_rationales_may_contain_other_line_separators(tmp_path):
+    odd = made_record(1, mode="v1", reason="Yes. One\u2028two\x85three.", titles=("A\u2029B", "C\x0bD"))
+    write_records([odd, made_record(2)], tmp_path / "r.jsonl")
+    assert read_records(tmp_path / "r.jsonl").records == [odd, made_record(2)]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "verdict"),
     [
         ("Yes. It fits.", "Yes"),
         (" no, too long", "No"),
@@ -52,40 +51,43 @@ def test_titles_and_reasons_may_hold_line_ends_of_other_kinds(tmp_path):
         ("Nothing.", None),
     ],
 )
-def test_what_begins_with_a_verdict(text, said):
-    assert said_by(text) == said
+def test_the_stated_verdict_is_recognised(text, verdict):
+    assert stated_verdict(text) == verdict
 
 
-def a_line(**changed) -> str:
+def made_line(**changed) -> str:
     own = {"UserID": "u", "HisItemIDs": ["a", "b"], "HisItemTitles": ["A", "B"], "TargetItemID": "c"}
     return json.dumps(own | {"TargetItemTitle": "C", "label": 1, "mode": "v2"} | changed)
 
 
-def test_vectors_may_stand_inline(tmp_path):
+def test_vectors_may_be_inline(tmp_path):
     rows = np.arange(4 * WIDTH, dtype=np.float32).reshape(4, WIDTH)
-    user, target, *history = map(encoded, rows)
-    (tmp_path / "r.jsonl").write_text(a_line(User_emb=user, TargetItem_emb=target, History_embs=history))
+    user, target, *history = map(encode_vector, rows)
+    (tmp_path / "r.jsonl").write_text(made_line(User_emb=user, TargetItem_emb=target, History_embs=history))
     read = read_records(tmp_path / "r.jsonl")
     assert (read.users.find("u") == rows[0]).all()
     assert [(read.items.find(own) == row).all() for own, row in zip("cab", rows[1:], strict=True)] == [True] * 3
 
 
-def test_two_vectors_of_one_reader_and_empty_ones_are_refused(tmp_path):
-    one, other = (encoded(np.full(WIDTH, value, np.float32)) for value in (0, 1))
-    (tmp_path / "r.jsonl").write_text(a_line(User_emb=one) + "\n" + a_line(User_emb=other))
+def test_conflicting_and_empty_vectors_of_a_user_are_refused(tmp_path):
+    one, other = (encode_vector(np.full(WIDTH, value, np.float32)) for value in (0, 1))
+    (tmp_path / "r.jsonl").write_text(made_line(User_emb=one) + "\n" + made_line(User_emb=other))
     with pytest.raises(InputError, match="u has two different vectors"):
         read_records(tmp_path / "r.jsonl")
     write_shard(Vectors(["u"], np.ones((1, WIDTH), np.float32)), tmp_path / "users.npz")
-    (tmp_path / "r.jsonl").write_text(a_line(User_emb="users.npz") + "\n" + a_line(User_emb=one))
+    (tmp_path / "r.jsonl").write_text(made_line(User_emb="users.npz") + "\n" + made_line(User_emb=one))
     with pytest.raises(InputError, match="u has two different vectors"):
         read_records(tmp_path / "r.jsonl")
-    (tmp_path / "r.jsonl").write_text(a_line(User_emb="base64:"))
+    (tmp_path / "r.jsonl").write_text(made_line(User_emb="base64:"))
     with pytest.raises(InputError, match="the vector of u is empty"):
         read_records(tmp_path / "r.jsonl")
 
 
-def test_a_reason_that_contradicts_its_label_is_dropped_and_counted(tmp_path):
-    lines = [a_line(mode="v1", reason=why) for why in ("Yes. Fine.", "No. Bad.", "Perhaps.", "yes, fine", "Yesterday.")]
+def test_a_rationale_that_contradicts_its_label_is_dropped_and_counted(tmp_path):
+    lines = [
+        made_line(mode="v1", reason=reason_text)
+        for reason_text in ("Yes. Fine.", "No. Bad.", "Perhaps.", "yes, fine", "Yesterday.")
+    ]
     (tmp_path / "r.jsonl").write_text("\n".join(lines))
     read = read_records(tmp_path / "r.jsonl")
     assert [own.reason for own in read.records] == [
@@ -96,23 +98,23 @@ def test_a_reason_that_contradicts_its_label_is_dropped_and_counted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
-        (a_line(label=None), "line 1: label"),
-        (a_line(label=2), "line 1: label"),
-        (json.dumps({k: v for k, v in json.loads(a_line()).items() if k != "label"}), "line 1: label"),
-        (a_line(HisItemTitles=["A"]), "2 HisItemIDs, 1 HisItemTitles"),
-        (a_line(mode="v1"), "mode v1 needs a reason"),
-        (a_line(reason="Yes."), "v2 has none"),
-        (a_line(History_embs=["base64:AAAA"]), "1 History_embs"),
-        (a_line(User_emb="base64:???"), "no base64"),
-        (a_line(User_emb="nowhere.npz"), "nowhere.npz is missing"),
+        (made_line(label=None), "line 1: label"),
+        (made_line(label=2), "line 1: label"),
+        (json.dumps({k: v for k, v in json.loads(made_line()).items() if k != "label"}), "line 1: label"),
+        (made_line(HisItemTitles=["A"]), "2 HisItemIDs, 1 HisItemTitles"),
+        (made_line(mode="v1"), "mode v1 needs a reason"),
+        (made_line(reason="Yes."), "v2 has none"),
+        (made_line(History_embs=["base64:AAAA"]), "1 History_embs"),
+        (made_line(User_emb="base64:???"), "no base64"),
+        (made_line(User_emb="nowhere.npz"), "nowhere.npz is missing"),
         ("{", "line 1"),
     ],
 )
-def test_a_broken_line_is_named(tmp_path, line, told):
+def test_a_broken_line_is_named(tmp_path, line, message):
     (tmp_path / "r.jsonl").write_text(line)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_records(tmp_path / "r.jsonl")
 
 
@@ -121,8 +123,8 @@ def test_vectors_of_different_widths_are_refused(tmp_path):
     write_shard(Vectors(["b"], np.ones((1, 4), np.float32)), tmp_path / "b.npz")
     with pytest.raises(InputError, match="equally wide"):
         read_shards([tmp_path / "a.npz", tmp_path / "b.npz"])
-    inline = [encoded(np.ones(3)), encoded(np.ones(4))]
-    (tmp_path / "r.jsonl").write_text(a_line(History_embs=inline))
+    inline = [encode_vector(np.ones(3)), encode_vector(np.ones(4))]
+    (tmp_path / "r.jsonl").write_text(made_line(History_embs=inline))
     with pytest.raises(InputError, match=r"widths \[3, 4\]"):
         read_records(tmp_path / "r.jsonl")
 
@@ -130,7 +132,7 @@ def test_vectors_of_different_widths_are_refused(tmp_path):
 def test_broken_shards_are_named(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"nothing")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
-    write_shard(vectors("u", 5), tmp_path / "cut.npz")
+    write_shard(made_vectors("u", 5), tmp_path / "cut.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-40])
     with pytest.raises(InputError, match="no shard of vectors"):
         read_shards([tmp_path / "cut.npz"])
@@ -142,10 +144,10 @@ def test_broken_shards_are_named(tmp_path):
     with pytest.raises(InputError, match="NaN"):
         Vectors(["a"], np.full((1, 3), np.nan, np.float32))
     with pytest.raises(InputError, match="1 of 2 users have no vector, the first is b"):
-        Vectors(["a"], np.ones((1, 3), np.float32)).of(["a", "b"], "users")
+        Vectors(["a"], np.ones((1, 3), np.float32)).require(["a", "b"], "users")
 
 
-def test_interactions_become_one_liked_record_and_its_negatives():
+def test_interactions_become_a_positive_and_its_negatives():
     rows = [("u", item, time) for time, item in enumerate("abc")] + [("v", "a", 5), ("w", "b", 1), ("w", "d", 0)]
     table = pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row")
     records = from_interactions(table, {item: item.upper() for item in "abcdef"}, list("abcdef"), 2, seed=1)
@@ -154,23 +156,23 @@ def test_interactions_become_one_liked_record_and_its_negatives():
     assert records[0].history == ("a", "b") and records[0].target == "c" and records[3].target == "b"
     assert {own.target for own in records[1:3]} <= set("def") and records[1].target != records[2].target
     assert records[0].titles == ("A", "B") and records[0].target_title == "C"
-    again = pl.DataFrame([("u", "a", 0), ("u", "b", 1), ("u", "a", 2)], schema=table.columns, orient="row")
-    first, *rest = from_interactions(again, {}, [*"abcd", *"dd"], 2, seed=1)
+    repeated = pl.DataFrame([("u", "a", 0), ("u", "b", 1), ("u", "a", 2)], schema=table.columns, orient="row")
+    first, *rest = from_interactions(repeated, {}, [*"abcd", *"dd"], 2, seed=1)
     assert (first.history, first.target) == (("b",), "a") and {own.target for own in rest} == {"c", "d"}
-    with pytest.raises(InputError, match="user u touched all but 3"):
+    with pytest.raises(InputError, match="user u has interactions with all but 3"):
         from_interactions(table, {}, list("abcdef"), 4, seed=1)
 
 
-def test_the_pipelines_records_become_records(dataset, items):
+def test_pipeline_records_are_converted(dataset, items):
     records = dataset.records["B"]["train"].head(5)
     titles = {own: item["title"] for own, item in items.items()}
-    met = histories_of(records, dataset.interactions["train"])
-    found = from_records(records, met, titles, 3, seed=1)
-    assert len(found) == 20 and sum(own.label for own in found) == 5
-    every = from_records(records, met, titles, None, seed=1)
+    item_lists = user_histories(records, dataset.interactions["train"])
+    converted = from_records(records, item_lists, titles, 3, seed=1)
+    assert len(converted) == 20 and sum(own.label for own in converted) == 5
+    every = from_records(records, item_lists, titles, None, seed=1)
     assert len(every) == records["candidate_ids"].list.len().sum() and sum(own.label for own in every) == 5
     for row, group in zip(records.iter_rows(named=True), range(0, 20, 4), strict=True):
-        own = found[group : group + 4]
+        own = converted[group : group + 4]
         assert own[0].target == row["gt_item_id"] and len({r.target for r in own}) == 4
         assert {r.target for r in own} <= set(row["candidate_ids"])
         assert not set(own[0].history) & {r.target for r in own}
@@ -180,23 +182,23 @@ def test_the_pipelines_records_become_records(dataset, items):
 def test_histories_are_in_time_order_across_both_domains(dataset):
     records, seen = dataset.records["B"]["train"], dataset.interactions["train"]
     when = {(user, item): time for user, item, time in seen.select("user_id", "item_id", "time").iter_rows()}
-    mixed = 0
-    for reader, items in histories_of(records, seen).items():
+    interleaved = 0
+    for reader, items in user_histories(records, seen).items():
         user = reader.rpartition(":")[0]
         times = [when[user, item] for item in items]
         assert times == sorted(times)
         domains = seen.filter(user_id=user).select("item_id", "domain")
         own = [dict(domains.iter_rows())[item] for item in items]
-        mixed += own != sorted(own, key=lambda name: name != SOURCE)
-    assert mixed  # some read a book after a film: Books first would be another order
+        interleaved += own != sorted(own, key=lambda name: name != SOURCE)
+    assert interleaved  # some read a book after a film: Books first would be another order
 
 
 def test_labelled_rows_are_read(tmp_path):
     (tmp_path / "items.tsv").write_text("item\ttitle\n1\tOne\n2\tTwo\n")
     (tmp_path / "train.tsv").write_text("user\titem\trating\ttime\n7\t1\t1\t5\n7\t2\t0\t6\n")
     (tmp_path / "train_history.tsv").write_text("user\titem\tlabel\thistory\n7\t1\t1\t\n7\t2\t0\t1\n")
-    found = from_labelled(read_labelled(tmp_path, "train"), read_titles(tmp_path))
-    assert [(own.history, own.target_title, own.label) for own in found] == [((), "One", 1), (("1",), "Two", 0)]
+    converted = from_labelled(read_labelled(tmp_path, "train"), read_titles(tmp_path))
+    assert [(own.history, own.target_title, own.label) for own in converted] == [((), "One", 1), (("1",), "Two", 0)]
     (tmp_path / "train.tsv").write_text("user\titem\trating\ttime\n7\t1\t\t5\n7\t2\t0\t6\n")
     with pytest.raises(InputError, match="other rows"):
         read_labelled(tmp_path, "train")
@@ -205,14 +207,14 @@ def test_labelled_rows_are_read(tmp_path):
         read_labelled(tmp_path, "train")
 
 
-def test_template_reasons_agree_with_their_labels():
+def test_template_rationales_agree_with_their_labels():
     categories = {"i1": ["Noir"], "i2": ["Noir", "War"], "i6": ["Noir"]}
-    records = [a_record(k) for k in range(20)]
-    told, dropped = with_reasons(records, TemplateTeacher(categories))
-    assert len(told) == 20 and dropped == {"unexplained": 0, "contradicting_reasons": 0}
-    assert all(own.mode == "v1" and own.provenance == "template" and own.reason for own in told)
-    assert not any(contradicts(own.reason, own.label) for own in told)
-    one = a_record(1, history=("i1", "i2"), titles=("a", "b"), target="i6")
+    records = [made_record(k) for k in range(20)]
+    explained, dropped = with_reasons(records, TemplateTeacher(categories))
+    assert len(explained) == 20 and dropped == {"unexplained": 0, "contradicting_reasons": 0}
+    assert all(own.mode == "v1" and own.provenance == "template" and own.reason for own in explained)
+    assert not any(contradicts(own.reason, own.label) for own in explained)
+    one = made_record(1, history=("i1", "i2"), titles=("a", "b"), target="i6")
     assert TemplateTeacher(categories).explain([one]) == ["Yes. Noir returns in the history."]
 
 
@@ -225,12 +227,12 @@ class Liar:
         return [None if k % 3 == 0 else "Yes. Of course." for k, _ in enumerate(records)]
 
 
-def test_what_a_teacher_gets_wrong_is_counted():
-    records = [a_record(k) for k in range(6)]  # labels 0 1 0 1 0 1
-    told, dropped = with_reasons(records, Liar())
-    assert [own.label for own in told] == [1, 1] and dropped == {"unexplained": 2, "contradicting_reasons": 2}
+def test_missing_and_contradicting_rationales_are_counted():
+    records = [made_record(k) for k in range(6)]  # labels 0 1 0 1 0 1
+    explained, dropped = with_reasons(records, Liar())
+    assert [own.label for own in explained] == [1, 1] and dropped == {"unexplained": 2, "contradicting_reasons": 2}
 
 
-def test_an_empty_table_is_no_data():
-    empty = Labelled([], [], np.empty(0), [])
+def test_an_empty_table_has_no_records():
+    empty = LabelledRows([], [], np.empty(0), [])
     assert from_labelled(empty, {}) == []

@@ -1,4 +1,4 @@
-"""`kitrec thinkrec-records`: records of interactions or labelled rows of one's own."""
+"""`kitrec thinkrec-records`: records from interactions or labelled rows."""
 
 import json
 
@@ -30,7 +30,7 @@ def run(*arguments: object) -> str:
 
 
 @pytest.fixture
-def files_of_ones_own(tmp_path):
+def made_files(tmp_path):
     rows = ["u,a,1", "u,b,2", "u,c,3", "v,b,1", "v,d,2", "w,a,9"]
     (tmp_path / "seen.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
     (tmp_path / "titles.tsv").write_text("item\ttitle\n" + "".join(f"{item}\tTitle {item}\n" for item in "abcdef"))
@@ -38,29 +38,29 @@ def files_of_ones_own(tmp_path):
     return tmp_path
 
 
-def test_each_users_last_item_was_liked_and_untouched_ones_were_not(files_of_ones_own):
-    at = files_of_ones_own
+def test_the_last_item_is_positive_and_items_without_interaction_are_negative(made_files):
+    at = made_files
     told = run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--negatives", 1)
-    assert "4 records, 0 with a reason" in told
+    assert "4 records, 0 with a rationale" in told
     found = read_records(at / "r/records.jsonl").records
-    liked = {own.user: (own.target, own.history) for own in found if own.label}
-    assert liked == {"u": ("c", ("a", "b")), "v": ("d", ("b",))}  # w has one item: nothing comes before it
+    labelled = {own.user: (own.target, own.history) for own in found if own.label}
+    assert labelled == {"u": ("c", ("a", "b")), "v": ("d", ("b",))}  # w has one item: nothing comes before it
     assert {own.user: own.target for own in found if not own.label}["u"] == "d"  # the only one u never touched
     assert found[0].target_title == "Title c" and found[0].titles == ("Title a", "Title b")
 
 
-def test_genres_say_why(files_of_ones_own):
-    at = files_of_ones_own
+def test_genres_add_rationales(made_files):
+    at = made_files
     options = ["--titles", at / "titles.tsv", "--genres", at / "genres.tsv", "--negatives", 1]
     run("thinkrec-records", at / "seen.csv", "--to", at / "r", *options)
     reasons = [own for own in read_records(at / "r/records.jsonl").records if own.mode == "v1"]
     assert len(reasons) == 4
-    why = {(own.user, own.target): own.reason for own in reasons}
-    assert why["u", "c"].startswith("Yes") and "Fjord" in why["u", "c"]
+    reasons_of = {(own.user, own.target): own.reason for own in reasons}
+    assert reasons_of["u", "c"].startswith("Yes") and "Fjord" in reasons_of["u", "c"]
 
 
-def test_a_models_vectors_are_those_of_what_came_before(files_of_ones_own):
-    at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
+def test_user_vectors_of_a_model_encode_the_items_before_the_target(made_files):
+    at, vocabulary = made_files, Vocabulary(list("abcd"))
     stored = Stored(made_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
     save_model(stored, model_params("sasrec"), ItemFeatures(), at / "model")
     options = ["--titles", at / "titles.tsv", "--model", at / "model", "--negatives", 1]
@@ -90,15 +90,15 @@ def test_labelled_rows_keep_their_parts(tmp_path):
         assert [(own.target, own.history, own.label) for own in found] == [("1", (), 1), ("2", ("1",), 0)]
 
 
-def test_labelled_rows_bring_vectors_of_items_alone(tmp_path):
+def test_labelled_rows_get_vectors_of_items_only(tmp_path):
     """One vector a user would hold what was liked in their earlier rows: the answers."""
     (tmp_path / "own").mkdir()
     (tmp_path / "own/items.tsv").write_text("item\ttitle\n" + "".join(f"{item}\tTitle {item}\n" for item in "abcd"))
     rows = {"train": [("b", "a")], "valid": [("c", "a b")], "test": [("d", "a b c")]}
-    for part, listed in rows.items():
-        lines = "".join(f"7\t{item}\t1\t5\n" for item, _ in listed)
+    for part, part_rows in rows.items():
+        lines = "".join(f"7\t{item}\t1\t5\n" for item, _ in part_rows)
         (tmp_path / f"own/{part}.tsv").write_text("user\titem\trating\ttime\n" + lines)
-        shown = "".join(f"7\t{item}\t1\t{history}\n" for item, history in listed)
+        shown = "".join(f"7\t{item}\t1\t{history}\n" for item, history in part_rows)
         (tmp_path / f"own/{part}_history.tsv").write_text("user\titem\tlabel\thistory\n" + shown)
     vocabulary = Vocabulary(list("abcd"))
     stored = Stored(made_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
@@ -118,14 +118,18 @@ def test_labelled_rows_bring_vectors_of_items_alone(tmp_path):
         run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "s", "--model", tmp_path / "other")
 
 
-def test_labelled_rows_bring_the_vectors_of_matrix_factorisation(tmp_path):
+def test_labelled_rows_get_the_vectors_of_matrix_factorisation(tmp_path):
     """Users of one group like the first items, those of the other the last: their vectors must tell."""
     (tmp_path / "own").mkdir()
     items = [f"i{k}" for k in range(12)]
     (tmp_path / "own/items.tsv").write_text("item\ttitle\n" + "".join(f"{item}\tTitle {item}\n" for item in items))
     # half of each group's taste, and i0 is liked by all: that is known by its bias
-    liked = [(u, i, int(k == 0 or (u < 30) == (k < 6))) for u in range(60) for k, i in enumerate(items)]
-    parts = {"train": [own for n, own in enumerate(liked) if n % 5 > 1], "valid": liked[::5], "test": liked[1::5]}
+    labelled = [(u, i, int(k == 0 or (u < 30) == (k < 6))) for u in range(60) for k, i in enumerate(items)]
+    parts = {
+        "train": [own for n, own in enumerate(labelled) if n % 5 > 1],
+        "valid": labelled[::5],
+        "test": labelled[1::5],
+    }
     for part, own in parts.items():
         rows = "".join(f"{u}\t{i}\t{label}\t5\n" for u, i, label in own)
         (tmp_path / f"own/{part}.tsv").write_text("user\titem\trating\ttime\n" + rows)
@@ -139,8 +143,8 @@ def test_labelled_rows_bring_the_vectors_of_matrix_factorisation(tmp_path):
         run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "s", "--mf", "--model", tmp_path)
 
 
-def test_vectors_of_bpr_mf_are_read_as_those_of_a_sequence_model_are(files_of_ones_own):
-    at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
+def test_vectors_of_bpr_mf_keep_its_order_of_items(made_files):
+    at, vocabulary = made_files, Vocabulary(list("abcd"))
     p = crossdomain.BPRMF(kind="bpr_mf", hidden_size=4, negatives=1)
     torch.manual_seed(0)
     model = BPRMF(ItemDomains(np.array([0, 1, 1, 2, 2])), None, p)
@@ -151,24 +155,24 @@ def test_vectors_of_bpr_mf_are_read_as_those_of_a_sequence_model_are(files_of_on
     run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--model", at / "model",
         "--negatives", 1)  # fmt: skip
     read = read_records(at / "r/records.jsonl")
-    (wanted,) = model.candidate_scores(
+    (expected,) = model.candidate_scores(
         UserHistories(sequences_from_lists([[1, 2]])), np.array([[1, 2, 3, 4]])
     )  # u met a and b before
-    assert np.array_equal(np.argsort(read.items.rows @ read.users.find("u")), np.argsort(wanted))
+    assert np.array_equal(np.argsort(read.items.rows @ read.users.find("u")), np.argsort(expected))
 
 
-def test_what_is_missing_is_named(files_of_ones_own):
-    at = files_of_ones_own
+def test_missing_inputs_are_named(made_files):
+    at = made_files
     (at / "others.tsv").write_text("item\ttitle\nX1\tOne\n")
     with pytest.raises(InputError, match=r"others.tsv names none of the 4 items"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "others.tsv")
-    with pytest.raises(InputError, match=r"--genres .* names none of the items"):
+    with pytest.raises(InputError, match=r"--genres .* names none of the target items"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--genres",
             at / "others.tsv", "--negatives", 1)  # fmt: skip
     with pytest.raises(InputError, match="--titles"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r")
     with pytest.raises(InputError, match="is there already"):
         run("thinkrec-records", at / "seen.csv", "--to", at, "--titles", at / "titles.tsv")
-    with pytest.raises(InputError, match="user u touched all but 1"):
+    with pytest.raises(InputError, match="user u has interactions with all but 1"):
         run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--negatives", 2)
     assert not (at / "r").exists()

@@ -1,4 +1,4 @@
-"""The dual loss against cases worked by hand, and against the plain losses it becomes where there is one kind."""
+"""The dual loss against cases worked by hand, and against the plain losses it equals for a single kind of samples."""
 
 import math
 
@@ -10,11 +10,10 @@ from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.batch_mixing import Mixture
 from kitrec.thinkrec.injection import embed
-from kitrec.thinkrec.objective import Outputs, counts_of, loss
-from kitrec.thinkrec.samples import samples, verdicts
-from tests.thinkrec.made_thinkrec import TEXT, a_composer, a_model, a_record, an_objective, an_objective_batch
+from kitrec.thinkrec.objective import Outputs, batch_counts, loss
+from kitrec.thinkrec.samples import MixedBatchSampler, samples, verdict_tokens
+from tests.thinkrec.made_thinkrec import TEXT, made_batch, made_composer, made_model, made_objective, made_record
 
 
 def bce(logit: float, label: int) -> float:
@@ -35,89 +34,89 @@ def outputs() -> Outputs:
 LABELS, REASONING = torch.tensor([1, 0, 1]), torch.tensor([True, False, False])
 
 
-def test_a_mixed_batch_worked_by_hand():
+def test_the_loss_of_a_mixed_batch_equals_a_case_worked_by_hand():
     """1/3 (0.1 bce(.5, 1) + 0.9 * .4) + 2/3 (0.9 (bce(-1, 0) + bce(2, 1)) / 2 + 0.1 * .3)"""
     reason = 0.1 * bce(0.5, 1) + 0.9 * (0.1 + 0.7) / 2
     other = 0.9 * (bce(-1.0, 0) + bce(2.0, 1)) / 2 + 0.1 * (0.2 + 0.4) / 2
-    assert loss(outputs(), LABELS, REASONING, an_objective()).item() == pytest.approx(
+    assert loss(outputs(), LABELS, REASONING, made_objective()).item() == pytest.approx(
         (reason + 2 * other) / 3, abs=1e-6
     )
 
 
-def test_yes_minus_no_worked_by_hand():
-    p = an_objective(logit="yes_minus_no", alpha=1.0, beta=0.0, theta=1.0, gamma=0.0)
-    truth = (bce(0.25, 1) + bce(-1.5, 0) + bce(1.0, 1)) / 3
-    assert loss(outputs(), LABELS, REASONING, p).item() == pytest.approx(truth, abs=1e-6)
+def test_the_yes_minus_no_loss_equals_a_case_worked_by_hand():
+    p = made_objective(logit="yes_minus_no", alpha=1.0, beta=0.0, theta=1.0, gamma=0.0)
+    expected_loss = (bce(0.25, 1) + bce(-1.5, 0) + bce(1.0, 1)) / 3
+    assert loss(outputs(), LABELS, REASONING, p).item() == pytest.approx(expected_loss, abs=1e-6)
 
 
-def test_the_losses_of_parts_add_up_to_the_loss_of_the_batch():
-    whole, p = outputs(), an_objective()
+def test_micro_batch_losses_add_up_to_the_loss_of_the_batch():
+    whole, p = outputs(), made_objective()
     parts = [([0], [0, 1]), ([1, 2], [2, 3])]  # samples, and their answer tokens
     total = 0.0
     for own, words in parts:
         of = [own.index(k) for k in whole.sample[words].tolist()]
-        part = Outputs(whole.yes[own], whole.no[own], whole.likelihoods[words], torch.tensor(of))
-        total += loss(part, LABELS[own], REASONING[own], p, counts_of(REASONING, whole.sample)).item()
+        part = Outputs(whole.yes[own], whole.no[own], whole.token_log_probs[words], torch.tensor(of))
+        total += loss(part, LABELS[own], REASONING[own], p, batch_counts(REASONING, whole.sample)).item()
     assert total == pytest.approx(loss(whole, LABELS, REASONING, p).item(), abs=1e-6)
 
 
-def test_every_weight_counts_where_it_should():
-    for name, wanted in (
+def test_each_weight_scales_its_own_term():
+    for name, expected in (
         ("alpha", bce(0.5, 1) / 3),
         ("beta", 0.4 / 3),
         ("theta", (bce(-1.0, 0) + bce(2.0, 1)) / 3),
         ("gamma", 0.3 * 2 / 3),
     ):
         nothing = {"alpha": 0.0, "beta": 1e-12, "theta": 0.0, "gamma": 1e-12}
-        found = loss(outputs(), LABELS, REASONING, an_objective(**(nothing | {name: 1.0}))).item()
-        assert found == pytest.approx(wanted, abs=1e-6), name
+        value_found = loss(outputs(), LABELS, REASONING, made_objective(**(nothing | {name: 1.0}))).item()
+        assert value_found == pytest.approx(expected, abs=1e-6), name
 
 
 @pytest.fixture(scope="module")
 def batch(tokenizer):
-    composer = a_composer(tokenizer, templates=(TEXT,))
-    return lambda mode: samples(an_objective_batch(mode), composer, Encoder(tokenizer), 0)
+    composer = made_composer(tokenizer, templates=(TEXT,))
+    return lambda mode: samples(made_batch(mode), composer, Encoder(tokenizer), 0)
 
 
-def test_recommendations_alone_are_plain_bce(tiny_base, tokenizer, batch):
-    model, own = a_model(tiny_base, tokenizer), batch("v2")
+def test_recommendation_samples_alone_have_the_plain_bce_loss(tiny_base, tokenizer, batch):
+    model, own = made_model(tiny_base, tokenizer), batch("v2")
     labels = torch.tensor([s.label for s in own])
-    found = model.outputs(own)
-    value = loss(found, labels, torch.zeros(len(own), dtype=torch.bool), an_objective(theta=1.0, gamma=0.0))
+    value_found = model.outputs(own)
+    value = loss(value_found, labels, torch.zeros(len(own), dtype=torch.bool), made_objective(theta=1.0, gamma=0.0))
     ids = [torch.from_numpy(s.prompt.ids) for s in own]
     with torch.no_grad():
-        logits = torch.stack([model.llm(input_ids=one[None]).logits[0, -1, model.verdicts.yes] for one in ids])
+        logits = torch.stack([model.llm(input_ids=one[None]).logits[0, -1, model.verdict_tokens.yes] for one in ids])
     assert value.item() == pytest.approx(F.binary_cross_entropy_with_logits(logits, labels.float()).item(), abs=2e-6)
 
 
-def test_reasons_alone_are_a_plain_language_model(tiny_base, tokenizer, batch):
+def test_reasoning_samples_alone_have_the_plain_language_model_loss(tiny_base, tokenizer, batch):
     """transformers' own loss: the mean over all answer tokens, prompts masked."""
-    model, own = a_model(tiny_base, tokenizer), batch("v1")
+    model, own = made_model(tiny_base, tokenizer), batch("v1")
     value = loss(
         model.outputs(own),
         torch.tensor([s.label for s in own]),
         torch.ones(len(own), dtype=torch.bool),
-        an_objective(alpha=0.0, beta=1.0),
+        made_objective(alpha=0.0, beta=1.0),
     )
-    longest = max(len(s.whole) for s in own)
+    longest = max(len(s.sequence) for s in own)
     ids, labels = torch.zeros(len(own), longest, dtype=torch.long), torch.full((len(own), longest), -100)
     for row, s in enumerate(own):
-        ids[row, : len(s.whole)] = torch.from_numpy(s.whole.ids)
-        labels[row, len(s.prompt) : len(s.whole)] = torch.tensor(s.answer)
+        ids[row, : len(s.sequence)] = torch.from_numpy(s.sequence.ids)
+        labels[row, len(s.prompt) : len(s.sequence)] = torch.tensor(s.answer)
     with torch.no_grad():
-        truth = model.llm(input_ids=ids, labels=labels, attention_mask=(labels != -100) | (ids != 0)).loss
-    assert value.item() == pytest.approx(truth.item(), abs=2e-6)
+        expected_loss = model.llm(input_ids=ids, labels=labels, attention_mask=(labels != -100) | (ids != 0)).loss
+    assert value.item() == pytest.approx(expected_loss.item(), abs=2e-6)
 
 
 def test_left_and_right_padding_give_the_same_states(tiny_base, tokenizer):
-    model, composer = a_model(tiny_base, tokenizer), a_composer(tokenizer)
-    prompts = [composer.compose(a_record(k)) for k in (0, 3, 6)]
+    model, composer = made_model(tiny_base, tokenizer), made_composer(tokenizer)
+    prompts = [composer.compose(made_record(k)) for k in (0, 3, 6)]
     states = []
     for side in ("left", "right"):
         own = embed(prompts, model.table, model.projector, side)
         with torch.no_grad():
             hidden = model.decoder(
-                inputs_embeds=own.rows, attention_mask=own.real.long(), position_ids=own.positions
+                inputs_embeds=own.rows, attention_mask=own.mask.long(), position_ids=own.positions
             ).last_hidden_state
         last = [int(start) + len(p) - 1 for start, p in zip(own.starts, prompts, strict=True)]
         states.append(hidden[range(3), last])
@@ -125,35 +124,35 @@ def test_left_and_right_padding_give_the_same_states(tiny_base, tokenizer):
 
 
 def test_gradients_reach_the_adapter_and_the_projector(tiny_base, tokenizer):
-    model = a_model(tiny_base, tokenizer)
-    own = samples([a_record(k) for k in range(3)], a_composer(tokenizer), Encoder(tokenizer), 0)
-    loss(model.outputs(own), torch.tensor([0, 1, 0]), torch.zeros(3, dtype=torch.bool), an_objective()).backward()
-    moved = [p for name, p in model.llm.named_parameters() if "lora_" in name and p.requires_grad]
-    assert moved and all(p.grad is not None for p in moved) and any(p.grad.abs().max() > 0 for p in moved)
+    model = made_model(tiny_base, tokenizer)
+    own = samples([made_record(k) for k in range(3)], made_composer(tokenizer), Encoder(tokenizer), 0)
+    loss(model.outputs(own), torch.tensor([0, 1, 0]), torch.zeros(3, dtype=torch.bool), made_objective()).backward()
+    trained = [p for name, p in model.llm.named_parameters() if "lora_" in name and p.requires_grad]
+    assert trained and all(p.grad is not None for p in trained) and any(p.grad.abs().max() > 0 for p in trained)
     assert all(p.grad.abs().max() > 0 for p in model.projector.parameters())
 
 
-def test_batches_keep_the_ratio_and_see_every_sample():
+def test_batches_keep_the_ratio_and_cover_every_sample():
     reasoning = np.arange(40) % 4 == 0  # 10 of 40
-    mixture = Mixture(reasoning, 0.2, 16, seed=3)
+    mixture = MixedBatchSampler(reasoning, 0.2, 16, seed=3)
     drawn = np.concatenate([mixture.batch(k) for k in range(20)])
     assert reasoning[drawn].sum() == 64  # a fifth of 320
     assert all(2 <= reasoning[mixture.batch(k)].sum() <= 4 for k in range(20))
     assert sorted(drawn[~reasoning[drawn]][:30]) == sorted(np.flatnonzero(~reasoning))  # an epoch is everything once
-    later = Mixture(reasoning, 0.2, 16, seed=3)
+    later = MixedBatchSampler(reasoning, 0.2, 16, seed=3)
     assert (later.batch(13) == mixture.batch(13)).all()
-    assert not (Mixture(reasoning, 0.2, 16, seed=4).batch(0) == mixture.batch(0)).all()
+    assert not (MixedBatchSampler(reasoning, 0.2, 16, seed=4).batch(0) == mixture.batch(0)).all()
 
 
-def test_one_kind_alone_fills_all_batches():
+def test_a_single_kind_fills_all_batches():
     for kind in (True, False):
-        own = Mixture(np.full(5, kind), 0.2, 4, seed=0)
+        own = MixedBatchSampler(np.full(5, kind), 0.2, 4, seed=0)
         assert sorted(np.concatenate([own.batch(k) for k in range(5)])) == sorted([*range(5)] * 4)
     with pytest.raises(InputError, match="no sample"):
-        Mixture(np.empty(0, dtype=bool), 0.2, 4, seed=0)
+        MixedBatchSampler(np.empty(0, dtype=bool), 0.2, 4, seed=0)
 
 
 def test_yes_and_no_begin_with_different_tokens(tokenizer, tiny_base):
-    own = verdicts(Encoder(tokenizer))
+    own = verdict_tokens(Encoder(tokenizer))
     assert tokenizer.decode([own.yes]) == "Y" and tokenizer.decode([own.no]) == "N"
     assert AutoModelForCausalLM.from_pretrained(tiny_base).config.vocab_size > max(own.yes, own.no)
