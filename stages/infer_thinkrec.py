@@ -52,7 +52,7 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         trained = load_answering(scoring, base, weights, tokenizer, FOLDER, stage, seed)
         seeing, asked_of = load_seeing(Path("data/idrec") / eyes), pl.concat(records.values())
         known = known_of(seeing, asked_of, tables.read(seen, SEEN), FOLDER / "records", trained.groups)
-        shard = scoring.engine.shard if scoring.kind == "vllm" else SHARD
+        shard = scoring.engine.shard_size if scoring.kind == "vllm" else SHARD
         answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known)
         ranked: dict[str, pl.DataFrame] = {}
         metrics: dict[str, Any] = {}

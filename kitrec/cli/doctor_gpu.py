@@ -10,7 +10,7 @@ from bitsandbytes.nn.modules import LinearNF4
 from kitrec.cli.doctor import Finding, version_of
 from kitrec.config import profiles
 from kitrec.core.errors import InputError
-from kitrec.llm.base.memory_plan import device_memory, plan, shape_of
+from kitrec.llm.base.memory_plan import device_memory, model_size, plan
 from kitrec.llm.base.pinning import pin
 
 WIDTH = 4096  # of the matrices that are multiplied
@@ -76,7 +76,7 @@ def fits(params_file: Path) -> Finding:
     """Whether the base of params.yaml and its adapters fit, by their shapes."""
     try:
         s = profiles.check(params_file)
-        shape = shape_of(pin(s["base"]))
+        shape = model_size(pin(s["base"]))
     except (InputError, OSError) as problem:  # OSError: what transformers raises for a base it cannot reach
         return Finding("memory plan", "no base to plan for", False, str(problem).splitlines()[0])
     rank = max(s["dualft"].lora_rank, s["singleft"].lora_rank)

@@ -13,8 +13,10 @@ from kitrec.core.errors import InputError
 from kitrec.distillation.params import Distillation
 from kitrec.evaluation.params import Evaluation
 from kitrec.ilora.params import IloraTeacher
-from kitrec.llm.finetuning.params import Base, FineTune, Launch, Train
-from kitrec.llm.generation.params import Engine, Infer, Probes, Rationales
+from kitrec.llm.base.params import Base
+from kitrec.llm.finetuning.params import FineTune, Launch, Train
+from kitrec.llm.generation.params import Engine, Infer
+from kitrec.llm.likelihood.params import Probes, Rationales
 from kitrec.llm.preference.params import Preference
 from kitrec.llm_judge.params import Judge
 from kitrec.preprocessing.params import Candidates, Data, Source, Users
@@ -82,7 +84,7 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
         if s["world"].items(domain) < 2 * s["candidates"].count:
             found.append(f"world.{domain}: must be at least twice candidates.count ({s['candidates'].count}) items")
     for name, method in s["infer"].methods.items():
-        lead = LEAD if method.thinking_budget or method.constrained else 0
+        lead = LEAD if method.thinking_budget or method.structured_outputs else 0
         need = s["prompt"].max_length + method.max_new_tokens + lead
         if s["engine"].max_model_len < need:
             found.append(

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from kitrec.core import files
+from kitrec.llm.base.loading import BaseWeights, load_base
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.llm.base.precision import BaseWeights, load_in
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.user_histories import histories, readers
 from kitrec.thinkrec.auc import Judged, judged
@@ -48,7 +48,7 @@ def load_answering(
     """What a stage left, on whatever is to answer."""
     if how.kind == "vllm":
         return load_served(base, tokenizer, how.engine, folder, stage, seed)
-    return load_trained(load_in(base, weights), tokenizer, base, folder, stage)
+    return load_trained(load_base(base, weights), tokenizer, base, folder, stage)
 
 
 def known_of(

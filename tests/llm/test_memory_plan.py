@@ -8,8 +8,8 @@ from transformers import Qwen3Config
 from kitrec.core.errors import InputError
 from kitrec.llm.base import memory_plan
 from kitrec.llm.base.memory_plan import GIB, check_fits, plan, shape_of
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.params import Base
 from tests.llm.methods import an_engine
 
 BF16 = an_engine(max_model_len=10_240)

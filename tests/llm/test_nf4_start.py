@@ -10,9 +10,10 @@ from transformers import AutoTokenizer
 
 from kitrec.core import params
 from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.arguments import lora
-from kitrec.llm.finetuning.params import Base, FineTune
+from kitrec.llm.finetuning.params import FineTune
 from kitrec.llm.preference.dpo import by_pairs
 from kitrec.llm.preference.grpo import by_rewards
 from kitrec.llm.preference.params import Preference

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.params import Base
 from kitrec.llm.generation.replicas import EngineSpec, Replicas, share_of_machine, start_engines
 from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.vllm_engine import Reply, Sampling

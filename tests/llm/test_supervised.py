@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from kitrec.llm.finetuning.supervised import noise_like
 
 

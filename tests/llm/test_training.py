@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from kitrec.llm.finetuning.checkpoints import mark, newest_checkpoint
+from kitrec.llm.finetuning.out_of_memory import means_out_of_memory, stepped_down
+from kitrec.llm.finetuning.supervised import learn_supervised
 from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -13,15 +16,13 @@ from transformers import AutoModelForCausalLM
 from kitrec.core import files, params
 from kitrec.core.errors import InputError
 from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
 from kitrec.llm.finetuning import arguments
 from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
 from kitrec.llm.finetuning.arguments import lora
-from kitrec.llm.finetuning.checkpoints import mark, newest_checkpoint
 from kitrec.llm.finetuning.dataset import IGNORED, Sample, pad
-from kitrec.llm.finetuning.out_of_memory import means_out_of_memory, stepped_down
-from kitrec.llm.finetuning.params import Base, FineTune, Launch
-from kitrec.llm.finetuning.supervised import learn_supervised
+from kitrec.llm.finetuning.params import FineTune, Launch
 from kitrec.llm.finetuning.trainer import Course, SupervisedTrainer, fine_tune
 from tests.conftest import ROOT
 

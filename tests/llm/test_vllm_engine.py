@@ -9,10 +9,9 @@ from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from kitrec.llm.base.loading import load_for_serving
+from kitrec.llm.base.params import PROJECTIONS, Base
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.adapters import save_adapter
-from kitrec.llm.finetuning.arguments import PROJECTIONS
-from kitrec.llm.finetuning.params import Base
 from kitrec.llm.generation.engine_options import configure_process
 from kitrec.llm.generation.generator import Asking
 from kitrec.llm.generation.requests import Question, Request

@@ -91,7 +91,7 @@ def test_all_sections_are_checked_at_once(copy):
         ("preference.models", ["dualft-x"], "'dualft-x' is no fine-tuned model"),
         ("infer.methods.base_direct.thinking_budget", 5, "there is no thought to limit"),
         ("infer.methods.kitrec_full.thinking_budget", 128, "leaves no token of max_new_tokens"),
-        ("infer.methods.kitrec_full.constrained", True, "set thinking_budget"),
+        ("infer.methods.kitrec_full.structured_outputs", True, "set thinking_budget"),
         ("infer.methods.kitrec_full.steps", "llm4cdr", "asks the base in three steps"),
         ("infer.methods.kitrec_full.model", "preferred", "is not trained for dualft-movies"),
         ("rationales.methods", ["nobody"], "'nobody' is no method"),

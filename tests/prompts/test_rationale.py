@@ -1,8 +1,8 @@
 import json
 
 import pytest
-
 from kitrec.prompts.rationale_spans import rationale_in_context
+
 from kitrec.prompts.tokens import Encoder
 
 

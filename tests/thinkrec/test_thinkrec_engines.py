@@ -5,8 +5,8 @@ import pytest
 
 from kitrec.core import params
 from kitrec.core.errors import InputError
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.params import Base
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.prompt_composer import Composed
 from kitrec.thinkrec.shared_prefix import ask
@@ -48,7 +48,7 @@ def test_yes_and_no_are_as_likely_in_both(tiny_base, tokenizer, tmp_path):
     composer = a_composer(tokenizer, templates=(BOTH, TEXT, "<ItemIDList> <TargetItemID> <TargetItemTitle>?"))
     prompts = [composer.compose(a_record(k), k) for k in range(9)]
     truth = [said for own in prompts for said in ask(model, [[own]])]
-    engine = an_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
+    engine = an_engine(dtype="float32", max_model_len=512, max_num_seqs=16, gpu_memory_utilization=0.5, shard_size=8)
     served = load_served(base, tokenizer, engine, tmp_path, "projector", seed=1)
     found = served.log_probabilities(prompts)
     wanted = np.array([[said.log_yes[0], said.log_no[0]] for said in truth])
