@@ -18,8 +18,15 @@ def main(method: str) -> None:
 def candidates(test: AnsweredSet) -> pl.DataFrame:
     """Return the likelihoods of a test set's candidates."""
     head = AnswerHead(test.encoder, test.style)
-    shards = {"shard_size": test.shard_size, "work": test.work}
-    return score_candidates(test.answers, test.records, test.requests, head, test.scorer.score, **shards)
+    return score_candidates(
+        test.answers,
+        test.records,
+        test.requests,
+        head,
+        test.scorer.score,
+        shard_size=test.shard_size,
+        work=test.work,
+    )
 
 
 if __name__ == "__main__":

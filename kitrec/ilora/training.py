@@ -92,11 +92,11 @@ def _gradients(teacher: Teacher, parts: Iterator[tuple[list[Sample], torch.Tenso
         with teacher.speaking(gates):  # backward pass included: checkpointing runs the layers again there
             loss = answer_loss(teacher, samples)
             if not torch.isfinite(loss):
-                names = ", ".join(own.record for own in samples)
+                names = ", ".join(own.record_id for own in samples)
                 raise InputError(f"the loss is {loss.item()} in {names}: look at them, or lower learning_rate")
             loss.backward()
         summed += loss.item()
-        tokens += sum(len(own) - own.prompt for own in samples)
+        tokens += sum(len(own) - own.prompt_length for own in samples)
     return summed, tokens
 
 
@@ -121,7 +121,7 @@ def judged(teacher: Teacher, lessons: Lessons) -> dict[str, float]:
         samples = [lessons.samples[k] for k in batch]
         with teacher.speaking(gates[batch]):
             total += answer_loss(teacher, samples).item()
-        tokens += sum(len(own) - own.prompt for own in samples)
+        tokens += sum(len(own) - own.prompt_length for own in samples)
     experts = {f"val_gate/{k}": share for k, share in enumerate(gates.mean(0).tolist())}
     return {"val_loss": total / tokens, **experts}
 

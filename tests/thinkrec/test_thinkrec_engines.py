@@ -14,7 +14,7 @@ from kitrec.thinkrec.storage import save_projected, save_stage
 from kitrec.thinkrec.vllm_scoring import load_served
 from kitrec.thinkrec.yes_no_ranking import Asker
 from tests.conftest import ROOT
-from tests.llm.methods import an_engine
+from tests.llm.made_methods import made_engine
 from tests.thinkrec.made_thinkrec import BOTH, TEXT, a_composer, a_model, a_record, an_objective
 
 
@@ -48,7 +48,7 @@ def test_yes_and_no_are_as_likely_in_both(tiny_base, tokenizer, tmp_path):
     composer = a_composer(tokenizer, templates=(BOTH, TEXT, "<ItemIDList> <TargetItemID> <TargetItemTitle>?"))
     prompts = [composer.compose(a_record(k), k) for k in range(9)]
     truth = [said for own in prompts for said in ask(model, [[own]])]
-    engine = an_engine(dtype="float32", max_model_len=512, max_num_seqs=16, gpu_memory_utilization=0.5, shard_size=8)
+    engine = made_engine(dtype="float32", max_model_len=512, max_num_seqs=16, gpu_memory_utilization=0.5, shard_size=8)
     served = load_served(base, tokenizer, engine, tmp_path, "projector", seed=1)
     found = served.log_probabilities(prompts)
     wanted = np.array([[said.log_yes[0], said.log_no[0]] for said in truth])

@@ -1,4 +1,4 @@
-"""Several processes on one CPU (gloo) learn what one process learns."""
+"""Several processes on one CPU (gloo) learn the same as one process."""
 
 import os
 from dataclasses import replace
@@ -14,45 +14,46 @@ from kitrec.llm.base.loading import load_for_training
 from kitrec.llm.finetuning.params import Launch
 from kitrec.llm.finetuning.trainer import fine_tune
 from kitrec.training.launching import side_by_side
-from tests.llm.test_training import ONE, base, course, p, some_samples  # noqa: F401  fixtures
+from tests.llm.made_jobs import ONE_PROCESS, made_job, made_samples
 
 
 def rank_and_sum(bonus: int) -> tuple[str, float]:
     torch.distributed.init_process_group("gloo")
-    mine = torch.tensor(float(os.environ["RANK"]) + bonus)
-    torch.distributed.all_reduce(mine)
-    return os.environ["RANK"], mine.item()
+    total = torch.tensor(float(os.environ["RANK"]) + bonus)
+    torch.distributed.all_reduce(total)
+    return os.environ["RANK"], total.item()
 
 
-def fails_in_the_second(_: int) -> None:
+def fail_in_the_second(_: int) -> None:
     if os.environ["RANK"] == "1":
         raise InputError("the loss is nan at step 7, in records r3")
 
 
 @pytest.mark.slow
-def test_processes_find_each_other_and_the_first_answers():
+def test_processes_find_each_other_and_the_first_returns_its_result():
     assert side_by_side(2, rank_and_sum, 10) == ("0", 21.0)
 
 
 @pytest.mark.slow
-def test_an_error_of_one_process_is_told():
+def test_an_error_of_one_process_is_raised_in_the_caller():
     with pytest.raises(InputError, match=r"process 1 of 2 stopped: .*loss is nan at step 7, in records r3"):
-        side_by_side(2, fails_in_the_second, 0)
+        side_by_side(2, fail_in_the_second, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sharding", "weights"), [("none", "nf4"), ("fsdp", "bf16")])
-def test_two_processes_have_the_losses_of_one(sharding, weights, base, p, tmp_path: Path):  # noqa: F811
+def test_two_processes_have_the_losses_of_one(sharding, weights, base, p, tmp_path: Path):
     """The same effective batches, halved between processes; bf16 sums in another order, so not the same bits."""
-    still = replace(p, batch=4, accumulation=1, learning_rate=2e-4, lora_dropout=0.0, neftune_alpha=0.0, patience=9)
+    p = replace(p, batch_size=4, gradient_accumulation_steps=1, learning_rate=2e-4, early_stopping_patience=9)
+    p = replace(p, lora_dropout=0.0, neftune_alpha=0.0)
     results = {}
     for processes in (1, 2):
         launch = replace(
-            ONE, processes=processes, sharding=sharding if processes == 2 else "none", base_weights=weights
+            ONE_PROCESS, processes=processes, sharding=sharding if processes == 2 else "none", base_weights=weights
         )
         load = partial(load_for_training, base, weights, sharded=launch.sharded)
-        lesson = course(load, tmp_path / str(processes), train=some_samples(12), development=some_samples(4, seed=1))
-        results[processes] = fine_tune(lesson, replace(still, batch=4 // processes), launch)
+        job = made_job(load, tmp_path / str(processes), train=made_samples(12), development=made_samples(4, seed=1))
+        results[processes] = fine_tune(job, replace(p, batch_size=4 // processes), launch)
     one, two = results[1], results[2]
     assert one.steps == two.steps == 6
     for key in ("loss", "eval_loss"):
@@ -60,11 +61,13 @@ def test_two_processes_have_the_losses_of_one(sharding, weights, base, p, tmp_pa
         assert curves[1] == pytest.approx(curves[0], abs=0.02), key
     adapters = [load_file(result.checkpoint / "adapter_model.safetensors") for result in (one, two)]
     assert set(adapters[0]) == set(adapters[1])
-    apart = [(adapters[1][name].float() - weight.float()).abs().max().item() for name, weight in adapters[0].items()]
-    assert max(apart) < 5e-3
+    differences = [
+        (adapters[1][name].float() - weight.float()).abs().max().item() for name, weight in adapters[0].items()
+    ]
+    assert max(differences) < 5e-3
 
 
-def test_nf4_is_not_sharded_on_a_cpu(base):  # noqa: F811
+def test_nf4_is_not_sharded_on_a_cpu(base):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU, where NF4 weights can be sharded")
     with pytest.raises(InputError, match="set base_weights to bf16"):
@@ -73,4 +76,4 @@ def test_nf4_is_not_sharded_on_a_cpu(base):  # noqa: F811
 
 def test_sharding_needs_processes():
     with pytest.raises(ValueError, match="raise processes"):
-        Launch(processes=1, sharding="fsdp", base_weights="bf16", loader_workers=0, trackers=[])
+        Launch(processes=1, sharding="fsdp", base_weights="bf16", dataloader_num_workers=0, trackers=[])
