@@ -63,7 +63,7 @@ def test_an_evaluation_computes_no_gradient():
     assert not total.requires_grad
 
 
-def test_noise_has_the_papers_size_for_each_samples_own_length():
+def test_noise_has_the_papers_size_for_the_length_of_each_sample():
     """U(-1, 1) has variance 1/3: the noise of a sample of L positions has the norm alpha sqrt(L d / 3) / sqrt(L d)."""
     torch.manual_seed(0)
     embedded, lengths = torch.zeros(2, 400, 256), torch.tensor([400, 100])

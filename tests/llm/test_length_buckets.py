@@ -15,14 +15,14 @@ def test_an_epoch_has_every_sample_once_and_the_longest_batch_first(lengths, bat
         assert max(lengths[k] for k in order[:batch_size]) == max(lengths[k] for k in order[:filled])
 
 
-def test_the_order_belongs_to_seed_and_epoch_alone():
+def test_the_order_depends_on_seed_and_epoch_only():
     lengths = np.random.default_rng(0).integers(10, 500, 200)
-    one, other = LengthBuckets(lengths, 4, seed=1), LengthBuckets(lengths, 4, seed=1)
-    first = list(one)
-    one.set_epoch(3)
-    third = list(one)
-    other.set_epoch(3)
-    assert list(other) == third != first
+    buckets, others = LengthBuckets(lengths, 4, seed=1), LengthBuckets(lengths, 4, seed=1)
+    first = list(buckets)
+    buckets.set_epoch(3)
+    third = list(buckets)
+    others.set_epoch(3)
+    assert list(others) == third != first
     assert list(LengthBuckets(lengths, 4, seed=2)) != first
 
 

@@ -46,8 +46,8 @@ def test_bf16_fits_80_gb_and_not_32_where_fp8_does(qwen3_14b):
 
 def test_an_adapter_takes_what_its_file_takes(qwen3_14b):
     """The reference adapter of rank 32 has 513 MB, in float32."""
-    one = plan(qwen3_14b, changed(dtype="float32"), 1, 32, 1000).adapters / 2  # two slots for one adapter
-    assert one * GIB / 1e6 == pytest.approx(513, rel=0.01)
+    adapter = plan(qwen3_14b, changed(dtype="float32"), 1, 32, 1000).adapters / 2  # two slots for one adapter
+    assert adapter * GIB / 1e6 == pytest.approx(513, rel=0.01)
 
 
 def test_the_tiny_base_has_the_size_of_its_file(tiny_base):

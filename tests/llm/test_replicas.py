@@ -22,7 +22,7 @@ GREEDY = Sampling(max_new_tokens=8, temperature=0.0, top_p=1.0, top_k=0, seed=1)
 
 @pytest.mark.parametrize("count", [1, 2, 5, 20])
 @pytest.mark.parametrize("records", [0, 1, 7])
-def test_every_request_gets_its_own_reply_in_order(count, records):
+def test_every_request_gets_its_reply_in_order(count, records):
     sizes = []
 
     def engine(part):
@@ -58,9 +58,9 @@ def test_two_engines_write_what_one_writes(tiny_base, placement):
     if placement == "ray":
         pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-cluster.txt")
     requests = [Request(list(range(300 + k, 330 + 2 * k)), None) for k in range(9)]
-    one = start_engines(spec(tiny_base)).generate(requests, GREEDY)
-    two = start_engines(spec(tiny_base, replicas=2, placement=placement)).generate(requests, GREEDY)
-    assert two == one
+    from_one = start_engines(spec(tiny_base)).generate(requests, GREEDY)
+    from_two = start_engines(spec(tiny_base, replicas=2, placement=placement)).generate(requests, GREEDY)
+    assert from_two == from_one
 
 
 @pytest.mark.slow

@@ -54,12 +54,12 @@ def test_two_processes_have_the_losses_of_one(sharding, weights, base, p, tmp_pa
         load = partial(load_for_training, base, weights, sharded=launch.sharded)
         job = made_job(load, tmp_path / str(processes), train=made_samples(12), development=made_samples(4, seed=1))
         results[processes] = fine_tune(job, replace(p, batch_size=4 // processes), launch)
-    one, two = results[1], results[2]
-    assert one.steps == two.steps == 6
+    from_one, from_two = results[1], results[2]
+    assert from_one.steps == from_two.steps == 6
     for key in ("loss", "eval_loss"):
-        curves = [[entry[key] for entry in result.log if key in entry] for result in (one, two)]
+        curves = [[entry[key] for entry in result.log if key in entry] for result in (from_one, from_two)]
         assert curves[1] == pytest.approx(curves[0], abs=0.02), key
-    adapters = [load_file(result.checkpoint / "adapter_model.safetensors") for result in (one, two)]
+    adapters = [load_file(result.checkpoint / "adapter_model.safetensors") for result in (from_one, from_two)]
     assert set(adapters[0]) == set(adapters[1])
     differences = [
         (adapters[1][name].float() - weight.float()).abs().max().item() for name, weight in adapters[0].items()

@@ -96,11 +96,11 @@ def test_few_positions_at_a_time_change_nothing(model, monkeypatch):
     requests = made_requests(2, seed=3)
     whole = likelihoods(model, requests)
     monkeypatch.setattr(shared_prefix, "ROWS", 3)
-    for one, other in zip(whole, likelihoods(model, requests), strict=True):
-        assert np.abs(one - other).max() < 1e-4
+    for expected, values in zip(whole, likelihoods(model, requests), strict=True):
+        assert np.abs(expected - values).max() < 1e-4
 
 
-def test_an_adapter_is_scored_by_its_own_weights(tiny_base, tmp_path):
+def test_an_adapter_is_scored_by_its_weights(tiny_base, tmp_path):
     torch.manual_seed(0)
     tuned = get_peft_model(
         AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32),

@@ -111,7 +111,7 @@ def test_likelihoods_of_the_two_engines_agree(served, tiny_base):
         assert np.abs(values - likelihoods(model, [request])[0]).max() < 1e-3
 
 
-def test_a_scorer_with_all_adapters_scores_each_request_by_its_own(served, tiny_base):
+def test_a_scorer_with_all_adapters_scores_each_request_by_its_adapter(served, tiny_base):
     _, folder = served
     scoring = made_scoring_requests()
     base = pin(Base(path=str(tiny_base), revision=None))
@@ -154,9 +154,9 @@ def test_a_thought_over_its_budget_is_closed_and_marked_as_cut(served, tokenizer
 def test_in_two_parts_a_greedy_text_is_the_one_written_in_one_part(served, tokenizer):
     """A budget that no thought reaches changes nothing but the seam behind the thought."""
     whole, parts = (generated(served[0], tokenizer, thinking=True, thinking_budget=budget) for budget in (None, 79))
-    for one, two in zip(whole, parts, strict=True):
-        if one.finish_reason == "stop" and "</think>\n\n" in one.text:
-            assert two.text == one.text
+    for expected, reply in zip(whole, parts, strict=True):
+        if expected.finish_reason == "stop" and "</think>\n\n" in expected.text:
+            assert reply.text == expected.text
 
 
 def test_sampling_with_a_seed_takes_more_prompts_than_one_step_reads(served):
@@ -164,8 +164,8 @@ def test_sampling_with_a_seed_takes_more_prompts_than_one_step_reads(served):
     engine, _ = served
     prompts = [list(range(300 + k, 300 + k + 400)) for k in range(12)]
     sampled = Sampling(max_new_tokens=4, temperature=0.6, top_p=0.95, top_k=20, seed=42)
-    one, two = (engine.generate([Request(prompt, None) for prompt in prompts], sampled) for _ in range(2))
-    assert len(one) == 12 and one == two
+    first, second = (engine.generate([Request(prompt, None) for prompt in prompts], sampled) for _ in range(2))
+    assert len(first) == 12 and first == second
 
 
 def test_an_engine_that_failed_answers_the_next_call_as_before(served, monkeypatch):

@@ -81,8 +81,10 @@ def test_a_test_prompt_fits_keeps_all_candidates_and_is_cut_in_order(books, targ
 @given(st.integers(0, 18), st.floats(0, 1))
 def test_no_byte_of_a_test_prompt_depends_on_the_held_out_item(ground_truth, share):
     limit = int(shortest(made_record()) + share * (WHOLE - shortest(made_record())))
-    one, two = (truncate_for_test(made_record(ground_truth=k), ITEMS, STYLE, limit, list) for k in (ground_truth, 19))
-    assert (one.prompt, one.cuts, one.candidates) == (two.prompt, two.cuts, two.candidates)
+    first, second = (
+        truncate_for_test(made_record(ground_truth=k), ITEMS, STYLE, limit, list) for k in (ground_truth, 19)
+    )
+    assert (first.prompt, first.cuts, first.candidates) == (second.prompt, second.cuts, second.candidates)
 
 
 def test_no_more_is_cut_than_needed():

@@ -5,7 +5,7 @@ serving with adapters many times slower than without. Here the tokens of one ada
     y[rows of l] += scale * (x[rows of l] A_l^T) B_l^T
 Tokens of base requests (index -1) stay unchanged; the stock code adapts them by the last adapter if no slot is free.
 
-It reaches vLLM through vLLM's own extension point: `vllm.platform_plugins` in pyproject.toml (cpu_platform.py).
+It reaches vLLM through an extension point of vLLM: `vllm.platform_plugins` in pyproject.toml (cpu_platform.py).
 Shapes: T tokens, r rank, slices of one fused projection (q, k, v) side by side in y."""
 
 from typing import Any
