@@ -21,9 +21,10 @@ from bench.clone import ROOT
 from bench.infer_sides import run_side
 from kitrec.core import files, params
 from kitrec.llm.base.loading import load_for_serving
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.arguments import lora
-from kitrec.llm.finetuning.params import Base, FineTune
+from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.params import FineTune
 
 COMMAND = "make bench-infer"
 TINY = ROOT / "base" / "tiny-qwen3"
@@ -144,7 +145,7 @@ def _forty_million(folder: Path) -> Path:
 def _adapters(folder: Path) -> list[Path]:
     """Write four adapters of the default rank with different weights."""
     base = _pinned(TINY)
-    settings = lora(params.load(FineTune, "dualft", ROOT / "params.yaml"))
+    settings = lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml"))
     for seed in range(4):
         torch.manual_seed(seed)
         model = get_peft_model(load_for_serving(base, torch.float32), settings)

@@ -20,13 +20,13 @@ from kitrec.core import params
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.generation.params import Engine
-from kitrec.llm.generation.requests import Question, Request
+from kitrec.llm.generation.requests import Request, ScoringRequest
 from kitrec.llm.generation.vllm_engine import Sampling, VllmEngine
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.styles import style_of
+from kitrec.prompts.styles import prompt_style
 from kitrec.prompts.tokens import Encoder
 
 WRITTEN = THINKING.max_new_tokens  # upper limit of an answer; most are shorter
@@ -87,14 +87,14 @@ def adapters(base: PinnedBase, count: int, folders: Sequence[str]) -> dict[str, 
 
 def repeated(base: PinnedBase, count: int) -> dict[str, Any]:
     """Generate greedy texts twice with one engine; the caller compares batch sizes."""
-    requests, engine = requests_of(base, count), engine_of(base, max_parallel=64)
+    requests, engine = requests_of(base, count), engine_of(base, max_num_seqs=64)
     runs = [[r.text for r in engine.generate(requests, _sampling())] for _ in range(2)]
     return {"records": count, "equal": float(np.mean([a == b for a, b in zip(*runs, strict=True)])), "texts": runs[0]}
 
 
 def small_batches(base: PinnedBase, count: int) -> dict[str, Any]:
     """The same texts from an engine that takes eight at a time."""
-    engine = engine_of(base, max_parallel=8)
+    engine = engine_of(base, max_num_seqs=8)
     return {"records": count, "texts": [r.text for r in engine.generate(requests_of(base, count), _sampling())]}
 
 
@@ -145,31 +145,33 @@ def _generated(model: Any, requests: Sequence[Request]) -> int:
     return int((out[:, longest:] != 0).sum())
 
 
-def _questions(base: PinnedBase, count: int, *, labels: bool = False) -> list[Question]:
+def _questions(base: PinnedBase, count: int, *, labels: bool = False) -> list[ScoringRequest]:
     records, items = draw_records(count, hundred=True)
     encoder = Encoder(load_tokenizer(base))
-    style = style_of(Prompt(max_length=4096, summaries=True, labels=labels), encoder, thinking=THINKING.thinking)
+    style = prompt_style(Prompt(max_length=4096, summaries=True, labels=labels), encoder, thinking=THINKING.thinking)
     head = AnswerHead(encoder, style)
     requests = requests_for_base(records, items, encoder, labels=labels)
-    return [Question(*head.asked(request.prompt, None, request.candidates), None) for request in requests]
+    return [
+        ScoringRequest(*head.prefix_and_names(request.prompt, None, request.candidates), None) for request in requests
+    ]
 
 
 @torch.inference_mode()
-def _prefill(model: Any, questions: Sequence[Question]) -> None:
+def _prefill(model: Any, questions: Sequence[ScoringRequest]) -> None:
     """Run bare forwards over the texts in the tree's batches."""
     for batch in shared_prefix._batches(questions):
-        model.model(input_ids=shared_prefix._filled([np.asarray(questions[k].text) for k in batch], model.device))
+        model.model(input_ids=shared_prefix._padded([np.asarray(questions[k].prefix) for k in batch], model.device))
 
 
 @torch.inference_mode()
-def _separate(model: Any, question: Question) -> np.ndarray:
+def _separate(model: Any, question: ScoringRequest) -> np.ndarray:
     values = []
     for start in range(0, len(question.continuations), 8):
         names = question.continuations[start : start + 8]
-        rows = [np.asarray(question.text + name) for name in names]
-        hidden = model.model(input_ids=shared_prefix._filled(rows, model.device)).last_hidden_state
+        rows = [np.asarray(question.prefix + name) for name in names]
+        hidden = model.model(input_ids=shared_prefix._padded(rows, model.device)).last_hidden_state
         for row, name in enumerate(names):
-            read = hidden[row, len(question.text) - 1 : len(question.text) + len(name) - 1]
+            read = hidden[row, len(question.prefix) - 1 : len(question.prefix) + len(name) - 1]
             at = model.lm_head(read).float().log_softmax(-1)
             values.append(at.gather(1, torch.tensor(name)[:, None]).sum().item())
     return np.array(values)

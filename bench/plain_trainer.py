@@ -13,20 +13,20 @@ from transformers import Trainer, TrainingArguments, set_seed
 
 from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.llm.finetuning.arguments import lora
-from kitrec.llm.finetuning.dataset import Sample, pad
+from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.callbacks import Throughput
+from kitrec.llm.finetuning.dataset import Sample, collate
 from kitrec.llm.finetuning.params import FineTune
-from kitrec.llm.finetuning.throughput import Pace
 
 
 def fine_tune_plainly(
     base: PinnedBase, train: list[Sample], development: list[Sample], p: FineTune, seed: int, folder: Path
-) -> tuple[list[dict[str, float]], Pace]:
+) -> tuple[list[dict[str, float]], Throughput]:
     """Train and return the log of the run and its throughput."""
     set_seed(seed)
-    model = get_peft_model(load_quantised(base), lora(p))
+    model = get_peft_model(load_quantised(base), lora_config(p))
     model.enable_input_require_grads()
-    pace = Pace()
+    pace = Throughput()
     trainer = Trainer(
         model=model,
         args=_arguments(p, seed, folder),
@@ -40,7 +40,7 @@ def fine_tune_plainly(
 
 
 def _padded(samples: list[Sample], pad_id: int) -> dict[str, torch.Tensor]:
-    batch = pad(samples, pad_id)
+    batch = collate(samples, pad_id)
     positions = torch.arange(batch["input_ids"].shape[1])
     mask = (positions < batch["lengths"][:, None]).long()
     return {"input_ids": batch["input_ids"], "attention_mask": mask, "labels": batch["labels"]}
@@ -49,8 +49,8 @@ def _padded(samples: list[Sample], pad_id: int) -> dict[str, torch.Tensor]:
 def _arguments(p: FineTune, seed: int, folder: Path) -> TrainingArguments:
     options: dict[str, Any] = {
         "num_train_epochs": p.epochs,
-        "per_device_train_batch_size": p.batch,
-        "gradient_accumulation_steps": p.accumulation,
+        "per_device_train_batch_size": p.batch_size,
+        "gradient_accumulation_steps": p.gradient_accumulation_steps,
         "per_device_eval_batch_size": 1,
         "learning_rate": p.learning_rate,
         "lr_scheduler_type": "cosine",
@@ -61,7 +61,7 @@ def _arguments(p: FineTune, seed: int, folder: Path) -> TrainingArguments:
         "max_grad_norm": p.max_grad_norm,
         "optim": p.optimizer,
         "gradient_checkpointing": p.gradient_checkpointing,
-        "logging_steps": p.log_every,
+        "logging_steps": p.logging_steps,
         "save_strategy": "no",
         "prediction_loss_only": True,
         "remove_unused_columns": False,

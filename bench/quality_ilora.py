@@ -34,10 +34,9 @@ from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.storage import load_teacher
 from kitrec.ilora.tasks import tasks_of
 from kitrec.ilora.teacher import Teacher
-from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.loading import load_base, load_tokenizer
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.base.precision import load_in
-from kitrec.llm.finetuning.params import Base
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
 from kitrec.recommenders.data.item_features import ItemFeatures
@@ -183,7 +182,7 @@ def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
         training_data = Given(seed, texts, _training_tasks(data, seed), data.tasks("valid"), Path(work) / "work")
         learn(TEACHER, base, stored, training_data, show, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
-        teacher = load_teacher(Path(work) / "to", load_in(base, TEACHER.base_weights), base, Eyes(stored))
+        teacher = load_teacher(Path(work) / "to", load_base(base, TEACHER.base_weights), base, Eyes(stored))
     return {**_teacher_metrics(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
 
 

@@ -9,8 +9,8 @@ import torch
 
 from kitrec.core.randomness import generator
 from kitrec.llm.base.loading import load_for_serving, load_tokenizer
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.params import Base
 from kitrec.recommenders.models.params import SASRec
 from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.collaborative_vectors import labelled_model_vectors

@@ -25,19 +25,20 @@ from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.dataset import Sample
 from kitrec.llm.finetuning.length_buckets import LengthBuckets
 from kitrec.llm.finetuning.params import FineTune, Launch
-from kitrec.llm.finetuning.trainer import Course, fine_tune
+from kitrec.llm.finetuning.trainer import FineTuningJob, fine_tune
 
 COMMAND = "make bench-train"
 VOCABULARY = 151_936
 SAMPLES, REPEATS, SEED = 16, 2, 1
 LONGEST = 4096
 P = FineTune(
-    lora_rank=32, lora_alpha=64, lora_dropout=0.08, learning_rate=2e-4, epochs=1, batch=2, accumulation=2,
-    eval_batch=1, warmup_ratio=0.05, weight_decay=0.02, label_smoothing=0.05, neftune_alpha=5.0, max_grad_norm=1.0,
-    optimizer="adamw_torch_fused", gradient_checkpointing=True, log_every=1, eval_every=4, save_every=4,
-    keep_checkpoints=2, patience=3, threshold=0.0,
+    lora_rank=32, lora_alpha=64, lora_dropout=0.08, learning_rate=2e-4, epochs=1, batch_size=2,
+    gradient_accumulation_steps=2, eval_batch_size=1, warmup_ratio=0.05, weight_decay=0.02, label_smoothing=0.05,
+    neftune_alpha=5.0, max_grad_norm=1.0,
+    optimizer="adamw_torch_fused", gradient_checkpointing=True, logging_steps=1, eval_steps=4, save_steps=4,
+    save_total_limit=2, early_stopping_patience=3, early_stopping_threshold=0.0,
 )  # fmt: skip
-SINGLE_PROCESS = Launch(processes=1, sharding="none", base_weights="nf4", loader_workers=0, trackers=[])
+SINGLE_PROCESS = Launch(processes=1, sharding="none", base_weights="nf4", dataloader_num_workers=0, trackers=[])
 
 
 def main() -> None:
@@ -91,7 +92,7 @@ def train_side(side: str, folder: Path) -> None:
             seconds = pace.seconds
         else:
             load = partial(load_quantised, base)
-            job = Course("bench", load, 0, train, development, SEED, Path(work), Path(work), quiet=True)
+            job = FineTuningJob("bench", load, 0, train, development, SEED, Path(work), Path(work), quiet=True)
             trained = fine_tune(job, P, SINGLE_PROCESS)
             log, seconds = trained.log, trained.seconds
         losses = [entry["loss"] for entry in log if "loss" in entry]

@@ -22,13 +22,13 @@ from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.dataset import Sample
 from kitrec.llm.finetuning.params import FineTune, Launch
-from kitrec.llm.finetuning.trainer import Course, fine_tune
+from kitrec.llm.finetuning.trainer import FineTuningJob, fine_tune
 
 COMMAND = "make bench-train-gpu"
 REFERENCE_TOKENS = 162_000_000
 ANSWER = 450
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362}  # dense bf16, from NVIDIA's data sheets
-SINGLE_PROCESS = Launch(processes=1, sharding="none", base_weights="nf4", loader_workers=0, trackers=[])
+SINGLE_PROCESS = Launch(processes=1, sharding="none", base_weights="nf4", dataloader_num_workers=0, trackers=[])
 
 
 def main(layers: int = 40) -> None:
@@ -59,22 +59,23 @@ def _measured(folder: Path, config: Qwen3Config, length: int) -> dict[str, Any]:
         Sample(str(k), rng.integers(0, config.vocab_size, length, dtype=np.int32), length - ANSWER) for k in range(48)
     ]
     p = FineTune(
-        lora_rank=32, lora_alpha=64, lora_dropout=0.08, learning_rate=2e-4, epochs=1, batch=4, accumulation=4,
-        eval_batch=1, warmup_ratio=0.05, weight_decay=0.02, label_smoothing=0.05, neftune_alpha=5.0,
-        max_grad_norm=1.0, optimizer="adamw_torch_fused", gradient_checkpointing=True, log_every=1, eval_every=3,
-        save_every=3, keep_checkpoints=2, patience=3, threshold=0.0,
+        lora_rank=32, lora_alpha=64, lora_dropout=0.08, learning_rate=2e-4, epochs=1, batch_size=4,
+        gradient_accumulation_steps=4, eval_batch_size=1, warmup_ratio=0.05, weight_decay=0.02, label_smoothing=0.05,
+        neftune_alpha=5.0, max_grad_norm=1.0, optimizer="adamw_torch_fused",
+        gradient_checkpointing=True, logging_steps=1, eval_steps=3,
+        save_steps=3, save_total_limit=2, early_stopping_patience=3, early_stopping_threshold=0.0,
     )  # fmt: skip
     torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as work:
         load = partial(load_quantised, base)
-        job = Course("bench", load, 0, samples, samples[:1], 1, Path(work), Path(work), quiet=True)
+        job = FineTuningJob("bench", load, 0, samples, samples[:1], 1, Path(work), Path(work), quiet=True)
         trained = fine_tune(job, p, SINGLE_PROCESS)
-    speed = trained.pace["tokens_per_second"]
+    speed = trained.throughput["tokens_per_second"]
     name = torch.cuda.get_device_name()
     peak = next((tflops for card, tflops in PEAK_TFLOPS.items() if card in name), None)
     return {
         "tokens": length,
-        "batch": trained.batch,
+        "batch": trained.batch_size,
         "tokens_per_second": speed,
         "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
         "model_tflops": round(speed * flops_per_token(config, length) / 1e12, 1),

@@ -22,7 +22,7 @@ PARAMS = ROOT / "params.yaml"
 HUNDRED = Candidates(count=100, same_category=40, neighbours=30, popularity_matched=29)
 THINKING = Method(
     model="base", steps="single", thinking=True, answer_items=1, max_new_tokens=128, thinking_budget=None,
-    temperature=0.0, top_p=1.0, top_k=0, constrained=False,
+    temperature=0.0, top_p=1.0, top_k=0, structured_outputs=False,
 )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         model = load_stage(scoring, base, weights, tokenizer, FOLDER, stage, seed)
         encoder, test_records = load_collaborative_encoder(encoder_folder), pl.concat(records.values())
         context = load_context(encoder, test_records, tables.read(interactions, SPLIT_INTERACTIONS), FOLDER / "records", model.groups)
-        shard = scoring.engine.shard if scoring.kind == "vllm" else SHARD
+        shard = scoring.engine.shard_size if scoring.kind == "vllm" else SHARD
         ranker = StageRanker(model, prompt, objective, rule, Encoder(tokenizer), context)
         rankings: dict[str, pl.DataFrame] = {}
         with answering_bar(test_records.height, quiet=quiet) as told:

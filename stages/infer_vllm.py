@@ -1,4 +1,4 @@
-"""Let a method answer the test records.   python -m stages.infer_vllm kitrec_full
+"""Answer the test records by a method.   python -m stages.infer_vllm kitrec_full
 Reads the test records, the pinned base and models/<variant>; writes data/answers/<method>/set*.parquet."""
 
 import sys
@@ -10,13 +10,13 @@ from kitrec.core import params, tables
 from kitrec.core.domains import MODELS
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.finetuning.adapters import trained_on_other_lists
-from kitrec.llm.generation.generator import Asking
+from kitrec.llm.finetuning.adapters import list_length_warnings
+from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.llm4cdr import with_notes
 from kitrec.llm.generation.params import Engine, Method
 from kitrec.llm.generation.replicas import EngineSpec, start_engines
 from kitrec.llm.generation.requests import requests_for
-from kitrec.llm.generation.resumable import answer_all, spent
+from kitrec.llm.generation.resumable import generate_answers, generation_statistics
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import single_token_labels
@@ -28,7 +28,7 @@ from stages.lib import paths, runner
 
 
 def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
-    """Answer all test records by METHOD (a key of infer.methods), each user by the model its type belongs to."""
+    """Answer all test records by METHOD (a key of infer.methods), each user by the model of its type."""
     seed = params.load(int, "seed")
     sets = params.value(Data, "data.test_sets")
     prompt = params.load(Prompt, "prompt")
@@ -45,26 +45,27 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)
-            _warn(trained_on_other_lists(adapters, max(map(len, test["candidate_ids"]), default=0)), run)
-            began = time.monotonic()
-            shards = {"shard": engine_params.shard, "work": run.work / which}
+            _warn(list_length_warnings(adapters, max(map(len, test["candidate_ids"]), default=0)), run)
+            start = time.monotonic()
+            shards = {"shard_size": engine_params.shard_size, "work": run.work / which}
             if p.steps == "llm4cdr":
-                free = Asking(engine, encoder, replace(p, constrained=False), seed)
-                test = with_notes(test, items, encoder, p, prompt, free.ask, **shards)
+                free = Generator(engine, encoder, replace(p, structured_outputs=False), seed)
+                test = with_notes(test, items, encoder, p, prompt, free.generate, **shards)
             requests = requests_for(test, items, encoder, p, prompt)
             labels = single_token_labels(encoder) if prompt.labels else ()
-            ask = Asking(engine, encoder, p, seed, labels).ask
-            names = test["record_id"].to_list()
-            answers[f"set{which}"] = answer_all(method, names, requests, ask, longest=prompt.max_length, **shards)
-            run.cost[f"set{which}"] = spent(answers[f"set{which}"], time.monotonic() - began)
+            generate = Generator(engine, encoder, p, seed, labels).generate
+            answers[f"set{which}"] = generate_answers(
+                method, test["record_id"].to_list(), requests, generate, max_length=prompt.max_length, **shards
+            )
+            run.cost[f"set{which}"] = generation_statistics(answers[f"set{which}"], time.monotonic() - start)
         tables.write_all(answers, paths.answers(method), ANSWERS)
 
 
-def _warn(sentences: list[str], run: runner.Run) -> None:
-    """Loudly, and kept with the costs."""
-    for sentence in sentences:
-        print(f"WARNING: {sentence}", file=sys.stderr)
-    run.cost["warnings"] = sentences
+def _warn(warnings: list[str], run: runner.Run) -> None:
+    """Print warnings, and keep them with the costs."""
+    for warning in warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
+    run.cost["warnings"] = warnings
 
 
 if __name__ == "__main__":

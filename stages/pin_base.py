@@ -2,13 +2,13 @@
 Reads the folder of base.path (or nothing, for a hub name with a revision); writes models/base/base.json."""
 
 from kitrec.core import params
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin, write_pinned
-from kitrec.llm.finetuning.params import Base
 from stages.lib import runner
 
 
 def main() -> None:
-    """Look at the base model once, so that all later stages notice when it changes."""
+    """Pin the base model, so that all later stages notice when it changes."""
     write_pinned(pin(params.load(Base, "base")))
 
 

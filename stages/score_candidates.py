@@ -1,13 +1,13 @@
-"""Let a method's model score every candidate.   python -m stages.score_candidates kitrec_full
-Reads data/answers/<method> (scored after what was thought), the base and models/<variant>; writes data/likelihoods."""
+"""Score every candidate by a method's model.   python -m stages.score_candidates kitrec_full
+Reads data/answers/<method> (scored after the thought), the base and models/<variant>; writes data/likelihoods."""
 
 import polars as pl
 
-from kitrec.llm.likelihood.candidates import score_all
+from kitrec.llm.likelihood.candidates import score_candidates
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.schemas.likelihoods import LIKELIHOODS
 from stages.lib import paths, runner
-from stages.lib.scoring import Answered, score_sets
+from stages.lib.scoring import AnsweredSet, score_sets
 
 
 def main(method: str) -> None:
@@ -15,10 +15,18 @@ def main(method: str) -> None:
     score_sets("score_candidates", method, candidates, paths.likelihoods(method), LIKELIHOODS)
 
 
-def candidates(a: Answered) -> pl.DataFrame:
-    """The likelihoods of a test set's candidates."""
-    head = AnswerHead(a.encoder, a.style)
-    return score_all(a.answers, a.records, a.requests, head, a.scorer.score, shard=a.shard, work=a.work)
+def candidates(test: AnsweredSet) -> pl.DataFrame:
+    """Return the likelihoods of a test set's candidates."""
+    head = AnswerHead(test.encoder, test.style)
+    return score_candidates(
+        test.answers,
+        test.records,
+        test.requests,
+        head,
+        test.scorer.score,
+        shard_size=test.shard_size,
+        work=test.work,
+    )
 
 
 if __name__ == "__main__":

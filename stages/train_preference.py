@@ -1,4 +1,4 @@
-"""Let a fine-tuned adapter prefer the truth, by pairs or by rewards.   python -m stages.train_preference dualft-movies
+"""Train a fine-tuned adapter further by preferences or rewards.   python -m stages.train_preference dualft-movies
 Reads the preference records and pairs, models/full/<model>; writes models/preferred/<model>, its curve and numbers."""
 
 from pathlib import Path
@@ -10,11 +10,11 @@ from kitrec.core.domains import USER_TYPES
 from kitrec.llm.base.loading import load_quantised, load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
-from kitrec.llm.preference.dataset import asked_prompts, preference_pairs
-from kitrec.llm.preference.dpo import by_pairs
-from kitrec.llm.preference.grpo import by_rewards
+from kitrec.llm.preference.dataset import preference_pairs, reward_prompts
+from kitrec.llm.preference.dpo import train_dpo
+from kitrec.llm.preference.grpo import train_grpo
 from kitrec.llm.preference.params import Preference
-from kitrec.llm.preference.trl_run import Preferred, Start
+from kitrec.llm.preference.trl_run import PreferenceJob, PreferenceResult
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
@@ -29,33 +29,36 @@ def main(model: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     seed, prompt = params.load(int, "seed"), params.load(Prompt, "prompt")
     which = params.value(Data, "data.candidate_set")
     p = params.load(Preference, "preference")
-    started_from = Path("models/full") / model
+    source = Path("models/full") / model
     records, pairs = paths.set_records(which, "preference"), Path(f"data/preferences/set{which}.parquet")
-    reads = [FILE, paths.ITEMS, records, pairs, started_from]
+    reads = [FILE, paths.ITEMS, records, pairs, source]
     with runner.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
         base = read_pinned()
-        check_adapter(started_from, base)
+        check_adapter(source, base)
         tokenizer = load_tokenizer(base)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         types = [name for name, user_type in USER_TYPES.items() if user_type.model == model]
-        own = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(types))
+        preference_records = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(types))
         encoder = Encoder(tokenizer)
-        start = Start(load_quantised(base), started_from, tokenizer, seed, run.work, quiet)
+        job = PreferenceJob(load_quantised(base), source, tokenizer, seed, run.work, quiet)
         if p.method == "dpo":
-            learned = preference_pairs(own, tables.read(pairs, PREFERENCES), items, encoder, prompt, seed=seed)
-            preferred = by_pairs(start, learned, p)
+            pair_table = tables.read(pairs, PREFERENCES)
+            dataset = preference_pairs(preference_records, pair_table, items, encoder, prompt, seed=seed)
+            result = train_dpo(job, dataset, p)
         else:
-            learned = asked_prompts(own, items, encoder, prompt, answer=p.max_new_tokens, seed=seed)
-            preferred = by_rewards(start, learned, p)
-        origin = files.read_json(started_from / "origin.json") | {"preference": p.method}
+            dataset = reward_prompts(
+                preference_records, items, encoder, prompt, max_new_tokens=p.max_new_tokens, seed=seed
+            )
+            result = train_grpo(job, dataset, p)
+        origin = files.read_json(source / "origin.json") | {"preference": p.method}
         origin |= {"preference_data": files.sha256(pairs if p.method == "dpo" else records)}
-        save_adapter(preferred.adapter, tokenizer, base, origin, Path("models/preferred") / model)
-        _write_record(model, preferred, len(learned))
+        save_adapter(result.adapter, tokenizer, base, origin, Path("models/preferred") / model)
+        _write_results(model, result, len(dataset))
 
 
-def _write_record(model: str, preferred: Preferred, records: int) -> None:
-    """The curve as a plot, the last figures as metrics."""
-    curve = pl.DataFrame(preferred.log).with_columns(pl.selectors.float().round(6))
+def _write_results(model: str, result: PreferenceResult, records: int) -> None:
+    """Write the curve as a plot and its last row as metrics."""
+    curve = pl.DataFrame(result.log).with_columns(pl.selectors.float().round(6))
     with files.atomic(Path(f"plots/preference/{model}.csv")) as draft:
         curve.write_csv(draft)
     files.write_json({"records": records, **curve.row(-1, named=True)}, Path(f"metrics/preference/{model}.json"))

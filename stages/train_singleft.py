@@ -1,16 +1,68 @@
 """Fine-tune a SingleFT adapter.   python -m stages.train_singleft movies-full
 Reads data/records/set<candidate_set>/singleft-<target> and the pinned base; writes models/<variant>/singleft-<target>,
-its curves in plots/training and its numbers in metrics/train."""
+its curves in plots/training and its metrics in metrics/train."""
 
-from kitrec.core import params
-from kitrec.llm.finetuning.params import FineTune
-from stages.lib import runner
-from stages.lib.fine_tuning import train_adapter
+from functools import partial
+from pathlib import Path
+
+from kitrec.core import files, params, tables
+from kitrec.llm.base.loading import load_for_training, load_tokenizer
+from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.finetuning.adapters import save_adapter
+from kitrec.llm.finetuning.dataset import TokenizedDataset, cached_dataset, tokenize_records
+from kitrec.llm.finetuning.params import FineTune, Launch
+from kitrec.llm.finetuning.results import training_metrics, write_curves
+from kitrec.llm.finetuning.trainer import FineTuningJob, fine_tune
+from kitrec.preprocessing.params import Data
+from kitrec.prompts.params import Prompt
+from kitrec.prompts.tokens import Encoder
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS
+from stages.lib import paths, runner
 
 
 def main(model: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """Train the adapter of MODEL (target-variant, e.g. movies-full) on 1-core users, always from the base."""
-    train_adapter("singleft", model, params.load(FineTune, "singleft"), quiet=quiet)
+    # 1. Params and inputs
+    seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
+    prompt, launch, p = params.load(Prompt, "prompt"), params.load(Launch, "launch"), params.load(FineTune, "singleft")
+    target, variant = model.split("-")
+    sources = {role: paths.model_records(which, f"singleft-{target}", role) for role in ("train", "development")}
+    reads = [FILE, paths.ITEMS, *sources.values()]
+    with runner.running("train_singleft", model, reads=reads, params=[seed, which, prompt, launch, p]) as run:
+        # 2. Records become tokenised datasets
+        base = read_pinned()
+        tokenizer = load_tokenizer(base)
+        encoder = Encoder(tokenizer)
+        items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
+
+        def tokenize(role: str) -> TokenizedDataset:
+            records = tables.read(sources[role], RECORDS)
+            return tokenize_records(records, items, encoder, prompt, thinking=variant == "full", seed=seed)
+
+        train, development = (cached_dataset(partial(tokenize, role), run.work / f"{role}.parquet") for role in sources)
+        # 3. The quantised base, which every training process loads and gives its LoRA layers
+        job = FineTuningJob(
+            run_name=f"singleft-{model}",
+            load_base=partial(load_for_training, base, launch.base_weights, sharded=launch.sharded),
+            pad_id=tokenizer.pad_token_id,
+            train=train.samples,
+            development=development.samples,
+            seed=seed,
+            checkpoints=run.work,
+            logs=Path("logs"),
+            quiet=quiet,
+        )
+        # 4. Training, resumed from the newest checkpoint
+        result = fine_tune(job, p, launch)
+        run.cost |= {"batch": result.batch_size, **result.throughput}  # smaller than configured where memory was short
+        # 5. The adapter, its curves and its metrics
+        origin = {"records": files.sha256(sources["train"]), "candidate_set": which, "candidates": train.candidates}
+        save_adapter(result.checkpoint, tokenizer, base, origin, paths.adapter("singleft", model))
+        write_curves(result, Path(f"plots/training/{job.run_name}"))
+        inputs = {"base": base.fingerprint, "data": {role: files.sha256(path) for role, path in sources.items()}}
+        metrics = training_metrics(result, train, p, seed) | inputs
+        files.write_json(metrics, Path(f"metrics/train/{job.run_name}.json"))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.base.precision import load_in
 from kitrec.schemas.items import ITEMS
 from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.params import GroupsFromFile, GroupsStage, ProjectorStage, Stages, ThinkRec
@@ -46,7 +45,7 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
             valid=valid.records,
             users=train.users,
             items=train.items,
-            load_base=partial(load_in, base, weights),
+            load_base=partial(load_base, base, weights),
             tokenizer=load_tokenizer(base),
             base=base,
             folder=FOLDER,

@@ -10,8 +10,8 @@ from pathlib import Path
 from kitrec.config import profiles
 from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.params import Base
 from kitrec.preprocessing.params import Source
 from kitrec.sources.kitrec_hub import latest_commits, token
 

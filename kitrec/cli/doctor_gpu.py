@@ -10,7 +10,7 @@ from bitsandbytes.nn.modules import LinearNF4
 from kitrec.cli.doctor import Check, version_of
 from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
-from kitrec.llm.base.memory_plan import device_memory, plan, shape_of
+from kitrec.llm.base.memory_plan import device_memory, model_size, plan
 from kitrec.llm.base.pinning import pin
 
 WIDTH = 4096  # of the multiplied matrices
@@ -76,7 +76,7 @@ def memory_plan(params_file: Path) -> Check:
     """Check by their shapes whether the base of params.yaml and its adapters fit."""
     try:
         sections = validate_params(params_file)
-        shape = shape_of(pin(sections["base"]))
+        shape = model_size(pin(sections["base"]))
     except (InputError, OSError) as problem:  # OSError: raised by transformers for a base it cannot reach
         return Check("memory plan", "no base to plan for", False, str(problem).splitlines()[0])
     rank = max(sections["dualft"].lora_rank, sections["singleft"].lora_rank)

@@ -37,7 +37,7 @@ def _lengths_and_models(s: Mapping[str, Any]) -> list[str]:
         if s["world"].items(domain) < 2 * s["candidates"].count:
             problems.append(f"world.{domain}: must be at least twice candidates.count ({s['candidates'].count}) items")
     for name, method in s["infer"].methods.items():
-        prefill = PREFILL if method.thinking_budget or method.constrained else 0
+        prefill = PREFILL if method.thinking_budget or method.structured_outputs else 0
         needed = s["prompt"].max_length + method.max_new_tokens + prefill
         if s["engine"].max_model_len < needed:
             problems.append(

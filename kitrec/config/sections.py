@@ -11,8 +11,10 @@ from kitrec.core.errors import InputError
 from kitrec.distillation.params import Distillation
 from kitrec.evaluation.params import Evaluation
 from kitrec.ilora.params import IloraTeacher
-from kitrec.llm.finetuning.params import Base, FineTune, Launch, Train
-from kitrec.llm.generation.params import Engine, Infer, Probes, Rationales
+from kitrec.llm.base.params import Base
+from kitrec.llm.finetuning.params import FineTune, Launch, Train
+from kitrec.llm.generation.params import Engine, Infer
+from kitrec.llm.likelihood.params import Probes, Rationales
 from kitrec.llm.preference.params import Preference
 from kitrec.llm_judge.params import Judge
 from kitrec.preprocessing.params import Candidates, Data, Source, Users

@@ -16,9 +16,8 @@ from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.storage import save_teacher
 from kitrec.ilora.teacher import Teacher
 from kitrec.ilora.training import begin, train
-from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.llm.base.precision import load_in
 from kitrec.prompts.template import Item
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.sequence_fitting import carry_on
@@ -41,7 +40,7 @@ def learn(
     p: Ilora, base: PinnedBase, stored: Stored, given: Given, told: Callable[[Progress], None], to: Path
 ) -> Progress:
     """Train a teacher and store its best weights; a training that broke off goes on from its work folder."""
-    teacher = new_teacher(p, load_in(base, p.base_weights), Eyes(stored), given.seed)
+    teacher = new_teacher(p, load_base(base, p.base_weights), Eyes(stored), given.seed)
     writer = writer_for(teacher, Encoder(load_tokenizer(base)), given.items, p)
     lessons = lessons_of(given.train, writer, teacher.eyes)
     validation = lessons_of(given.development, writer, teacher.eyes)

@@ -68,7 +68,7 @@ class Writer:
     def _answers(self, prompt: list[int], candidates: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """The prompt up to the name, and all names with what closes them: no name is the beginning of another."""
         if self._p.answer == "id":
-            return self._head.asked(prompt, None, candidates)
+            return self._head.prefix_and_names(prompt, None, candidates)
         return prompt, [[*self._plain(self._title(item)), self._encoder.end_of_turn] for item in candidates]
 
     def _offered(self, item: str) -> str:
@@ -106,7 +106,7 @@ def sample_of(asked: Asked, key: str) -> Sample:
 def text_only(sample: Sample, words: int) -> Sample:
     """The same without the items' words."""
     kept = sample.ids < words
-    return Sample(sample.record, sample.ids[kept], int(kept[: sample.prompt].sum()))
+    return Sample(sample.record_id, sample.ids[kept], int(kept[: sample.prompt_length].sum()))
 
 
 def _frame(encoder: Encoder) -> tuple[list[int], list[int]]:

@@ -3,7 +3,7 @@
     log p(c | prompt) = Σ_j log p(c_j | prompt, c_<j),      or its mean over j, by param
 The sum is a probability: a name ends with its own end (the closing quote of an id, the end of the turn after a title),
 so no name gains by being the beginning of another, and long titles pay for their length as they do in training. The
-prompt is read once, the names form a tree behind its keys and values (kitrec/llm/shared_prefix.py).
+prompt is read once, the names form a tree behind its keys and values (kitrec/llm/likelihood/shared_prefix.py).
 Every row of a batch is answered by its own gates."""
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import torch
 
 from kitrec.ilora.dataset import Questions
 from kitrec.ilora.teacher import Teacher
-from kitrec.llm.generation.requests import Question
+from kitrec.llm.generation.requests import ScoringRequest
 from kitrec.llm.likelihood import shared_prefix
 
 SPARE = 4  # tokens that free writing gets beyond the longest name
@@ -29,7 +29,9 @@ def likelihoods(teacher: Teacher, questions: Questions, *, per_token: bool) -> l
         asked = [questions.asked[k] for k in batch]
         with torch.inference_mode(), teacher.speaking(teacher.gates(questions.seen[batch])):
             # Longest first and within the room of one of its own batches: it keeps these rows together, in this order.
-            values = shared_prefix.likelihoods(teacher.base, [Question(own.text, own.names, None) for own in asked])
+            values = shared_prefix.likelihoods(
+                teacher.base, [ScoringRequest(own.text, own.names, None) for own in asked]
+            )
         for k, own, value in zip(batch, asked, values, strict=True):
             found[k] = value / [len(name) for name in own.names] if per_token else value
     return found

@@ -19,7 +19,7 @@ from kitrec.ilora.dataset import Lessons
 from kitrec.ilora.params import Course
 from kitrec.ilora.scoring import batches
 from kitrec.ilora.teacher import Learned, Teacher
-from kitrec.llm.finetuning.dataset import IGNORED, Sample, pad
+from kitrec.llm.finetuning.dataset import IGNORE_INDEX, Sample, collate
 from kitrec.llm.finetuning.frozen_head_loss import summed_loss
 from kitrec.recommenders.sequence_training import Progress, Training, Watcher
 
@@ -92,22 +92,22 @@ def _gradients(teacher: Teacher, parts: Iterator[tuple[list[Sample], torch.Tenso
         with teacher.speaking(gates):  # backward pass included: checkpointing runs the layers again there
             loss = answer_loss(teacher, samples)
             if not torch.isfinite(loss):
-                names = ", ".join(own.record for own in samples)
+                names = ", ".join(own.record_id for own in samples)
                 raise InputError(f"the loss is {loss.item()} in {names}: look at them, or lower learning_rate")
             loss.backward()
         summed += loss.item()
-        tokens += sum(len(own) - own.prompt for own in samples)
+        tokens += sum(len(own) - own.prompt_length for own in samples)
     return summed, tokens
 
 
 def answer_loss(teacher: Teacher, samples: list[Sample]) -> torch.Tensor:
     """Cross-entropy summed over the answers' tokens; to be called inside `speaking`."""
-    batch = pad(samples, pad_id=0)  # on the right, where causal attention never looks
+    batch = collate(samples, pad_id=0)  # on the right, where causal attention never looks
     ids, wanted = batch["input_ids"].to(teacher.device), batch["labels"][:, 1:].to(teacher.device)
     head = teacher.base.get_output_embeddings().weight
     with torch.autocast(head.device.type, torch.bfloat16, enabled=head.dtype == torch.bfloat16):
         hidden = teacher.decoder(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-    answered = wanted != IGNORED
+    answered = wanted != IGNORE_INDEX
     return summed_loss(head, hidden[answered], wanted[answered], 0.0)
 
 
@@ -121,7 +121,7 @@ def judged(teacher: Teacher, lessons: Lessons) -> dict[str, float]:
         samples = [lessons.samples[k] for k in batch]
         with teacher.speaking(gates[batch]):
             total += answer_loss(teacher, samples).item()
-        tokens += sum(len(own) - own.prompt for own in samples)
+        tokens += sum(len(own) - own.prompt_length for own in samples)
     experts = {f"val_gate/{k}": share for k, share in enumerate(gates.mean(0).tolist())}
     return {"val_loss": total / tokens, **experts}
 

@@ -1,8 +1,8 @@
-"""The three steps of LLM4CDR on this project's records: what differs between the domains, what a reader is interested
-in, and the same prompt as all other methods with both notes before its task.
+"""The three steps of LLM4CDR on this project's records: an analysis of the domains, a profile of the user, and the same
+prompt as all other methods with both notes before its task.
 
-Deviation from other re-writes: every step sees the history that all methods see, no item id stands in a template, and
-the domain analysis is asked once per pair of domains."""
+Deviation from other implementations: every step sees the history that all methods see, no template contains an item id,
+and the domains are analysed once per pair."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,12 +29,12 @@ Say in at most five sentences what this reader is likely to enjoy in {target}.
 
 
 def analysis_prompt(target: str) -> str:
-    """Step 1, once per target."""
+    """Return the prompt of step 1, once per target."""
     return _ANALYSIS.format(source=LABELS[SOURCE], target=LABELS[target])
 
 
 def profile_prompt(record: Mapping[str, Any], items: Mapping[str, Item], style: Style, analysis: str) -> str:
-    """Step 2, per record."""
+    """Return the prompt of step 2, once per record."""
     history = segments(record, items, style).history
     source, target = LABELS[SOURCE], LABELS[record["target"]]
     return _PROFILE.format(source=source, target=target, analysis=analysis, history=history)

@@ -1,4 +1,4 @@
-"""The `prompt` section of params.yaml: how long a prompt and an answer may be."""
+"""Section `prompt` of params.yaml."""
 
 from typing import Annotated
 

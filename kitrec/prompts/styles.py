@@ -1,4 +1,4 @@
-"""The style a `prompt` section asks for, and its labels: one token each, so that one position ranks all candidates.
+"""The style of a `prompt` section, and its labels: one token each, so that one position ranks all candidates.
 
 A label stands before a candidate's line (`AB: (ID: …) …`) and first in the answer (`{"label": "AB", …`)."""
 
@@ -14,30 +14,30 @@ from kitrec.prompts.tokens import END_THINK, Encoder
 LABEL, AFTER_LABEL = '{"label": "', '", "rank": 1'
 
 
-def style_of(prompt: Prompt, encoder: Encoder, *, thinking: bool, answer_items: int = 1) -> Style:
-    """How prompts are written for a method, in training and in serving."""
+def prompt_style(prompt: Prompt, encoder: Encoder, *, thinking: bool, answer_items: int = 1) -> Style:
+    """Return the style of a method's prompts, in training and in serving."""
     labels = single_token_labels(encoder) if prompt.labels else ()
     return Style(thinking=thinking, answer_items=answer_items, summaries=prompt.summaries, labels=labels)
 
 
 def single_token_labels(encoder: Encoder) -> tuple[str, ...]:
-    """One and two capital letters that are the same single token in a candidate's line and in an answer."""
+    """Return one and two capital letters that are the same single token in a candidate's line and in an answer."""
     before, after = encoder.plain(LABEL), encoder.plain(AFTER_LABEL)
-    found = []
+    labels = []
     for letters in ("".join(pair) for pair in product(["", *ascii_uppercase], ascii_uppercase)):
         line, answer = encoder.plain(label_mark(letters)), encoder.plain(LABEL + letters + AFTER_LABEL)
         if answer == [*before, line[0], *after] and encoder.plain(letters) == line[:1]:
-            found.append(letters)
-    return tuple(found)
+            labels.append(letters)
+    return tuple(labels)
 
 
-def as_asked(output: str, style: Style, shown: Sequence[str], item: str) -> str:
-    """An output in the style of its prompt: the label of `item` stands first in the answer, where there are labels."""
+def with_label(output: str, style: Style, candidates: Sequence[str], item: str) -> str:
+    """Return an output in the style of its prompt: where there are labels, that of `item` opens the answer."""
     if not style.labels:
         return output
-    thought, closed, answer = output.rpartition(END_THINK)
-    before, opened, fields = answer.partition("{")
-    if not opened:
+    thought, end_think, answer = output.rpartition(END_THINK)
+    before, brace, fields = answer.partition("{")
+    if not brace:
         raise InputError("prompt.labels: an output without a JSON object cannot name a label")
-    label = style.labels[list(shown).index(item)]
-    return f'{thought}{closed}{before}{LABEL}{label}", {fields.lstrip()}'
+    label = style.labels[list(candidates).index(item)]
+    return f'{thought}{end_think}{before}{LABEL}{label}", {fields.lstrip()}'

@@ -15,7 +15,7 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Style:
-    """What a prompt asks for: a thought before the answer, how many items it names; by which labels, if by any."""
+    """The kind of prompt: with a thought before the answer or not, the number of items it names, the labels if any."""
 
     thinking: bool
     answer_items: int
@@ -38,7 +38,7 @@ class Segments:
 
 
 def segments(record: Mapping[str, Any], items: Mapping[str, Item], style: Style) -> Segments:
-    """The prompt of a record. It never looks at the held-out item."""
+    """Return the prompt of a record, without looking at the held-out item."""
     source, target = LABELS[SOURCE], LABELS[record["target"]]
     return Segments(
         _head(source, target, len(record["candidate_ids"])),
@@ -51,7 +51,7 @@ def segments(record: Mapping[str, Any], items: Mapping[str, Item], style: Style)
 
 
 def _notes(notes: Sequence[str]) -> str:
-    """What a model wrote in earlier steps, where a method has any."""
+    """Render the texts a model wrote in earlier steps, where a method has any."""
     return "".join(f"\n## Note {number}\n{note}\n" for number, note in enumerate(notes, start=1))
 
 
@@ -64,8 +64,8 @@ def _head(source: str, target: str, count: int) -> str:
 
 def _history(record: Mapping[str, Any], items: Mapping[str, Item], style: Style, source: str, target: str) -> str:
     def lines(ids: list[str], ratings: list[float]) -> str:
-        shown = [history_line(items[i], r, style) for i, r in zip(ids, ratings, strict=True)]
-        return "".join(shown) or "(none)\n"
+        rows = [history_line(items[i], r, style) for i, r in zip(ids, ratings, strict=True)]
+        return "".join(rows) or "(none)\n"
 
     return (
         f"## User Interaction History\n### User's {source} History (Source Domain):\n"
@@ -86,22 +86,22 @@ def _candidates(ids: list[str], items: Mapping[str, Item], style: Style) -> str:
 
 
 def label_mark(label: str) -> str:
-    """How a candidate's line begins, where candidates have labels."""
+    """Return the beginning of a candidate's line, where candidates have labels."""
     return f"{label}: "
 
 
 def history_line(item: Item, rating: float | None, style: Style) -> str:
-    """An item the reader met, with the reader's own rating."""
+    """Render an item of the history, with the user's rating."""
     return f"- {_facts(item, rating, style)}\n"
 
 
 def candidate_line(item_id: str, item: Item, style: Style) -> str:
-    """An item to choose from, with its id and average rating."""
+    """Render a candidate, with its id and average rating."""
     return f"(ID: {item_id}) {_facts(item, item['average_rating'], style)}\n"
 
 
 def _facts(item: Item, rating: float | None, style: Style) -> str:
-    """`title | categories | Rating: 4.0 | summary`; parts that are not known are left out, but for the title."""
+    """Render `title | categories | Rating: 4.0 | summary`; unknown parts are left out, but for the title."""
     parts = [item["title"] or UNKNOWN]
     if item["categories"]:
         parts.append(", ".join(item["categories"]))
@@ -119,12 +119,12 @@ _GUIDELINES = """
 3. Choose the candidate that fits them best.
 """
 
-_SHAPE = '"rank": 1, "item_id": "...", "title": "...", "confidence_score": 1-10, "rationale": "..."}'
+_FIELDS = '"rank": 1, "item_id": "...", "title": "...", "confidence_score": 1-10, "rationale": "..."}'
 
 
 def _output_format(style: Style) -> str:
-    shape = ('{"label": "...", ' if style.labels else "{") + _SHAPE
+    example = ('{"label": "...", ' if style.labels else "{") + _FIELDS
     if style.answer_items == 1:
-        return f"\n## Output Format\nOne JSON object in a code block, the best candidate:\n{shape}\n"
-    wanted = f"One JSON array in a code block, the Top {style.answer_items} candidates, best first"
-    return f"\n## Output Format\n{wanted}:\n[{shape}, ...]\n"
+        return f"\n## Output Format\nOne JSON object in a code block, the best candidate:\n{example}\n"
+    request = f"One JSON array in a code block, the Top {style.answer_items} candidates, best first"
+    return f"\n## Output Format\n{request}:\n[{example}, ...]\n"

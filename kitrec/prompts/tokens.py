@@ -1,10 +1,9 @@
-"""The one road from text to token ids, for training, transformers and vLLM alike.
+"""The single path from text to token ids, for training, transformers and vLLM alike.
 
 Text from data is encoded so that it can never become a control token: special tokens are split, and every other added
 token (Qwen3's `<think>` is one that is *not* marked special) is broken after its first character."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from kitrec.core.errors import InputError
@@ -13,21 +12,13 @@ THINK, END_THINK = "<think>", "</think>"
 _SLOT = "\x00"
 
 
-@dataclass(frozen=True)
-class Turn:
-    """A rendered sample: the prompt's ids up to where the model starts to write, and the ids of the answer."""
-
-    prompt: list[int]
-    answer: list[int]
-
-
 class Encoder:
-    """Chat turns as token ids, by the tokenizer's own chat template."""
+    """Encodes chat turns as token ids by the tokenizer's own chat template."""
 
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
             raise InputError(
-                f"the tokenizer of {tokenizer.name_or_path} has no chat template: an instruct model's is needed"
+                f"the tokenizer of {tokenizer.name_or_path} has no chat template: take that of an instruct model"
             )
         self._tokenizer = tokenizer
         added = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
@@ -37,22 +28,22 @@ class Encoder:
         self.think, self.end_think = tokenizer.convert_tokens_to_ids([THINK, END_THINK])
 
     def prompt(self, text: str, *, thinking: bool) -> list[int]:
-        """A user turn and the start of the assistant's; without thinking the empty thought is already written."""
+        """Return a user turn and the start of the assistant's, which without thinking includes the empty thought."""
         before, after = self._skeletons[thinking]
         return [*before, *self.plain(text), *after]
 
     def answer(self, output: str, *, thinking: bool) -> list[int]:
-        """The assistant's turn as it is learned: `<think>…</think>` (if thinking), the rest, end of turn."""
+        """Return the assistant's turn as it is learned: `<think>…</think>` (if thinking), the rest, end of turn."""
         thought, rest = split_thought(output)
         opened = [self.think, *self.plain(thought), self.end_think, *self.plain(rest)]
         return [*(opened if thinking else self.plain(rest.lstrip("\n"))), self.end_of_turn]
 
     def plain(self, text: str) -> list[int]:
-        """Ids of text from data: no added token of the tokenizer can come out."""
+        """Return the ids of text from data, never an added token of the tokenizer."""
         ids: list[int] = []
         start = 0
-        for found in self._added.finditer(text):
-            cut = found.start() + 1
+        for match in self._added.finditer(text):
+            cut = match.start() + 1
             ids += self._split(text[start:cut])
             start = cut
         return ids + self._split(text[start:])
@@ -72,7 +63,7 @@ class Encoder:
 
 
 def split_thought(output: str) -> tuple[str, str]:
-    """(thought, rest) of an output; an output without a closed thought is all rest."""
+    """Return (thought, rest) of an output; an output without a closed thought is all rest."""
     head, closed, rest = output.partition(END_THINK)
     if not closed:
         return "", output

@@ -1,11 +1,11 @@
-"""Prompts that are too long, shortened where it hurts least; task, output format and answer are never touched.
+"""Truncation of prompts over the token limit; task, output format and answer are never shortened.
 
-The order of sacrifice, one step at a time until the prompt fits:
-    0. only in training: half of the candidates go, the held-out one stays, the order is drawn anew;
+The steps, one at a time until the prompt fits:
+    0. only in training: half of the candidates are dropped, the held-out one stays, the order is drawn anew;
     1. the summaries of the history's items, the oldest first;
     2. the summaries of all candidates at once, so that none is favoured;
     3. the history's items, the oldest first: the books but for the last, then the target items.
-Test prompts keep all candidates, and no step of theirs looks at the held-out item."""
+Test prompts keep all candidates, and none of their steps looks at the held-out item."""
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping
@@ -27,75 +27,83 @@ class TooLongError(InputError):
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """The tokens of a prompt that fits, what was cut from it (of CUTS), and the record as it shows it."""
+class TruncatedPrompt:
+    """The tokens of a prompt that fits, the kinds of CUTS made, and the record as the prompt shows it."""
 
     prompt: list[Any]
     cuts: tuple[str, ...]
     record: Record
 
     @property
-    def shown(self) -> list[str]:
-        """The candidates in their order."""
+    def candidates(self) -> list[str]:
+        """The ids of the candidates shown, in their order."""
         return list(self.record["candidate_ids"])
 
 
-def fit_for_training(
-    record: Record, items: Mapping[str, Item], style: Style, room: int, encode: Encode, rng: np.random.Generator
-) -> Fitted:
-    """The prompt within `room` tokens."""
+def truncate_for_training(
+    record: Record, items: Mapping[str, Item], style: Style, max_tokens: int, encode: Encode, rng: np.random.Generator
+) -> TruncatedPrompt:
+    """Return a training prompt of at most `max_tokens` tokens."""
     whole = encode(segments(record, items, style).text())
-    if len(whole) <= room:
-        return Fitted(whole, (), record)
-    halved = halve_candidates(record, rng)
-    return _fit(halved, items, style, room, encode, ("candidates",))
+    if len(whole) <= max_tokens:
+        return TruncatedPrompt(whole, (), record)
+    return _truncate(subsample_candidates(record, rng), items, style, max_tokens, encode, ("candidates",))
 
 
-def fit_for_test(record: Record, items: Mapping[str, Item], style: Style, room: int, encode: Encode) -> Fitted:
-    """The same without step 0."""
-    return _fit(record, items, style, room, encode, ())
+def truncate_for_test(
+    record: Record, items: Mapping[str, Item], style: Style, max_tokens: int, encode: Encode
+) -> TruncatedPrompt:
+    """Return a test prompt of at most `max_tokens` tokens, by the same steps without step 0."""
+    return _truncate(record, items, style, max_tokens, encode, ())
 
 
-def halve_candidates(record: Record, rng: np.random.Generator) -> dict[str, Any]:
-    """The record with half of its candidates, the held-out one among them, in an order drawn anew."""
+def subsample_candidates(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+    """Return the record with half of its candidates, the held-out one among them, in an order drawn anew."""
     negatives = [item for item in record["candidate_ids"] if item != record["gt_item_id"]]
     kept = rng.choice(len(negatives), len(record["candidate_ids"]) // 2 - 1, replace=False)
-    chosen = [record["gt_item_id"], *(negatives[k] for k in kept)]
-    return {**record, "candidate_ids": [chosen[k] for k in rng.permutation(len(chosen))]}
+    candidates = [record["gt_item_id"], *(negatives[k] for k in kept)]
+    return {**record, "candidate_ids": [candidates[k] for k in rng.permutation(len(candidates))]}
 
 
-def _fit(
-    record: Record, items: Mapping[str, Item], style: Style, room: int, encode: Encode, before: tuple[str, ...]
-) -> Fitted:
-    """The fewest steps that make it fit, found by halving: every step only shortens."""
+def _truncate(
+    record: Record,
+    items: Mapping[str, Item],
+    style: Style,
+    max_tokens: int,
+    encode: Encode,
+    earlier_cuts: tuple[str, ...],
+) -> TruncatedPrompt:
+    """Take as few steps as needed, found by bisection: every step only shortens."""
     steps = _steps(record, items, style)
 
     def prompt(count: int) -> list[Any]:
         return encode(segments(*_cut(record, items, steps[:count]), style).text())
 
-    if len(uncut := prompt(0)) <= room:
-        return Fitted(uncut, before, record)
-    low, high, fitting = 1, len(steps), prompt(len(steps))
-    if len(fitting) > room:
+    if len(uncut := prompt(0)) <= max_tokens:
+        return TruncatedPrompt(uncut, earlier_cuts, record)
+    low, high, shortest = 1, len(steps), prompt(len(steps))
+    if len(shortest) > max_tokens:
         raise TooLongError(
-            f"{record['record_id']}: even without its history and without summaries the prompt has {len(fitting)} "
-            f"tokens, {room} fit; raise prompt.max_length"
+            f"{record['record_id']}: even without its history and without summaries the prompt has {len(shortest)} "
+            f"tokens, {max_tokens} fit; raise prompt.max_length"
         )
+    tokens = shortest
     while low < high:
         middle = (low + high) // 2
-        if len(tried := prompt(middle)) <= room:
-            high, fitting = middle, tried
+        if len(attempt := prompt(middle)) <= max_tokens:
+            high, tokens = middle, attempt
         else:
             low = middle + 1
     kinds = {"summaries" if kind == "summary" else "history" for kind, _ in steps[:low]}
-    return Fitted(fitting, (*before, *(cut for cut in CUTS if cut in kinds)), _cut(record, items, steps[:low])[0])
+    cuts = (*earlier_cuts, *(cut for cut in CUTS if cut in kinds))
+    return TruncatedPrompt(tokens, cuts, _cut(record, items, steps[:low])[0])
 
 
 Step = tuple[str, tuple[str, ...]]
 
 
 def _steps(record: Record, items: Mapping[str, Item], style: Style) -> list[Step]:
-    """(`summary` or an item list's name, the items it concerns), in the order of sacrifice."""
+    """Return (`summary` or the name of an item list, the items concerned) in the order they are cut."""
     source, target = record["source_items"], record["target_items"]
     steps: list[Step] = []
     if style.summaries:
@@ -105,12 +113,12 @@ def _steps(record: Record, items: Mapping[str, Item], style: Style) -> list[Step
 
 
 def _cut(record: Record, items: Mapping[str, Item], steps: list[Step]) -> tuple[Record, Mapping[str, Item]]:
-    """The record and its items after some steps; histories lose their first, oldest items."""
-    bare = {item: {**items[item], "description": None} for kind, named in steps if kind == "summary" for item in named}
+    """Return the record and its items after some steps; histories lose their first, oldest items."""
+    bare = {item: {**items[item], "description": None} for kind, ids in steps if kind == "summary" for item in ids}
     dropped = {name: sum(kind == name for kind, _ in steps) for name in ("source", "target")}
     shorter = {
-        f"{name}_{what}": record[f"{name}_{what}"][count:]
+        f"{name}_{column}": record[f"{name}_{column}"][count:]
         for name, count in dropped.items()
-        for what in ("items", "ratings")
+        for column in ("items", "ratings")
     }
     return {**record, **shorter}, ChainMap(bare, items)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from kitrec.llm.finetuning.arguments import PROJECTIONS
+from kitrec.llm.base.params import PROJECTIONS
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.objective import Outputs
 from kitrec.thinkrec.params import Adapter

@@ -17,9 +17,9 @@ from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base.memory_plan import check_fits
+from kitrec.llm.base.params import PROJECTIONS
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
-from kitrec.llm.finetuning.arguments import PROJECTIONS
 from kitrec.llm.generation.engine_options import configure_process, engine_options, lora_options
 from kitrec.llm.generation.params import Engine
 from kitrec.prompts.tokens import Encoder

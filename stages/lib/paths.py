@@ -41,6 +41,11 @@ def likelihoods(method: str) -> Path:
     return Path("data/likelihoods") / method
 
 
+def rationales(method: str) -> Path:
+    """Likelihoods of a method's rationales: a table per test set."""
+    return Path("data/rationales") / method
+
+
 def rankings(method: str) -> Path:
     """Rankings of a method: a table per test set."""
     return Path("data/rankings") / method

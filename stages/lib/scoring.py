@@ -1,4 +1,4 @@
-"""The story `score_candidates` and `score_rationales` share: a method's answers, and the model that gave them."""
+"""The part that `score_candidates` and `score_rationales` share: a method's answers, and the model that gave them."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from kitrec.llm.generation.requests import Request, requests_for
 from kitrec.llm.likelihood.candidates import Scorer
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.styles import style_of
+from kitrec.prompts.styles import prompt_style
 from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.answers import ANSWERS
@@ -28,8 +28,8 @@ from stages.lib import paths, runner
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A test set with a method's answers, the prompts they were given to, and who can score."""
+class AnsweredSet:
+    """A test set with a method's answers, their prompts, and the scorer."""
 
     method: Method
     encoder: Encoder
@@ -38,14 +38,14 @@ class Answered:
     records: pl.DataFrame
     answers: pl.DataFrame
     requests: list[Request]
-    shard: int
+    shard_size: int
     work: Path
 
 
-Score = Callable[[Answered], pl.DataFrame]
+Score = Callable[[AnsweredSet], pl.DataFrame]
 
 
-def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table) -> dict[str, pl.DataFrame]:
+def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table) -> None:
     """Score the answers of METHOD to every test set by `score`, and write the tables to `folder`."""
     sets = params.value(Data, "data.test_sets")
     prompt = params.load(Prompt, "prompt")
@@ -58,18 +58,18 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        style = style_of(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
+        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
         scorer = Scorer(load_for_serving(base, getattr(torch, engine.dtype)), base, adapters)
-        found = {}
-        for which, (answered, tested) in inputs.items():
-            answers = tables.read(answered, ANSWERS)
+        scores = {}
+        for which, (answers_path, records_path) in inputs.items():
+            answers = tables.read(answers_path, ANSWERS)
             notes = answers.select("record_id", "notes")
-            records = tables.read(tested, RECORDS).join(notes, on="record_id", how="left", maintain_order="left")
+            records = tables.read(records_path, RECORDS).join(notes, on="record_id", how="left", maintain_order="left")
             requests = requests_for(records, items, encoder, p, prompt)
-            began = time.monotonic()
-            job = Answered(p, encoder, style, scorer, records, answers, requests, engine.shard, run.work / which)
-            found[f"set{which}"] = score(job)
-            seconds = time.monotonic() - began
+            start = time.monotonic()
+            work = run.work / which
+            test = AnsweredSet(p, encoder, style, scorer, records, answers, requests, engine.shard_size, work)
+            scores[f"set{which}"] = score(test)
+            seconds = time.monotonic() - start
             run.cost[f"set{which}"] = {"seconds": round(seconds, 2), "per_second": round(len(requests) / seconds, 2)}
-        tables.write_all(found, folder, table)
-    return found
+        tables.write_all(scores, folder, table)

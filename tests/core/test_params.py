@@ -44,11 +44,11 @@ def test_a_number_in_scientific_notation_is_a_number_as_for_dvc(tmp_path):
 
 
 def test_broken_rules_between_keys_are_reported_together(tmp_path, in_project):
-    tree = params.read(in_project / "params.yaml")["dualft"] | {"save_every": 7, "eval_every": 3, "log_every": 2}
+    tree = params.read(in_project / "params.yaml")["dualft"] | {"save_steps": 7, "eval_steps": 3, "logging_steps": 2}
     lines = "\n".join(f"  {key}: {value}" for key, value in tree.items()).replace("False", "false")
     with pytest.raises(InputError) as refused:
         params.load(FineTune, "dualft", made_params(tmp_path, f"dualft:\n{lines}\n"))
-    assert "multiple of eval_every (3)" in str(refused.value) and "multiple of log_every (2)" in str(refused.value)
+    assert "multiple of eval_steps (3)" in str(refused.value) and "multiple of logging_steps (2)" in str(refused.value)
 
 
 def test_a_single_value_is_validated_with_its_section(tmp_path):

@@ -19,9 +19,9 @@ from kitrec.ilora.progress import bar
 from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.storage import load_teacher, params_of, save_teacher
 from kitrec.ilora.tasks import tasks_of
+from kitrec.llm.base.loading import load_base
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.base.precision import load_in
-from kitrec.llm.finetuning.params import Base
 from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.teacher_lists import KEY, TEACHER
 from tests.ilora.made_teachers import GATES, a_choice, a_course, a_mixture, ilora_params, stored_eyes
@@ -63,7 +63,7 @@ def trained(base, tmp_path_factory):
 
 def loaded(trained, base):
     p = params_of(trained[0])
-    teacher = load_teacher(trained[0], load_in(base, p.base_weights), base, Eyes(stored_eyes(KNOWN)))
+    teacher = load_teacher(trained[0], load_base(base, p.base_weights), base, Eyes(stored_eyes(KNOWN)))
     return teacher, writer_for(teacher, Encoder(_tokenizer(base)), ITEMS, p)
 
 
@@ -88,7 +88,7 @@ def test_a_folder_tells_how_it_was_made(trained):
 def test_a_loaded_teacher_gives_the_same_bytes(trained, base, tmp_path):
     one, writer = loaded(trained, base)
     save_teacher(one, params_of(trained[0]), base, {}, tmp_path / "again")
-    other = load_teacher(tmp_path / "again", load_in(base, params().base_weights), base, Eyes(stored_eyes(KNOWN)))
+    other = load_teacher(tmp_path / "again", load_base(base, params().base_weights), base, Eyes(stored_eyes(KNOWN)))
     asked = tasks(3)
     for a, b in zip(
         scores(one, asked, writer, per_token=False), scores(other, asked, writer, per_token=False), strict=True
@@ -112,15 +112,15 @@ def test_a_broken_off_training_writes_the_same_file(trained, base, tmp_path):
 def test_what_belongs_to_something_else_is_refused(trained, base, tmp_path):
     folder = trained[0]
     with pytest.raises(InputError, match="other eyes"):
-        load_teacher(folder, load_in(base, params().base_weights), base, Eyes(stored_eyes(KNOWN, seed=1)))
+        load_teacher(folder, load_base(base, params().base_weights), base, Eyes(stored_eyes(KNOWN, seed=1)))
     elsewhere = PinnedBase(base.path, None, "sha256:0")
     with pytest.raises(InputError, match="other base"):
-        load_teacher(folder, load_in(base, params().base_weights), elsewhere, Eyes(stored_eyes(KNOWN)))
+        load_teacher(folder, load_base(base, params().base_weights), elsewhere, Eyes(stored_eyes(KNOWN)))
     (tmp_path / "t").mkdir()
     (tmp_path / "t/teacher.json").write_text((folder / "teacher.json").read_text())
     (tmp_path / "t/learned.safetensors").write_bytes((folder / "learned.safetensors").read_bytes()[:100])
     with pytest.raises(InputError, match="no whole teacher"):
-        load_teacher(tmp_path / "t", load_in(base, params().base_weights), base, Eyes(stored_eyes(KNOWN)))
+        load_teacher(tmp_path / "t", load_base(base, params().base_weights), base, Eyes(stored_eyes(KNOWN)))
     about = json.loads((folder / "teacher.json").read_text())
     about["params"]["mixture"]["experts"] = 3
     files.write_json(about, tmp_path / "t/teacher.json")
@@ -213,10 +213,10 @@ def _sequences(lists):
 def test_every_gate_can_be_stored(base, tmp_path, gate):
     p = params(mixture=a_mixture(gate=GATES[gate]))
     eyes = Eyes(stored_eyes(KNOWN))
-    teacher = new_teacher(p, load_in(base, p.base_weights), eyes, seed=1)
+    teacher = new_teacher(p, load_base(base, p.base_weights), eyes, seed=1)
     save_teacher(teacher, p, base, {}, tmp_path / "t")
     assert params_of(tmp_path / "t") == p
-    again = load_teacher(tmp_path / "t", load_in(base, p.base_weights), base, eyes)
+    again = load_teacher(tmp_path / "t", load_base(base, p.base_weights), base, eyes)
     drawn = torch.randn(3, 16)
     teacher.train(False)
     assert torch.equal(again.gates(drawn), teacher.gates(drawn))
@@ -234,7 +234,7 @@ def test_a_teacher_on_nf4_learns_and_comes_back(base, tmp_path):
     with bar("teacher", 6, p.course, quiet=True) as told:
         progress = learn(p, base, stored_eyes(KNOWN), given(tmp_path / "work"), told, tmp_path / "to")
     assert all(math.isfinite(row["val_loss"]) for row in progress.rows)
-    teacher = load_teacher(tmp_path / "to", load_in(base, p.base_weights), base, Eyes(stored_eyes(KNOWN)))
+    teacher = load_teacher(tmp_path / "to", load_base(base, p.base_weights), base, Eyes(stored_eyes(KNOWN)))
     writer = writer_for(teacher, Encoder(_tokenizer(base)), ITEMS, p)
     found = rank(teacher, tasks(3), writer, 3, per_token=False)
     assert found["distances"].explode().is_finite().all()

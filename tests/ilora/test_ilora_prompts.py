@@ -39,7 +39,7 @@ def test_every_shown_item_is_followed_by_its_word(encoder):
 def test_without_the_words_the_prompt_reads_as_text(encoder, tokenizer, answer):
     writer = a_writer(encoder, answer=answer)
     sample = text_only(sample_of(writer.ask(["I03"], ["I00", "I19"], "I19"), "u/1"), WORDS)
-    text = tokenizer.decode(sample.ids[: sample.prompt])
+    text = tokenizer.decode(sample.ids[: sample.prompt_length])
     assert f"oldest first:\n{history_line(ITEMS['I03'], None, STYLE)}\n## List" in text
     line = "".join(
         candidate_line(i, ITEMS[i], STYLE) if answer == "id" else history_line(ITEMS[i], None, STYLE)
@@ -47,12 +47,12 @@ def test_without_the_words_the_prompt_reads_as_text(encoder, tokenizer, answer):
     )
     assert f"(2 items)\n{line}" in text
     wanted = 'I19"' if answer == "id" else "Calm River 19<|im_end|>"
-    assert tokenizer.decode(sample.ids[sample.prompt :]).startswith(wanted)
+    assert tokenizer.decode(sample.ids[sample.prompt_length :]).startswith(wanted)
 
 
 def test_the_frame_is_the_chat_templates_own(encoder, tokenizer):
     sample = text_only(sample_of(a_writer(encoder).ask(["I03"], ["I00", "I19"], "I19"), "u/1"), WORDS)
-    text = tokenizer.decode(sample.ids[: sample.prompt])
+    text = tokenizer.decode(sample.ids[: sample.prompt_length])
     asked = text.removeprefix("<|im_start|>user\n").partition("<|im_end|>")[0]
     rendered = tokenizer.apply_chat_template(
         [{"role": "user", "content": asked}], tokenize=False, add_generation_prompt=True, enable_thinking=False

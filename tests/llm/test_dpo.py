@@ -8,12 +8,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kitrec.core import params
 from kitrec.core.errors import InputError
-from kitrec.llm.finetuning.arguments import lora
+from kitrec.llm.finetuning.arguments import lora_config
 from kitrec.llm.finetuning.params import FineTune
 from kitrec.llm.preference.dataset import preference_pairs
-from kitrec.llm.preference.dpo import by_pairs
+from kitrec.llm.preference.dpo import train_dpo
 from kitrec.llm.preference.params import Preference
-from kitrec.llm.preference.trl_run import Start
+from kitrec.llm.preference.trl_run import PreferenceJob
 from kitrec.preprocessing.preference_pairs import pairs
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
@@ -24,16 +24,16 @@ ROOMY = Prompt(max_length=2048, summaries=True, labels=False)
 
 
 @pytest.fixture
-def made(world, dataset, items, tokenizer):
+def made_pairs(world, dataset, items, tokenizer):
     records = dataset.records["A"]["preference"].head(4)
-    taught = pairs(7, records, TemplateTeacher(world.themes, world.items).explain)
-    return records, taught, preference_pairs(records, taught, items, Encoder(tokenizer), ROOMY, seed=1)
+    table = pairs(7, records, TemplateTeacher(world.themes, world.items).explain)
+    return records, table, preference_pairs(records, table, items, Encoder(tokenizer), ROOMY, seed=1)
 
 
-def test_a_pair_differs_in_what_it_names_and_both_end_their_turn(made, tokenizer):
-    records, taught, found = made
-    assert len(found) == records.height
-    for row, pair in zip(taught.iter_rows(named=True), found, strict=True):
+def test_a_pair_differs_in_what_it_names_and_both_end_their_turn(made_pairs, tokenizer):
+    records, table, dataset = made_pairs
+    assert len(dataset) == records.height
+    for row, pair in zip(table.iter_rows(named=True), dataset, strict=True):
         for name in ("chosen", "rejected"):
             text = tokenizer.decode(pair[f"{name}_ids"])
             assert text == row[f"{name}_output"] + "<|im_end|>" and row[name] in text.rpartition("</think>")[2]
@@ -41,17 +41,17 @@ def test_a_pair_differs_in_what_it_names_and_both_end_their_turn(made, tokenizer
         assert row["rejected"] in tokenizer.decode(pair["prompt_ids"])
 
 
-def test_pairs_whose_candidates_were_cut_are_left_out(made, items, tokenizer):
-    records, taught, found = made
-    limit = min(len(p["prompt_ids"]) + max(len(p["chosen_ids"]), len(p["rejected_ids"])) for p in found)
+def test_pairs_whose_candidates_were_cut_are_left_out(made_pairs, items, tokenizer):
+    records, table, dataset = made_pairs
+    limit = min(len(p["prompt_ids"]) + max(len(p["chosen_ids"]), len(p["rejected_ids"])) for p in dataset)
     encoder = Encoder(tokenizer)
     tight = preference_pairs(
-        records, taught, items, encoder, Prompt(max_length=limit, summaries=True, labels=False), seed=1
+        records, table, items, encoder, Prompt(max_length=limit, summaries=True, labels=False), seed=1
     )
-    assert 1 <= len(tight) < len(found)
+    assert 1 <= len(tight) < len(dataset)
     with pytest.raises(InputError, match="no preference pair fits whole"):
         preference_pairs(
-            records, taught, items, encoder, Prompt(max_length=limit - 60, summaries=True, labels=False), seed=1
+            records, table, items, encoder, Prompt(max_length=limit - 60, summaries=True, labels=False), seed=1
         )
 
 
@@ -62,28 +62,28 @@ def log_likelihood(model, prompt: list[int], output: list[int]) -> float:
     return logits.log_softmax(-1).gather(1, torch.tensor(output)[:, None]).sum().item()
 
 
-def test_dpo_starts_at_log_2_and_ends_where_the_adapters_likelihoods_say(made, tiny_base, tmp_path):
+def test_dpo_starts_at_log_2_and_ends_where_the_adapters_likelihoods_say(made_pairs, tiny_base, tmp_path):
     """The margin of eq. 7 from the two adapters' own likelihoods has the sign and the order that TRL logged."""
-    start = get_peft_model(plain(tiny_base), lora(params.load(FineTune, "dualft", ROOT / "params.yaml")))
+    start = get_peft_model(plain(tiny_base), lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml")))
     start.save_pretrained(tmp_path / "start")
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     p = params.load(Preference, "preference", ROOT / "params.yaml")
-    p = dataclasses.replace(p, learning_rate=1e-3, epochs=3, batch=4, accumulation=1)
-    begin = Start(plain(tiny_base), tmp_path / "start", tokenizer, seed=1, work=tmp_path / "work", quiet=True)
-    done = by_pairs(begin, made[2], p)
-    assert done.log[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
-    assert done.log[-1]["loss"] < done.log[0]["loss"]
-    learned = PeftModel.from_pretrained(plain(tiny_base), str(done.adapter)).eval()
+    p = dataclasses.replace(p, learning_rate=1e-3, epochs=3, batch_size=4, gradient_accumulation_steps=1)
+    job = PreferenceJob(plain(tiny_base), tmp_path / "start", tokenizer, seed=1, work=tmp_path / "work", quiet=True)
+    result = train_dpo(job, made_pairs[2], p)
+    assert result.log[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+    assert result.log[-1]["loss"] < result.log[0]["loss"]
+    learned = PeftModel.from_pretrained(plain(tiny_base), str(result.adapter)).eval()
     start.eval()
     margins = []
-    for pair in made[2]:
+    for pair in made_pairs[2]:
         gains = [
             log_likelihood(learned, pair["prompt_ids"], pair[name])
             - log_likelihood(start, pair["prompt_ids"], pair[name])
             for name in ("chosen_ids", "rejected_ids")
         ]
         margins.append(p.beta * (gains[0] - gains[1]))
-    assert sum(margins) / len(margins) > done.log[-1]["margin"] > 0
+    assert sum(margins) / len(margins) > result.log[-1]["margin"] > 0
 
 
 def plain(folder):

@@ -7,21 +7,21 @@ from transformers import Qwen3Config
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base import memory_plan
-from kitrec.llm.base.memory_plan import GIB, check_fits, plan, shape_of
+from kitrec.llm.base.memory_plan import GIB, check_fits, model_size, plan
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.params import Base
-from tests.llm.methods import an_engine
+from tests.llm.made_methods import made_engine
 
-BF16 = an_engine(max_model_len=10_240)
+BF16 = made_engine(max_model_len=10_240)
 
 
 @pytest.fixture(scope="module")
 def qwen3_14b(tmp_path_factory):
     folder = tmp_path_factory.mktemp("qwen3-14b")
-    shape = {"hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40, "head_dim": 128}
+    sizes = {"hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40, "head_dim": 128}
     heads = {"num_attention_heads": 40, "num_key_value_heads": 8, "vocab_size": 151936, "tie_word_embeddings": False}
-    Qwen3Config(**shape, **heads, architectures=["Qwen3ForCausalLM"]).save_pretrained(folder)
-    return shape_of(PinnedBase(path=str(folder), revision=None, fingerprint="x"))
+    Qwen3Config(**sizes, **heads, architectures=["Qwen3ForCausalLM"]).save_pretrained(folder)
+    return model_size(PinnedBase(path=str(folder), revision=None, fingerprint="x"))
 
 
 def changed(**changes):
@@ -41,19 +41,19 @@ def test_bf16_fits_80_gb_and_not_32_where_fp8_does(qwen3_14b):
     card = 32e9 / GIB
     assert plan(qwen3_14b, BF16, 4, 32, 80e9 / GIB).fits
     assert not plan(qwen3_14b, BF16, 4, 32, card).fits
-    assert plan(qwen3_14b, changed(quantisation="fp8"), 4, 32, card).fits
+    assert plan(qwen3_14b, changed(quantization="fp8"), 4, 32, card).fits
 
 
 def test_an_adapter_takes_what_its_file_takes(qwen3_14b):
     """The reference adapter of rank 32 has 513 MB, in float32."""
-    one = plan(qwen3_14b, changed(dtype="float32"), 1, 32, 1000).adapters / 2  # two slots for one adapter
-    assert one * GIB / 1e6 == pytest.approx(513, rel=0.01)
+    adapter = plan(qwen3_14b, changed(dtype="float32"), 1, 32, 1000).adapters / 2  # two slots for one adapter
+    assert adapter * GIB / 1e6 == pytest.approx(513, rel=0.01)
 
 
 def test_the_tiny_base_has_the_size_of_its_file(tiny_base):
-    shape = shape_of(pin(Base(path=str(tiny_base), revision=None)))
+    size = model_size(pin(Base(path=str(tiny_base), revision=None)))
     on_disk = (tiny_base / "model.safetensors").stat().st_size
-    assert 2 * (shape.linear_weights + shape.other_weights) == pytest.approx(on_disk, rel=0.02)
+    assert 2 * (size.linear_weights + size.other_weights) == pytest.approx(on_disk, rel=0.02)
 
 
 def test_a_base_that_does_not_fit_is_refused_with_the_numbers(tiny_base, monkeypatch):

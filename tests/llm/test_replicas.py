@@ -1,4 +1,4 @@
-"""Several engines answer as one: the same replies in the same order, and none that outlives a killed stage."""
+"""Several engines answer like one: the same replies in the same order, and no engine outlives a killed stage."""
 
 import os
 import signal
@@ -9,32 +9,32 @@ from pathlib import Path
 
 import pytest
 
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.params import Base
 from kitrec.llm.generation.replicas import EngineSpec, Replicas, share_of_machine, start_engines
 from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.vllm_engine import Reply, Sampling
 from tests.conftest import ROOT
-from tests.llm.methods import an_engine
+from tests.llm.made_methods import made_engine
 
 GREEDY = Sampling(max_new_tokens=8, temperature=0.0, top_p=1.0, top_k=0, seed=1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 20])
 @pytest.mark.parametrize("records", [0, 1, 7])
-def test_every_request_gets_its_own_reply_in_order(count, records):
-    asked = []
+def test_every_request_gets_its_reply_in_order(count, records):
+    sizes = []
 
     def engine(part):
         requests, _, schemas = part
-        asked.append(len(requests))
+        sizes.append(len(requests))
         assert [r.prompt[0] for r in requests] == [s["n"] for s in schemas]
         return lambda: [Reply(str(r.prompt[0]), r.prompt, "stop") for r in requests]
 
     requests = [Request([k], None) for k in range(records)]
     replies = Replicas([engine] * count).generate(requests, GREEDY, [{"n": k} for k in range(records)])
     assert [reply.text for reply in replies] == [str(k) for k in range(records)]
-    assert sum(asked) == records and (not asked or max(asked) - min(asked) <= 1)
+    assert sum(sizes) == records and (not sizes or max(sizes) - min(sizes) <= 1)
 
 
 def test_engines_share_the_visible_gpus_and_the_cores(monkeypatch):
@@ -48,7 +48,7 @@ def test_engines_share_the_visible_gpus_and_the_cores(monkeypatch):
 
 
 def spec(tiny_base: Path, **changes) -> EngineSpec:
-    engine = an_engine(dtype="float32", max_model_len=512, **changes)
+    engine = made_engine(dtype="float32", max_model_len=512, **changes)
     return EngineSpec(pin(Base(path=str(tiny_base), revision=None)), engine, {}, seed=1, quiet=True)
 
 
@@ -58,9 +58,9 @@ def test_two_engines_write_what_one_writes(tiny_base, placement):
     if placement == "ray":
         pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-cluster.txt")
     requests = [Request(list(range(300 + k, 330 + 2 * k)), None) for k in range(9)]
-    one = start_engines(spec(tiny_base)).generate(requests, GREEDY)
-    two = start_engines(spec(tiny_base, replicas=2, placement=placement)).generate(requests, GREEDY)
-    assert two == one
+    from_one = start_engines(spec(tiny_base)).generate(requests, GREEDY)
+    from_two = start_engines(spec(tiny_base, replicas=2, placement=placement)).generate(requests, GREEDY)
+    assert from_two == from_one
 
 
 @pytest.mark.slow

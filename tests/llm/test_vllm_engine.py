@@ -9,19 +9,18 @@ from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from kitrec.llm.base.loading import load_for_serving
+from kitrec.llm.base.params import PROJECTIONS, Base
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.adapters import save_adapter
-from kitrec.llm.finetuning.arguments import PROJECTIONS
-from kitrec.llm.finetuning.params import Base
 from kitrec.llm.generation.engine_options import configure_process
-from kitrec.llm.generation.generator import Asking
-from kitrec.llm.generation.requests import Question, Request
+from kitrec.llm.generation.generator import Generator
+from kitrec.llm.generation.requests import Request, ScoringRequest
 from kitrec.llm.generation.vllm_engine import Sampling, VllmEngine
 from kitrec.llm.likelihood.candidates import Scorer
 from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.parsing.parser import parse
 from kitrec.prompts.tokens import Encoder
-from tests.llm.methods import a_method, an_engine
+from tests.llm.made_methods import made_engine, made_method
 
 NAMES = ("one", "two", "three")
 GREEDY = Sampling(max_new_tokens=12, temperature=0.0, top_p=1.0, top_k=0, seed=1)
@@ -44,7 +43,7 @@ def served(tmp_path_factory, tiny_base, tokenizer):
                 parameter.data = torch.randn_like(parameter) * 0.1
         model.save_pretrained(folder / f"{name}.checkpoint")
         save_adapter(folder / f"{name}.checkpoint", tokenizer, base, {}, folder / name)
-    engine = an_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
+    engine = made_engine(dtype="float32", max_model_len=512, max_num_seqs=16, gpu_memory_utilization=0.5, shard_size=8)
     return VllmEngine(base, engine, {n: folder / n for n in NAMES}, seed=1, quiet=True), folder
 
 
@@ -64,10 +63,10 @@ def test_log_likelihoods_of_mixed_rows_equal_transformers_and_peft(served, tiny_
 
     engine, folder = served
     batch = requests()
-    outputs = engine._llm.generate(
+    outputs = engine.llm.generate(
         [TokensPrompt(prompt_token_ids=r.prompt) for r in batch],
         SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0),
-        lora_request=engine._adapters_of([r.adapter for r in batch]),
+        lora_request=engine.lora_requests([r.adapter for r in batch]),
         use_tqdm=False,
     )
     for request, output in zip(batch, outputs, strict=True):
@@ -79,12 +78,12 @@ def test_log_likelihoods_of_mixed_rows_equal_transformers_and_peft(served, tiny_
         assert torch.tensor(got) == pytest.approx(expected, abs=2e-3)
 
 
-def test_greedy_texts_equal_transformers_and_depend_on_nothing_asked_before(served, tiny_base, tokenizer):
+def test_greedy_texts_equal_transformers_and_depend_on_no_earlier_call(served, tiny_base, tokenizer):
     engine, folder = served
     batch = requests()
     together = engine.generate(batch, GREEDY)
-    alone = [engine.generate([r], GREEDY)[0] for r in reversed(batch)]
-    assert together == list(reversed(alone))
+    one_by_one = [engine.generate([r], GREEDY)[0] for r in reversed(batch)]
+    assert together == list(reversed(one_by_one))
     for request, reply in zip(batch[:4], together, strict=False):
         model = reference(tiny_base, folder, request.adapter)
         ids = torch.tensor([request.prompt])
@@ -92,73 +91,72 @@ def test_greedy_texts_equal_transformers_and_depend_on_nothing_asked_before(serv
         assert reply.text == tokenizer.decode(written[0, ids.shape[1] :]).removesuffix("<|im_end|>")
 
 
-def some_questions() -> list[Question]:
-    """Texts of unlike length, one of them a whole number of cache blocks, and names that share beginnings."""
+def made_scoring_requests() -> list[ScoringRequest]:
+    """Prefixes of different lengths, one a whole number of cache blocks, and names that share beginnings."""
     g = torch.Generator().manual_seed(5)
-    questions = []
+    scoring = []
     for k, length in enumerate((40, 128, 200, 255)):
         text = torch.randint(300, 1500, (length,), generator=g).tolist()
         names = [[300 + j % 3, *torch.randint(300, 1500, (1 + j % 3,), generator=g).tolist()] for j in range(9)]
-        questions.append(Question(text, names, [None, *NAMES][k]))
-    return questions
+        scoring.append(ScoringRequest(text, names, [None, *NAMES][k]))
+    return scoring
 
 
 def test_likelihoods_of_the_two_engines_agree(served, tiny_base):
-    """vLLM by cached prompts, transformers by one pass over a tree of ids; both in float32."""
+    """vLLM by cached prompts, transformers by one pass over a trie of ids; both in float32."""
     engine, folder = served
-    questions = some_questions()
-    for question, values in zip(questions, engine.likelihoods(questions), strict=True):
-        model = reference(tiny_base, folder, question.adapter)
-        assert np.abs(values - likelihoods(model, [question])[0]).max() < 1e-3
+    scoring = made_scoring_requests()
+    for request, values in zip(scoring, engine.likelihoods(scoring), strict=True):
+        model = reference(tiny_base, folder, request.adapter)
+        assert np.abs(values - likelihoods(model, [request])[0]).max() < 1e-3
 
 
-def test_a_scorer_with_all_adapters_scores_each_question_by_its_own(served, tiny_base):
+def test_a_scorer_with_all_adapters_scores_each_request_by_its_adapter(served, tiny_base):
     _, folder = served
-    questions = some_questions()
+    scoring = made_scoring_requests()
     base = pin(Base(path=str(tiny_base), revision=None))
     scorer = Scorer(load_for_serving(base, torch.float32), base, {name: folder / name for name in NAMES})
-    for question, values in zip(questions, scorer.score(questions), strict=True):
-        assert np.abs(values - likelihoods(reference(tiny_base, folder, question.adapter), [question])[0]).max() < 1e-4
+    for request, values in zip(scoring, scorer.score(scoring), strict=True):
+        assert np.abs(values - likelihoods(reference(tiny_base, folder, request.adapter), [request])[0]).max() < 1e-4
 
 
 IDS = tuple(f"ITEM{k:04d}" for k in range(20))
 
 
-def asked(engine, tokenizer, **changes):
+def generated(engine, tokenizer, **changes):
     encoder = Encoder(tokenizer)
-    method = a_method("base", **{"max_new_tokens": 80, **changes})
+    method = made_method("base", **{"max_new_tokens": 80, **changes})
     prompts = [encoder.prompt(f"Choose {k}", thinking=method.thinking) for k in range(4)]
-    return Asking(engine, encoder, method, seed=1).ask([Request(prompt, None, IDS) for prompt in prompts]), prompts
+    generator = Generator(engine, encoder, method, seed=1)
+    return generator.generate([Request(prompt, None, IDS) for prompt in prompts])
 
 
 @pytest.mark.parametrize("thinking", [True, False])
 @pytest.mark.parametrize("items", [1, 3])
-def test_bound_answers_name_candidates_and_nothing_else(served, tokenizer, thinking, items):
-    changes = {"answer_items": items, "constrained": True, "max_new_tokens": 200}
-    replies, _ = asked(served[0], tokenizer, thinking=thinking, thinking_budget=20 if thinking else None, **changes)
+def test_structured_answers_name_candidates_only(served, tokenizer, thinking, items):
+    changes = {"answer_items": items, "structured_outputs": True, "max_new_tokens": 200}
+    replies = generated(served[0], tokenizer, thinking=thinking, thinking_budget=20 if thinking else None, **changes)
     for reply in replies:
-        said = parse(reply.text, IDS)
-        assert said.invalid_ids == [] and '"item_id":' in reply.text.replace(" ", "")
-        assert said.status == "ok" or reply.finish_reason in ("length", "thought_cut")
+        parsed = parse(reply.text, IDS)
+        assert parsed.invalid_ids == [] and '"item_id":' in reply.text.replace(" ", "")
+        assert parsed.status == "ok" or reply.finish_reason in ("length", "thought_cut")
         assert (reply.text.count("</think>") == 1) == thinking
 
 
-def test_a_thought_over_its_budget_is_closed_and_told(served, tokenizer):
-    replies, _ = asked(served[0], tokenizer, thinking=True, thinking_budget=4)
+def test_a_thought_over_its_budget_is_closed_and_marked_as_cut(served, tokenizer):
+    replies = generated(served[0], tokenizer, thinking=True, thinking_budget=4)
     for reply in replies:
-        thought, closed, _ = reply.text.partition("</think>")
-        assert closed and len(Encoder(tokenizer).plain(thought.replace("<think>", ""))) <= 8
+        thought, end, _ = reply.text.partition("</think>")
+        assert end and len(Encoder(tokenizer).plain(thought.replace("<think>", ""))) <= 8
     assert "thought_cut" in {reply.finish_reason for reply in replies}
 
 
 def test_in_two_parts_a_greedy_text_is_the_one_written_in_one_part(served, tokenizer):
     """A budget that no thought reaches changes nothing but the seam behind the thought."""
-    (whole, _), (parts, _) = (
-        asked(served[0], tokenizer, thinking=True, thinking_budget=budget) for budget in (None, 79)
-    )
-    for one, two in zip(whole, parts, strict=True):
-        if one.finish_reason == "stop" and "</think>\n\n" in one.text:
-            assert two.text == one.text
+    whole, parts = (generated(served[0], tokenizer, thinking=True, thinking_budget=budget) for budget in (None, 79))
+    for expected, reply in zip(whole, parts, strict=True):
+        if expected.finish_reason == "stop" and "</think>\n\n" in expected.text:
+            assert reply.text == expected.text
 
 
 def test_sampling_with_a_seed_takes_more_prompts_than_one_step_reads(served):
@@ -166,33 +164,33 @@ def test_sampling_with_a_seed_takes_more_prompts_than_one_step_reads(served):
     engine, _ = served
     prompts = [list(range(300 + k, 300 + k + 400)) for k in range(12)]
     sampled = Sampling(max_new_tokens=4, temperature=0.6, top_p=0.95, top_k=20, seed=42)
-    one, two = (engine.generate([Request(prompt, None) for prompt in prompts], sampled) for _ in range(2))
-    assert len(one) == 12 and one == two
+    first, second = (engine.generate([Request(prompt, None) for prompt in prompts], sampled) for _ in range(2))
+    assert len(first) == 12 and first == second
 
 
-def test_an_engine_that_failed_answers_the_next_call_as_if_nothing_had_been(served, monkeypatch):
+def test_an_engine_that_failed_answers_the_next_call_as_before(served, monkeypatch):
     from vllm.v1.sample.sampler import Sampler
 
     engine, _ = served
-    wanted, whole, steps = engine.generate(requests(), GREEDY), Sampler.forward, []
+    expected, forward, steps = engine.generate(requests(), GREEDY), Sampler.forward, []
 
     def fails_once(self, *arguments, **options):
         steps.append(1)
         if len(steps) == 3:
             raise RuntimeError("a fault in the middle of an answer")
-        return whole(self, *arguments, **options)
+        return forward(self, *arguments, **options)
 
     monkeypatch.setattr(Sampler, "forward", fails_once)
     with pytest.raises(RuntimeError, match="in the middle"):
         engine.generate(requests(), GREEDY)
-    assert engine.generate(requests(), GREEDY) == wanted
+    assert engine.generate(requests(), GREEDY) == expected
     with pytest.raises(RuntimeError, match="maximum context length"):
         engine.generate([*requests(), Request(list(range(300, 900)), None)], GREEDY)  # longer than the engine takes
-    assert engine.generate(requests(), GREEDY) == wanted
+    assert engine.generate(requests(), GREEDY) == expected
 
 
 def test_an_engine_may_start_beside_numba():
-    """vLLM asks the `__dict__` of everything that any module holds for a `kernel`."""
+    """vLLM looks for a `kernel` in the `__dict__` of everything that modules hold."""
     ffi = pytest.importorskip("llvmlite.binding.ffi")
-    configure_process(an_engine())
+    configure_process(made_engine())
     assert vars(ffi.lib).get("kernel") is None

@@ -4,7 +4,7 @@ import pytest
 
 from kitrec.core.errors import InputError
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.styles import as_asked, single_token_labels, style_of
+from kitrec.prompts.styles import prompt_style, single_token_labels, with_label
 from kitrec.prompts.template import Style, segments
 from kitrec.prompts.tokens import Encoder
 
@@ -23,9 +23,9 @@ def test_there_are_labels_for_a_hundred_candidates_and_each_is_one_token_of_its_
     assert all(len(encoder.plain(label)) == 1 for label in labels)
 
 
-def test_every_candidate_line_begins_with_its_label_and_the_format_asks_for_it(dataset, items, encoder):
+def test_every_candidate_line_begins_with_its_label_and_the_output_format_names_it(dataset, items, encoder):
     record = dataset.records["A"]["test"].row(0, named=True)
-    style = style_of(LABELLED, encoder, thinking=True)
+    style = prompt_style(LABELLED, encoder, thinking=True)
     parts = segments(record, items, style)
     lines = [line for line in parts.candidates.splitlines() if "(ID: " in line]
     plain = segments(record, items, Style(thinking=True, answer_items=1, summaries=True))
@@ -38,13 +38,13 @@ def test_every_candidate_line_begins_with_its_label_and_the_format_asks_for_it(d
     "answer",
     ['```json\n{"rank": 1, "item_id": "B"}\n```', '{\n  "rank": 1,\n  "item_id": "B"\n}', '[{"item_id": "B"}]'],
 )
-def test_an_answer_names_the_label_of_its_items_place_first_whatever_its_layout(answer):
+def test_an_answer_begins_with_the_label_of_its_item_whatever_its_layout(answer):
     style = Style(thinking=True, answer_items=1, summaries=True, labels=("A", "B", "C"))
-    told = as_asked("<think>\n{a thought}</think>\n\n" + answer, style, ["X", "Z", "B"], "B")
-    thought, _, rest = told.partition("</think>")
+    output = with_label("<think>\n{a thought}</think>\n\n" + answer, style, ["X", "Z", "B"], "B")
+    thought, _, rest = output.partition("</think>")
     assert thought == "<think>\n{a thought}"
-    found = json.loads(rest.strip("\n`").removeprefix("json"))
-    entry = found[0] if isinstance(found, list) else found
+    parsed = json.loads(rest.strip("\n`").removeprefix("json"))
+    entry = parsed[0] if isinstance(parsed, list) else parsed
     assert next(iter(entry)) == "label" and entry["label"] == "C" and entry["item_id"] == "B"
 
 
@@ -54,4 +54,4 @@ def test_more_candidates_than_labels_and_outputs_without_an_object_are_refused(d
     with pytest.raises(InputError, match="2 labels of one token, for 20 items"):
         segments(record, items, style)
     with pytest.raises(InputError, match="without a JSON object"):
-        as_asked("<think>x</think>I like B", style, ["B"], "B")
+        with_label("<think>x</think>I like B", style, ["B"], "B")

@@ -36,7 +36,7 @@ def test_candidate_lines_give_id_title_categories_rating_and_summary(dataset, it
             assert line == f"(ID: {item_id}) Unknown | {rating}"
 
 
-def test_history_lines_show_the_users_own_ratings_and_no_ids(dataset, items):
+def test_history_lines_show_the_users_ratings_and_no_ids(dataset, items):
     record = dataset.records["A"]["test"].row(0, named=True)
     history = segments(record, items, THINKING).history
     shown = [float(x) for x in re.findall(r"Rating: (\d\.\d)", history)]
@@ -58,7 +58,7 @@ def test_the_direct_prompt_is_the_same_without_the_guidelines(dataset, items):
 
 
 @pytest.mark.parametrize("role", ["test", "development"])
-def test_a_prompt_never_looks_at_the_truth(dataset, items, role):
+def test_a_prompt_does_not_depend_on_the_held_out_item(dataset, items, role):
     for record in dataset.records["A"][role].iter_rows(named=True):
         other = next(i for i in record["candidate_ids"] if i != record["gt_item_id"])
         blinded = {**record, "gt_item_id": other, "gt_rating": 1.0, "output": "x", "candidate_origins": []}

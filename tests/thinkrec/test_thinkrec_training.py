@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
 from kitrec.core.files import read_json, sha256
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.params import Base
 from kitrec.thinkrec import stage_training
 from kitrec.thinkrec.checkpoint import FILE, Progress
 from kitrec.thinkrec.groups import with_centroids

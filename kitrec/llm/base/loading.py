@@ -1,6 +1,6 @@
 """Loading the base model and its tokenizer, from a folder or from the hub at its pinned revision."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -10,34 +10,42 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 from kitrec.core.errors import InputError
 from kitrec.llm.base.pinning import PinnedBase
 
+BaseWeights = Literal["nf4", "bf16", "f32"]
 FAST_CPU_PATH = "support_avx512bf16_for_cpu"
 NF4_BLOCK = 64  # weights that share a scale
 
 
 def load_tokenizer(base: PinnedBase) -> Any:
-    """The base's tokenizer."""
+    """Load the base's tokenizer."""
     return AutoTokenizer.from_pretrained(base.path, revision=base.revision, trust_remote_code=False)
 
 
+def load_base(base: PinnedBase, weights: BaseWeights) -> Any:
+    """Load the base onto one device in the given precision, to be frozen or adapted."""
+    if weights == "nf4":
+        return load_quantised(base)
+    return load_for_serving(base, torch.bfloat16 if weights == "bf16" else torch.float32)
+
+
 def load_for_training(base: PinnedBase, weights: str, *, sharded: bool) -> Any:
-    """The base in NF4 or bf16. Training uses no mask, so torch's sdpa takes its flash kernel where there is one."""
+    """Load the base in NF4 or bf16. Training passes no mask, so torch's sdpa picks its flash kernel where available."""
     if weights == "nf4":
         if sharded and not torch.cuda.is_available():
             raise InputError("launch: NF4 weights are sharded on GPUs only; set base_weights to bf16")
         return load_quantised(base)
-    return _loaded(base, device_map=None if sharded else {"": PartialState().device})
+    return _from_pretrained(base, device_map=None if sharded else {"": PartialState().device})
 
 
 def load_for_serving(base: PinnedBase, dtype: torch.dtype) -> Any:
-    """The base as the engine serves it: whole weights."""
-    return _loaded(base, dtype=dtype, device_map={"": PartialState().device})
+    """Load the base with unquantised weights, as the engine serves it."""
+    return _from_pretrained(base, dtype=dtype, device_map={"": PartialState().device})
 
 
 def load_quantised(base: PinnedBase) -> Any:
-    """The base in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314, section 3)."""
+    """Load the base in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314, section 3)."""
     if not torch.cuda.is_available():
         _check_width(base)
-    model = _loaded(base, quantization_config=_nf4(), device_map={"": PartialState().device})
+    model = _from_pretrained(base, quantization_config=_nf4(), device_map={"": PartialState().device})
     for module in model.modules():
         if hasattr(module, FAST_CPU_PATH):
             # An evaluation would repack the weights on such CPUs and make all later gradients wrong, silently.
@@ -45,7 +53,7 @@ def load_quantised(base: PinnedBase) -> Any:
     return model
 
 
-def _loaded(base: PinnedBase, *, dtype: torch.dtype = torch.bfloat16, **options: Any) -> Any:
+def _from_pretrained(base: PinnedBase, *, dtype: torch.dtype = torch.bfloat16, **options: Any) -> Any:
     transformers.logging.disable_progress_bar()
     return AutoModelForCausalLM.from_pretrained(
         base.path,
@@ -58,7 +66,7 @@ def _loaded(base: PinnedBase, *, dtype: torch.dtype = torch.bfloat16, **options:
 
 
 def _check_width(base: PinnedBase) -> None:
-    """bitsandbytes 0.50's CPU kernels mix up rows that are not whole blocks: weights come back wrong, silently."""
+    """Refuse widths whose rows are no whole blocks: bitsandbytes 0.50's CPU kernels silently mix them up."""
     config = AutoConfig.from_pretrained(base.path, revision=base.revision, trust_remote_code=False)
     for name in ("hidden_size", "intermediate_size"):
         if getattr(config, name, 0) % NF4_BLOCK:

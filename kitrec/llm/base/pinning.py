@@ -1,4 +1,4 @@
-"""Which base model a run stands on: where it is, at which revision, and the hash that adapters are tied to."""
+"""The base model a run is pinned to: its location, its revision, and the fingerprint that adapters are tied to."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.llm.finetuning.params import Base
+from kitrec.llm.base.params import Base
 
 FILE = Path("models/base/base.json")
 
@@ -21,7 +21,7 @@ class PinnedBase:
 
 
 def pin(base: Base) -> PinnedBase:
-    """Look at the base: a folder is hashed, a hub name must carry a revision."""
+    """Fingerprint the base: hash a local folder, or require a revision of a hub name."""
     folder = Path(base.path)
     if not folder.is_dir():
         return PinnedBase(base.path, base.revision, f"{base.path}@{_revision(base)}")
@@ -35,12 +35,12 @@ def pin(base: Base) -> PinnedBase:
 
 
 def write_pinned(pinned: PinnedBase, path: Path = FILE) -> None:
-    """Keep it for the stages that load the base."""
+    """Write the pinned base for the stages that load it."""
     files.write_json(asdict(pinned), path)
 
 
 def read_pinned(path: Path = FILE) -> PinnedBase:
-    """What `pin_base` found."""
+    """Read the base that `pin_base` pinned."""
     return PinnedBase(**files.read_json(path))
 
 
@@ -48,6 +48,6 @@ def _revision(base: Base) -> str:
     if base.revision is None:
         raise InputError(
             f"base.revision: {base.path} is no folder here, so it comes from the hub and must be pinned: "
-            "run `kitrec doctor --pin`, which asks the hub for its revision and writes it into params.yaml"
+            "run `kitrec doctor --pin`, which looks its revision up on the hub and writes it into params.yaml"
         )
     return base.revision

@@ -1,4 +1,4 @@
-"""Adapters on disk: PEFT's safetensors and configuration, the tokenizer, and a note of what they were trained on."""
+"""Adapters on disk: PEFT's safetensors and configuration, the tokenizer, and the origin of their training."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ ORIGIN = "origin.json"
 
 
 def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dict[str, Any], folder: Path) -> None:
-    """Write a checkpoint's adapter, the tokenizer and the origin as one folder: the same bytes for the same weights."""
+    """Write a checkpoint's adapter, the tokenizer and the origin to one folder: the same bytes for the same weights."""
     with files.atomic(folder) as draft:
         tokenizer.save_pretrained(draft)
         for name in ("adapter_model.safetensors", "adapter_config.json"):
@@ -24,7 +24,7 @@ def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dic
 
 
 def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
-    """The adapter's configuration, if it is whole and belongs to this base."""
+    """Return the adapter's configuration, or raise an error if it is incomplete or belongs to another base."""
     if not (folder / "adapter_model.safetensors").is_file():
         raise InputError(
             f"{folder} holds no adapter_model.safetensors: train it by `dvc repro`, or fetch it by `dvc pull`"
@@ -38,11 +38,11 @@ def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
     return files.read_json(folder / "adapter_config.json")
 
 
-def trained_on_other_lists(folders: Mapping[str, Path], candidates: int) -> list[str]:
-    """A sentence for every adapter whose training prompts mostly showed another number of candidates."""
+def list_length_warnings(folders: Mapping[str, Path], candidates: int) -> list[str]:
+    """Return a warning for every adapter whose training prompts mostly showed another number of candidates."""
     counts = {name: files.read_json(folder / ORIGIN)["candidates"] for name, folder in folders.items()}
     return [
-        f"{name} was trained on lists of {count} candidates and is asked to rank {candidates}: its figures say little "
+        f"{name} was trained on lists of {count} candidates and now has to rank {candidates}: its metrics say little "
         "about the method; raise prompt.max_length for training, or test on lists as long"
         for name, count in counts.items()
         if count != candidates
@@ -50,7 +50,7 @@ def trained_on_other_lists(folders: Mapping[str, Path], candidates: int) -> list
 
 
 def _make_stable(config_file: Path, base: PinnedBase) -> None:
-    """PEFT writes sets in hash order and the path it was given; both would differ from run to run or clone to clone."""
+    """Sort what PEFT writes in hash order and drop the machine's path, so that runs and clones write the same bytes."""
     config = json.loads(config_file.read_text(encoding="utf-8"))
     stable = {key: sorted(value) if key == "target_modules" else value for key, value in sorted(config.items())}
     files.write_json({**stable, "base_model_name_or_path": base.path}, config_file)

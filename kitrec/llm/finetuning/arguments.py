@@ -1,4 +1,4 @@
-"""Hyperparameters as PEFT and transformers want them."""
+"""Hyperparameters of params.yaml as configurations of PEFT and transformers."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,12 @@ import torch
 from peft import LoraConfig
 from transformers import TrainingArguments
 
+from kitrec.llm.base.params import PROJECTIONS
 from kitrec.llm.finetuning.params import FineTune, Launch
 
-PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
-
-def lora(p: FineTune) -> LoraConfig:
-    """LoRA on all projections of attention and MLP."""
+def lora_config(p: FineTune) -> LoraConfig:
+    """Configure LoRA on all projections of attention and MLP."""
     return LoraConfig(
         r=p.lora_rank,
         lora_alpha=p.lora_alpha,
@@ -24,14 +23,14 @@ def lora(p: FineTune) -> LoraConfig:
     )
 
 
-def arguments(p: FineTune, launch: Launch, folder: Path, *, seed: int, quiet: bool) -> TrainingArguments:
-    """Trainer's arguments. Label smoothing and NEFTune are not among them: supervised.py does both."""
+def training_arguments(p: FineTune, launch: Launch, folder: Path, *, seed: int, quiet: bool) -> TrainingArguments:
+    """Return Trainer's arguments, without label smoothing and NEFTune: frozen_head_loss.py implements both."""
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=p.epochs,
-        per_device_train_batch_size=p.batch,
-        gradient_accumulation_steps=p.accumulation,
-        per_device_eval_batch_size=p.eval_batch,
+        per_device_train_batch_size=p.batch_size,
+        gradient_accumulation_steps=p.gradient_accumulation_steps,
+        per_device_eval_batch_size=p.eval_batch_size,
         learning_rate=p.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=p.warmup_ratio,
@@ -39,18 +38,18 @@ def arguments(p: FineTune, launch: Launch, folder: Path, *, seed: int, quiet: bo
         max_grad_norm=p.max_grad_norm,
         optim=p.optimizer,
         gradient_checkpointing=p.gradient_checkpointing and not launch.sharded,
-        logging_steps=p.log_every,
+        logging_steps=p.logging_steps,
         eval_strategy="steps",
-        eval_steps=p.eval_every,
-        save_steps=p.save_every,
-        save_total_limit=p.keep_checkpoints,
+        eval_steps=p.eval_steps,
+        save_steps=p.save_steps,
+        save_total_limit=p.save_total_limit,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         restore_callback_states_from_checkpoint=True,
         prediction_loss_only=True,
         remove_unused_columns=False,
-        dataloader_num_workers=launch.loader_workers,
+        dataloader_num_workers=launch.dataloader_num_workers,
         dataloader_pin_memory=torch.cuda.is_available(),
         bf16=True,
         use_cpu=not torch.cuda.is_available(),
@@ -58,12 +57,12 @@ def arguments(p: FineTune, launch: Launch, folder: Path, *, seed: int, quiet: bo
         data_seed=seed,
         disable_tqdm=quiet,
         report_to="none",
-        **_side_by_side(p, launch),
+        **_distributed_options(p, launch),
     )
 
 
-def _side_by_side(p: FineTune, launch: Launch) -> dict[str, Any]:
-    """What several processes need: their backend, and FSDP's sharding with its own activation checkpointing."""
+def _distributed_options(p: FineTune, launch: Launch) -> dict[str, Any]:
+    """Return the options of several processes: the backend, and FSDP with its own activation checkpointing."""
     if launch.processes == 1:
         return {}
     options: dict[str, Any] = {"ddp_backend": "nccl" if torch.cuda.is_available() else "gloo"}

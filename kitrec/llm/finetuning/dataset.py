@@ -1,4 +1,4 @@
-"""Training samples: the rendered turns of records, with labels on the answer alone."""
+"""Tokenised training samples: the rendered turns of records, with labels on the answer alone."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,112 +14,115 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.styles import as_asked, style_of
+from kitrec.prompts.styles import prompt_style, with_label
 from kitrec.prompts.template import Item, Style
 from kitrec.prompts.tokens import Encoder
-from kitrec.prompts.truncation import CUTS, Fitted, TooLongError, fit_for_training
+from kitrec.prompts.truncation import CUTS, TooLongError, TruncatedPrompt, truncate_for_training
 
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Token ids of a turn, how many of them are the prompt, which is not learned, and the record behind it."""
+    """Token ids of a turn, the length of its prompt, which is not learned, and the id of its record."""
 
-    record: str
+    record_id: str
     ids: np.ndarray
-    prompt: int
+    prompt_length: int
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """The samples of a training or development table; what was cut of each prompt, how many candidates it shows."""
+class TokenizedDataset:
+    """The samples of a table; for each, what was cut from its prompt and how many candidates it shows."""
 
     samples: list[Sample]
     cuts: list[tuple[str, ...]]
     shown: list[int]
 
-    def counts(self) -> dict[str, Any]:
-        """How long the samples are, how much of them is learned, what share of the prompts was shortened how."""
+    def statistics(self) -> dict[str, Any]:
+        """Return the number of samples and tokens, and the share of prompts shortened by each kind of cut."""
         lengths = [len(sample) for sample in self.samples]
-        cut = Counter(name for cuts in self.cuts for name in cuts)
+        shortened = Counter(kind for cuts in self.cuts for kind in cuts)
         return {
             "samples": len(self.samples),
             "tokens": sum(lengths),
             "longest": max(lengths),
-            "supervised_tokens": sum(len(sample) - sample.prompt for sample in self.samples),
-            "shortened": {name: round(cut[name] / len(self.cuts), 4) for name in CUTS},
+            "supervised_tokens": sum(len(sample) - sample.prompt_length for sample in self.samples),
+            "shortened": {kind: round(shortened[kind] / len(self.cuts), 4) for kind in CUTS},
         }
 
     @property
     def candidates(self) -> int:
-        """How many candidates most prompts show."""
+        """The number of candidates that most prompts show."""
         return Counter(self.shown).most_common(1)[0][0]
 
 
-def training_samples(
+def tokenize_records(
     records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, prompt: Prompt, *, thinking: bool, seed: int
-) -> Lesson:
-    """One sample per record: the prompt is masked, the whole output is learned and never shortened."""
-    lesson, refused = Lesson([], [], []), []
-    style = style_of(prompt, encoder, thinking=thinking)
+) -> TokenizedDataset:
+    """Return one sample per record: the prompt is masked, the whole output is learned and never shortened."""
+    dataset, errors = TokenizedDataset([], [], []), []
+    style = prompt_style(prompt, encoder, thinking=thinking)
     for record in records.iter_rows(named=True):
         try:
-            fitted, answer = _turn(record, items, encoder, style, prompt.max_length, seed)
+            truncated, answer = _turn(record, items, encoder, style, prompt.max_length, seed)
         except TooLongError as problem:
-            refused.append(str(problem))
+            errors.append(str(problem))
             continue
-        ids = np.array(fitted.prompt + answer, dtype=np.int32)
-        lesson.samples.append(Sample(record["record_id"], ids, len(fitted.prompt)))
-        lesson.cuts.append(fitted.cuts)
-        lesson.shown.append(len(fitted.shown))
-    if refused:
-        raise InputError(f"{len(refused)} training records do not fit prompt.max_length: {refused[0]}")
-    return lesson
+        ids = np.array(truncated.prompt + answer, dtype=np.int32)
+        dataset.samples.append(Sample(record["record_id"], ids, len(truncated.prompt)))
+        dataset.cuts.append(truncated.cuts)
+        dataset.shown.append(len(truncated.candidates))
+    if errors:
+        raise InputError(f"{len(errors)} training records do not fit prompt.max_length: {errors[0]}")
+    return dataset
 
 
 def _turn(
-    record: Mapping[str, Any], items: Mapping[str, Item], encoder: Encoder, style: Style, longest: int, seed: int
-) -> tuple[Fitted, list[int]]:
-    """The prompt, and the answer in its style; any label is one token, so that the answer's length is known before."""
+    record: Mapping[str, Any], items: Mapping[str, Item], encoder: Encoder, style: Style, max_length: int, seed: int
+) -> tuple[TruncatedPrompt, list[int]]:
+    """Return the prompt and the answer; any label is one token, so the answer's length is known beforehand."""
 
-    def answer(shown: list[str]) -> list[int]:
-        return encoder.answer(as_asked(record["output"], style, shown, record["gt_item_id"]), thinking=style.thinking)
+    def answer(candidates: list[str]) -> list[int]:
+        output = with_label(record["output"], style, candidates, record["gt_item_id"])
+        return encoder.answer(output, thinking=style.thinking)
 
     def prompt(text: str) -> list[int]:
         return encoder.prompt(text, thinking=style.thinking)
 
     rng = generator(seed, "shortened prompts", record["record_id"])
-    room = longest - len(answer(record["candidate_ids"]))
-    fitted = fit_for_training(record, items, style, room, prompt, rng)
-    return fitted, answer(fitted.shown)
+    max_tokens = max_length - len(answer(record["candidate_ids"]))
+    truncated = truncate_for_training(record, items, style, max_tokens, prompt, rng)
+    return truncated, answer(truncated.candidates)
 
 
-def once(make: Callable[[], Lesson], path: Path) -> Lesson:
-    """The lesson kept at `path`, made and kept there the first time: a resumed run does not tokenise again."""
+def cached_dataset(tokenize: Callable[[], TokenizedDataset], path: Path) -> TokenizedDataset:
+    """Read the dataset kept at `path`, or tokenise and keep it: a resumed run does not tokenise again."""
     if not path.exists():
-        lesson = make()
-        names, ids, prompts = zip(*((s.record, s.ids, s.prompt) for s in lesson.samples), strict=True)
-        columns = {"record": names, "ids": ids, "prompt": prompts, "cuts": lesson.cuts, "shown": lesson.shown}
+        dataset = tokenize()
+        record_ids, ids, lengths = zip(*((s.record_id, s.ids, s.prompt_length) for s in dataset.samples), strict=True)
+        columns = {"record_id": record_ids, "ids": ids, "prompt_length": lengths}
+        columns |= {"cuts": dataset.cuts, "shown": dataset.shown}
         schema = {"ids": pl.List(pl.Int32), "cuts": pl.List(pl.String)}
         with files.atomic(path) as draft:
             pl.DataFrame(columns, schema_overrides=schema).write_parquet(draft)
     rows = pl.read_parquet(path)
-    ids = (row.to_numpy(writable=True) for row in rows["ids"])  # torch warns of read-only memory
-    samples = [Sample(*row) for row in zip(rows["record"], ids, rows["prompt"], strict=True)]
-    return Lesson(samples, [tuple(cuts) for cuts in rows["cuts"]], rows["shown"].to_list())
+    arrays = (row.to_numpy(writable=True) for row in rows["ids"])  # torch warns of read-only memory
+    samples = [Sample(*row) for row in zip(rows["record_id"], arrays, rows["prompt_length"], strict=True)]
+    return TokenizedDataset(samples, [tuple(cuts) for cuts in rows["cuts"]], rows["shown"].to_list())
 
 
-def pad(samples: Iterable[Sample], pad_id: int) -> dict[str, Any]:
-    """A batch, padded on the right to its longest sample, where causal attention never looks: it needs no mask."""
+def collate(samples: Iterable[Sample], pad_id: int) -> dict[str, Any]:
+    """Return a batch padded on the right, where causal attention never looks, so that it needs no mask."""
     rows = list(samples)
     lengths = torch.tensor([len(row) for row in rows])
     ids = torch.full((len(rows), int(lengths.max())), pad_id)
-    labels = torch.full_like(ids, IGNORED)
+    labels = torch.full_like(ids, IGNORE_INDEX)
     for k, row in enumerate(rows):
         ids[k, : len(row)] = torch.from_numpy(row.ids)
-        labels[k, row.prompt : len(row)] = ids[k, row.prompt : len(row)]
-    return {"input_ids": ids, "labels": labels, "lengths": lengths, "records": [row.record for row in rows]}
+        labels[k, row.prompt_length : len(row)] = ids[k, row.prompt_length : len(row)]
+    record_ids = [row.record_id for row in rows]
+    return {"input_ids": ids, "labels": labels, "lengths": lengths, "record_ids": record_ids}

@@ -1,37 +1,19 @@
-"""Sections `base`, `train`, `launch`, `dualft` and `singleft` of params.yaml."""
+"""Sections `train`, `launch`, `dualft` and `singleft` of params.yaml."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from kitrec.core.params import rules, section
+from kitrec.llm.base.params import Amount, Count, Positive, Share
 
-HIGHEST_RANK = 512
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Amount = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-
-
-Variant = Literal["full", "direct"]  # thinks before it answers, or answers at once
-
-
-@section
-class Base:
-    path: str
-    revision: str | None
-
-    @property
-    def is_local(self) -> bool:
-        """A folder here, or else a name on the Hugging Face Hub."""
-        return Path(self.path).is_dir()
+MAX_LORA_RANK = 512  # the highest rank vLLM serves
 
 
 @section
 class Train:
     targets: Annotated[list[Literal["movies", "music"]], Field(min_length=1)]
-    variants: Annotated[list[Variant], Field(min_length=1)]
+    variants: Annotated[list[Literal["full", "direct"]], Field(min_length=1)]  # thinks first, or answers at once
 
 
 @section
@@ -41,9 +23,9 @@ class FineTune:
     lora_dropout: Share
     learning_rate: Positive
     epochs: Count
-    batch: Count
-    accumulation: Count
-    eval_batch: Count
+    batch_size: Count
+    gradient_accumulation_steps: Count
+    eval_batch_size: Count
     warmup_ratio: Share
     weight_decay: Amount
     label_smoothing: Share
@@ -51,24 +33,24 @@ class FineTune:
     max_grad_norm: Positive
     optimizer: Literal["adamw_torch_fused", "adamw_8bit"]
     gradient_checkpointing: bool
-    log_every: Count
-    eval_every: Count
-    save_every: Count
-    keep_checkpoints: Annotated[int, Field(ge=2)]
-    patience: Count
-    threshold: Amount
+    logging_steps: Count
+    eval_steps: Count
+    save_steps: Count
+    save_total_limit: Annotated[int, Field(ge=2)]
+    early_stopping_patience: Count
+    early_stopping_threshold: Amount
 
     def __post_init__(self) -> None:
         require, done = rules()
-        require(self.lora_rank <= HIGHEST_RANK, f"lora_rank: vLLM serves ranks up to {HIGHEST_RANK}")
+        require(self.lora_rank <= MAX_LORA_RANK, f"lora_rank: vLLM serves ranks up to {MAX_LORA_RANK}")
         require(
-            self.save_every % self.eval_every == 0,
-            f"save_every ({self.save_every}) must be a multiple of eval_every ({self.eval_every}): "
+            self.save_steps % self.eval_steps == 0,
+            f"save_steps ({self.save_steps}) must be a multiple of eval_steps ({self.eval_steps}): "
             "the best checkpoint is chosen by eval loss",
         )
         require(
-            self.save_every % self.log_every == 0,
-            f"save_every ({self.save_every}) must be a multiple of log_every ({self.log_every}): "
+            self.save_steps % self.logging_steps == 0,
+            f"save_steps ({self.save_steps}) must be a multiple of logging_steps ({self.logging_steps}): "
             "a resumed run then logs the same curve",
         )
         done()
@@ -79,7 +61,7 @@ class Launch:
     processes: Count
     sharding: Literal["none", "fsdp"]
     base_weights: Literal["nf4", "bf16"]
-    loader_workers: Annotated[int, Field(ge=0)]
+    dataloader_num_workers: Annotated[int, Field(ge=0)]
     trackers: list[Literal["tensorboard", "wandb"]]
 
     def __post_init__(self) -> None:
@@ -92,5 +74,5 @@ class Launch:
 
     @property
     def sharded(self) -> bool:
-        """Whether the base's weights are spread over the processes, instead of whole in each."""
+        """Whether the base's weights are spread over the processes instead of copied to each."""
         return self.sharding == "fsdp"

@@ -1,4 +1,4 @@
-"""vLLM's CPU platform with `GroupedLora`; found by vLLM through the entry point in pyproject.toml."""
+"""Entry point of vLLM's CPU platform with `GroupedLora`, named in pyproject.toml."""
 
 from importlib import metadata
 
@@ -9,7 +9,7 @@ PLATFORM = "kitrec.llm.generation.cpu_platform_class.KitrecCpuPlatform"
 
 
 def platform() -> str | None:
-    """The platform class for vLLM's CPU build, nothing for any other."""
+    """Return the name of the platform class for vLLM's CPU build, None for any other build."""
     try:
         metadata.version(CPU_BUILD)
     except metadata.PackageNotFoundError:
@@ -18,7 +18,7 @@ def platform() -> str | None:
 
 
 def check_active() -> None:
-    """On the CPU build the engine must run on this platform: else adapters are slow and base rows can be wrong."""
+    """Refuse a CPU build on another platform: adapters would be slow and rows of the base could be wrong."""
     if platform() is None:
         return
     from vllm.platforms import current_platform

@@ -1,12 +1,12 @@
-"""The class itself, apart from the entry point: importing it imports vLLM."""
+"""The CPU platform class, apart from its entry point because importing it imports vLLM."""
 
 from vllm.platforms.cpu import CpuPlatform
 
 
 class KitrecCpuPlatform(CpuPlatform):
-    """CPU, with LoRA by adapter instead of by token."""
+    """CPU platform with LoRA by adapter instead of by token."""
 
     @classmethod
     def get_punica_wrapper(cls) -> str:
-        """Where vLLM finds the LoRA operations."""
+        """Return the name of the class with the LoRA operations."""
         return "kitrec.llm.generation.grouped_lora.GroupedLora"

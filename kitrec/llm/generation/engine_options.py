@@ -1,4 +1,4 @@
-"""What every vLLM engine of this project is started with, whatever it is asked."""
+"""Options that every vLLM engine of this project starts with."""
 
 import os
 import sys
@@ -9,14 +9,24 @@ from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.generation import cpu_platform
 from kitrec.llm.generation.params import Engine
 
-STEP_TOKENS = 4096  # read in one step of the engine, at least
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ranks vLLM has kernels for; a rank between is served by the next
+STEP_TOKENS = 4096  # least number of tokens that one step of the engine reads
+LORA_RANKS = (
+    1,
+    8,
+    16,
+    32,
+    64,
+    128,
+    256,
+    320,
+    512,
+)  # ranks of vLLM's kernels; others take the next
 
 
 def configure_process(engine: Engine) -> None:
-    """Engine in this process (a kill leaves nothing running), no network, no usage reports.
+    """Set vLLM's environment: engine in this process (a kill leaves nothing running), no network, no usage reports.
 
-    To be called before vLLM is imported, which reads its environment then."""
+    Call it before vLLM is imported, which reads its environment on import."""
     os.environ |= {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(engine.kv_cache_gib))),
@@ -25,20 +35,21 @@ def configure_process(engine: Engine) -> None:
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
     }
-    _let_vllm_look()
+    _allow_dict_lookup()
     cpu_platform.check_active()
 
 
-def _let_vllm_look() -> None:
-    """vLLM's CPU build reads `__dict__` of whatever any module holds; llvmlite's library (numba) makes a C function
-    of every name it is asked, so a process that has numba could start no engine."""
+def _allow_dict_lookup() -> None:
+    """Let vLLM's CPU build read the `__dict__` of all that modules hold, llvmlite's library (numba) among them.
+
+    That library makes a C function of every name it is asked for, so no engine could start beside numba."""
     ffi: Any = sys.modules.get("llvmlite.binding.ffi")
     if ffi is not None:
         ffi.lib._fntab.setdefault("__dict__", {})
 
 
 def engine_options(base: PinnedBase, engine: Engine, seed: int) -> dict[str, Any]:
-    """The base and how the machine is used."""
+    """Return the options of the base and of the machine's use."""
     gpu = _on_gpu()
     return {
         "model": base.path,
@@ -46,10 +57,10 @@ def engine_options(base: PinnedBase, engine: Engine, seed: int) -> dict[str, Any
         "dtype": engine.dtype,
         "seed": seed,
         "max_model_len": engine.max_model_len,
-        "max_num_seqs": engine.max_parallel,
-        "gpu_memory_utilization": engine.memory_share,
-        "quantization": None if engine.quantisation == "none" else engine.quantisation,
-        "tensor_parallel_size": engine.tensor_parallel,
+        "max_num_seqs": engine.max_num_seqs,
+        "gpu_memory_utilization": engine.gpu_memory_utilization,
+        "quantization": None if engine.quantization == "none" else engine.quantization,
+        "tensor_parallel_size": engine.tensor_parallel_size,
         "enforce_eager": not gpu,
         # A prompt is never read in two steps on CPU: there vLLM breaks where such a prompt is sampled with a seed.
         "enable_chunked_prefill": gpu,
@@ -61,13 +72,13 @@ def engine_options(base: PinnedBase, engine: Engine, seed: int) -> dict[str, Any
 
 
 def lora_options(adapters: int, rank: int, modules: Sequence[str]) -> dict[str, Any]:
-    """Exactly the rank needed; one slot more than adapters, as stock CPU kernels mistake the base for the last slot."""
+    """Return the LoRA options, with a slot more than adapters: stock CPU kernels mistake the base for the last slot."""
     if not adapters:
         return {}
     return {
         "enable_lora": True,
         "max_loras": adapters + 1,
-        "max_lora_rank": next(r for r in RANKS if r >= rank),
+        "max_lora_rank": next(r for r in LORA_RANKS if r >= rank),
         "lora_target_modules": list(modules),
     }
 

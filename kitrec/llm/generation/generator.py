@@ -1,4 +1,4 @@
-"""How a method's requests become replies: in one part, or the thought first and then the answer.
+"""Generation of a method's replies: in one part, or the thought first and then the answer.
 
 In two parts the thought is limited (and closed where it was not finished), and only the answer is bound to the schema:
 a JSON object or array, in the order of its keys, whose ids are the record's candidates."""
@@ -16,17 +16,17 @@ FENCE = "```json\n"
 
 
 class Engine(Protocol):
-    """Whatever generates."""
+    """Interface of an engine that generates text."""
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, schemas: Sequence[Schema] | None = None
     ) -> list[Reply]:
-        """One reply per request."""
+        """Return one reply per request."""
 
 
 @dataclass(frozen=True)
-class Asking:
-    """ask(requests) by an engine, as a method wants it; `labels` are those of its prompts, if they have any."""
+class Generator:
+    """Generates replies by an engine with a method's settings; `labels` are those of its prompts, if they have any."""
 
     engine: Engine
     encoder: Encoder
@@ -34,19 +34,19 @@ class Asking:
     seed: int
     labels: tuple[str, ...] = ()
 
-    def ask(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request, its text as if it had been written in one part."""
-        budget, bound = self.method.thinking_budget, self.method.constrained
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """Return one reply per request, its text as if it had been written in one part."""
+        budget, structured = self.method.thinking_budget, self.method.structured_outputs
         if budget:
             sampling = replace(self._sampling(budget), stop=self.encoder.end_think)
             thoughts = [self._closed(reply) for reply in self.engine.generate(requests, sampling)]
-            return self._answers(requests, thoughts, "\n\n" + (FENCE if bound else ""))
-        if bound:
+            return self._answers(requests, thoughts, "\n\n" + (FENCE if structured else ""))
+        if structured:
             return self._answers(requests, [Reply("", [], "")] * len(requests), FENCE)
         return self.engine.generate(requests, self._sampling(self.method.max_new_tokens))
 
     def _closed(self, thought: Reply) -> Reply:
-        """The thought with its end; `length` stays the reason where it had to be closed."""
+        """Return the thought with its end; the reason stays `length` where it had to be closed."""
         ids = [token for token in thought.ids if token != self.encoder.end_of_turn]
         if self.encoder.end_think in ids:
             ids = ids[: ids.index(self.encoder.end_think)]
@@ -55,38 +55,38 @@ class Asking:
         text = thought.text.partition("</think>")[0].replace("<|im_end|>", "")
         return Reply(f"{text}</think>", [*ids, self.encoder.end_think], thought.finish_reason)
 
-    def _answers(self, requests: Sequence[Request], thoughts: Sequence[Reply], lead: str) -> list[Reply]:
-        """What follows the thoughts and the `lead`."""
-        leading = self.encoder.plain(lead)
-        begun = [
-            replace(r, prompt=[*r.prompt, *thought.ids, *leading])
+    def _answers(self, requests: Sequence[Request], thoughts: Sequence[Reply], opening: str) -> list[Reply]:
+        """Generate what follows the thoughts and the answer's opening."""
+        opening_ids = self.encoder.plain(opening)
+        continued = [
+            replace(r, prompt=[*r.prompt, *thought.ids, *opening_ids])
             for r, thought in zip(requests, thoughts, strict=True)
         ]
         schemas = [answer_schema(r.candidates, self.method.answer_items, self.labels) for r in requests]
         sampling = self._sampling(self.method.max_new_tokens - (self.method.thinking_budget or 0))
-        answers = self.engine.generate(begun, sampling, schemas if self.method.constrained else None)
+        answers = self.engine.generate(continued, sampling, schemas if self.method.structured_outputs else None)
         return [
             Reply(
-                f"{thought.text}{lead}{answer.text}",
+                f"{thought.text}{opening}{answer.text}",
                 [*thought.ids, *answer.ids],
                 "thought_cut" if thought.finish_reason == "length" else answer.finish_reason,
             )
             for thought, answer in zip(thoughts, answers, strict=True)
         ]
 
-    def _sampling(self, tokens: int) -> Sampling:
+    def _sampling(self, max_new_tokens: int) -> Sampling:
         m = self.method
-        return Sampling(tokens, m.temperature, m.top_p, m.top_k, self.seed)
+        return Sampling(max_new_tokens, m.temperature, m.top_p, m.top_k, self.seed)
 
 
 def answer_schema(candidates: Sequence[str], items: int, labels: Sequence[str] = ()) -> Schema:
-    """The JSON schema of an answer: its ids are the candidates, its ranks count from one.
+    """Return the JSON schema of an answer: its ids are the candidates, its ranks count from one.
 
-    Engines have no `uniqueItems`: an id may come twice, and counts at its first place."""
+    Engines do not support `uniqueItems`: an id may come twice, and counts where it first stands."""
 
     def entry(rank: int) -> Schema:
-        named: Schema = {"label": {"enum": list(labels[: len(candidates)])}} if labels else {}
-        properties = named | {
+        label: Schema = {"label": {"enum": list(labels[: len(candidates)])}} if labels else {}
+        properties = label | {
             "rank": {"const": rank},
             "item_id": {"enum": list(candidates)},
             "title": {"type": "string"},

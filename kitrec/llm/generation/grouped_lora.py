@@ -1,11 +1,11 @@
 """LoRA on vLLM's CPU engine, one matrix product per adapter in the batch.
 
 vLLM's CPU build copies an adapter's matrices for every *token* (B A x by einsum over gathered weights), which makes
-serving with adapters many times slower than without. Here the tokens of one adapter are taken together:
+serving with adapters many times slower than without. Here the tokens of one adapter are multiplied together:
     y[rows of l] += scale * (x[rows of l] A_l^T) B_l^T
-Tokens of base requests (index -1) are left alone; the stock code answers them by the last adapter if no slot is free.
+Tokens of base requests (index -1) stay unchanged; the stock code adapts them by the last adapter if no slot is free.
 
-It reaches vLLM by its own extension point: `vllm.platform_plugins` in pyproject.toml (cpu_platform.py).
+It reaches vLLM through an extension point of vLLM: `vllm.platform_plugins` in pyproject.toml (cpu_platform.py).
 Shapes: T tokens, r rank, slices of one fused projection (q, k, v) side by side in y."""
 
 from typing import Any
@@ -32,15 +32,15 @@ class GroupedLora(PunicaWrapperCPU):
         output_slices: tuple[int, ...],
         **_: Any,
     ) -> None:
-        """y [T, out] += the LoRA of every token; A is stacked as [adapters, 1, r, in], B as [adapters, 1, out, r]."""
+        """Add the LoRA of every token to y [T, out]; A is stacked [adapters, 1, r, in], B is [adapters, 1, out, r]."""
         x, y = x.view(-1, x.shape[-1]), y.view(-1, y.shape[-1])
         for lora, rows in self._groups:
-            every = len(rows) == len(x)
-            own = x if every else x[rows]
+            all_rows = len(rows) == len(x)
+            inputs = x if all_rows else x[rows]
             left = 0
             for a, b, width in zip(lora_a_stacked, lora_b_stacked, output_slices, strict=True):
-                update = (own.float() @ a[lora, 0].float().T * scale).to(y.dtype) @ b[lora, 0].T.to(y.dtype)
-                if every:
+                update = (inputs.float() @ a[lora, 0].float().T * scale).to(y.dtype) @ b[lora, 0].T.to(y.dtype)
+                if all_rows:
                     y[:, left : left + width] += update
                 else:
                     y[rows, left : left + width] += update

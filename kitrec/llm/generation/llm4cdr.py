@@ -1,4 +1,4 @@
-"""LLM4CDR's first two steps: what links the domains (once per target), and what each reader is interested in."""
+"""The first two steps of LLM4CDR: the analysis of the domains (once per target) and the profile of each user."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ import polars as pl
 
 from kitrec.llm.generation.params import Method
 from kitrec.llm.generation.requests import Request
-from kitrec.llm.generation.resumable import Generate, answer_all
+from kitrec.llm.generation.resumable import Generate, generate_answers
 from kitrec.prompts.llm4cdr import analysis_prompt, profile_prompt
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.template import Item, Style
@@ -22,22 +22,29 @@ def with_notes(
     prompt: Prompt,
     generate: Generate,
     *,
-    shard: int,
+    shard_size: int,
     work: Path,
 ) -> pl.DataFrame:
-    """The records with a column `notes`: the analysis of their domains, and their reader's profile."""
+    """Return the records with a column `notes`: the analysis of their domains and the profile of their user."""
     style = Style(thinking=method.thinking, answer_items=method.answer_items, summaries=prompt.summaries)
 
-    def written(step: str, asked: Mapping[str, str]) -> dict[str, str]:
-        requests = [Request(encoder.prompt(text, thinking=method.thinking), None) for text in asked.values()]
-        answers = answer_all(
-            step, list(asked), requests, generate, longest=prompt.max_length, shard=shard, work=work / step
+    def generate_texts(step: str, prompts: Mapping[str, str]) -> dict[str, str]:
+        requests = [Request(encoder.prompt(text, thinking=method.thinking), None) for text in prompts.values()]
+        answers = generate_answers(
+            step,
+            list(prompts),
+            requests,
+            generate,
+            max_length=prompt.max_length,
+            shard_size=shard_size,
+            work=work / step,
         )
         return {name: _clean(text) for name, text in answers.select("record_id", "text").iter_rows()}
 
-    analyses = written("analysis", {target: analysis_prompt(target) for target in sorted(set(records["target"]))})
+    targets = sorted(set(records["target"]))
+    analyses = generate_texts("analysis", {target: analysis_prompt(target) for target in targets})
     rows = list(records.iter_rows(named=True))
-    profiles = written(
+    profiles = generate_texts(
         "profile",
         {row["record_id"]: profile_prompt(row, items, style, analyses[row["target"]]) for row in rows},
     )

@@ -1,30 +1,30 @@
-"""Sections `engine`, `infer`, `rationales` and `probes` of params.yaml."""
+"""Sections `engine` and `infer` of params.yaml."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from kitrec.core.params import rules, section
-from kitrec.llm.finetuning.params import Amount, Count, Positive, Variant
+from kitrec.llm.base.params import Amount, Count, Positive
 
 
 @section
 class Engine:
     dtype: Literal["bfloat16", "float32"]
-    quantisation: Literal["none", "fp8"]
-    tensor_parallel: Count
+    quantization: Literal["none", "fp8"]
+    tensor_parallel_size: Count
     replicas: Count
     placement: Literal["processes", "ray"]
     max_model_len: Annotated[int, Field(ge=256)]
-    max_parallel: Count
+    max_num_seqs: Count
     kv_cache_gib: Positive
-    memory_share: Annotated[float, Field(gt=0, le=1)]
-    shard: Count
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)]
+    shard_size: Count
 
 
 @section
 class Method:
-    model: Variant | Literal["preferred", "base"]  # the folder of adapters under models/ that answers, or no adapter
+    model: Literal["full", "direct", "preferred", "base"]  # a folder of adapters under models/, or no adapter
     steps: Literal["single", "llm4cdr"]
     thinking: bool
     answer_items: Count
@@ -33,17 +33,17 @@ class Method:
     temperature: Amount
     top_p: Annotated[float, Field(gt=0, le=1)]
     top_k: Annotated[int, Field(ge=0)]
-    constrained: bool
+    structured_outputs: bool
 
     def __post_init__(self) -> None:
         require, done = rules()
         require(
             self.model == "base" or self.thinking == (self.model != "direct"),
-            f"thinking: {self.thinking} does not fit model: {self.model}; adapters are asked as they were trained",
+            f"thinking: {self.thinking} does not fit model: {self.model}; adapters answer as they were trained",
         )
         require(
             self.steps == "single" or (self.model == "base" and not self.thinking),
-            "steps: llm4cdr asks the base in three steps, without a thought; set model: base and thinking: false",
+            "steps: llm4cdr prompts the base in three steps, without a thought; set model: base and thinking: false",
         )
         require(
             self.thinking_budget is None or self.thinking,
@@ -54,29 +54,17 @@ class Method:
             f"thinking_budget: {self.thinking_budget} leaves no token of max_new_tokens, {self.max_new_tokens}",
         )
         require(
-            not (self.constrained and self.thinking) or self.thinking_budget is not None,
-            "constrained: a thought that never ends would leave the answer no token; set thinking_budget",
+            not (self.structured_outputs and self.thinking) or self.thinking_budget is not None,
+            "structured_outputs: a thought that never ends would leave the answer no token; set thinking_budget",
         )
         done()
 
     @property
     def fine_tuned(self) -> bool:
-        """Whether adapters answer, each user type by the one it belongs to."""
+        """Whether adapters answer, each user type by its own."""
         return self.model != "base"
 
 
 @section
 class Infer:
     methods: dict[str, Method]
-
-
-@section
-class Rationales:
-    methods: list[str]
-
-
-@section
-class Probes:
-    precision: list[str]
-    orders: list[str]
-    records: Count

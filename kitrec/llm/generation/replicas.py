@@ -1,8 +1,8 @@
-"""Several engines behind one: the requests of each call are dealt out to them, the replies put back in order.
+"""Several engines behind the interface of one: requests are dealt out to them, replies put back in order.
 
 `processes`: one process per engine on this machine, each with GPUs of its own (on a CPU a share of its threads). `ray`:
 one actor per engine, wherever the cluster of RAY_ADDRESS has room; base and adapters must lie at the same paths on
-every node. Shards, resuming and errors are as with one engine: whoever asks sees no difference."""
+every node. Shards, resuming and errors are as with one engine: callers see no difference."""
 
 import multiprocessing
 import os
@@ -23,12 +23,12 @@ from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.vllm_engine import Reply, Sampling, Schema, VllmEngine
 
 Part = tuple[list[Request], Sampling, list[Schema] | None]
-Submit = Callable[[Part], Callable[[], list[Reply]]]  # starts the work; what it returns waits for the replies
+Submit = Callable[[Part], Callable[[], list[Reply]]]  # starts the work, returns a wait for the replies
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What an engine is made of, for whichever process makes it."""
+    """The settings of an engine, for the process that starts it."""
 
     base: PinnedBase
     engine: Engine
@@ -37,12 +37,12 @@ class EngineSpec:
     quiet: bool
 
     def start(self) -> VllmEngine:
-        """The engine, in this process."""
+        """Start the engine in this process."""
         return VllmEngine(self.base, self.engine, self.adapters, seed=self.seed, quiet=self.quiet)
 
 
 class Replicas:
-    """generate(requests) by several engines at once."""
+    """Generates by several engines at once."""
 
     def __init__(self, engines: Sequence[Submit]) -> None:
         self._engines = engines
@@ -50,7 +50,7 @@ class Replicas:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, schemas: Sequence[Schema] | None = None
     ) -> list[Reply]:
-        """One reply per request."""
+        """Return one reply per request."""
         count = len(self._engines)
         waiting = [
             submit((list(requests[k::count]), sampling, list(schemas[k::count]) if schemas else None))
@@ -64,7 +64,7 @@ class Replicas:
 
 
 def start_engines(spec: EngineSpec) -> VllmEngine | Replicas:
-    """One engine here, or as many as `engine.replicas` asks for."""
+    """Start one engine in this process, or `engine.replicas` engines elsewhere."""
     count = spec.engine.replicas
     if count == 1:
         return spec.start()
@@ -72,44 +72,45 @@ def start_engines(spec: EngineSpec) -> VllmEngine | Replicas:
 
 
 def _in_processes(spec: EngineSpec, count: int) -> list[Submit]:
-    gpus, there = spec.engine.tensor_parallel, torch.cuda.device_count()
-    if there and there < count * gpus:
-        raise InputError(f"engine.replicas: {count} engines of {gpus} GPUs need {count * gpus}, there are {there}")
+    gpus, available = spec.engine.tensor_parallel_size, torch.cuda.device_count()
+    if available and available < count * gpus:
+        raise InputError(f"engine.replicas: {count} engines of {gpus} GPUs need {count * gpus}, there are {available}")
     spawn = multiprocessing.get_context("spawn")
     pools = [
-        ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin, initargs=(k, count, gpus)) for k in range(count)
+        ProcessPoolExecutor(1, mp_context=spawn, initializer=_init_worker, initargs=(k, count, gpus))
+        for k in range(count)
     ]
 
     def submit(pool: ProcessPoolExecutor, part: Part) -> Callable[[], list[Reply]]:
-        return pool.submit(_generate_here, spec, part).result
+        return pool.submit(_generate_in_worker, spec, part).result
 
     return [partial(submit, pool) for pool in pools]
 
 
-_HERE: dict[str, VllmEngine] = {}  # the engine of a worker process
+_WORKER: dict[str, VllmEngine] = {}  # the engine of a worker process
 
 
-def _begin(number: int, count: int, gpus: int) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _init_worker(number: int, count: int, gpus: int) -> None:
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     os.environ |= share_of_machine(number, count, gpus)
 
 
-def _generate_here(spec: EngineSpec, part: Part) -> list[Reply]:
-    """The engine starts with its first part: what keeps it from starting is then told to who asked."""
-    if "engine" not in _HERE:
-        _HERE["engine"] = spec.start()
-    return _HERE["engine"].generate(*part)
+def _generate_in_worker(spec: EngineSpec, part: Part) -> list[Reply]:
+    """Generate, starting the engine with its first part: start-up errors are then raised in the caller."""
+    if "engine" not in _WORKER:
+        _WORKER["engine"] = spec.start()
+    return _WORKER["engine"].generate(*part)
 
 
-def _end_with_parent() -> None:
-    """A killed stage must leave no engine that holds a GPU."""
+def _exit_with_parent() -> None:
+    """Exit when the parent does: a killed stage must leave no engine that holds a GPU."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
 
 
 def share_of_machine(number: int, count: int, gpus: int) -> dict[str, str]:
-    """The environment of one engine of `count`: its own GPUs of those visible, its own share of the cores."""
+    """Return the environment of engine `number` of `count`: its GPUs of the visible ones, its share of the cores."""
     cores = sorted(os.sched_getaffinity(0))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = visible.split(",") if visible else [str(k) for k in range(count * gpus)]
@@ -120,24 +121,24 @@ def share_of_machine(number: int, count: int, gpus: int) -> dict[str, str]:
 
 
 def _on_ray(spec: EngineSpec, count: int) -> list[Submit]:
-    import ray  # only where params ask for it
+    import ray  # only where params name it
 
     class Actor:
-        """An engine of its own."""
+        """A remote engine."""
 
         def __init__(self) -> None:
             self._engine = spec.start()
 
         def generate(self, part: Part) -> list[Reply]:
-            """One reply per request."""
+            """Return one reply per request."""
             return self._engine.generate(*part)
 
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
-    gpus = spec.engine.tensor_parallel if ray.cluster_resources().get("GPU") else 0
-    made: Any = ray.remote(num_gpus=gpus, num_cpus=1)(Actor)
+    gpus = spec.engine.tensor_parallel_size if ray.cluster_resources().get("GPU") else 0
+    remote_actor: Any = ray.remote(num_gpus=gpus, num_cpus=1)(Actor)
 
     def submit(actor: Any, part: Part) -> Callable[[], list[Reply]]:
         return partial(ray.get, actor.generate.remote(part))
 
-    return [partial(submit, made.remote()) for _ in range(count)]
+    return [partial(submit, remote_actor.remote()) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""What a model is asked to write or to score, in token ids, and who answers: an adapter or the base."""
+"""Requests to write or to score, in token ids, each addressed to an adapter or to the base."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ import polars as pl
 from kitrec.core.domains import USER_TYPES
 from kitrec.llm.generation.params import Method
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.styles import style_of
+from kitrec.prompts.styles import prompt_style
 from kitrec.prompts.template import Item, segments
 from kitrec.prompts.tokens import Encoder
-from kitrec.prompts.truncation import Fitted, TooLongError, fit_for_test
+from kitrec.prompts.truncation import TooLongError, TruncatedPrompt, truncate_for_test
 
 
 @dataclass(frozen=True)
 class Request:
     """A prompt in token ids and the adapter that answers it (None: the base); the candidates, the notes of earlier
-    steps and how many items of either history it shows, and what was cut to make it fit."""
+    steps and the number of items of either history that it shows, and what was cut to make it fit."""
 
     prompt: list[int]
     adapter: str | None
@@ -31,10 +31,10 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Question:
-    """A text, the continuations to be scored after it, and the adapter that scores them (None: the base)."""
+class ScoringRequest:
+    """A prefix, the continuations to be scored after it, and the adapter that scores them (None: the base)."""
 
-    text: list[int]
+    prefix: list[int]
     continuations: list[list[int]]
     adapter: str | None
 
@@ -42,10 +42,10 @@ class Question:
 def requests_for(
     records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, method: Method, prompt: Prompt
 ) -> list[Request]:
-    """The rendered prompt of every record, addressed to the adapter of its user's type (or to the base).
+    """Return the rendered prompt of every record, addressed to the adapter of its user's type (or to the base).
 
-    A column `notes` of the records, where there is one, stands in the prompt before its task."""
-    style = style_of(prompt, encoder, thinking=method.thinking, answer_items=method.answer_items)
+    A column `notes` of the records, where there is one, is rendered before the prompt's task."""
+    style = prompt_style(prompt, encoder, thinking=method.thinking, answer_items=method.answer_items)
 
     def encode(text: str) -> list[int]:
         return encoder.prompt(text, thinking=method.thinking)
@@ -53,15 +53,16 @@ def requests_for(
     def request(record: Mapping[str, Any]) -> Request:
         adapter = USER_TYPES[record["user_type"]].model if method.fine_tuned else None
         try:
-            fitted = fit_for_test(record, items, style, prompt.max_length, encode)
+            truncated = truncate_for_test(record, items, style, prompt.max_length, encode)
         except TooLongError:
-            fitted = Fitted(encode(segments(record, items, style).text()), (), record)  # becomes a row that says so
-        shown = fitted.record
+            whole = encode(segments(record, items, style).text())
+            truncated = TruncatedPrompt(whole, (), record)  # becomes a row with an error
+        shown = truncated.record
         return Request(
-            fitted.prompt,
+            truncated.prompt,
             adapter,
             candidates=tuple(shown["candidate_ids"]),
-            cuts=fitted.cuts,
+            cuts=truncated.cuts,
             notes=tuple(shown.get("notes") or ()),
             source_items=len(shown["source_items"]),
             target_items=len(shown["target_items"]),
@@ -71,5 +72,5 @@ def requests_for(
 
 
 def prompt_hash(prompt: Sequence[int]) -> str:
-    """The same for the same ids."""
+    """Return a hash of a prompt's ids."""
     return hashlib.sha256(" ".join(map(str, prompt)).encode()).hexdigest()[:16]

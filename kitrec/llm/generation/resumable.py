@@ -1,4 +1,4 @@
-"""Answers of a method to test records, in append-only shards: a killed run repeats at most one engine call."""
+"""Resumable generation: a method's answers in append-only shards, of which a killed run repeats at most one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,26 +16,33 @@ Generate = Callable[[list[Request]], list[Reply]]
 
 
 class EngineError(str):
-    """What the engine said of a prompt it could not answer."""
+    """The engine's message about a prompt it could not answer."""
 
 
-def answer_all(
-    name: str, records: list[str], requests: list[Request], generate: Generate, *, longest: int, shard: int, work: Path
+def generate_answers(
+    method: str,
+    record_ids: list[str],
+    requests: list[Request],
+    generate: Generate,
+    *,
+    max_length: int,
+    shard_size: int,
+    work: Path,
 ) -> pl.DataFrame:
-    """The answers table in the order of `records`. Shards already in `work` are read, the others generated."""
-    if not records:
+    """Return the answers table in the order of `record_ids`; shards already in `work` are read, others generated."""
+    if not record_ids:
         raise InputError(
             "there is no test record to answer: raise users.test, or look at the counts in metrics/data.json"
         )
 
-    def answered(part: slice) -> pl.DataFrame:
-        return _answer(name, records[part], requests[part], generate, longest)
+    def answer_shard(part: slice) -> pl.DataFrame:
+        return _answer(method, record_ids[part], requests[part], generate, max_length)
 
-    return compute_in_shards(len(records), shard, work, ANSWERS, answered)
+    return compute_in_shards(len(record_ids), shard_size, work, ANSWERS, answer_shard)
 
 
-def spent(answers: pl.DataFrame, seconds: float) -> dict[str, float]:
-    """What answering cost."""
+def generation_statistics(answers: pl.DataFrame, seconds: float) -> dict[str, float]:
+    """Return the time and the tokens that the answers took."""
     return {
         "seconds": round(seconds, 2),
         "records_per_second": round(answers.height / seconds, 2),
@@ -44,18 +51,20 @@ def spent(answers: pl.DataFrame, seconds: float) -> dict[str, float]:
     }
 
 
-def _answer(name: str, records: list[str], requests: list[Request], generate: Generate, longest: int) -> pl.DataFrame:
-    """One engine call; a prompt that no model could take becomes a row that says so."""
-    fitting = [k for k, request in enumerate(requests) if 0 < len(request.prompt) <= longest]
-    replies = dict(zip(fitting, _replies([requests[k] for k in fitting], generate), strict=True))
+def _answer(
+    method: str, record_ids: list[str], requests: list[Request], generate: Generate, max_length: int
+) -> pl.DataFrame:
+    """Make one engine call; a prompt that no model could take becomes a row with an error."""
+    valid = [k for k, request in enumerate(requests) if 0 < len(request.prompt) <= max_length]
+    replies = dict(zip(valid, _replies([requests[k] for k in valid], generate), strict=True))
     if replies and all(isinstance(reply, EngineError) for reply in replies.values()):
         raise InputError(f"the engine failed on all {len(replies)} prompts of a shard: {next(iter(replies.values()))}")
-    rows = [_row(name, record, requests[k], replies.get(k)) for k, record in enumerate(records)]
+    rows = [_row(method, record_id, requests[k], replies.get(k)) for k, record_id in enumerate(record_ids)]
     return tables.from_rows(rows, ANSWERS)
 
 
 def _replies(requests: list[Request], generate: Generate) -> list[Reply | EngineError]:
-    """Replies; where the engine breaks, halves are asked on their own until it is one prompt that breaks it."""
+    """Return the replies; where the engine breaks, bisect the requests until the prompt that breaks it is found."""
     if not requests:
         return []
     try:
@@ -67,12 +76,12 @@ def _replies(requests: list[Request], generate: Generate) -> list[Reply | Engine
     return [*_replies(requests[:middle], generate), *_replies(requests[middle:], generate)]
 
 
-def _row(name: str, record: str, request: Request, replied: Reply | EngineError | None) -> dict[str, object]:
-    reply = replied if isinstance(replied, Reply) else None
-    unasked = "empty_prompt" if not request.prompt else "prompt_too_long"
+def _row(method: str, record_id: str, request: Request, result: Reply | EngineError | None) -> dict[str, object]:
+    reply = result if isinstance(result, Reply) else None
+    not_sent = "empty_prompt" if not request.prompt else "prompt_too_long"
     return {
-        "method": name,
-        "record_id": record,
+        "method": method,
+        "record_id": record_id,
         "notes": list(request.notes),
         "prompt_hash": prompt_hash(request.prompt),
         "adapter": request.adapter,
@@ -83,5 +92,5 @@ def _row(name: str, record: str, request: Request, replied: Reply | EngineError 
         "shortened": list(request.cuts),
         "answer_tokens": reply.tokens if reply else 0,
         "finish_reason": reply.finish_reason if reply else None,
-        "error": None if reply else unasked if replied is None else "engine_error",
+        "error": None if reply else not_sent if result is None else "engine_error",
     }

@@ -1,4 +1,4 @@
-"""One vLLM engine for a base and any number of adapters, served side by side as LoRA requests."""
+"""A vLLM engine for a base and any number of adapters, served side by side as LoRA requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
 from kitrec.llm.generation.engine_options import configure_process, engine_options, lora_options
 from kitrec.llm.generation.params import Engine
-from kitrec.llm.generation.requests import Question, Request
+from kitrec.llm.generation.requests import Request, ScoringRequest
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn, and the token that ends a text besides the end of turn."""
+    """Sampling parameters, and the token that ends a text besides the end of turn."""
 
     max_new_tokens: int
     temperature: float
@@ -28,7 +28,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model wrote, in text and token ids, and why it stopped."""
+    """The text and token ids that the model wrote, and the reason why it stopped."""
 
     text: str
     ids: list[int]
@@ -36,7 +36,7 @@ class Reply:
 
     @property
     def tokens(self) -> int:
-        """How many."""
+        """The number of tokens."""
         return len(self.ids)
 
 
@@ -44,7 +44,7 @@ Schema = dict[str, Any]
 
 
 class VllmEngine:
-    """generate(requests) for one base; adapters are folders by name."""
+    """Generates and scores with one base; adapters are folders by name."""
 
     def __init__(self, base: PinnedBase, engine: Engine, adapters: dict[str, Path], *, seed: int, quiet: bool) -> None:
         configure_process(engine)
@@ -62,7 +62,7 @@ class VllmEngine:
             name: LoRARequest(name, number, str(folder))
             for number, (name, folder) in enumerate(adapters.items(), start=1)
         }
-        self._llm = LLM(
+        self.llm = LLM(
             **engine_options(base, engine, seed),
             **lora_options(len(configs), rank, modules),
             # For the whole engine: per request vLLM ignores it, and weak models then write nothing but whitespace.
@@ -72,63 +72,63 @@ class VllmEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, schemas: Sequence[Schema] | None = None
     ) -> list[Reply]:
-        """One engine call for all requests; its replies depend on nothing that was asked before.
+        """Answer all requests in one engine call, whose replies depend on no earlier call.
 
-        Adapter by adapter, so that few adapters share a step. `schemas`: the JSON schema that each text must keep."""
+        Requests are sorted by adapter, so that few adapters share a step. `schemas`: the JSON schema of each text."""
         from vllm import TokensPrompt
 
-        self._llm.reset_prefix_cache()
-        own: list[Schema | None] = list(schemas) if schemas else [None] * len(requests)
+        self.llm.reset_prefix_cache()
+        schema_of: list[Schema | None] = list(schemas) if schemas else [None] * len(requests)
         order = sorted(range(len(requests)), key=lambda k: requests[k].adapter or "")
         outputs = self._run(
             [TokensPrompt(prompt_token_ids=requests[k].prompt) for k in order],
-            [_sampling(sampling, own[k]) for k in order],
+            [_sampling(sampling, schema_of[k]) for k in order],
             [requests[k].adapter for k in order],
         )
         texts = [output.outputs[0] for _, output in sorted(zip(order, outputs, strict=True), key=lambda pair: pair[0])]
         return [Reply(text.text, list(text.token_ids), str(text.finish_reason)) for text in texts]
 
-    def likelihoods(self, questions: Sequence[Question]) -> list[np.ndarray]:
-        """The log likelihood of every continuation: each is a prompt of its own, the text they share is cached.
+    def likelihoods(self, requests: Sequence[ScoringRequest]) -> list[np.ndarray]:
+        """Return the log likelihood of every continuation: each is a prompt of its own, their shared prefix is cached.
 
-        vLLM leaves what it took from the cache unread, so a value is only there behind the cached blocks; where they
-        reach into a continuation, it is asked again without the cache."""
-        self._llm.reset_prefix_cache()
-        asked = [(q, name) for q in questions for name in q.continuations]
-        cached = self._prompt_likelihoods(asked, skip_cache=False)
-        again = [k for k, values in enumerate(cached) if values is None]
-        redone = self._prompt_likelihoods([asked[k] for k in again], skip_cache=True) if again else []
-        found = dict(enumerate(cached)) | dict(zip(again, redone, strict=True))
-        values = iter(found[k] for k in range(len(asked)))
-        return [np.array([next(values) for _ in q.continuations]) for q in questions]
+        vLLM gives no likelihoods of cached blocks; where these reach into a continuation, it is scored again without
+        the cache."""
+        self.llm.reset_prefix_cache()
+        pairs = [(request, continuation) for request in requests for continuation in request.continuations]
+        cached = self._prompt_likelihoods(pairs, skip_cache=False)
+        missing = [k for k, value in enumerate(cached) if value is None]
+        rescored = self._prompt_likelihoods([pairs[k] for k in missing], skip_cache=True) if missing else []
+        by_pair = dict(enumerate(cached)) | dict(zip(missing, rescored, strict=True))
+        values = iter(by_pair[k] for k in range(len(pairs)))
+        return [np.array([next(values) for _ in request.continuations]) for request in requests]
 
     def _prompt_likelihoods(
-        self, asked: Sequence[tuple[Question, list[int]]], *, skip_cache: bool
+        self, pairs: Sequence[tuple[ScoringRequest, list[int]]], *, skip_cache: bool
     ) -> list[float | None]:
         from vllm import SamplingParams, TokensPrompt
 
         sampling = SamplingParams(
             max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False, skip_reading_prefix_cache=skip_cache
         )
-        prompts = [TokensPrompt(prompt_token_ids=q.text + name) for q, name in asked]
-        outputs = self._run(prompts, sampling, [q.adapter for q, _ in asked])
-        return [_summed(output, q, name) for output, (q, name) in zip(outputs, asked, strict=True)]
+        prompts = [TokensPrompt(prompt_token_ids=request.prefix + ids) for request, ids in pairs]
+        outputs = self._run(prompts, sampling, [request.adapter for request, _ in pairs])
+        return [_summed(output, request, ids) for output, (request, ids) in zip(outputs, pairs, strict=True)]
 
     def _run(self, prompts: list[Any], sampling: Any, adapters: list[str | None]) -> list[Any]:
-        """One call; one that fails leaves nothing behind, or the next call would wait for what it had begun."""
+        """Call the engine; abort all requests of a failed call, or the next call would wait for them."""
         from vllm.exceptions import VLLMError  # of no common class with Python's own
 
         try:
-            return self._llm.generate(
-                prompts, sampling, lora_request=self._adapters_of(adapters), use_tqdm=not self._quiet
+            return self.llm.generate(
+                prompts, sampling, lora_request=self.lora_requests(adapters), use_tqdm=not self._quiet
             )
         except (ValueError, RuntimeError, VLLMError) as problem:
-            engine = self._llm.llm_engine
+            engine = self.llm.llm_engine
             engine.abort_request(list(engine.output_processor.request_states), internal=True)
             raise RuntimeError(f"{type(problem).__name__}: {problem}") from problem
 
-    def _adapters_of(self, names: Sequence[str | None]) -> Any:
-        """One LoRA request or None per prompt, or None for an engine without adapters."""
+    def lora_requests(self, names: Sequence[str | None]) -> Any:
+        """Return one LoRA request or None per prompt, or None for an engine without adapters."""
         return [self._loras[name] if name else None for name in names] if self._loras else None
 
 
@@ -148,9 +148,9 @@ def _sampling(sampling: Sampling, schema: Schema | None) -> Any:
     )
 
 
-def _summed(output: Any, question: Question, name: list[int]) -> float | None:
-    """The log likelihood of the prompt's last ids; None where some were taken from the cache."""
-    if (output.num_cached_tokens or 0) >= len(question.text):
+def _summed(output: Any, request: ScoringRequest, continuation: list[int]) -> float | None:
+    """Return the log likelihood of the prompt's last ids; None where the cache reaches into them."""
+    if (output.num_cached_tokens or 0) >= len(request.prefix):
         return None
-    start = len(question.text)
-    return float(sum(output.prompt_logprobs[start + j][token].logprob for j, token in enumerate(name)))
+    start = len(request.prefix)
+    return float(sum(output.prompt_logprobs[start + j][token].logprob for j, token in enumerate(continuation)))

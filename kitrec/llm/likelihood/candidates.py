@@ -1,4 +1,4 @@
-"""How likely every candidate is, given what a method wrote before it names one; in append-only shards."""
+"""Likelihood of every candidate after what a method wrote before it names one, in append-only shards."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,16 +14,16 @@ from kitrec.core.errors import InputError
 from kitrec.core.shards import compute_in_shards
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
-from kitrec.llm.generation.requests import Question, Request, prompt_hash
+from kitrec.llm.generation.requests import Request, ScoringRequest, prompt_hash
 from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.schemas.likelihoods import LIKELIHOODS
 
-Score = Callable[[list[Question]], list[np.ndarray]]
+Score = Callable[[list[ScoringRequest]], list[np.ndarray]]
 
 
 class Scorer:
-    """score(questions) by a loaded base and its adapters."""
+    """Scores continuations by a loaded base and its adapters."""
 
     def __init__(self, model: Any, base: PinnedBase, adapters: Mapping[str, Path]) -> None:
         for folder in adapters.values():
@@ -36,70 +36,72 @@ class Scorer:
                 self._model = PeftModel.from_pretrained(self._model, str(folder), adapter_name=name)
         self._model.eval()
 
-    def score(self, questions: list[Question]) -> list[np.ndarray]:
-        """Log likelihoods of each question's continuations, adapter by adapter."""
-        found: list[np.ndarray] = [np.empty(0)] * len(questions)
-        for adapter in dict.fromkeys(q.adapter for q in questions):
-            chosen = [k for k, q in enumerate(questions) if q.adapter == adapter]
-            with self._speaking(adapter):
-                values = likelihoods(self._model, [questions[k] for k in chosen])
-            for k, own in zip(chosen, values, strict=True):
-                found[k] = own
-        return found
+    def score(self, requests: list[ScoringRequest]) -> list[np.ndarray]:
+        """Return the log likelihoods of each request's continuations, computed adapter by adapter."""
+        scores: list[np.ndarray] = [np.empty(0)] * len(requests)
+        for adapter in dict.fromkeys(request.adapter for request in requests):
+            chosen = [k for k, request in enumerate(requests) if request.adapter == adapter]
+            with self._active(adapter):
+                values = likelihoods(self._model, [requests[k] for k in chosen])
+            for k, row in zip(chosen, values, strict=True):
+                scores[k] = row
+        return scores
 
-    def _speaking(self, adapter: str | None) -> AbstractContextManager[None]:
-        """The model as this adapter, or as the base."""
+    def _active(self, adapter: str | None) -> AbstractContextManager[None]:
+        """Activate an adapter, or the base alone."""
         if adapter:
             self._model.set_adapter(adapter)
             return nullcontext()
         return self._model.disable_adapter() if isinstance(self._model, PeftModel) else nullcontext()
 
 
-def questions_of(requests: Sequence[Request], texts: Sequence[str | None], head: AnswerHead) -> list[Question]:
-    """How likely is every candidate, after the prompt and what was thought in its text?"""
+def scoring_requests(
+    requests: Sequence[Request], texts: Sequence[str | None], head: AnswerHead
+) -> list[ScoringRequest]:
+    """Return one request per text: every candidate's name is a continuation of the prompt and the text's thought."""
     pairs = zip(requests, texts, strict=True)
-    return [Question(*head.asked(r.prompt, text, r.candidates), r.adapter) for r, text in pairs]
+    return [ScoringRequest(*head.prefix_and_names(r.prompt, text, r.candidates), r.adapter) for r, text in pairs]
 
 
-def score_all(
+def score_candidates(
     answers: pl.DataFrame,
     records: pl.DataFrame,
     requests: Sequence[Request],
     head: AnswerHead,
     score: Score,
     *,
-    shard: int,
+    shard_size: int,
     work: Path,
 ) -> pl.DataFrame:
-    """The likelihoods table in the order of the records. Shards already in `work` are read, the others scored."""
+    """Return the likelihoods table in the order of the records; shards already in `work` are read."""
     joined = records.select("record_id", "candidate_ids").join(
         answers, on="record_id", how="left", validate="1:1", maintain_order="left"
     )
     if joined["prompt_hash"].to_list() != [prompt_hash(request.prompt) for request in requests]:
         raise InputError("the answers were given to other prompts than these: run `dvc repro infer_vllm` first")
 
-    def scored(part: slice) -> pl.DataFrame:
-        return _scored(joined[part], requests[part], head, score)
+    def score_shard(part: slice) -> pl.DataFrame:
+        return _score(joined[part], requests[part], head, score)
 
-    return compute_in_shards(joined.height, shard, work, LIKELIHOODS, scored)
+    return compute_in_shards(joined.height, shard_size, work, LIKELIHOODS, score_shard)
 
 
-def _scored(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead, score: Score) -> pl.DataFrame:
-    """A record whose prompt no model could take has no likelihoods, but its reason."""
+def _score(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead, score: Score) -> pl.DataFrame:
+    """Score a shard; a record whose prompt no model could take keeps its error and has no likelihoods."""
     rows = list(zip(joined.iter_rows(named=True), requests, strict=True))
-    asked = [(k, row, request) for k, (row, request) in enumerate(rows) if row["error"] is None]
-    questions = questions_of([request for _, _, request in asked], [row["text"] for _, row, _ in asked], head)
-    values = score(questions) if questions else []
-    found = {k: (q, v) for (k, _, _), q, v in zip(asked, questions, values, strict=True)}
-    return tables.from_rows([_row(row, found.get(k)) for k, (row, _) in enumerate(rows)], LIKELIHOODS)
+    answered = [(k, row, request) for k, (row, request) in enumerate(rows) if row["error"] is None]
+    to_score = scoring_requests([request for _, _, request in answered], [row["text"] for _, row, _ in answered], head)
+    values = score(to_score) if to_score else []
+    results = {k: (request, row) for (k, _, _), request, row in zip(answered, to_score, values, strict=True)}
+    return tables.from_rows([_row(row, results.get(k)) for k, (row, _) in enumerate(rows)], LIKELIHOODS)
 
 
-def _row(row: Mapping[str, Any], found: tuple[Question, np.ndarray] | None) -> dict[str, object]:
+def _row(row: Mapping[str, Any], result: tuple[ScoringRequest, np.ndarray] | None) -> dict[str, object]:
     return {
         "method": row["method"],
         "record_id": row["record_id"],
         "prompt_hash": row["prompt_hash"],
-        "loglik": found[1].tolist() if found else None,
-        "tokens": [len(name) for name in found[0].continuations] if found else None,
+        "loglik": result[1].tolist() if result else None,
+        "tokens": [len(name) for name in result[0].continuations] if result else None,
         "error": row["error"],
     }

@@ -6,34 +6,37 @@ from pydantic import Field
 
 from kitrec.core.domains import MODELS
 from kitrec.core.params import rules, section
-
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
+from kitrec.llm.base.params import Count, Positive
 
 
 @section
 class Preference:
-    """`generations` and `max_new_tokens` are for grpo, which lets the model write; dpo only reads pairs."""
+    """`num_generations` and `max_new_tokens` are for grpo, which lets the model write; dpo only reads pairs."""
 
     models: list[str]
     method: Literal["dpo", "grpo"]
     beta: Positive
     learning_rate: Positive
     epochs: Count
-    batch: Count
-    accumulation: Count
-    generations: Annotated[int, Field(ge=2)]
+    batch_size: Count
+    gradient_accumulation_steps: Count
+    num_generations: Annotated[int, Field(ge=2)]
     max_new_tokens: Count
-    log_every: Count
+    logging_steps: Count
 
     def __post_init__(self) -> None:
         require, done = rules()
         for name in self.models:
-            require(name in MODELS, f"models: {name!r} is no fine-tuned model; there are {', '.join(MODELS)}")
-        require(len(set(self.models)) == len(self.models), "models: a name stands there twice")
+            require(name in MODELS, f"models: {name!r} is no fine-tuned model; choose from {', '.join(MODELS)}")
+        require(len(set(self.models)) == len(self.models), "models: a name occurs twice")
         require(
-            self.method == "dpo" or self.batch * self.accumulation % self.generations == 0,
-            f"generations: {self.generations} answers to a prompt do not fill updates of "
-            f"{self.batch * self.accumulation} (batch x accumulation): make one a multiple of the other",
+            self.method == "dpo" or self.answers_per_update % self.num_generations == 0,
+            f"num_generations: {self.num_generations} answers to a prompt do not fill updates of "
+            f"{self.answers_per_update} (batch_size x gradient_accumulation_steps): make one a multiple of the other",
         )
         done()
+
+    @property
+    def answers_per_update(self) -> int:
+        """The effective batch size."""
+        return self.batch_size * self.gradient_accumulation_steps

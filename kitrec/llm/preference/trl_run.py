@@ -1,4 +1,4 @@
-"""What both ways to go on from a fine-tuned adapter share: options of TRL's trainers, the run, what it leaves."""
+"""The parts that DPO and GRPO share: options of TRL's trainers, the run and its result."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from kitrec.llm.preference.params import Preference
 
 
 @dataclass(frozen=True)
-class Preferred:
+class PreferenceResult:
     """The adapter on disk after the last update, and a row per logged update."""
 
     adapter: Path
@@ -23,8 +23,8 @@ class Preferred:
 
 
 @dataclass(frozen=True)
-class Start:
-    """What goes on: an adapter on its base; with which randomness, and where its files may lie."""
+class PreferenceJob:
+    """The adapter to train on its base, the seed, and the folder for its files."""
 
     base: Any
     adapter: Path
@@ -34,23 +34,23 @@ class Start:
     quiet: bool
 
     def model(self) -> PeftModel:
-        """The adapter ready to learn."""
+        """Load the adapter for training."""
         set_seed(self.seed)
         return PeftModel.from_pretrained(self.base, str(self.adapter), is_trainable=True)
 
     def options(self, p: Preference) -> dict[str, Any]:
-        """What both configurations of TRL have in common."""
+        """Return the options that TRL's configurations share."""
         on_gpu = torch.cuda.is_available()
         return {
             "output_dir": str(self.work / "checkpoints"),
             "beta": p.beta,
             "learning_rate": p.learning_rate,
             "num_train_epochs": p.epochs,
-            "per_device_train_batch_size": p.batch,
-            "gradient_accumulation_steps": p.accumulation,
+            "per_device_train_batch_size": p.batch_size,
+            "gradient_accumulation_steps": p.gradient_accumulation_steps,
             "gradient_checkpointing": on_gpu,
-            "logging_steps": p.log_every,
-            "logging_first_step": True,  # or a run of few updates leaves nothing to look at
+            "logging_steps": p.logging_steps,
+            "logging_first_step": True,  # or a run of few updates logs nothing
             "save_strategy": "no",
             "bf16": on_gpu,
             "use_cpu": not on_gpu,
@@ -58,25 +58,25 @@ class Start:
             "data_seed": self.seed,
             "disable_tqdm": self.quiet,
             "report_to": "none",
-            "disable_dropout": True,  # or the adapter differs from its copy before it has learned anything
+            "disable_dropout": True,  # or the adapter differs from its copy before the first update
         }
 
 
-def optimise(trainer: Any, names: Mapping[str, str], work: Path) -> Preferred:
-    """Let a trainer of TRL train; keep the adapter and the figures that `names` translates from the trainer's log."""
-    _as_it_was(trainer.model)
-    trainer.remove_callback(PrinterCallback)  # a dict per update, where nobody watches
+def run_trainer(trainer: Any, names: Mapping[str, str], work: Path) -> PreferenceResult:
+    """Run a trainer of TRL; save the adapter, and return the logged values under the names that `names` maps to."""
+    _start_as_reference(trainer.model)
+    trainer.remove_callback(PrinterCallback)  # it would print a dict per update
     trainer.train()
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
     if not all(math.isfinite(entry["loss"]) for entry in log):
-        raise InputError("the loss is no number: lower preference.learning_rate")
+        raise InputError("the loss is not finite: lower preference.learning_rate")
     trainer.model.save_pretrained(str(work / "adapter"), selected_adapters=["default"])
     rows = [{"step": entry["step"], **{new: entry[old] for old, new in names.items()}} for entry in log]
-    return Preferred(work / "adapter", rows)
+    return PreferenceResult(work / "adapter", rows)
 
 
-def _as_it_was(model: Any) -> None:
-    """The adapter as its frozen copy: on a quantised base TRL rounds it to bfloat16, where small steps are lost."""
+def _start_as_reference(model: Any) -> None:
+    """Copy the reference to the adapter: on a quantised base TRL rounds it to bfloat16, which loses small steps."""
     for name, parameter in model.named_parameters():
         if ".default." in name:
             parameter.data = model.get_parameter(name.replace(".default.", ".ref.")).data.clone()

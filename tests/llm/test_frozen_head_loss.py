@@ -1,10 +1,11 @@
-"""The chunked loss is torch's own, value and gradient, and never makes all logits at once."""
+"""The chunked loss equals torch's own, value and gradient, and never computes all logits at once."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from kitrec.llm.finetuning import frozen_head_loss
+from kitrec.llm.finetuning.frozen_head_loss import neftune_noise
 
 WIDTH, VOCABULARY = 16, 50
 
@@ -15,14 +16,14 @@ def test_value_and_gradient_equal_the_unchunked_loss(monkeypatch, positions, smo
     monkeypatch.setattr(frozen_head_loss, "CHUNK", 8)
     g = torch.Generator().manual_seed(positions)
     weight = torch.randn(VOCABULARY, WIDTH, generator=g)
-    wanted = torch.randint(VOCABULARY, (positions,), generator=g)
+    targets = torch.randint(VOCABULARY, (positions,), generator=g)
     values, gradients = [], []
-    for whole in (True, False):
+    for unchunked in (True, False):
         hidden = torch.randn(positions, WIDTH, generator=torch.Generator().manual_seed(1)).requires_grad_()
-        if whole:
-            total = F.cross_entropy(hidden @ weight.T, wanted, reduction="sum", label_smoothing=smoothing)
+        if unchunked:
+            total = F.cross_entropy(hidden @ weight.T, targets, reduction="sum", label_smoothing=smoothing)
         else:
-            total = frozen_head_loss.summed_loss(weight, hidden, wanted, smoothing)
+            total = frozen_head_loss.summed_loss(weight, hidden, targets, smoothing)
         (3 * total).backward()
         values.append(total.item())
         gradients.append(hidden.grad)
@@ -41,22 +42,41 @@ def test_label_smoothing_by_hand():
     assert frozen_head_loss.summed_loss(weight, ones, torch.tensor([0]), 0.3).item() == pytest.approx(by_hand, abs=1e-6)
 
 
-def test_at_most_a_chunk_of_logits_is_made_and_each_once(monkeypatch):
+def test_at_most_a_chunk_of_logits_exists_and_each_is_computed_once(monkeypatch):
     monkeypatch.setattr(frozen_head_loss, "CHUNK", 8)
-    seen = []
+    sizes = []
     linear = F.linear
-    monkeypatch.setattr(frozen_head_loss.F, "linear", lambda h, w: seen.append(len(h)) or linear(h, w))
+    monkeypatch.setattr(frozen_head_loss.F, "linear", lambda h, w: sizes.append(len(h)) or linear(h, w))
     hidden = torch.randn(30, WIDTH).requires_grad_()
     frozen_head_loss.summed_loss(
         torch.ones(VOCABULARY, WIDTH), hidden, torch.zeros(30, dtype=torch.long), 0.1
     ).backward()
-    assert seen == [8, 8, 8, 6]
+    assert sizes == [8, 8, 8, 6]
 
 
-def test_an_evaluation_makes_no_gradient():
+def test_an_evaluation_computes_no_gradient():
     with torch.no_grad():
         hidden = torch.randn(5, WIDTH, requires_grad=True)
         total = frozen_head_loss.summed_loss(
             torch.ones(VOCABULARY, WIDTH), hidden, torch.zeros(5, dtype=torch.long), 0.1
         )
     assert not total.requires_grad
+
+
+def test_noise_has_the_papers_size_for_the_length_of_each_sample():
+    """U(-1, 1) has variance 1/3: the noise of a sample of L positions has the norm alpha sqrt(L d / 3) / sqrt(L d)."""
+    torch.manual_seed(0)
+    embedded, lengths = torch.zeros(2, 400, 256), torch.tensor([400, 100])
+    noise = neftune_noise(embedded, lengths, alpha=5.0)
+    for row, length in enumerate(lengths.tolist()):
+        assert noise[row, :length].norm().item() == pytest.approx(5 / 3**0.5, rel=0.01)
+        assert noise[row].abs().max().item() <= 5 / (length * 256) ** 0.5
+    assert noise[0].mean().abs() < 1e-3
+
+
+def test_the_noise_of_a_sample_does_not_depend_on_the_padding_of_its_batch():
+    sizes = [
+        neftune_noise(torch.zeros(1, padded, 64), torch.tensor([50]), alpha=3.0).abs().max().item()
+        for padded in (50, 5000)
+    ]
+    assert sizes == pytest.approx([3 / (50 * 64) ** 0.5] * 2, rel=0.01)

@@ -1,4 +1,4 @@
-"""A base in NF4 is nearly the base, or it is refused."""
+"""A base in NF4 is close to the whole base, or it is refused."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.pinning import PinnedBase
 
 
-def a_base(folder, hidden):
+def made_base(folder, hidden):
     torch.manual_seed(0)
     config = Qwen3Config(
         vocab_size=64,
@@ -27,10 +27,10 @@ def a_base(folder, hidden):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the limit is the CPU kernels'")
 def test_a_width_that_the_cpu_kernels_get_wrong_is_refused(tmp_path):
     with pytest.raises(InputError, match="hidden_size is 96; on a CPU, NF4 needs a multiple of 64"):
-        load_quantised(a_base(tmp_path, 96))
+        load_quantised(made_base(tmp_path, 96))
 
 
-def test_the_quantised_shipped_base_says_nearly_what_the_base_says(tiny_base):
+def test_the_quantised_shipped_base_has_nearly_the_logits_of_the_base(tiny_base):
     text = torch.randint(300, 3000, (1, 200), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         exact = Qwen3ForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)(input_ids=text).logits[0]

@@ -8,9 +8,9 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, Llam
 
 from kitrec.core import params
 from kitrec.core.errors import InputError
-from kitrec.llm.finetuning.arguments import lora
+from kitrec.llm.finetuning.arguments import lora_config
 from kitrec.llm.finetuning.params import FineTune
-from kitrec.llm.generation.requests import Question
+from kitrec.llm.generation.requests import ScoringRequest
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.shared_prefix import likelihoods
 from tests.conftest import ROOT
@@ -21,7 +21,7 @@ def model(tiny_base):
     return AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).eval()
 
 
-def questions(count: int, seed: int, ways: int = 12) -> list[Question]:
+def made_requests(count: int, seed: int, ways: int = 12) -> list[ScoringRequest]:
     """Texts of unlike length; names of unlike length that share beginnings."""
     g = np.random.default_rng(seed)
 
@@ -29,16 +29,17 @@ def questions(count: int, seed: int, ways: int = 12) -> list[Question]:
         return [*g.integers(300, 303, g.integers(1, 4)).tolist(), *g.integers(300, 1500, g.integers(1, 4)).tolist()]
 
     return [
-        Question(g.integers(300, 1500, 20 + 13 * k).tolist(), [name() for _ in range(ways)], None) for k in range(count)
+        ScoringRequest(g.integers(300, 1500, 20 + 13 * k).tolist(), [name() for _ in range(ways)], None)
+        for k in range(count)
     ]
 
 
-def one_by_one(model, question: Question) -> np.ndarray:
+def one_by_one(model, request: ScoringRequest) -> np.ndarray:
     values = []
-    for name in question.continuations:
-        ids = torch.tensor([question.text + name])
+    for name in request.continuations:
+        ids = torch.tensor([request.prefix + name])
         with torch.no_grad():
-            logits = model(input_ids=ids).logits[0, len(question.text) - 1 : -1]
+            logits = model(input_ids=ids).logits[0, len(request.prefix) - 1 : -1]
         values.append(logits.log_softmax(-1).gather(1, torch.tensor(name)[:, None]).sum().item())
     return np.array(values)
 
@@ -46,9 +47,9 @@ def one_by_one(model, question: Question) -> np.ndarray:
 @pytest.mark.parametrize("batch_tokens", [50, 16_384])
 def test_equal_to_separate_forwards(model, monkeypatch, batch_tokens):
     monkeypatch.setattr(shared_prefix, "BATCH_TOKENS", batch_tokens)
-    asked = questions(5, seed=1)
-    for question, values in zip(asked, likelihoods(model, asked), strict=True):
-        assert np.abs(values - one_by_one(model, question)).max() < 1e-4
+    requests = made_requests(5, seed=1)
+    for request, values in zip(requests, likelihoods(model, requests), strict=True):
+        assert np.abs(values - one_by_one(model, request)).max() < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -64,44 +65,46 @@ def test_models_of_other_families_are_scored_alike(config):
     config.update({"vocab_size": 1500, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4})
     torch.manual_seed(0)
     other = AutoModelForCausalLM.from_config(config).eval()
-    asked = questions(3, seed=5)
-    for question, values in zip(asked, likelihoods(other, asked), strict=True):
-        assert np.abs(values - one_by_one(other, question)).max() < 1e-4
+    requests = made_requests(3, seed=5)
+    for request, values in zip(requests, likelihoods(other, requests), strict=True):
+        assert np.abs(values - one_by_one(other, request)).max() < 1e-4
 
 
 def test_a_family_that_caps_its_logits_is_refused():
     config = Gemma2Config(vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, head_dim=16)
     with pytest.raises(InputError, match="gemma2 changes its logits behind the head"):
-        likelihoods(AutoModelForCausalLM.from_config(config).eval(), questions(1, seed=5))
+        likelihoods(AutoModelForCausalLM.from_config(config).eval(), made_requests(1, seed=5))
 
 
 def test_labels_of_one_token_come_from_one_position(model):
-    asked = [Question(q.text, [[300 + k] for k in range(100)], None) for q in questions(3, seed=2)]
-    for question, values in zip(asked, likelihoods(model, asked), strict=True):
+    requests = [
+        ScoringRequest(request.prefix, [[300 + k] for k in range(100)], None) for request in made_requests(3, seed=2)
+    ]
+    for request, values in zip(requests, likelihoods(model, requests), strict=True):
         with torch.no_grad():
-            row = model(input_ids=torch.tensor([question.text])).logits[0, -1].log_softmax(-1)
+            row = model(input_ids=torch.tensor([request.prefix])).logits[0, -1].log_softmax(-1)
         assert np.abs(values - row[300:400].numpy()).max() < 1e-4
 
 
-def test_likelihoods_of_all_words_sum_to_one(model):
-    everything = [[word] for word in range(model.config.vocab_size)]
-    (values,) = likelihoods(model, [Question([400, 500, 600], everything, None)])
+def test_likelihoods_of_all_tokens_sum_to_one(model):
+    vocabulary = [[token] for token in range(model.config.vocab_size)]
+    (values,) = likelihoods(model, [ScoringRequest([400, 500, 600], vocabulary, None)])
     assert np.exp(values).sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_few_positions_at_a_time_change_nothing(model, monkeypatch):
-    asked = questions(2, seed=3)
-    whole = likelihoods(model, asked)
+    requests = made_requests(2, seed=3)
+    whole = likelihoods(model, requests)
     monkeypatch.setattr(shared_prefix, "ROWS", 3)
-    for one, other in zip(whole, likelihoods(model, asked), strict=True):
-        assert np.abs(one - other).max() < 1e-4
+    for expected, values in zip(whole, likelihoods(model, requests), strict=True):
+        assert np.abs(expected - values).max() < 1e-4
 
 
-def test_an_adapter_speaks_for_itself(tiny_base, tmp_path):
+def test_an_adapter_is_scored_by_its_weights(tiny_base, tmp_path):
     torch.manual_seed(0)
     tuned = get_peft_model(
         AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32),
-        lora(params.load(FineTune, "dualft", ROOT / "params.yaml")),
+        lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml")),
     )
     for name, weight in tuned.named_parameters():
         if "lora_B" in name:
@@ -109,8 +112,8 @@ def test_an_adapter_speaks_for_itself(tiny_base, tmp_path):
     tuned.save_pretrained(tmp_path)
     plain = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
     loaded = PeftModel.from_pretrained(plain, str(tmp_path)).eval()
-    (question,) = questions(1, seed=4)
-    (values,) = likelihoods(loaded, [question])
-    assert np.abs(values - one_by_one(loaded, question)).max() < 1e-4
+    (request,) = made_requests(1, seed=4)
+    (values,) = likelihoods(loaded, [request])
+    assert np.abs(values - one_by_one(loaded, request)).max() < 1e-4
     with loaded.disable_adapter():
-        assert np.abs(likelihoods(loaded, [question])[0] - values).max() > 0.1
+        assert np.abs(likelihoods(loaded, [request])[0] - values).max() > 0.1

@@ -1,6 +1,6 @@
 import sys
 
-from kitrec.llm.finetuning.trackers import Harmless, trackers
+from kitrec.llm.finetuning.callbacks import FaultTolerantTracker, tracker_callbacks
 
 
 class Broken:
@@ -16,9 +16,9 @@ class Broken:
         return call
 
 
-def test_a_tracker_that_breaks_is_told_once_and_left_out(capsys):
+def test_a_tracker_that_fails_is_reported_once_and_switched_off(capsys):
     broken = Broken("on_log")
-    tracker = Harmless("somewhere", lambda: broken)
+    tracker = FaultTolerantTracker("somewhere", lambda: broken)
     tracker.on_train_begin()
     tracker.on_log()
     tracker.on_log()
@@ -27,9 +27,9 @@ def test_a_tracker_that_breaks_is_told_once_and_left_out(capsys):
     assert capsys.readouterr().err == "somewhere is off from here on: ConnectionError: no route to tracker\n"
 
 
-def test_wandb_that_is_not_installed_is_harmless(tmp_path, capsys, monkeypatch):
+def test_wandb_that_is_not_installed_stops_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    (wandb,) = trackers(["wandb"], "run", tmp_path)
+    (wandb,) = tracker_callbacks(["wandb"], "run", tmp_path)
     wandb.on_train_begin()
     wandb.on_log()
     assert "wandb is off from here on" in capsys.readouterr().err

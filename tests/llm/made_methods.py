@@ -1,4 +1,4 @@
-"""A method and an engine's params as most tests need them."""
+"""A method and engine params as most tests need them."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,15 +15,15 @@ PLAIN: dict[str, Any] = {
     "temperature": 0.0,
     "top_p": 1.0,
     "top_k": 0,
-    "constrained": False,
+    "structured_outputs": False,
 }
 
 
-def a_method(model: str, *, thinking: bool, **changes: Any) -> Method:
-    """Greedy, unbound, of eight tokens, but for the changes."""
+def made_method(model: str, *, thinking: bool, **changes: Any) -> Method:
+    """A greedy method without a schema and of eight tokens, but for the changes."""
     return Method(model=model, thinking=thinking, **{**PLAIN, **changes})
 
 
-def an_engine(**changes: Any) -> Engine:
+def made_engine(**changes: Any) -> Engine:
     """The shipped engine with some params changed."""
     return replace(params.load(Engine, "engine", ROOT / "params.yaml"), **changes)

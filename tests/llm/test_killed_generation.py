@@ -1,4 +1,4 @@
-"""Answers survive kill -9 at any moment: a real process, really killed."""
+"""Answers survive kill -9 at any moment: a real process is really killed."""
 
 import random
 import signal
@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from kitrec.llm.generation.requests import Request
-from kitrec.llm.generation.resumable import answer_all
+from kitrec.llm.generation.resumable import generate_answers
 from kitrec.llm.generation.vllm_engine import Reply
 
 ROOT = Path(__file__).resolve().parents[2]  # the tests' conftest would import torch, once per killed process
@@ -19,7 +19,7 @@ RECORDS, SHARD = 60, 3
 CHILD = """
 import sys, time
 from pathlib import Path
-from tests.llm.test_killed_answering import answered, replies
+from tests.llm.test_killed_generation import answer_all_records, replies
 
 def slowly(requests):
     with Path(sys.argv[1], "calls").open("a") as calls:
@@ -27,8 +27,8 @@ def slowly(requests):
     time.sleep(0.01)
     return replies(requests)
 
-print("begins", flush=True)
-answered(Path(sys.argv[1]), slowly)
+print("started", flush=True)
+answer_all_records(Path(sys.argv[1]), slowly)
 """
 
 
@@ -36,30 +36,35 @@ def replies(requests: list[Request]) -> list[Reply]:
     return [Reply(f"text {len(r.prompt)}", [1], "stop") for r in requests]
 
 
-def answered(work: Path, generate) -> pl.DataFrame:
+def answer_all_records(work: Path, generate) -> pl.DataFrame:
     requests = [Request([7] * (k + 1), None) for k in range(RECORDS)]
     names = [f"r{k}" for k in range(RECORDS)]
-    return answer_all("m", names, requests, generate, longest=99, shard=SHARD, work=work)
+    return generate_answers("m", names, requests, generate, max_length=99, shard_size=SHARD, work=work)
 
 
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path, kills: int) -> None:
-    chance = random.Random(3)
+    rng = random.Random(3)
     killed = 0
     while killed < kills:
         folder = tmp_path / str(killed)
         folder.mkdir(parents=True)
-        expected = answered(folder / "whole", replies)
+        expected = answer_all_records(folder / "whole", replies)
         for _ in range(4):
             child = subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], cwd=ROOT, stdout=subprocess.PIPE)
             assert child.stdout
             child.stdout.readline()
-            time.sleep(chance.uniform(0, 0.25))
+            time.sleep(rng.uniform(0, 0.25))
             child.send_signal(signal.SIGKILL)
             child.wait()
             killed += 1
-        seen: list[int] = []
-        assert answered(folder, lambda requests, seen=seen: seen.append(1) or replies(requests)).equals(expected)
+        resumed: list[int] = []
+
+        def counted(requests, resumed=resumed):
+            resumed.append(1)
+            return replies(requests)
+
+        assert answer_all_records(folder, counted).equals(expected)
         calls = (folder / "calls").read_text().splitlines() if (folder / "calls").exists() else []
-        assert len(calls) + len(seen) <= RECORDS // SHARD + 4  # each kill may cost one engine call, never more
+        assert len(calls) + len(resumed) <= RECORDS // SHARD + 4  # each kill may cost one engine call, never more
         assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".parquet", "")]

@@ -1,0 +1,26 @@
+"""Section `base` of params.yaml, the number types that sections of `kitrec.llm` share, and the layers LoRA adapts."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from kitrec.core.params import section
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Amount = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+@section
+class Base:
+    path: str
+    revision: str | None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `path` is a folder on this machine; otherwise it is a name on the Hugging Face Hub."""
+        return Path(self.path).is_dir()

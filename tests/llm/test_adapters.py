@@ -1,0 +1,56 @@
+"""Adapters on disk hold nothing of the machine and belong to the base they were trained on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from peft import get_peft_model
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from kitrec.core.errors import InputError
+from kitrec.llm.base.params import Base
+from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
+from kitrec.llm.finetuning.arguments import lora_config
+from tests.conftest import ROOT
+
+
+def untrained_checkpoint(base, p, folder: Path) -> Path:
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base.path), lora_config(p)).save_pretrained(
+        folder / "checkpoint"
+    )
+    return folder / "checkpoint"
+
+
+def test_an_adapter_of_another_base_is_refused(base, p, tmp_path, tokenizer):
+    checkpoint = untrained_checkpoint(base, p, tmp_path)
+    save_adapter(checkpoint, tokenizer, base, {"candidate_set": "A"}, tmp_path / "adapter")
+    assert check_adapter(tmp_path / "adapter", base)["r"] == 4
+    with pytest.raises(InputError, match="was trained on another base"):
+        check_adapter(tmp_path / "adapter", replace(base, fingerprint="sha256:other"))
+    (tmp_path / "adapter" / "adapter_model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"holds no adapter_model.safetensors"):
+        check_adapter(tmp_path / "adapter", base)
+
+
+def test_an_adapter_on_disk_is_safetensors_and_names_no_machine_path(base, p, tmp_path, tokenizer):
+    checkpoint = untrained_checkpoint(base, p, tmp_path)
+    save_adapter(checkpoint, tokenizer, replace(base, path="base/tiny-qwen3"), {}, tmp_path / "adapter")
+    names = {path.name for path in (tmp_path / "adapter").iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "origin.json"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    for path in (tmp_path / "adapter").glob("*.json"):
+        assert str(ROOT) not in path.read_text() and str(tmp_path) not in path.read_text()
+    assert set(load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
+
+
+def test_a_hub_base_must_be_pinned():
+    with pytest.raises(InputError, match="kitrec doctor --pin"):
+        pin(Base(path="Qwen/Qwen3-14B", revision=None))
+    assert pin(Base(path="Qwen/Qwen3-14B", revision="abc")).fingerprint == "Qwen/Qwen3-14B@abc"
+
+
+def test_a_folder_without_weights_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match=r"holds no config\.json with safetensors"):
+        pin(Base(path=str(tmp_path), revision=None))
