@@ -21,14 +21,14 @@ from bench.command import start
 from bench.distill_data import WINDOW, Split, split_of
 from bench.distill_settings import SASREC, STUDENTS
 from kitrec.core.randomness import generator
-from kitrec.distillation.alignment import Lists, cut
-from kitrec.distillation.auxiliary_losses import Ranked, summed
-from kitrec.distillation.importance import importance
-from kitrec.distillation.item_embeddings import Table
+from kitrec.distillation.alignment import AlignedLists, split_into_windows
+from kitrec.distillation.auxiliary_losses import RankingDistillationLoss, combine_losses
+from kitrec.distillation.item_embeddings import EmbeddingTable
 from kitrec.distillation.item_vector_transfer import inject
-from kitrec.distillation.params import Distill
-from kitrec.distillation.prefixes import before, came, places_of
-from kitrec.distillation.selection_policies import policy
+from kitrec.distillation.losses import importance_weights
+from kitrec.distillation.params import StudentConfig
+from kitrec.distillation.selection_policies import build_policy
+from kitrec.distillation.topk_lists import all_prefixes, next_items, prefix_items
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sasrec import SASRec
@@ -64,29 +64,31 @@ def a_teacher(count: int, items: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(1, items + 1, size=(count, 10)), rng.random((count, 10)).astype(np.float32)
 
 
-def vectors(rows: int) -> Table:
+def vectors(rows: int) -> EmbeddingTable:
     known = np.ones(rows, dtype=bool)
     known[0] = False
-    return Table(generator(1, "bench distill").standard_normal((rows, WIDTH), dtype=np.float32), known)
+    return EmbeddingTable(generator(1, "bench distill").standard_normal((rows, WIDTH), dtype=np.float32), known)
 
 
-def ours(split: Split, p: Distill) -> float:
+def ours(split: Split, p: StudentConfig) -> float:
     """Seconds of one epoch."""
-    rows = cut(split.rows, WINDOW + 1, 1)
+    rows = split_into_windows(split.rows, WINDOW + 1, 1)
     of_place = np.arange(len(rows.sequences.items))
     items, distances = a_teacher(len(of_place), len(split.vocabulary))
-    lists = Lists(of_place, items, distances, {})
+    lists = AlignedLists(of_place, items, distances, {})
     torch.manual_seed(0)
     model = build(SASREC, len(split.vocabulary))
     inject(model, vectors(len(split.vocabulary) + 1), p.embedding.weight, seed=0)
     training = begin(model, p.student.course)
     own = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
     share = torch.ones(len(split.vocabulary))
-    training.extra = summed([Ranked(model, own, lists, policy(p.selection, lists, 0), share, p, 0)])
+    training.extra = combine_losses(
+        [RankingDistillationLoss(model, own, lists, build_policy(p.selection, lists, 0), share, p, 0)]
+    )
     return _one_epoch(training, own, p)
 
 
-def _one_epoch(training: Training[Any], own: Sequences, p: Distill) -> float:
+def _one_epoch(training: Training[Any], own: Sequences, p: StudentConfig) -> float:
     once = replace(p.student.course, mode="full_data", epochs=1, batch=BATCH)
     began = time.perf_counter()
     train(training, own, None, once, p.student.loss, 0, lambda _: None)
@@ -113,10 +115,13 @@ class Plain(nn.Module):
         return found
 
 
-def straightforward(split: Split, p: Distill, steps: int) -> float:
+def straightforward(split: Split, p: StudentConfig, steps: int) -> float:
     """Seconds of an epoch, from some of its steps."""
-    places, count = places_of(split.rows.sequences), len(split.vocabulary)
-    windows, wanted = before(split.rows.sequences, places).newest(WINDOW), came(split.rows.sequences, places)
+    places, count = all_prefixes(split.rows.sequences), len(split.vocabulary)
+    windows, wanted = (
+        prefix_items(split.rows.sequences, places).newest(WINDOW),
+        next_items(split.rows.sequences, places),
+    )
     listed, distances = a_teacher(len(places), count)
     torch.manual_seed(0)
     model = Plain(count, torch.from_numpy(vectors(count + 1).vectors), p.embedding.weight)
@@ -134,7 +139,12 @@ def straightforward(split: Split, p: Distill, steps: int) -> float:
 
 
 def _loss(
-    model: Plain, windows: Sequences, wanted: torch.Tensor, listed: torch.Tensor, distances: torch.Tensor, p: Distill
+    model: Plain,
+    windows: Sequences,
+    wanted: torch.Tensor,
+    listed: torch.Tensor,
+    distances: torch.Tensor,
+    p: StudentConfig,
 ) -> torch.Tensor:
     states = model.states(windows)
     negative = F.softplus((states * model.items(torch.randint(1, len(model.teacher), (len(wanted),)))).sum(1))
@@ -142,7 +152,7 @@ def _loss(
     with torch.no_grad():
         best = (states @ model.student.items.weight.T).topk(10).indices
         agreed = (listed[:, :, None] == best[:, None, :]).any(2)
-    weights = importance(distances, agreed, p.ranking.importance)
+    weights = importance_weights(distances, agreed, p.ranking.importance)
     for k in range(listed.shape[1]):
         liked = F.softplus(-(states * model.items(listed[:, k])).sum(1))
         loss = loss + p.ranking.weight * (weights[:, k] * (liked + negative)).mean()

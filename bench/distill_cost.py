@@ -19,9 +19,9 @@ from bench.claims import Claim, at_least, publish
 from kitrec.core import params, tables
 from kitrec.core.errors import InputError
 from kitrec.distillation.params import Distillation
-from kitrec.ilora.dataset import Questions, questions_of
-from kitrec.ilora.scoring import likelihoods
-from kitrec.ilora.user_tasks import tasks_of_records, with_likely_candidates
+from kitrec.ilora.dataset import CandidateScoringDataset, scoring_dataset
+from kitrec.ilora.scoring import log_likelihoods
+from kitrec.ilora.user_tasks import tasks_from_records, with_top_candidates
 from kitrec.onnx.latency import latency
 from kitrec.onnx.runtime import Served, load_served
 from kitrec.recommenders.data.sequences import Sequences
@@ -92,10 +92,10 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(asked: Questions, repeats: list[Spent], student: str, count: int) -> dict[str, Any]:
+def _row(asked: CandidateScoringDataset, repeats: list[Spent], student: str, count: int) -> dict[str, Any]:
     ratios = [own.teacher[count] / own.student[student] for own in repeats]
     return {
-        "tokens": round(float(np.mean([len(own.text) for own in asked.asked]))),
+        "tokens": round(float(np.mean([len(own.tokens) for own in asked.prompts]))),
         "teacher_ms": round(float(np.median([own.teacher[count] for own in repeats])), 3),
         "student_ms": round(float(np.median([own.student[student] for own in repeats])), 4),
         "times_cheaper": round(float(np.median(ratios)), 1),
@@ -103,20 +103,22 @@ def _row(asked: Questions, repeats: list[Spent], student: str, count: int) -> di
     }
 
 
-def _questions(trained: Trained, method: str, count: int) -> Questions:
+def _questions(trained: Trained, method: str, count: int) -> CandidateScoringDataset:
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     records = tables.read(paths.set_records("A", "test"), RECORDS).head(READERS)
-    tasks = tasks_of_records(records, tables.read(paths.interactions("test"), SEEN), history)
-    tasks = with_likely_candidates(tasks, trained.teacher.eyes, trained.items, count=count, seed=0)
-    return questions_of(tasks, trained.writer, trained.teacher.eyes)
+    tasks = tasks_from_records(records, tables.read(paths.interactions("test"), SEEN), history)
+    tasks = with_top_candidates(tasks, trained.teacher.sequence_encoder, trained.items, count=count, seed=0)
+    return scoring_dataset(tasks, trained.writer, trained.teacher.sequence_encoder)
 
 
-def _once(trained: Trained, asked: dict[int, Questions], served: dict[str, tuple[Served, Sequences]]) -> Spent:
+def _once(
+    trained: Trained, asked: dict[int, CandidateScoringDataset], served: dict[str, tuple[Served, Sequences]]
+) -> Spent:
     teacher, student = {}, {}
     for count, questions in asked.items():
         began = time.perf_counter()
-        likelihoods(trained.teacher, questions, per_token=trained.per_token)
-        teacher[count] = (time.perf_counter() - began) / len(questions.asked) * 1000
+        log_likelihoods(trained.teacher, questions, per_token=trained.per_token)
+        teacher[count] = (time.perf_counter() - began) / len(questions.prompts) * 1000
     for name, (model, histories) in served.items():
         (row,) = latency(model, histories, batches=(256,), repeats=20)
         student[name] = 1000 / row["users_per_second"]

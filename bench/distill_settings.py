@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bench.distill_data import DEPTH, WINDOW
 from bench.seqrec_settings import BCE, CE, course, method
-from kitrec.distillation.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
+from kitrec.distillation.params import DROS, Embedding, Ensemble, Importance, Ranking, Selection, StudentConfig
 from kitrec.recommenders.models.params import ItemKNN
 from kitrec.recommenders.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, Masking, Metadata, Method, Model, SASRec
 
@@ -12,9 +12,9 @@ from kitrec.recommenders.params import BERT4Rec, Caser, Counted, GRU4Rec, Loss, 
 LEARNING = replace(course(200, 10), batch=64)
 
 
-def distill(model: Model, loss: Loss = BCE, alpha: float = 0.0) -> Distill:
+def distill(model: Model, loss: Loss = BCE, alpha: float = 0.0) -> StudentConfig:
     """The published strengths: beside a binary loss twice the published numbers, whose base loss is half of ours."""
-    return Distill(
+    return StudentConfig(
         student=method(model, loss, LEARNING),
         ranking=Ranking(
             weight=1.6 if loss is BCE else 0.8,
@@ -22,20 +22,20 @@ def distill(model: Model, loss: Loss = BCE, alpha: float = 0.0) -> Distill:
             importance=Importance(position=0.3, confidence=0.5, consistency=0.1, decay=1.0),
         ),
         embedding=Embedding(form="injection", weight=0.3),
-        robust=Robust(alpha=alpha, beta=1.0, power=0.05),
+        dros=DROS(alpha=alpha, beta=1.0, power=0.05),
         selection=Selection(policy="all", fraction=1.0),
-        gaps="refuse",
+        missing="refuse",
         depth=DEPTH,
     )
 
 
-def _gently(own: Distill) -> Distill:
+def _gently(own: StudentConfig) -> StudentConfig:
     """Beside cross-entropy the published 0.8 drowns the item that came next; chosen by toys_s3rec's validation."""
     return replace(own, ranking=replace(own.ranking, weight=0.2), embedding=Embedding(form="off", weight=0.0))
 
 
 SASREC = SASRec(kind="sasrec", hidden=64, heads=1, layers=1, length=WINDOW, dropout=0.1)
-STUDENTS: dict[str, Distill] = {
+STUDENTS: dict[str, StudentConfig] = {
     "sasrec": distill(SASREC),
     "sasrec_ce": _gently(distill(SASREC, CE)),
     "dros": distill(SASREC, alpha=1.0),
@@ -76,5 +76,5 @@ TEACHER = Ensemble(
     },
     combine="reciprocal_rank",
     folds=5,
-    length=10,
+    list_length=10,
 )

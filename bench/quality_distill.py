@@ -22,16 +22,16 @@ from bench.distill_data import READERS, WINDOW, Split, split_of
 from bench.distill_settings import STUDENTS, TEACHER
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
-from kitrec.distillation.alignment import Rows, cut
-from kitrec.distillation.comparison import compare, gains
-from kitrec.distillation.ensemble import Ensembled, fit_ensemble
+from kitrec.distillation.alignment import KeyedSequences, split_into_windows
+from kitrec.distillation.comparison import compare, user_ndcg
+from kitrec.distillation.ensemble import FittedEnsemble, fit_ensemble
 from kitrec.distillation.item_embeddings import read_embeddings, write_embeddings
-from kitrec.distillation.params import Distill
+from kitrec.distillation.params import StudentConfig
 from kitrec.distillation.student_training import Student, Students, Teacher
 from kitrec.recommenders.params import BERT4Rec, Caser
 from kitrec.recommenders.ranking.full import places, quality
 from kitrec.recommenders.sequence_training import Progress, Validation
-from kitrec.schemas.teacher_lists import TEACHER as TABLE
+from kitrec.schemas.teacher_lists import TEACHER_LISTS
 
 RUNS, MADE = RESULTS / "distill_runs", Path(".work/distill_teacher")
 LISTS, VECTORS, TOLD = "teacher.parquet", "vectors.safetensors", "teacher.json"
@@ -76,7 +76,7 @@ def _teacher(data: str, split: Split) -> Teacher:
         began = time.perf_counter()
         fitted = fit_ensemble(TEACHER, split.rows, split.vocabulary, 0, made / "members")
         learned = time.perf_counter() - began
-        tables.write(fitted.lists(split.rows, split.vocabulary), made / LISTS, TABLE)
+        tables.write(fitted.lists(split.rows, split.vocabulary), made / LISTS, TEACHER_LISTS)
         vectors = fitted.embeddings(split.vocabulary)
         assert vectors is not None
         write_embeddings(vectors, made / VECTORS)
@@ -84,10 +84,10 @@ def _teacher(data: str, split: Split) -> Teacher:
         told = {"test": _judged(fitted, split.test), **seconds}
         files.write_json(told, RUNS / data / TOLD)
         files.write_json(told, made / TOLD)
-    return Teacher(tables.read(made / LISTS, TABLE), read_embeddings(made / VECTORS))
+    return Teacher(tables.read(made / LISTS, TEACHER_LISTS), read_embeddings(made / VECTORS))
 
 
-def _judged(teacher: Ensembled, test: Validation) -> dict[str, float]:
+def _judged(teacher: FittedEnsemble, test: Validation) -> dict[str, float]:
     better, equal = [], []
     for start in range(0, len(test.truths), 256):
         part = np.arange(start, min(start + 256, len(test.truths)))
@@ -119,22 +119,26 @@ def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None
 
     students = Students(p, rows, split.vocabulary, split.validation, seed)
     with tempfile.TemporaryDirectory() as work:
-        alone = students.alone(Path(work) / "alone", told)
-        taught = students.taught(teacher, Path(work) / "taught", told)
+        alone = students.baseline(Path(work) / "alone", told)
+        taught = students.distilled(teacher, Path(work) / "taught", told)
     both = {"baseline": alone, "distilled": taught}
     found = {which: _student(student, split.test) for which, student in both.items()}
-    own = {which: gains(student.fitted.model, *_asked(split.test), 20) for which, student in both.items()}
+    own = {which: user_ndcg(student.fitted.model, *_asked(split.test), 20) for which, student in both.items()}
     with files.whole(RUNS / data / f"{name}-{seed}.parquet") as draft:
         pl.DataFrame({which: values.astype(np.float32) for which, values in own.items()}).write_parquet(draft)
     told_ = {**found, "teacher_rows": taught.told, "threads": torch.get_num_threads()}
     files.write_json(told_, RUNS / data / f"{name}-{seed}.json")
 
 
-def windows(p: Distill, rows: Rows) -> Rows:
+def windows(p: StudentConfig, rows: KeyedSequences) -> KeyedSequences:
     """Training sequences in parts that the student reads whole, so that every row is learned once an epoch."""
     if isinstance(p.student.model, Caser):
         return rows  # it looks at windows by itself
-    return cut(rows, WINDOW, 0) if isinstance(p.student.model, BERT4Rec) else cut(rows, WINDOW + 1, 1)
+    return (
+        split_into_windows(rows, WINDOW, 0)
+        if isinstance(p.student.model, BERT4Rec)
+        else split_into_windows(rows, WINDOW + 1, 1)
+    )
 
 
 def _asked(test: Validation) -> tuple[Any, np.ndarray]:
@@ -191,7 +195,7 @@ def _judge(path: Path, name: str, teacher: dict[str, Any]) -> tuple[dict[str, An
     )
     p_of_gain = pair.p_value if pair.difference > 0 else 1.0
     sure = at_most(f"{text}: p of a gain, paired (1: it is a loss)", p_of_gain, 0.01, "", command, repeats=len(runs))
-    row = _row(name, runs, pair.told(), teacher)
+    row = _row(name, runs, pair.metrics(), teacher)
     keeps = at_least(
         f"{text}: NDCG@10 of the teacher's",
         row["of the teacher's"],
@@ -227,8 +231,8 @@ def _row(name: str, runs: list[dict[str, Any]], compared: dict[str, Any], teache
         for which in ("baseline", "distilled")
     }
     seconds = {f"{which} seconds": mean(which, "seconds") for which in ("baseline", "distilled")}
-    told = {key: compared[key] for key in ("relative_gain", "p_value", "gain_of_seeds")}
-    shares = ", ".join("-" if own is None else f"{own:+.2f}" for own in told.pop("gain_of_seeds"))
+    told = {key: compared[key] for key in ("relative_gain", "p_value", "gain_by_seed")}
+    shares = ", ".join("-" if own is None else f"{own:+.2f}" for own in told.pop("gain_by_seed"))
     numbers["alone, of the teacher's"] = round(numbers["baseline ndcg@10"] / teacher["test"]["ndcg@10"], 3)
     numbers["of the teacher's"] = round(numbers["distilled ndcg@10"] / teacher["test"]["ndcg@10"], 3)
     return {"student": name, **numbers, **told, "gain_of_seeds": shares, **seconds, "seeds": len(runs)}

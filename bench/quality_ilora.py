@@ -25,13 +25,13 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.ilora import params as ilora
 from kitrec.ilora import progress
-from kitrec.ilora.dataset import Questions, questions_of
-from kitrec.ilora.hit_ratio import scored_ratio, written_ratios
-from kitrec.ilora.learning import Given, learn, writer_for
-from kitrec.ilora.scoring import likelihoods, without_words, written
-from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.dataset import CandidateScoringDataset, scoring_dataset
+from kitrec.ilora.hit_ratio import generated_hit_ratio, scored_hit_ratio
+from kitrec.ilora.learning import Given, learn, prompt_builder_for
+from kitrec.ilora.scoring import generate, log_likelihoods, without_item_tokens
+from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import load_teacher
-from kitrec.ilora.tasks import tasks_of
+from kitrec.ilora.tasks import build_tasks
 from kitrec.ilora.teacher import Teacher
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase, pin
@@ -64,17 +64,17 @@ SETTINGS: dict[str, Method] = {
 TEACHER = ilora.Ilora(
     base_weights="bf16",
     mixture=ilora.Mixture(experts=4, rank=8, alpha=16.0, dropout=0.05, gate=ilora.Dense(kind="dense")),
-    choice=ilora.Choice(history=SHOWN, answer="title", hybrid=True, max_length=2048),
-    course=ilora.Course(
+    prompt=ilora.PromptConfig(max_history=SHOWN, answer="title", hybrid=True, max_length=2048),
+    training=ilora.TrainingConfig(
         epochs=1,
-        batch=8,
-        accumulation=2,
+        batch_size=8,
+        gradient_accumulation_steps=2,
         learning_rate=2e-3,
-        gate_rate=0.3,
+        gate_lr_ratio=0.3,
         weight_decay=0.0,
-        warmup=0.05,
+        warmup_ratio=0.05,
         max_grad_norm=1.0,
-        judge_every=21,
+        validate_every=21,
         patience=5,
         gradient_checkpointing=False,
         curriculum=ilora.Curriculum(text_until=0.0, hybrid_from=0.2),
@@ -94,7 +94,7 @@ class Data:
         """The frozen lists of a kind of windows."""
         own = self.windows[kind]
         places = {name: [len(items) - 1] for name, items in own.items()}
-        return tasks_of(own, places, "", self.sessions.vocabulary.item_ids, LISTED, seed=0)
+        return build_tasks(own, places, "", self.sessions.vocabulary.item_ids, LISTED, seed=0)
 
 
 def main(arguments: list[str]) -> None:
@@ -162,8 +162,10 @@ def _hits(stored: Stored, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
     each = len(lists) // tasks.height
     histories = of_lists([number[i] for i in own] for own in tasks["history"].to_list() for _ in range(each))
     candidates = np.array([[number[item] for item in listed] for listed in lists])
-    truths = [listed.index(truth) for k, truth in enumerate(tasks["truth"]) for listed in lists[k * each :][:each]]
-    return scored_ratio(list(stored.candidate_scores(histories, candidates)), truths)
+    truths = [
+        listed.index(truth) for k, truth in enumerate(tasks["ground_truth"]) for listed in lists[k * each :][:each]
+    ]
+    return scored_hit_ratio(list(stored.candidate_scores(histories, candidates)), truths)
 
 
 def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
@@ -171,11 +173,11 @@ def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
     stored, _told = _fit(data, "sasrec_ce", seed)
     base = pin(Base(path="base/tiny-qwen3", revision=None))
     texts = {row["item_id"]: {**row, "average_rating": None} for row in items(DATA).iter_rows(named=True)}
-    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.course, quiet=False) as told:
+    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.training, quiet=False) as told:
         given = Given(seed, texts, _lessons(data, seed), data.tasks("valid"), Path(work) / "work")
         learn(TEACHER, base, stored, given, told, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
-        teacher = load_teacher(Path(work) / "to", load_in(base, TEACHER.base_weights), base, Eyes(stored))
+        teacher = load_teacher(Path(work) / "to", load_in(base, TEACHER.base_weights), base, SequenceEncoder(stored))
     return {**_examined(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
 
 
@@ -184,20 +186,20 @@ def _examined(
 ) -> dict[str, Any]:
     """The teacher on the test windows; also without its eyes, and with the gate of another reader."""
     tokenizer, test = load_tokenizer(base), data.tasks("test")
-    writer = writer_for(teacher, Encoder(tokenizer), texts, TEACHER)
-    asked = questions_of(test, writer, teacher.eyes)
-    truths = [own.truth for own in asked.asked if own.truth is not None]
-    names = [[writer.name(item) for item in listed] for listed in test["candidates"].to_list()]
+    writer = prompt_builder_for(teacher, Encoder(tokenizer), texts, TEACHER)
+    asked = scoring_dataset(test, writer, teacher.sequence_encoder)
+    truths = [own.ground_truth for own in asked.prompts if own.ground_truth is not None]
+    names = [[writer.answer_text(item) for item in listed] for listed in test["candidates"].to_list()]
 
-    def scored(questions: Questions, *, per_token: bool = False) -> float:
-        return round(scored_ratio(likelihoods(teacher, questions, per_token=per_token), truths), 5)
+    def scored(questions: CandidateScoringDataset, *, per_token: bool = False) -> float:
+        return round(scored_hit_ratio(log_likelihoods(teacher, questions, per_token=per_token), truths), 5)
 
-    ratios = written_ratios(written(teacher, asked, tokenizer), names, truths)
+    ratios = generated_hit_ratio(generate(teacher, asked, tokenizer), names, truths)
     return {
         "hit_ratio@1": scored(asked),
         "hit_ratio@1_by_mean_token": scored(asked, per_token=True),
-        "hit_ratio@1_text_only": scored(without_words(asked, teacher.words)),
-        "hit_ratio@1_gates_of_others": scored(Questions(asked.asked, asked.seen.roll(1, 0))),
+        "hit_ratio@1_text_only": scored(without_item_tokens(asked, teacher.vocab_size)),
+        "hit_ratio@1_gates_of_others": scored(CandidateScoringDataset(asked.prompts, asked.user_embeddings.roll(1, 0))),
         "hit_ratio@1_written": round(ratios["hit_ratio@1"], 5),
         "valid_ratio": round(ratios["valid_ratio"], 5),
         "hit_ratio@1_of_its_eyes": round(_hits(stored, test, test["candidates"].to_list()), 5),
@@ -214,7 +216,7 @@ def _lessons(data: Data, seed: int) -> pl.DataFrame:
     for user, place in (places[k] for k in drawn):
         windows[f"{user}-{place}"] = ids(sequences[user][max(0, place - SHOWN) : place + 1])
     places_of = {name: [len(own) - 1] for name, own in windows.items()}
-    return tasks_of(windows, places_of, "", data.sessions.vocabulary.item_ids, LISTED, seed)
+    return build_tasks(windows, places_of, "", data.sessions.vocabulary.item_ids, LISTED, seed)
 
 
 def _publish() -> None:

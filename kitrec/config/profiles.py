@@ -116,8 +116,8 @@ def _disagreements(s: Mapping[str, Any]) -> list[str]:
 def _unranked(s: Mapping[str, Any]) -> list[str]:
     """Methods that are evaluated and that nothing ranks; two rankers of one name."""
     distilled = [f"{own}-{other}" for own in s["distillation"].students for other in s["distillation"].teachers]
-    asked = [*(f"ilora-{own}" for own in s["ilora"].eyes), *(f"thinkrec-{own}" for own in s["thinkrec"].train)]
-    asked += s["distillation"].ranked
+    asked = [*(f"ilora-{own}" for own in s["ilora"].encoders), *(f"thinkrec-{own}" for own in s["thinkrec"].train)]
+    asked += s["distillation"].teachers_to_rank
     ranked = ["references", *s["infer"].methods, *s["idrec"].train, *asked, *distilled]
     found = [
         f"idrec.train: {name} is also one of infer.methods; rename one" for name in ranked if ranked.count(name) > 1
@@ -132,17 +132,19 @@ def _unranked(s: Mapping[str, Any]) -> list[str]:
 _WITHOUT_VECTORS = crossdomain.LEARNED - {"bpr_mf"}
 
 
-def _blind(section: str, s: Mapping[str, Any], kinds: tuple[type[Method | CrossDomain], ...]) -> list[str]:
+def _blind(
+    key: str, names: list[str], s: Mapping[str, Any], kinds: tuple[type[Method | CrossDomain], ...]
+) -> list[str]:
     """Eyes that are not trained, have no vectors, or have seen the answers by which their section chooses."""
     found = []
-    for name in s[section].eyes:
+    for name in names:
         own = s["idrec"].methods.get(name) if name in s["idrec"].train else None
         if not isinstance(own, kinds) or own.model.kind in _WITHOUT_VECTORS:
             others = " or bpr_mf" if CrossDomain in kinds else ""
-            found.append(f"{section}.eyes: {name} is no sequence model{others} that is trained; add it to idrec.train")
+            found.append(f"{key}: {name} is no sequence model{others} that is trained; add it to idrec.train")
         elif own.course.mode == "full_data":
             found.append(
-                f"{section}.eyes: {name} learns the development users' answers too (course.mode: full_data), and they "
+                f"{key}: {name} learns the development users' answers too (course.mode: full_data), and they "
                 "choose what learns from it; set mode: standard"
             )
     return found
@@ -150,16 +152,19 @@ def _blind(section: str, s: Mapping[str, Any], kinds: tuple[type[Method | CrossD
 
 def _untaught(s: Mapping[str, Any]) -> list[str]:
     """Teachers without eyes, and students of teachers that nobody makes."""
-    found = [*_blind("ilora", s, (Method,)), *_blind("thinkrec", s, (Method, CrossDomain))]
-    made = [*s["distillation"].made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
+    found = [
+        *_blind("ilora.encoders", s["ilora"].encoders, s, (Method,)),
+        *_blind("thinkrec.eyes", s["thinkrec"].eyes, s, (Method, CrossDomain)),
+    ]
+    made = [*s["distillation"].teachers_to_build, *(f"ilora-{name}" for name in s["ilora"].encoders)]
     brought = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")} - {"oracle", "ensemble"}
     brought = {name for name in brought if not name.startswith("ilora-")}  # those of earlier params are stale
     for name in s["distillation"].teachers:
         if name not in made:
             if name not in brought:
                 found.append(
-                    f"distillation.teachers: nobody makes {name!r}; add it to distillation.made, or to ilora.eyes, or "
-                    "bring its files by `kitrec teacher from-text`"
+                    f"distillation.teachers: nobody makes {name!r}; add it to distillation.teachers_to_build, or to "
+                    "ilora.encoders, or bring its files by `kitrec teacher from-text`"
                 )
             continue
         eyes = name.removeprefix("ilora-")
@@ -172,10 +177,10 @@ def _untaught(s: Mapping[str, Any]) -> list[str]:
     found += [
         f"distillation.ensemble.members.{name}.history: an ensemble reads both domains; set both"
         for name, own in s["distillation"].ensemble.members.items()
-        if own.history != "both" and s["distillation"].made
+        if own.history != "both" and s["distillation"].teachers_to_build
     ]
-    if "oracle" in s["distillation"].made and s["source"].kind != "synthetic":
-        found.append("distillation.made: only a synthetic world has an oracle; take ensemble")
+    if "oracle" in s["distillation"].teachers_to_build and s["source"].kind != "synthetic":
+        found.append("distillation.teachers_to_build: only a synthetic world has an oracle; take ensemble")
     return found
 
 

@@ -97,7 +97,7 @@ def test_all_sections_are_checked_at_once(copy):
         ("rationales.methods", ["nobody"], "'nobody' is no method"),
         ("judge.methods", ["references"], "judge.methods: 'references' is no method"),
         ("judge.pairs", [["kitrec_full", "base_direct"]], "kitrec_full is not judged; add it to methods"),
-        ("ilora.tasks.top", 30, r"no more than candidates"),
+        ("ilora.tasks.topk", 30, r"no more than candidates"),
         ("judge.endpoint.url", "https://api.example.org/v1", "input_price and output_price of .* must be set"),
     ],
 )
@@ -118,7 +118,7 @@ def test_eyes_are_sequence_models_that_have_not_seen_the_answers(copy):
     with pytest.raises(InputError, match="conet is no sequence model or bpr_mf"):
         profiles.put(copy, {"thinkrec.eyes": ["conet"]})
     with pytest.raises(InputError, match="bpr_mf is no sequence model that is trained"):
-        profiles.put(copy, {"ilora.eyes": ["bpr_mf"]})
+        profiles.put(copy, {"ilora.encoders": ["bpr_mf"]})
     with pytest.raises(InputError, match="learns the development users' answers too"):
         profiles.put(copy, {"thinkrec.eyes": ["sasrec"], "idrec.methods.sasrec.course.mode": "full_data"})
 
@@ -132,4 +132,4 @@ def test_a_teacher_is_made_or_brought(copy, monkeypatch, tmp_path):
     (tmp_path / "data/teachers/mine/lists.parquet").touch()
     profiles.put(copy, {"distillation.teachers": ["oracle", "mine"], "evaluation.methods": ["references"]})
     with pytest.raises(InputError, match="ranked: ensemble is not in made"):
-        profiles.put(copy, {"distillation.made": ["oracle"]})
+        profiles.put(copy, {"distillation.teachers_to_build": ["oracle"]})
