@@ -420,7 +420,8 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
             "distillation.teachers": ["oracle"],
             "distillation.teachers_to_build": ["oracle"],
         }
-        ranked = {"distillation.teachers_to_rank": [], "ilora.encoders": [], "evaluation.methods": ["references", "sasrec"]}
+        ranked = {"distillation.teachers_to_rank": [], "ilora.encoders": []}
+        ranked |= {"evaluation.methods": ["references", "sasrec"]}
         profiles.put(clone.folder / "params.yaml", settings | pairs | ranked)
         done = clone.run("dvc", "repro", "rank_student", timeout=20 * MINUTES)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
