@@ -131,5 +131,5 @@ def test_a_teacher_is_made_or_brought(copy, monkeypatch, tmp_path):
     (tmp_path / "data/teachers/mine").mkdir(parents=True)
     (tmp_path / "data/teachers/mine/lists.parquet").touch()
     profiles.put(copy, {"distillation.teachers": ["oracle", "mine"], "evaluation.methods": ["references"]})
-    with pytest.raises(InputError, match="ranked: ensemble is not in teachers_to_build"):
+    with pytest.raises(InputError, match="teachers_to_rank: ensemble is not in teachers_to_build"):
         profiles.put(copy, {"distillation.teachers_to_build": ["oracle"]})
