@@ -21,14 +21,14 @@ from bench.distill_data import WINDOW, Split, split_of
 from bench.distill_settings import SASREC, STUDENTS
 from bench.running import start
 from kitrec.core.randomness import generator
-from kitrec.distillation.alignment import Lists, cut
-from kitrec.distillation.auxiliary_losses import Ranked, summed
-from kitrec.distillation.importance import importance
-from kitrec.distillation.item_embeddings import Table
+from kitrec.distillation.alignment import AlignedLists, split_into_windows
+from kitrec.distillation.auxiliary_losses import RankingDistillationLoss, combine_losses
+from kitrec.distillation.item_embeddings import EmbeddingTable
 from kitrec.distillation.item_vector_transfer import inject
-from kitrec.distillation.params import Distill
-from kitrec.distillation.prefixes import before, came, places_of
-from kitrec.distillation.selection_policies import policy
+from kitrec.distillation.losses import importance_weights
+from kitrec.distillation.params import StudentConfig
+from kitrec.distillation.selection_policies import build_policy
+from kitrec.distillation.topk_lists import all_prefixes, next_items, prefix_items
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sasrec import SASRec
@@ -64,30 +64,32 @@ def made_lists(count: int, items: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(1, items + 1, size=(count, 10)), rng.random((count, 10)).astype(np.float32)
 
 
-def made_vectors(rows: int) -> Table:
+def made_vectors(rows: int) -> EmbeddingTable:
     """Return random teacher vectors of all items but the padding."""
     has_vector = np.ones(rows, dtype=bool)
     has_vector[0] = False
-    return Table(generator(1, "bench distill").standard_normal((rows, WIDTH), dtype=np.float32), has_vector)
+    return EmbeddingTable(generator(1, "bench distill").standard_normal((rows, WIDTH), dtype=np.float32), has_vector)
 
 
-def ours(split: Split, p: Distill) -> float:
+def ours(split: Split, p: StudentConfig) -> float:
     """Return the seconds of one epoch."""
-    rows = cut(split.rows, WINDOW + 1, 1)
+    rows = split_into_windows(split.rows, WINDOW + 1, 1)
     of_place = np.arange(len(rows.sequences.items))
     items, distances = made_lists(len(of_place), len(split.vocabulary))
-    lists = Lists(of_place, items, distances, {})
+    lists = AlignedLists(of_place, items, distances, {})
     torch.manual_seed(0)
     model = build(SASREC, len(split.vocabulary))
     inject(model, made_vectors(len(split.vocabulary) + 1), p.embedding.weight, seed=0)
     training = begin(model, p.student.training)
     sequences = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
     share = torch.ones(len(split.vocabulary))
-    training.extra = summed([Ranked(model, sequences, lists, policy(p.selection, lists, 0), share, p, 0)])
+    training.extra = combine_losses(
+        [RankingDistillationLoss(model, sequences, lists, build_policy(p.selection, lists, 0), share, p, 0)]
+    )
     return _epoch_seconds(training, sequences, p)
 
 
-def _epoch_seconds(training: Training[Any], sequences: Sequences, p: Distill) -> float:
+def _epoch_seconds(training: Training[Any], sequences: Sequences, p: StudentConfig) -> float:
     once = replace(p.student.training, mode="full_data", epochs=1, batch_size=BATCH)
     began = time.perf_counter()
     train(training, sequences, None, once, p.student.loss, 0, lambda _: None)
@@ -114,10 +116,13 @@ class Plain(nn.Module):
         return states
 
 
-def straightforward(split: Split, p: Distill, steps: int) -> float:
+def straightforward(split: Split, p: StudentConfig, steps: int) -> float:
     """Return the seconds of an epoch, extrapolated from some of its steps."""
-    positions, count = places_of(split.rows.sequences), len(split.vocabulary)
-    windows, targets = before(split.rows.sequences, positions).newest(WINDOW), came(split.rows.sequences, positions)
+    positions, count = all_prefixes(split.rows.sequences), len(split.vocabulary)
+    windows, targets = (
+        prefix_items(split.rows.sequences, positions).newest(WINDOW),
+        next_items(split.rows.sequences, positions),
+    )
     listed, distances = made_lists(len(positions), count)
     torch.manual_seed(0)
     model = Plain(count, torch.from_numpy(made_vectors(count + 1).vectors), p.embedding.weight)
@@ -135,7 +140,11 @@ def straightforward(split: Split, p: Distill, steps: int) -> float:
 
 
 def _loss(
-    model: Plain, windows: Sequences, targets: torch.Tensor, listed: torch.Tensor, distances: torch.Tensor, p: Distill
+    model: Plain,
+    windows: Sequences, targets: torch.Tensor,
+    listed: torch.Tensor,
+    distances: torch.Tensor,
+    p: StudentConfig,
 ) -> torch.Tensor:
     states = model.states(windows)
     negative = F.softplus((states * model.items(torch.randint(1, len(model.teacher), (len(targets),)))).sum(1))
@@ -143,7 +152,7 @@ def _loss(
     with torch.no_grad():
         best = (states @ model.student.items.weight.T).topk(10).indices
         agreed = (listed[:, :, None] == best[:, None, :]).any(2)
-    weights = importance(distances, agreed, p.ranking.importance)
+    weights = importance_weights(distances, agreed, p.ranking.importance)
     for k in range(listed.shape[1]):
         positive = F.softplus(-(states * model.items(listed[:, k])).sum(1))
         loss = loss + p.ranking.weight * (weights[:, k] * (positive + negative)).mean()

@@ -18,9 +18,9 @@ from bench.claims import Claim, at_least, publish
 from kitrec.core import params, tables
 from kitrec.core.errors import InputError
 from kitrec.distillation.params import Distillation
-from kitrec.ilora.dataset import Questions, questions_of
-from kitrec.ilora.scoring import likelihoods
-from kitrec.ilora.user_tasks import tasks_of_records, with_likely_candidates
+from kitrec.ilora.dataset import CandidateScoringDataset, scoring_dataset
+from kitrec.ilora.scoring import log_likelihoods
+from kitrec.ilora.user_tasks import tasks_from_records, with_top_candidates
 from kitrec.onnx.runtime import OnnxModel, load_onnx_model, measure_latency
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import History
@@ -90,10 +90,10 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(questions: Questions, repeats: list[Cost], student: str, count: int) -> dict[str, Any]:
+def _row(questions: CandidateScoringDataset, repeats: list[Cost], student: str, count: int) -> dict[str, Any]:
     ratios = [cost.teacher[count] / cost.student[student] for cost in repeats]
     return {
-        "tokens": round(float(np.mean([len(question.text) for question in questions.asked]))),
+        "tokens": round(float(np.mean([len(question.tokens) for question in questions.prompts]))),
         "teacher_ms": round(float(np.median([cost.teacher[count] for cost in repeats])), 3),
         "student_ms": round(float(np.median([cost.student[student] for cost in repeats])), 4),
         "times_cheaper": round(float(np.median(ratios)), 1),
@@ -101,20 +101,22 @@ def _row(questions: Questions, repeats: list[Cost], student: str, count: int) ->
     }
 
 
-def _questions(trained: Trained, method: str, count: int) -> Questions:
+def _questions(trained: Trained, method: str, count: int) -> CandidateScoringDataset:
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     records = tables.read(paths.set_records("A", "test"), RECORDS).head(USERS)
-    tasks = tasks_of_records(records, tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), history)
-    tasks = with_likely_candidates(tasks, trained.teacher.eyes, trained.items, count=count, seed=0)
-    return questions_of(tasks, trained.writer, trained.teacher.eyes)
+    tasks = tasks_from_records(records, tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), history)
+    tasks = with_top_candidates(tasks, trained.teacher.sequence_encoder, trained.items, count=count, seed=0)
+    return scoring_dataset(tasks, trained.writer, trained.teacher.sequence_encoder)
 
 
-def _once(trained: Trained, lists: dict[int, Questions], served: dict[str, tuple[OnnxModel, Sequences]]) -> Cost:
+def _once(
+    trained: Trained, lists: dict[int, CandidateScoringDataset], served: dict[str, tuple[OnnxModel, Sequences]]
+) -> Cost:
     teacher, student = {}, {}
     for count, questions in lists.items():
         began = time.perf_counter()
-        likelihoods(trained.teacher, questions, per_token=trained.per_token)
-        teacher[count] = (time.perf_counter() - began) / len(questions.asked) * 1000
+        log_likelihoods(trained.teacher, questions, per_token=trained.per_token)
+        teacher[count] = (time.perf_counter() - began) / len(questions.prompts) * 1000
     for name, (model, histories) in served.items():
         (row,) = measure_latency(model, histories, batches=(256,), repeats=20)
         student[name] = 1000 / row["users_per_second"]

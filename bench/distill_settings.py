@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bench.distill_data import DEPTH, WINDOW
 from bench.seqrec_settings import BCE, CE, method, training_config
-from kitrec.distillation.params import Distill, Embedding, Ensemble, Importance, Ranking, Robust, Selection
+from kitrec.distillation.params import DROS, Embedding, Ensemble, Importance, Ranking, Selection, StudentConfig
 from kitrec.recommenders.models.params import (
     BERT4Rec,
     Caser,
@@ -21,9 +21,9 @@ from kitrec.recommenders.params import Loss, NonParametricMethod, SequenceMethod
 LEARNING = replace(training_config(200, 10), batch_size=64)
 
 
-def distill(model: SequenceModel, loss: Loss = BCE, alpha: float = 0.0) -> Distill:
+def distill(model: SequenceModel, loss: Loss = BCE, alpha: float = 0.0) -> StudentConfig:
     """Return the published strengths; doubled beside a binary loss, since the published base loss is half of ours."""
-    return Distill(
+    return StudentConfig(
         student=method(model, loss, LEARNING),
         ranking=Ranking(
             weight=1.6 if loss is BCE else 0.8,
@@ -31,20 +31,20 @@ def distill(model: SequenceModel, loss: Loss = BCE, alpha: float = 0.0) -> Disti
             importance=Importance(position=0.3, confidence=0.5, consistency=0.1, decay=1.0),
         ),
         embedding=Embedding(form="injection", weight=0.3),
-        robust=Robust(alpha=alpha, beta=1.0, power=0.05),
+        dros=DROS(alpha=alpha, beta=1.0, power=0.05),
         selection=Selection(policy="all", fraction=1.0),
-        gaps="refuse",
+        missing="refuse",
         depth=DEPTH,
     )
 
 
-def _weak_ranking(p: Distill) -> Distill:
+def _weak_ranking(p: StudentConfig) -> StudentConfig:
     """Return weaker distillation, chosen on toys_s3rec's validation: with cross-entropy 0.8 drowns the next item."""
     return replace(p, ranking=replace(p.ranking, weight=0.2), embedding=Embedding(form="off", weight=0.0))
 
 
 SASREC = SASRec(kind="sasrec", hidden_size=64, heads=1, layers=1, max_length=WINDOW, dropout=0.1)
-STUDENTS: dict[str, Distill] = {
+STUDENTS: dict[str, StudentConfig] = {
     "sasrec": distill(SASREC),
     "sasrec_ce": _weak_ranking(distill(SASREC, CE)),
     "dros": distill(SASREC, alpha=1.0),
@@ -85,5 +85,5 @@ TEACHER = Ensemble(
     },
     combine="reciprocal_rank",
     folds=5,
-    length=10,
+    list_length=10,
 )

@@ -24,16 +24,16 @@ from bench.render import RESULTS
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
 from kitrec.core.ranking_metrics import mean_metrics
-from kitrec.distillation.alignment import Rows, cut
-from kitrec.distillation.comparison import compare, gains
-from kitrec.distillation.ensemble import Ensembled, fit_ensemble
+from kitrec.distillation.alignment import KeyedSequences, split_into_windows
+from kitrec.distillation.comparison import compare, user_ndcg
+from kitrec.distillation.ensemble import FittedEnsemble, fit_ensemble
 from kitrec.distillation.item_embeddings import read_embeddings, write_embeddings
-from kitrec.distillation.params import Distill
+from kitrec.distillation.params import StudentConfig
 from kitrec.distillation.student_training import Student, Students, Teacher
 from kitrec.recommenders.models.params import BERT4Rec, Caser
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import Progress, Validation
-from kitrec.schemas.teacher_lists import TEACHER as TABLE
+from kitrec.schemas.teacher_lists import TEACHER_LISTS
 
 RUNS, MADE = RESULTS / "distill_runs", Path(".work/distill_teacher")
 LISTS, VECTORS, METRICS = "teacher.parquet", "vectors.safetensors", "teacher.json"
@@ -79,7 +79,7 @@ def _teacher(data: str, split: Split) -> Teacher:
         began = time.perf_counter()
         trained = fit_ensemble(TEACHER, split.rows, split.vocabulary, 0, made / "members")
         fit_seconds = time.perf_counter() - began
-        tables.write(trained.lists(split.rows, split.vocabulary), made / LISTS, TABLE)
+        tables.write(trained.lists(split.rows, split.vocabulary), made / LISTS, TEACHER_LISTS)
         vectors = trained.embeddings(split.vocabulary)
         assert vectors is not None
         write_embeddings(vectors, made / VECTORS)
@@ -87,10 +87,10 @@ def _teacher(data: str, split: Split) -> Teacher:
         metrics = {"test": _teacher_metrics(trained, split.test), **seconds}
         files.write_json(metrics, RUNS / data / METRICS)
         files.write_json(metrics, made / METRICS)
-    return Teacher(tables.read(made / LISTS, TABLE), read_embeddings(made / VECTORS))
+    return Teacher(tables.read(made / LISTS, TEACHER_LISTS), read_embeddings(made / VECTORS))
 
 
-def _teacher_metrics(teacher: Ensembled, test: Validation) -> dict[str, float]:
+def _teacher_metrics(teacher: FittedEnsemble, test: Validation) -> dict[str, float]:
     better, equal = [], []
     for start in range(0, len(test.truths), 256):
         part = np.arange(start, min(start + 256, len(test.truths)))
@@ -122,22 +122,26 @@ def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None
 
     students = Students(p, rows, split.vocabulary, split.validation, seed)
     with tempfile.TemporaryDirectory() as work:
-        baseline = students.alone(Path(work) / "alone", on_epoch_end)
-        distilled = students.taught(teacher, Path(work) / "taught", on_epoch_end)
+        baseline = students.baseline(Path(work) / "alone", on_epoch_end)
+        distilled = students.distilled(teacher, Path(work) / "taught", on_epoch_end)
     both = {"baseline": baseline, "distilled": distilled}
     metrics = {which: _student(student, split.test) for which, student in both.items()}
-    ndcg = {which: gains(student.fitted.model, *_rows_and_items(split.test), 20) for which, student in both.items()}
+    ndcg = {which: user_ndcg(student.fitted.model, *_rows_and_items(split.test), 20) for which, student in both.items()}
     with files.atomic(RUNS / data / f"{name}-{seed}.parquet") as draft:
         pl.DataFrame({which: values.astype(np.float32) for which, values in ndcg.items()}).write_parquet(draft)
     document = {**metrics, "teacher_rows": distilled.told, "threads": torch.get_num_threads()}
     files.write_json(document, RUNS / data / f"{name}-{seed}.json")
 
 
-def windows(p: Distill, rows: Rows) -> Rows:
+def windows(p: StudentConfig, rows: KeyedSequences) -> KeyedSequences:
     """Cut training sequences into parts that the student reads whole, so that each row is used once per epoch."""
     if isinstance(p.student.model, Caser):
         return rows  # it makes windows itself
-    return cut(rows, WINDOW, 0) if isinstance(p.student.model, BERT4Rec) else cut(rows, WINDOW + 1, 1)
+    return (
+        split_into_windows(rows, WINDOW, 0)
+        if isinstance(p.student.model, BERT4Rec)
+        else split_into_windows(rows, WINDOW + 1, 1)
+    )
 
 
 def _rows_and_items(test: Validation) -> tuple[Any, np.ndarray]:
@@ -194,7 +198,7 @@ def _compare(path: Path, name: str, teacher: dict[str, Any]) -> tuple[dict[str, 
     )
     p_of_gain = pair.p_value if pair.difference > 0 else 1.0
     sure = at_most(f"{text}: p of a gain, paired (1: it is a loss)", p_of_gain, 0.01, "", command, repeats=len(runs))
-    row = _row(name, runs, pair.told(), teacher)
+    row = _row(name, runs, pair.metrics(), teacher)
     keeps = at_least(
         f"{text}: NDCG@10 of the teacher's",
         row["of the teacher's"],
@@ -231,8 +235,8 @@ def _row(name: str, runs: list[dict[str, Any]], compared: dict[str, Any], teache
         for which in ("baseline", "distilled")
     }
     seconds = {f"{which} seconds": mean(which, "seconds") for which in ("baseline", "distilled")}
-    gains = {key: compared[key] for key in ("relative_gain", "p_value", "gain_of_seeds")}
-    shares = ", ".join("-" if gain is None else f"{gain:+.2f}" for gain in gains.pop("gain_of_seeds"))
+    gains = {key: compared[key] for key in ("relative_gain", "p_value", "gain_by_seed")}
+    shares = ", ".join("-" if gain is None else f"{gain:+.2f}" for gain in gains.pop("gain_by_seed"))
     numbers["baseline, of the teacher's"] = round(numbers["baseline ndcg@10"] / teacher["test"]["ndcg@10"], 3)
     numbers["of the teacher's"] = round(numbers["distilled ndcg@10"] / teacher["test"]["ndcg@10"], 3)
     return {"student": name, **numbers, **gains, "gain_of_seeds": shares, **seconds, "seeds": len(runs)}

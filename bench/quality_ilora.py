@@ -26,13 +26,13 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.ilora import params as ilora
 from kitrec.ilora import progress
-from kitrec.ilora.dataset import Questions, questions_of
-from kitrec.ilora.hit_ratio import scored_ratio, written_ratios
-from kitrec.ilora.learning import Given, learn, writer_for
-from kitrec.ilora.scoring import likelihoods, without_words, written
-from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.dataset import CandidateScoringDataset, scoring_dataset
+from kitrec.ilora.hit_ratio import generated_hit_ratio, scored_hit_ratio
+from kitrec.ilora.learning import Given, learn, prompt_builder_for
+from kitrec.ilora.scoring import generate, log_likelihoods, without_item_tokens
+from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import load_teacher
-from kitrec.ilora.tasks import tasks_of
+from kitrec.ilora.tasks import build_tasks
 from kitrec.ilora.teacher import Teacher
 from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.params import Base
@@ -67,17 +67,17 @@ SETTINGS: dict[str, SequenceMethod] = {
 TEACHER = ilora.Ilora(
     base_weights="bf16",
     mixture=ilora.Mixture(experts=4, rank=8, alpha=16.0, dropout=0.05, gate=ilora.Dense(kind="dense")),
-    choice=ilora.Choice(history=SHOWN, answer="title", hybrid=True, max_length=2048),
-    course=ilora.Course(
+    prompt=ilora.PromptConfig(max_history=SHOWN, answer="title", hybrid=True, max_length=2048),
+    training=ilora.TrainingConfig(
         epochs=1,
-        batch=8,
-        accumulation=2,
+        batch_size=8,
+        gradient_accumulation_steps=2,
         learning_rate=2e-3,
-        gate_rate=0.3,
+        gate_lr_ratio=0.3,
         weight_decay=0.0,
-        warmup=0.05,
+        warmup_ratio=0.05,
         max_grad_norm=1.0,
-        judge_every=21,
+        validate_every=21,
         patience=5,
         gradient_checkpointing=False,
         curriculum=ilora.Curriculum(text_until=0.0, hybrid_from=0.2),
@@ -97,7 +97,7 @@ class Data:
         """Return the frozen lists of a kind of windows."""
         windows = self.windows[kind]
         positions = {name: [len(items) - 1] for name, items in windows.items()}
-        return tasks_of(windows, positions, "", self.sessions.vocabulary.item_ids, LISTED, seed=0)
+        return build_tasks(windows, positions, "", self.sessions.vocabulary.item_ids, LISTED, seed=0)
 
 
 def main(arguments: list[str]) -> None:
@@ -169,8 +169,10 @@ def _hits(stored: Stored, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
         [number[i] for i in history] for history in tasks["history"].to_list() for _ in range(each)
     )
     candidates = np.array([[number[item] for item in listed] for listed in lists])
-    targets = [listed.index(target) for k, target in enumerate(tasks["truth"]) for listed in lists[k * each :][:each]]
-    return scored_ratio(list(stored.candidate_scores(histories, candidates)), targets)
+    targets = [
+        listed.index(target) for k, target in enumerate(tasks["ground_truth"]) for listed in lists[k * each :][:each]
+    ]
+    return scored_hit_ratio(list(stored.candidate_scores(histories, candidates)), targets)
 
 
 def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
@@ -178,11 +180,11 @@ def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
     stored = _fit(data, "sasrec_ce", seed)[0]
     base = pin(Base(path="base/tiny-qwen3", revision=None))
     texts = {row["item_id"]: {**row, "average_rating": None} for row in items(DATA).iter_rows(named=True)}
-    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.course, quiet=False) as show:
+    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.training, quiet=False) as show:
         training_data = Given(seed, texts, _training_tasks(data, seed), data.tasks("valid"), Path(work) / "work")
         learn(TEACHER, base, stored, training_data, show, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
-        teacher = load_teacher(Path(work) / "to", load_base(base, TEACHER.base_weights), base, Eyes(stored))
+        teacher = load_teacher(Path(work) / "to", load_base(base, TEACHER.base_weights), base, SequenceEncoder(stored))
     return {**_teacher_metrics(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
 
 
@@ -191,20 +193,20 @@ def _teacher_metrics(
 ) -> dict[str, Any]:
     """Evaluate the teacher on the test windows, also without its encoder and with another user's gate."""
     tokenizer, test = load_tokenizer(base), data.tasks("test")
-    writer = writer_for(teacher, Encoder(tokenizer), texts, TEACHER)
-    questions = questions_of(test, writer, teacher.eyes)
-    targets = [row.truth for row in questions.asked if row.truth is not None]
-    names = [[writer.name(item) for item in listed] for listed in test["candidates"].to_list()]
+    writer = prompt_builder_for(teacher, Encoder(tokenizer), texts, TEACHER)
+    questions = scoring_dataset(test, writer, teacher.sequence_encoder)
+    targets = [row.ground_truth for row in questions.prompts if row.ground_truth is not None]
+    names = [[writer.answer_text(item) for item in listed] for listed in test["candidates"].to_list()]
 
-    def scored(rows: Questions, *, per_token: bool = False) -> float:
-        return round(scored_ratio(likelihoods(teacher, rows, per_token=per_token), targets), 5)
+    def scored(rows: CandidateScoringDataset, *, per_token: bool = False) -> float:
+        return round(scored_hit_ratio(log_likelihoods(teacher, rows, per_token=per_token), targets), 5)
 
-    ratios = written_ratios(written(teacher, questions, tokenizer), names, targets)
+    ratios = generated_hit_ratio(generate(teacher, questions, tokenizer), names, targets)
     return {
         "hit_ratio@1": scored(questions),
         "hit_ratio@1_by_mean_token": scored(questions, per_token=True),
-        "hit_ratio@1_text_only": scored(without_words(questions, teacher.words)),
-        "hit_ratio@1_gates_of_others": scored(Questions(questions.asked, questions.seen.roll(1, 0))),
+        "hit_ratio@1_text_only": scored(without_item_tokens(questions, teacher.vocab_size)),
+        "hit_ratio@1_gates_of_others": scored(CandidateScoringDataset(questions.prompts, questions.user_embeddings.roll(1, 0))),
         "hit_ratio@1_written": round(ratios["hit_ratio@1"], 5),
         "valid_ratio": round(ratios["valid_ratio"], 5),
         "hit_ratio@1_of_its_encoder": round(_hits(stored, test, test["candidates"].to_list()), 5),
@@ -221,7 +223,7 @@ def _training_tasks(data: Data, seed: int) -> pl.DataFrame:
     for user, position in (positions[k] for k in drawn):
         windows[f"{user}-{position}"] = ids(sequences[user][max(0, position - SHOWN) : position + 1])
     last_positions = {name: [len(window) - 1] for name, window in windows.items()}
-    return tasks_of(windows, last_positions, "", data.sessions.vocabulary.item_ids, LISTED, seed)
+    return build_tasks(windows, last_positions, "", data.sessions.vocabulary.item_ids, LISTED, seed)
 
 
 def _publish() -> None:

@@ -10,9 +10,9 @@ import polars as pl
 
 from kitrec.core import files, params, tables
 from kitrec.core.shards import by_slice, compute_in_shards
-from kitrec.ilora.export import SHARD
-from kitrec.ilora.paper_metrics import EXAMINED, LISTED, examine, ratios, shorter
-from kitrec.ilora.user_tasks import tasks_of_records
+from kitrec.ilora.export import SHARD_SIZE
+from kitrec.ilora.paper_metrics import PAPER_CANDIDATES, TEACHER_ANSWERS, answer_tasks, hit_ratios, shorten_candidates
+from kitrec.ilora.user_tasks import tasks_from_records
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.generation.progress import answering_bar
@@ -34,23 +34,23 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     with runner.running("examine_teacher", method, reads=reads, params=[sets, history]) as run:
         teacher, writer, _, per_token = trained_teacher(folder, own)
         tokenizer, met = load_tokenizer(read_pinned()), tables.read(seen, SPLIT_INTERACTIONS)
-        whole = {w: tasks_of_records(tables.read(path, RECORDS), met, history) for w, path in tests.items()}
+        whole = {w: tasks_from_records(tables.read(path, RECORDS), met, history) for w, path in tests.items()}
         asked = {(which, name): tasks for which, own in whole.items() for name, tasks in lists_of(own).items()}
         metrics: dict[str, Any] = {f"set{which}": {} for which in sets}
         with answering_bar(sum(tasks.height for tasks in asked.values()), quiet=quiet) as told:
             for (which, name), tasks in asked.items():
                 scored = name != "all"  # infer_teacher scores those
-                examined = partial(examine, teacher, writer, tokenizer, scored=scored, per_token=per_token)
+                examined = partial(answer_tasks, teacher, writer, tokenizer, scored=scored, per_token=per_token)
                 work = run.work / f"{which}-{name}"
-                found = compute_in_shards(tasks.height, SHARD, work, EXAMINED, by_slice(tasks, examined), told)
-                metrics[f"set{which}"][name] = ratios(found, tasks, writer)
+                found = compute_in_shards(tasks.height, SHARD_SIZE, work, TEACHER_ANSWERS, by_slice(tasks, examined), told)
+                metrics[f"set{which}"][name] = hit_ratios(found, tasks, writer)
         files.write_json(metrics, Path(f"metrics/ilora/{method}.json"))
 
 
 def lists_of(tasks: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The tasks with all their candidates, and where those are more, with as many as in the papers."""
-    few = shorter(tasks, LISTED)
-    return {"all": tasks} if few.equals(tasks) else {"all": tasks, str(LISTED): few}
+    few = shorten_candidates(tasks, PAPER_CANDIDATES)
+    return {"all": tasks} if few.equals(tasks) else {"all": tasks, str(PAPER_CANDIDATES): few}
 
 
 if __name__ == "__main__":

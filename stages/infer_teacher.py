@@ -12,11 +12,11 @@ import polars as pl
 from kitrec.core import files, params, tables
 from kitrec.core.shards import TimedShards, by_slice, compute_in_shards
 from kitrec.distillation.item_embeddings import write_embeddings
-from kitrec.ilora.export import SHARD, item_embeddings, rank, scores
+from kitrec.ilora.export import SHARD_SIZE, item_embeddings, rank_candidates, score_candidates
 from kitrec.ilora.params import Tasks
-from kitrec.ilora.prompts import Writer
+from kitrec.ilora.prompts import PromptBuilder
 from kitrec.ilora.teacher import Teacher
-from kitrec.ilora.user_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
+from kitrec.ilora.user_tasks import tasks_from_records, tasks_from_steps, with_top_candidates
 from kitrec.llm.base.pinning import FILE
 from kitrec.llm.generation.progress import answering_bar
 from kitrec.preprocessing.params import Data
@@ -24,7 +24,7 @@ from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
-from kitrec.schemas.teacher_lists import TEACHER
+from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from stages.lib import paths, runner
 from stages.lib.ilora_teacher import trained_teacher
 
@@ -45,32 +45,38 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         records = {which: tables.read(path, RECORDS) for which, path in tests.items()}
         train, test = (tables.read(path, SPLIT_INTERACTIONS) for path in seen)
         began = time.perf_counter()
-        steps = tasks_of_steps(train, items, history, newest=asked.steps, count=asked.candidates, seed=seed)
-        steps = with_likely_candidates(steps, teacher.eyes, items, count=asked.candidates, seed=seed)
+        steps = tasks_from_steps(train, items, history, newest=asked.steps_per_user, count=asked.candidates, seed=seed)
+        steps = with_top_candidates(steps, teacher.sequence_encoder, items, count=asked.candidates, seed=seed)
         ranked: dict[str, pl.DataFrame] = {}
         with answering_bar(steps.height + sum(of_set.height for of_set in records.values()), quiet=quiet) as told:
-            listed = by_slice(steps, partial(rank, teacher, writer=writer, top=asked.top, per_token=per_token))
-            handed = compute_in_shards(steps.height, SHARD, run.work / "steps", TEACHER, listed, told)
+            listed = by_slice(
+                steps, partial(rank_candidates, teacher, builder=writer, topk=asked.topk, per_token=per_token)
+            )
+            handed = compute_in_shards(steps.height, SHARD_SIZE, run.work / "steps", TEACHER_LISTS, listed, told)
             with files.atomic(Path("data/teachers") / name) as to:
                 to.mkdir()
-                tables.write(handed, to / "lists.parquet", TEACHER)
+                tables.write(handed, to / "lists.parquet", TEACHER_LISTS)
                 if not (kept := run.work / VECTORS).exists():  # the whole catalogue is read by the LLM
-                    known = sorted(teacher.eyes.numbers)
+                    known = sorted(teacher.sequence_encoder.item_numbers)
                     write_embeddings(item_embeddings(teacher, known, writer, steps["history"].to_list()), kept)
                 shutil.copyfile(kept, to / VECTORS)
             run.cost["export_seconds"] = round(time.perf_counter() - began, 2)
             for which, of_set in records.items():
-                tasks = tasks_of_records(of_set, test, history).select("history", "candidates", "truth")
+                tasks = tasks_from_records(of_set, test, history).select("history", "candidates", "ground_truth")
                 rows = pl.concat([of_set, tasks], how="horizontal")
                 made = TimedShards(by_slice(rows, partial(ranked_records, name, teacher, writer, per_token)))
-                ranked[f"set{which}"] = compute_in_shards(of_set.height, SHARD, run.work / which, RANKINGS, made, told)
+                ranked[f"set{which}"] = compute_in_shards(of_set.height, SHARD_SIZE, run.work / which, RANKINGS, made, told)
                 run.cost[f"set{which}"] = made.cost()
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
 
 
-def ranked_records(name: str, teacher: Teacher, writer: Writer, per_token: bool, rows: pl.DataFrame) -> pl.DataFrame:
+def ranked_records(
+    name: str, teacher: Teacher, writer: PromptBuilder, per_token: bool, rows: pl.DataFrame
+) -> pl.DataFrame:
     """The rankings of records that stand beside their tasks."""
-    return from_scores(name, rows, [own.tolist() for own in scores(teacher, rows, writer, per_token=per_token)])
+    return from_scores(
+        name, rows, [own.tolist() for own in score_candidates(teacher, rows, writer, per_token=per_token)]
+    )
 
 
 if __name__ == "__main__":

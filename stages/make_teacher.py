@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from kitrec.core import files, params, tables
-from kitrec.distillation.alignment import whole
+from kitrec.distillation.alignment import full_sequences
 from kitrec.distillation.ensemble import fit_ensemble
 from kitrec.distillation.ensemble_storage import save_members
 from kitrec.distillation.item_embeddings import write_embeddings
@@ -15,7 +15,7 @@ from kitrec.distillation.params import Ensemble
 from kitrec.recommenders.data.user_histories import training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
-from kitrec.schemas.teacher_lists import TEACHER
+from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH
 from kitrec.synthetic.params import World
@@ -32,12 +32,12 @@ def main(teacher: str) -> None:
     with runner.running("make_teacher", teacher, reads=reads, params=[seed, world, ensemble]) as run:
         seen, began = tables.read(paths.interactions("train"), SPLIT_INTERACTIONS), time.perf_counter()
         vocabulary, who = Vocabulary(seen["item_id"]), user_targets(seen)
-        rows = whole(training_sequences(seen, who, "both", vocabulary), who)
+        rows = full_sequences(training_sequences(seen, who, "both", vocabulary), who)
         with files.atomic(Path("data/teachers") / teacher) as folder:
             folder.mkdir()
             if teacher == "oracle":
                 known = tables.read(truths[0], ITEM_TRUTH), tables.read(truths[1], USER_TRUTH)
-                lists = oracle_lists(world, rows, vocabulary, seen, known, ensemble.length)
+                lists = oracle_lists(world, rows, vocabulary, seen, known, ensemble.list_length)
             else:
                 fitted = fit_ensemble(ensemble, rows, vocabulary, seed, run.work)
                 run.cost["train_seconds"] = round(time.perf_counter() - began, 2)
@@ -47,7 +47,7 @@ def main(teacher: str) -> None:
                 run.cost["setTrain"] = {"seconds": round(time.perf_counter() - began, 2), "records": lists.height}
                 if vectors := fitted.embeddings(vocabulary):
                     write_embeddings(vectors, folder / "vectors.safetensors")
-            tables.write(lists, folder / "lists.parquet", TEACHER)
+            tables.write(lists, folder / "lists.parquet", TEACHER_LISTS)
         run.cost["export_seconds"] = round(time.perf_counter() - began, 2)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from kitrec.core import files, params, tables
 from kitrec.core.ranking_metrics import mean_metrics
-from kitrec.distillation.comparison import compare, gains
-from kitrec.distillation.params import Distill
+from kitrec.distillation.comparison import compare, user_ndcg
+from kitrec.distillation.params import StudentConfig
 from kitrec.onnx.export import export
 from kitrec.onnx.runtime import load_onnx_model, measure_latency
 from kitrec.preprocessing.params import Data
@@ -31,20 +31,20 @@ DEPTHS = (1, 5, 10, 20)
 def main(student: str, teacher: str) -> None:
     """STUDENT and TEACHER as in distill_student."""
     sets = params.value(Data, "data.test_sets")
-    p = params.load(Distill, f"distillation.settings.{student}")
+    p = params.load(StudentConfig, f"distillation.settings.{student}")
     name, seen_path = f"{student}-{teacher}", paths.interactions("test")
     folders, served = [Path("data/students") / own for own in (student, name)], Path("data/serving") / name
     tests = {which: paths.set_records(which, "test") for which in sets}
     with runner.running("rank_student", name, reads=[*folders, seen_path, *tests.values()], params=[sets, p]):
         seen, history = tables.read(seen_path, SPLIT_INTERACTIONS), p.student.history
-        alone, taught = ([load_model(own) for own in sorted(folder.iterdir())] for folder in folders)
-        first, ranked = taught[0], {}
+        baseline, distilled = ([load_model(own) for own in sorted(folder.iterdir())] for folder in folders)
+        first, ranked = distilled[0], {}
         for which, path in tests.items():
             records = tables.read(path, RECORDS)
             ranked[f"set{which}"] = from_scores(name, records, score_records(first, records, seen, history).scores)
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
         asked = validation(seen, history, first.vocabulary)
-        files.write_json(_compared(alone, taught, asked, p.depth), Path(f"metrics/students/{name}.json"))
+        files.write_json(_compared(baseline, distilled, asked, p.depth), Path(f"metrics/students/{name}.json"))
         apart = {"onnx_differs_from_torch_by": export(first, served)}
         answers = measure_latency(load_onnx_model(served), asked.histories)
         files.write_json(
@@ -52,15 +52,15 @@ def main(student: str, teacher: str) -> None:
         )
 
 
-def _compared(alone: list[Stored], taught: list[Stored], asked: Validation, depth: int) -> dict[str, Any]:
+def _compared(baseline: list[Stored], distilled: list[Stored], asked: Validation, depth: int) -> dict[str, Any]:
     """NDCG of test readers' held-out items among all items, both students, all seeds; as in validation, of readers
     with something that training knows."""
     own, others = (
-        np.stack([gains(each.model, asked.histories, asked.truths, depth) for each in models])
-        for models in (alone, taught)
+        np.stack([user_ndcg(each.model, asked.histories, asked.truths, depth) for each in models])
+        for models in (baseline, distilled)
     )
-    told = {"alone": _mean_quality(alone, asked), "taught": _mean_quality(taught, asked)}
-    return {f"ndcg@{depth}": compare(own, others).told(), **told}
+    told = {"baseline": _mean_quality(baseline, asked), "distilled": _mean_quality(distilled, asked)}
+    return {f"ndcg@{depth}": compare(own, others).metrics(), **told}
 
 
 def _mean_quality(models: list[Stored], asked: Validation) -> dict[str, float]:

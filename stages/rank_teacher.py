@@ -19,7 +19,7 @@ from stages.lib import paths, runner
 
 
 def main(teacher: str) -> None:
-    """Score every candidate of every test record with all members of TEACHER, one of distillation.ranked."""
+    """Score every candidate of every test record with all members of TEACHER, one of distillation.teachers_to_rank."""
     sets = params.value(Data, "data.test_sets")
     ensemble = params.load(Ensemble, "distillation.ensemble")
     folder, seen_path = Path("data/teachers") / teacher, paths.interactions("test")

@@ -4,7 +4,7 @@ data/students/<student>, their curves to plots/students/ and their numbers to me
 
 from kitrec.core import params, tables
 from kitrec.core.randomness import derived_seed
-from kitrec.distillation.params import Distill, Distillation
+from kitrec.distillation.params import Distillation, StudentConfig
 from kitrec.distillation.students import learned_from
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
@@ -15,7 +15,7 @@ def main(student: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     """STUDENT is one of distillation.settings."""
     seed = params.load(int, "seed")
     seeds = params.value(Distillation, "distillation.seeds")
-    p = params.load(Distill, f"distillation.settings.{student}")
+    p = params.load(StudentConfig, f"distillation.settings.{student}")
     sources = {role: paths.interactions(role) for role in ("train", "development")}
     with runner.running("train_student", student, reads=[*sources.values()], params=[seed, seeds, p]) as run:
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())

@@ -10,7 +10,7 @@ from kitrec.core import files, params, tables
 from kitrec.ilora.learning import Given, learn
 from kitrec.ilora.params import Ilora, Tasks
 from kitrec.ilora.progress import bar
-from kitrec.ilora.user_tasks import tasks_of_steps
+from kitrec.ilora.user_tasks import tasks_from_steps
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.sequence_storage import load_model
@@ -30,11 +30,11 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     with runner.running("train_teacher_ilora", method, reads=reads, params=[seed, p, asked, history]) as run:
         items = tables.read(paths.ITEMS, ITEMS)
         train, development = (
-            tasks_of_steps(
+            tasks_from_steps(
                 tables.read(path, SPLIT_INTERACTIONS),
                 items,
                 history,
-                newest=asked.steps,
+                newest=asked.steps_per_user,
                 count=asked.candidates,
                 seed=seed,
             )
@@ -42,7 +42,7 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         )
         known = {row["item_id"]: row for row in items.iter_rows(named=True)}
         given = Given(seed, known, train, development, run.work)
-        with bar(f"ilora-{method}", train.height, p.course, quiet=quiet) as told:
+        with bar(f"ilora-{method}", train.height, p.training, quiet=quiet) as told:
             progress = learn(p, read_pinned(), load_model(folder), given, told, Path("data/ilora") / method)
         with files.atomic(Path(f"plots/training/ilora-{method}.csv")) as draft:
             pl.DataFrame(progress.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6)).write_csv(

@@ -7,9 +7,9 @@ import typer
 
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
-from kitrec.distillation.dllm2rec_files import read_lists, read_vectors, vectors_in, write_text
+from kitrec.distillation.dllm2rec_files import has_vectors, read_lists, read_vectors, write_text
 from kitrec.distillation.item_embeddings import read_embeddings, write_embeddings
-from kitrec.schemas.teacher_lists import TEACHER
+from kitrec.schemas.teacher_lists import TEACHER_LISTS
 
 LISTS, VECTORS = "lists.parquet", "vectors.safetensors"
 app = typer.Typer(no_args_is_help=True, help="Convert teachers from and to DLLM2Rec's text files.")
@@ -28,12 +28,12 @@ def from_text(
 ) -> None:
     """Convert text files to a teacher; then add it to distillation.teachers and run `dvc repro rank_student`.
 
-    rows_train.tsv describes each line (user_id, target, seen, next_id), items.tsv maps numbers to item ids."""
+    rows_train.tsv identifies each line (user_id, target, prefix_length, next_id), items.tsv each item number."""
     _require_absent(to)
-    lists, vectors = read_lists(source), read_vectors(source) if vectors_in(source) else None
+    lists, vectors = read_lists(source), read_vectors(source) if has_vectors(source) else None
     with files.atomic(to) as draft:
         draft.mkdir()
-        tables.write(lists, draft / LISTS, TEACHER)
+        tables.write(lists, draft / LISTS, TEACHER_LISTS)
         if vectors is not None:
             write_embeddings(vectors, draft / VECTORS)
     summary = (
@@ -52,7 +52,7 @@ def to_text(
     if not (teacher / LISTS).exists():
         raise InputError(f"{teacher} has no {LISTS}: name a folder of data/teachers; `dvc repro rank_student` makes it")
     vectors = read_embeddings(teacher / VECTORS) if (teacher / VECTORS).exists() else None
-    lists = tables.read(teacher / LISTS, TEACHER)
+    lists = tables.read(teacher / LISTS, TEACHER_LISTS)
     write_text(lists, vectors, to)
     print(f"{to}: {lists.height} lines")
 

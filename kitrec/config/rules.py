@@ -92,8 +92,8 @@ def _rankings(s: Mapping[str, Any]) -> list[str]:
     students = [
         f"{student}-{teacher}" for student in s["distillation"].students for teacher in s["distillation"].teachers
     ]
-    teachers = [*(f"ilora-{name}" for name in s["ilora"].eyes), *(f"thinkrec-{name}" for name in s["thinkrec"].train)]
-    teachers += s["distillation"].ranked
+    teachers = [*(f"ilora-{name}" for name in s["ilora"].encoders), *(f"thinkrec-{name}" for name in s["thinkrec"].train)]
+    teachers += s["distillation"].teachers_to_rank
     ranked = ["references", *s["infer"].methods, *s["idrec"].train, *teachers, *students]
     problems = [
         f"idrec.train: {name} is also one of infer.methods; rename one" for name in ranked if ranked.count(name) > 1
@@ -108,14 +108,14 @@ def _rankings(s: Mapping[str, Any]) -> list[str]:
 def _encoders(section: str, s: Mapping[str, Any], kinds: tuple[type[SequenceMethod | CrossDomainMethod], ...]) -> list[str]:
     """Require encoders that are trained, have vectors, and were not trained on the users that select their section."""
     problems = []
-    for name in s[section].eyes:
+    for name in s[section].encoders:
         method = s["idrec"].methods.get(name) if name in s["idrec"].train else None
         if not isinstance(method, kinds) or method.model.kind in _WITHOUT_VECTORS:
             others = " or bpr_mf" if CrossDomainMethod in kinds else ""
-            problems.append(f"{section}.eyes: {name} is no trained sequence model{others}; add it to idrec.train")
+            problems.append(f"{section}.encoders: {name} is no trained sequence model{others}; add it to idrec.train")
         elif method.training.mode == "full_data":
             problems.append(
-                f"{section}.eyes: {name} is also trained on the development users' answers (training.mode: full_data), "
+                f"{section}.encoders: {name} is also trained on the development users' answers (training.mode: full_data), "
                 "which select the models built on it; set mode: standard"
             )
     return problems
@@ -124,7 +124,7 @@ def _encoders(section: str, s: Mapping[str, Any], kinds: tuple[type[SequenceMeth
 def _teachers(s: Mapping[str, Any]) -> list[str]:
     """Require that every teacher exists and has the history of its students."""
     p = s["distillation"]
-    available = [*p.made, *(f"ilora-{name}" for name in s["ilora"].eyes)]
+    available = [*p.teachers_to_build, *(f"ilora-{name}" for name in s["ilora"].encoders)]
     external = {path.parent.name for path in Path("data/teachers").glob("*/lists.parquet")} - {"oracle", "ensemble"}
     external = {name for name in external if not name.startswith("ilora-")}  # outputs of earlier params
     problems = []
@@ -132,7 +132,7 @@ def _teachers(s: Mapping[str, Any]) -> list[str]:
         if name not in available:
             if name not in external:
                 problems.append(
-                    f"distillation.teachers: {name!r} does not exist; add it to distillation.made, or to ilora.eyes, "
+                    f"distillation.teachers: {name!r} does not exist; add it to distillation.teachers_to_build, or to ilora.encoders, "
                     "or import its files by `kitrec teacher from-text`"
                 )
             continue
@@ -146,8 +146,8 @@ def _teachers(s: Mapping[str, Any]) -> list[str]:
     problems += [
         f"distillation.ensemble.members.{name}.history: an ensemble needs the history of both domains; set both"
         for name, member in p.ensemble.members.items()
-        if member.history != "both" and p.made
+        if member.history != "both" and p.teachers_to_build
     ]
-    if "oracle" in p.made and s["source"].kind != "synthetic":
-        problems.append("distillation.made: only a synthetic world has an oracle; use ensemble")
+    if "oracle" in p.teachers_to_build and s["source"].kind != "synthetic":
+        problems.append("distillation.teachers_to_build: only a synthetic world has an oracle; use ensemble")
     return problems

@@ -1,9 +1,9 @@
-"""What distillation adds to the loss of a batch: each part is one more term of the training loop.
+"""Auxiliary losses of distillation: each is one more term of the loss of a batch.
 
     loss = base + alpha dros(next item) + weight sum over k of w_k (ranking_k + alpha dros_k) + weight distance
-A part is a mean over the targets of the batch: a target without a list, or one that the policy left out, adds nothing.
-Negatives of the ranking term are its own draws, from the seed, the epoch and the batch, so that a student with and one
-without a teacher see the same batches, masks, dropout and negatives."""
+Each is a mean over the targets of the batch: a target without a list, or one that the policy drops, contributes zero.
+The ranking loss draws its own negatives, from the seed, the epoch and the batch, so that the baseline and the distilled
+student get the same batches, masks, dropout and negatives of the base loss."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,10 @@ import torch
 
 from kitrec.core.randomness import generator
 from kitrec.distillation import losses
-from kitrec.distillation.alignment import Lists
-from kitrec.distillation.importance import importance
+from kitrec.distillation.alignment import AlignedLists
 from kitrec.distillation.item_vector_transfer import Projection, item_table
-from kitrec.distillation.params import Distill, Robust
-from kitrec.distillation.selection_policies import SelectionPolicy, Student
+from kitrec.distillation.params import DROS, StudentConfig
+from kitrec.distillation.selection_policies import SelectionPolicy, StudentScores
 from kitrec.recommenders.data.negatives import negatives_per_target
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sequence_model import Recommender
@@ -24,74 +23,76 @@ from kitrec.recommenders.sequence_training import Extra, Taught
 
 
 @dataclass(frozen=True)
-class Balanced:
-    """DROS of the items that really came next."""
+class DROSLoss:
+    """DROS of the observed next items."""
 
     model: Recommender
-    share: torch.Tensor
-    p: Robust
+    popularity_weights: torch.Tensor
+    p: DROS
 
     def __call__(self, taught: Taught) -> torch.Tensor:
-        own = taught.lesson
-        found = losses.dros(own.states.float(), own.targets[:, None], self.model.output(), self.share, self.p.beta)
-        return self.p.alpha * found.mean()
+        batch = taught.lesson
+        loss = losses.dros(
+            batch.states.float(), batch.targets[:, None], self.model.output(), self.popularity_weights, self.p.beta
+        )
+        return self.p.alpha * loss.mean()
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """The teacher's lists as weighted positives."""
+class RankingDistillationLoss:
+    """Importance-aware ranking distillation: the teacher's lists as weighted positives."""
 
     model: Recommender
     sequences: Sequences
-    lists: Lists
+    lists: AlignedLists
     policy: SelectionPolicy
-    share: torch.Tensor
-    p: Distill
+    popularity_weights: torch.Tensor
+    p: StudentConfig
     seed: int
 
     def __call__(self, taught: Taught) -> torch.Tensor:
-        own, output = taught.lesson, self.model.output()
-        places = self.sequences.starts[taught.sequences[own.users]] + own.positions
-        lines = np.where(own.positions >= 0, self.lists.of_place[places], -1)
-        rows = np.flatnonzero(lines >= 0)
+        batch, output = taught.lesson, self.model.output()
+        positions = self.sequences.starts[taught.sequences[batch.users]] + batch.positions
+        lists = np.where(batch.positions >= 0, self.lists.list_of_position[positions], -1)
+        rows = np.flatnonzero(lists >= 0)
         if len(rows):
-            student = Student(own.states[torch.from_numpy(rows)].float(), output)
-            rows = rows[self.policy.choose(lines[rows], student)]
+            student = StudentScores(batch.states[torch.from_numpy(rows)].float(), output)
+            rows = rows[self.policy.choose(lists[rows], student)]
         if not len(rows):
-            return own.states.new_zeros(())
-        return self.p.ranking.weight * self._sum(taught, rows, lines[rows]) / len(own.targets)
+            return batch.states.new_zeros(())
+        return self.p.ranking.weight * self._sum(taught, rows, lists[rows]) / len(batch.targets)
 
-    def _sum(self, taught: Taught, rows: np.ndarray, lines: np.ndarray) -> torch.Tensor:
+    def negatives(self, taught: Taught, rows: np.ndarray) -> np.ndarray:
+        """Draw [n, k] items, numbered from 0, that the users of these rows never interacted with."""
+        rng = generator(self.seed, "distill negatives", taught.epoch, taught.batch)
+        sequences, count = self.sequences.take(taught.sequences), self.p.student.loss.negatives
+        return negatives_per_target(rng, sequences, taught.lesson.users[rows], len(self.model.output()[0]), count) - 1
+
+    def _sum(self, taught: Taught, rows: np.ndarray, lists: np.ndarray) -> torch.Tensor:
         output, device = self.model.output(), taught.lesson.states.device
         states = taught.lesson.states[torch.from_numpy(rows).to(device)].float()
-        items = torch.from_numpy(np.maximum(self.lists.items[lines] - 1, 0)).to(device)
-        distances = torch.from_numpy(self.lists.distances[lines]).to(device)
-        wanted = self.p.ranking.importance
-        agreed = (
-            Student(states, output).lists(items) if wanted.consistency else torch.zeros_like(items, dtype=torch.bool)
+        items = torch.from_numpy(np.maximum(self.lists.items[lists] - 1, 0)).to(device)
+        distances = torch.from_numpy(self.lists.distances[lists]).to(device)
+        p = self.p.ranking.importance
+        consistent = (
+            StudentScores(states, output).in_topk(items) if p.consistency else torch.zeros_like(items, dtype=torch.bool)
         )
-        weights = importance(distances, agreed, wanted)
+        weights = losses.importance_weights(distances, consistent, p)
         if self.p.student.loss.kind == "ce":
-            heard = weights.sum(1) > 0
-            found = losses.ranking_ce(states[heard], items[heard], weights[heard], output)
+            weighted = weights.sum(1) > 0
+            loss = losses.ranking_ce(states[weighted], items[weighted], weights[weighted], output)
         else:
-            negatives = torch.from_numpy(self._negatives(taught, rows)).to(device)
-            found = losses.ranking_bce(states, items, weights, output, negatives).sum()
-        if self.p.robust.alpha:
-            robust = losses.dros(states, items, output, self.share, self.p.robust.beta)
-            found = found + self.p.robust.alpha * (weights * robust).sum()
-        return found
-
-    def _negatives(self, taught: Taught, rows: np.ndarray) -> np.ndarray:
-        """[n, k] numbered from 0: items that the row's reader never had."""
-        rng = generator(self.seed, "distill negatives", taught.epoch, taught.batch)
-        own, count = self.sequences.take(taught.sequences), self.p.student.loss.negatives
-        return negatives_per_target(rng, own, taught.lesson.users[rows], len(self.model.output()[0]), count) - 1
+            negatives = torch.from_numpy(self.negatives(taught, rows)).to(device)
+            loss = losses.ranking_bce(states, items, weights, output, negatives).sum()
+        if self.p.dros.alpha:
+            dros = losses.dros(states, items, output, self.popularity_weights, self.p.dros.beta)
+            loss = loss + self.p.dros.alpha * (weights * dros).sum()
+        return loss
 
 
 @dataclass(frozen=True)
-class Near:
-    """The student's item vectors beside the projected teacher's, of the batch's items that have one."""
+class EmbeddingDistillationLoss:
+    """Distance of the student's item vectors from the projected teacher's, over the items of a batch that have one."""
 
     model: Recommender
     projection: Projection
@@ -99,19 +100,19 @@ class Near:
 
     def __call__(self, taught: Taught) -> torch.Tensor:
         items = taught.lesson.targets.unique() + 1
-        items = items[self.projection.known[items]]
+        items = items[self.projection.has_vector[items]]
         if not len(items):
             return taught.lesson.states.new_zeros(())
-        return self.weight * losses.distance(item_table(self.model).weight[items], self.projection.of(items))
+        return self.weight * losses.distance(item_table(self.model).weight[items], self.projection.project_items(items))
 
 
-def summed(parts: list[Extra]) -> Extra | None:
-    """All parts as one term in full precision; None where there is none."""
-    if not parts:
+def combine_losses(terms: list[Extra]) -> Extra | None:
+    """Sum all terms in full precision; return None if there are none."""
+    if not terms:
         return None
 
-    def together(taught: Taught) -> torch.Tensor:
+    def combined(taught: Taught) -> torch.Tensor:
         with torch.autocast(taught.lesson.states.device.type, enabled=False):
-            return torch.stack([part(taught).float() for part in parts]).sum()
+            return torch.stack([term(taught).float() for term in terms]).sum()
 
-    return together
+    return combined

@@ -1,8 +1,8 @@
-"""The distilled student beside the same student alone, reader by reader.
+"""Comparison of a distilled student with its baseline, paired by user.
 
-    gain_u   NDCG@depth of reader u, ties by expectation; with several seeds its mean over them
-    test     paired t test of the readers' differences, two-sided (scipy), with its 95 % interval
-Readers are the unit, so 5 seeds do not make 5 times as many; the spread over seeds is told beside it."""
+    gain_u   NDCG@depth of user u, ties by expectation; with several seeds its mean over them
+    test     paired t test of the users' differences, two-sided (scipy), with its 95 % interval
+Users are the unit, so 5 seeds do not make 5 times as many; the spread over seeds is reported beside it."""
 
 from dataclasses import dataclass
 
@@ -16,45 +16,45 @@ from kitrec.recommenders.ranking.full import ranks
 
 
 @dataclass(frozen=True)
-class Compared:
+class StudentComparison:
     baseline: float
     distilled: float
-    relative_gain: float | None  # of the means; none where the student alone had nothing right
+    relative_gain: float | None  # of the means; None if the baseline has no hit
     difference: float
     low: float
     high: float
     p_value: float
-    gain_of_seeds: list[float | None]  # relative, one a seed; none where the student alone had nothing right
-    readers: int
+    gain_by_seed: list[float | None]  # relative; None if the baseline of that seed has no hit
+    users: int
 
-    def told(self) -> dict[str, float | list[float | None] | None]:
-        """As numbers of a metrics file."""
+    def metrics(self) -> dict[str, float | list[float | None] | None]:
+        """Return the rounded numbers for a metrics file."""
         numbers: dict[str, float | None] = {
             name: round(value, 6) for name, value in vars(self).items() if isinstance(value, float)
         }
-        # a p-value is told by its leading digits, however small
-        shares = [own if own is None else round(own, 4) for own in self.gain_of_seeds]
+        # significant digits, since a p-value may be far below 1e-6
+        gains = [gain if gain is None else round(gain, 4) for gain in self.gain_by_seed]
         numbers |= {"relative_gain": None} if self.relative_gain is None else {}
-        return {**numbers, "p_value": float(f"{self.p_value:.3g}"), "gain_of_seeds": shares, "readers": self.readers}
+        return {**numbers, "p_value": float(f"{self.p_value:.3g}"), "gain_by_seed": gains, "users": self.users}
 
 
-def gains(model: Recommender, histories: Sequences, truths: np.ndarray, depth: int) -> np.ndarray:
-    """[readers] NDCG@depth of each."""
-    better, equal = ranks(model, histories, truths)
+def user_ndcg(model: Recommender, histories: Sequences, ground_truth: np.ndarray, depth: int) -> np.ndarray:
+    """Return NDCG@depth of each user, [users]."""
+    better, equal = ranks(model, histories, ground_truth)
     return expected_metric(f"ndcg@{depth}", better, equal)
 
 
-def compare(baseline: np.ndarray, distilled: np.ndarray) -> Compared:
-    """From the gains of both, [seeds, readers]."""
+def compare(baseline: np.ndarray, distilled: np.ndarray) -> StudentComparison:
+    """Compare the NDCG of both students, [seeds, users]."""
     differences = (distilled - baseline).mean(axis=0)
     if len(differences) < 2 or not differences.any():
         low, high, p_value = float(differences.mean()), float(differences.mean()), 1.0
     else:
-        found = stats.ttest_1samp(differences, 0.0)
-        interval = found.confidence_interval(0.95)
-        low, high, p_value = float(interval.low), float(interval.high), float(found.pvalue)
-    alone, taught = float(baseline.mean()), float(distilled.mean())
+        test = stats.ttest_1samp(differences, 0.0)
+        interval = test.confidence_interval(0.95)
+        low, high, p_value = float(interval.low), float(interval.high), float(test.pvalue)
+    before, after = float(baseline.mean()), float(distilled.mean())
     means = zip(baseline.mean(axis=1).tolist(), distilled.mean(axis=1).tolist(), strict=True)
-    seeds = [other / own - 1 if own else None for own, other in means]
-    gain = taught / alone - 1 if alone else None
-    return Compared(alone, taught, gain, taught - alone, low, high, p_value, seeds, len(differences))
+    by_seed = [with_teacher / without - 1 if without else None for without, with_teacher in means]
+    gain = after / before - 1 if before else None
+    return StudentComparison(before, after, gain, after - before, low, high, p_value, by_seed, len(differences))

@@ -1,9 +1,9 @@
-"""The members of a teacher made of this project's own models: fitted on training sequences alone, scores of all items.
+"""Members of an ensemble teacher: models of this project fitted on training sequences alone, scores of all items.
 
-    sequence models   idrec.fitting, mode full_data: no validation chooses anything
+    sequence models   trained in mode full_data: no validation selects anything
     item_knn, ease, random_walk
-                      as in crossdomain/, where the formulas stand; here scores of all items at once. What EASE says of
-                      an item that the reader has is not corrected for its diagonal: such items are never listed
+                      formulas as in kitrec/recommenders/models; here for all items at once. EASE's score of an item of
+                      the history is not corrected for the diagonal: such items are never listed
 Shapes: U histories, N items."""
 
 from abc import ABC, abstractmethod
@@ -25,91 +25,91 @@ from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_fitting import fit
 
 
-class Member(ABC):
+class EnsembleMember(ABC):
     """A fitted `model` that scores all items."""
 
-    model: Any  # a Recommender or a Ranker: each kind of member knows its own
+    model: Any  # a Recommender or a Ranker, depending on the subclass
 
     @abstractmethod
     def scores(self, histories: Sequences) -> np.ndarray:
-        """[U, N] for histories of at least one item each."""
+        """Return [U, N] scores for histories of at least one item each."""
 
     @abstractmethod
-    def vectors(self) -> np.ndarray | None:
-        """[N, d] what the member knows of each item, if it has vectors."""
+    def item_vectors(self) -> np.ndarray | None:
+        """Return the item vectors [N, d], or None if the model has none."""
 
 
-class SequenceMember(Member):
+class SequenceMember(EnsembleMember):
     def __init__(self, model: Recommender) -> None:
         self.model = model
 
     def scores(self, histories: Sequences) -> np.ndarray:
         weight, bias = self.model.output()
         with torch.inference_mode():
-            found = represent(self.model, histories) @ weight.T
-            return (found if bias is None else found + bias).cpu().numpy()
+            scores = represent(self.model, histories) @ weight.T
+            return (scores if bias is None else scores + bias).cpu().numpy()
 
-    def vectors(self) -> np.ndarray | None:
+    def item_vectors(self) -> np.ndarray | None:
         return self.model.output()[0].detach().cpu().numpy()
 
 
-class NeighbourMember(Member):
+class ItemKNNMember(EnsembleMember):
     def __init__(self, model: item_knn.ItemKNN) -> None:
         self.model = model
-        near, similar = model.get_buffer("neighbours").numpy(), model.get_buffer("similarities").numpy()
-        self._items, owned = len(near) - 1, np.repeat(np.arange(len(near)), near.shape[1])
+        neighbours, similarities = model.get_buffer("neighbours").numpy(), model.get_buffer("similarities").numpy()
+        self._items, columns = len(neighbours) - 1, np.repeat(np.arange(len(neighbours)), neighbours.shape[1])
         shape = (self._items + 1, self._items + 1)
-        self._nearest = sparse.csr_matrix((similar.ravel(), (near.ravel(), owned)), shape=shape)
+        self._similarity = sparse.csr_matrix((similarities.ravel(), (neighbours.ravel(), columns)), shape=shape)
 
     def scores(self, histories: Sequences) -> np.ndarray:
-        found: np.ndarray = (interaction_matrix(histories, self._items) @ self._nearest).toarray()[:, 1:]
-        return found
+        scores: np.ndarray = (interaction_matrix(histories, self._items) @ self._similarity).toarray()[:, 1:]
+        return scores
 
-    def vectors(self) -> np.ndarray | None:
+    def item_vectors(self) -> np.ndarray | None:
         return None
 
 
-class EASEMember(Member):
+class EASEMember(EnsembleMember):
     def __init__(self, model: ease.EASE) -> None:
         self.model = model
-        self._read, self._written = model.get_buffer("encoder").numpy(), model.get_buffer("decoder").numpy()
+        self._input, self._output = model.get_buffer("encoder").numpy(), model.get_buffer("decoder").numpy()
 
     def scores(self, histories: Sequences) -> np.ndarray:
-        found: np.ndarray = (interaction_matrix(histories, len(self._read) - 1) @ self._read) @ self._written[1:].T
-        return found
+        scores: np.ndarray = (interaction_matrix(histories, len(self._input) - 1) @ self._input) @ self._output[1:].T
+        return scores
 
-    def vectors(self) -> np.ndarray | None:
-        return self._read[1:]
+    def item_vectors(self) -> np.ndarray | None:
+        return self._input[1:]
 
 
-class WalkMember(Member):
+class RandomWalkMember(EnsembleMember):
     def __init__(self, model: random_walk.RandomWalk) -> None:
         self.model = model
 
     def scores(self, histories: Sequences) -> np.ndarray:
         return self.model.scores(histories)[:, 1:]
 
-    def vectors(self) -> np.ndarray | None:
+    def item_vectors(self) -> np.ndarray | None:
         return None
 
 
-def member(p: SequenceMethod | NonParametricMethod, sequences: Sequences, items: int, seed: int, work: Path) -> Member:
-    """Fit one member."""
+def fit_member(p: SequenceMethod | NonParametricMethod, sequences: Sequences, items: int, seed: int, work: Path) -> EnsembleMember:
+    """Fit the model that the params describe."""
     if isinstance(p, SequenceMethod):
-        return member_of(fit(p, ItemFeatures(), items, sequences, None, seed, work, lambda _: None).model)
-    return member_of(tally(p.model, sequences, items, seed))
+        return as_member(fit(p, ItemFeatures(), items, sequences, None, seed, work, lambda _: None).model)
+    return as_member(tally(p.model, sequences, items, seed))
 
 
-def member_of(model: Recommender | Ranker) -> Member:
-    """A fitted model as a member."""
+def as_member(model: Recommender | Ranker) -> EnsembleMember:
+    """Wrap a fitted model as a member."""
     match model:
         case item_knn.ItemKNN():
-            return NeighbourMember(model)
+            return ItemKNNMember(model)
         case ease.EASE():
             return EASEMember(model)
         case random_walk.RandomWalk():
-            return WalkMember(model)
+            return RandomWalkMember(model)
         case Recommender():
             return SequenceMember(model)
         case _:
-            raise ValueError(f"{type(model).__name__} is no member of a teacher")
+            raise ValueError(f"{type(model).__name__} cannot be a member of an ensemble")

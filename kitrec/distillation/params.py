@@ -1,4 +1,4 @@
-"""The params of the distillation: who is the student, what of a teacher it follows, and which rows."""
+"""Params of distillation: the students, what each learns from a teacher, the teachers that are built here."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 @section
 class Importance:
-    """How much a listed item counts: by its rank (falling by e every `decay` ranks), confidence and agreement."""
+    """Weights of a listed item's rank (falling by e every `decay` ranks), confidence and student agreement."""
 
     position: Amount
     confidence: Amount
@@ -24,7 +24,7 @@ class Importance:
 
     def __post_init__(self) -> None:
         require, done = rules()
-        require(self.position + self.confidence + self.consistency > 0, "all weights are 0: give one of them a weight")
+        require(self.position + self.confidence + self.consistency > 0, "all weights are 0: make one of them positive")
         done()
 
 
@@ -39,15 +39,15 @@ class Ranking:
 
 @section
 class Embedding:
-    """injection: projected teacher vectors are added to the student's. distance: the student's are drawn to them."""
+    """injection: projected teacher vectors are added to the student's. distance: the student's are pulled to them."""
 
     form: Literal["off", "injection", "distance"]
     weight: Amount
 
 
 @section
-class Robust:
-    """DROS, over items by popularity^power; alpha 0 turns it off. It belongs to the student, with a teacher or not."""
+class DROS:
+    """DROS, over items by popularity^power; alpha 0 turns it off. It applies to the baseline as well."""
 
     alpha: Amount
     beta: Positive
@@ -56,77 +56,80 @@ class Robust:
 
 @section
 class Selection:
-    """Which rows are distilled: a policy of selection.py, and the share of rows it keeps."""
+    """The rows that are distilled: a policy of selection_policies.py, and the fraction of rows it keeps."""
 
     policy: str
     fraction: Fraction
 
 
 @section
-class Distill:
-    """`gaps`: what a teacher lacks (rows, items of a list, items the student knows) is refused, or masked and counted.
-    `depth`: validation NDCG at this depth chooses the epoch of both students."""
+class StudentConfig:
+    """`missing`: whatever a teacher lacks (rows, listed items, item vectors) is refused, or masked and counted.
+    `depth`: validation NDCG at this depth selects the epoch of the baseline and of the distilled student."""
 
     student: SequenceMethod
     ranking: Ranking
     embedding: Embedding
-    robust: Robust
+    dros: DROS
     selection: Selection
-    gaps: Literal["refuse", "mask"]
+    missing: Literal["refuse", "mask"]
     depth: Count
 
     def __post_init__(self) -> None:
         require, done = rules()
         kind = self.student.loss.kind
-        require(kind in ("bce", "ce"), f"student.loss.kind: {kind} has no ranking term; take bce or ce")
+        require(kind in ("bce", "ce"), f"student.loss.kind: {kind} has no ranking loss; use bce or ce")
         require(
-            self.student.training.mode == "standard", "student.training.mode: the validation chooses; take standard"
+            self.student.training.mode == "standard", "student.training.mode: validation selects the epoch; use standard"
         )
         done()
 
 
 @section
 class Ensemble:
-    """A teacher of this project's own models; `folds` above 1: each row is ranked by models that never saw its reader.
-    `length`: how many items a row's list has."""
+    """A teacher of this project's own models; with `folds` above 1 each row is ranked by models fitted on other users.
+    `list_length`: number of items of a row's list."""
 
     members: dict[str, SequenceMethod | NonParametricMethod]
     combine: Literal["z_score", "reciprocal_rank"]
     folds: Count
-    length: Count
+    list_length: Count
 
     def __post_init__(self) -> None:
         require, done = rules()
         require(len(self.members) > 0, "members: name at least one model")
-        for name, own in self.members.items():
-            if isinstance(own, SequenceMethod):
-                full = own.training.mode == "full_data"
-                require(full, f"members.{name}.training.mode: a teacher sees training rows alone; take full_data")
+        for name, member in self.members.items():
+            if isinstance(member, SequenceMethod):
+                full = member.training.mode == "full_data"
+                require(full, f"members.{name}.training.mode: a teacher uses training rows alone; use full_data")
             else:
-                counted = own.model.kind in ("item_knn", "ease", "random_walk")
-                require(counted, f"members.{name}.model.kind: {own.model.kind} tells no reader from another")
+                personalised = member.model.kind in ("item_knn", "ease", "random_walk")
+                require(personalised, f"members.{name}.model.kind: {member.model.kind} is not personalised")
         done()
 
 
 @section
 class Distillation:
-    """Which students learn from which teachers (all pairs), with how many seeds.
+    """Every student is distilled from every teacher, with this number of seeds.
 
-    `ranked`: of `made`, those whose models rank the test too (an oracle does so as a reference)."""
+    `teachers_to_rank`: those of `teachers_to_build` whose models rank the test as well (an oracle ranks it as a
+    reference)."""
 
     students: list[str]
     teachers: list[str]
-    made: list[Literal["oracle", "ensemble"]]
-    ranked: list[Literal["ensemble"]]
+    teachers_to_build: list[Literal["oracle", "ensemble"]]
+    teachers_to_rank: list[Literal["ensemble"]]
     seeds: Count
     ensemble: Ensemble
-    settings: dict[str, Distill]
+    settings: dict[str, StudentConfig]
 
     def __post_init__(self) -> None:
         require, done = rules()
         for name in self.students:
             require(name in self.settings, f"students: there is no {name!r}; there are {', '.join(self.settings)}")
-        lost = [name for name in self.ranked if name not in self.made]
-        require(not lost, f"ranked: {', '.join(lost)} is not in made, so it has no models")
+        absent = [name for name in self.teachers_to_rank if name not in self.teachers_to_build]
+        require(
+            not absent, f"teachers_to_rank: {', '.join(absent)} is not in teachers_to_build, so there are no models"
+        )
         require(bool(self.students) == bool(self.teachers), "students: give students and teachers, or neither")
         done()

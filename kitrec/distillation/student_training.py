@@ -17,11 +17,11 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
 from kitrec.distillation import auxiliary_losses, losses
-from kitrec.distillation.alignment import Lists, Rows, align
-from kitrec.distillation.item_embeddings import Embeddings, by_number
-from kitrec.distillation.item_vector_transfer import inject, item_table, project_beside, settled
-from kitrec.distillation.params import Distill
-from kitrec.distillation.selection_policies import policy
+from kitrec.distillation.alignment import AlignedLists, KeyedSequences, align
+from kitrec.distillation.item_embeddings import ItemEmbeddings, embedding_table
+from kitrec.distillation.item_vector_transfer import add_projection, inject, item_table, merge_projection
+from kitrec.distillation.params import StudentConfig
+from kitrec.distillation.selection_policies import build_policy
 from kitrec.recommenders.data.target_batches import trainable_users
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.sequence_model import Recommender
@@ -33,8 +33,8 @@ from kitrec.training.distributed import team
 
 @dataclass(frozen=True)
 class Teacher:
-    lists: pl.DataFrame  # a TEACHER table
-    embeddings: Embeddings | None
+    lists: pl.DataFrame  # a TEACHER_LISTS table
+    embeddings: ItemEmbeddings | None
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,25 @@ class Student:
 class Students:
     """All that the two students of a seed have in common."""
 
-    p: Distill
-    rows: Rows
+    p: StudentConfig
+    rows: KeyedSequences
     vocabulary: Vocabulary
     validation: Validation
     seed: int
 
-    def alone(self, work: Path, told: Callable[[Progress], None]) -> Student:
+    def baseline(self, work: Path, told: Callable[[Progress], None]) -> Student:
         """The student without a teacher; `told` hears of every epoch."""
         model = self._model()
         return self._trained(model, self._robust(model), {}, work, told)
 
-    def taught(self, teacher: Teacher, work: Path, told: Callable[[Progress], None]) -> Student:
+    def distilled(self, teacher: Teacher, work: Path, told: Callable[[Progress], None]) -> Student:
         """The student with a teacher."""
-        lists = align(teacher.lists, self.rows, self.vocabulary, self.p.ranking.topk, self.p.gaps)
+        lists = align(teacher.lists, self.rows, self.vocabulary, self.p.ranking.topk, self.p.missing)
         model = self._model()
         parts = [*self._robust(model), *self._ranked(model, lists), *self._embedded(model, teacher.embeddings)]
         described = [] if teacher.embeddings is None else teacher.embeddings.item_ids
         lacking = {"items without a teacher's vector": len(set(self.vocabulary.item_ids) - set(described))}
-        return self._trained(model, parts, lists.told | lacking, work, told)
+        return self._trained(model, parts, lists.counts | lacking, work, told)
 
     def _model(self) -> Recommender:
         with torch.random.fork_rng():
@@ -85,7 +85,7 @@ class Students:
     ) -> Student:
         own, validation = team(), replace(self.validation, depth=self.p.depth)
         training = begin(model, self.p.student.training, own)
-        training.extra = auxiliary_losses.summed(parts)
+        training.extra = auxiliary_losses.combine_losses(parts)
         clock = _Clock(work / "seconds.json")
 
         def learn(keep: Watcher) -> None:
@@ -97,37 +97,43 @@ class Students:
             told(progress)
 
         fitted = carry_on(training, learn, work, heard)
-        return Student(Fitted(settled(fitted.model), fitted.progress, fitted.last), clock.seconds, lists_told)
+        return Student(Fitted(merge_projection(fitted.model), fitted.progress, fitted.last), clock.seconds, lists_told)
 
     def _robust(self, model: Recommender) -> list[Extra]:
-        return [auxiliary_losses.Balanced(model, self._share(), self.p.robust)] if self.p.robust.alpha else []
+        return [auxiliary_losses.DROSLoss(model, self._share(), self.p.dros)] if self.p.dros.alpha else []
 
-    def _ranked(self, model: Recommender, lists: Lists) -> list[Extra]:
+    def _ranked(self, model: Recommender, lists: AlignedLists) -> list[Extra]:
         if not self.p.ranking.weight:
             return []
-        chosen = policy(self.p.selection, lists, self.seed)
+        chosen = build_policy(self.p.selection, lists, self.seed)
         useful = trainable_users(model, self.rows.sequences)  # the loop numbers those that teach
         own = self.rows.sequences.take(useful)
         return [
-            auxiliary_losses.Ranked(model, own, _of(lists, self.rows, useful), chosen, self._share(), self.p, self.seed)
+            auxiliary_losses.RankingDistillationLoss(
+                model, own, _of(lists, self.rows, useful), chosen, self._share(), self.p, self.seed
+            )
         ]
 
-    def _embedded(self, model: Recommender, vectors: Embeddings | None) -> list[Extra]:
-        if self.p.embedding.form == "off" or (vectors is None and self.p.gaps == "mask"):
+    def _embedded(self, model: Recommender, vectors: ItemEmbeddings | None) -> list[Extra]:
+        if self.p.embedding.form == "off" or (vectors is None and self.p.missing == "mask"):
             return []
         if vectors is None:
             raise InputError("embedding.form: the teacher has no item vectors; set form: off, or export them")
         lacking = sorted(set(self.vocabulary.item_ids) - set(vectors.item_ids))
-        if lacking and self.p.gaps == "refuse":
+        if lacking and self.p.missing == "refuse":
             raise InputError(
                 f"the teacher has no vector of {len(lacking)} of the student's {len(self.vocabulary)} items, "
-                f"{lacking[0]} among them: export them, or set gaps: mask"
+                f"{lacking[0]} among them: export them, or set missing: mask"
             )
-        table = by_number(vectors, self.vocabulary, item_table(model).num_embeddings)
+        table = embedding_table(vectors, self.vocabulary, item_table(model).num_embeddings)
         if self.p.embedding.form == "injection":
             inject(model, table, self.p.embedding.weight, self.seed)
             return []
-        return [auxiliary_losses.Near(model, project_beside(model, table, self.seed), self.p.embedding.weight)]
+        return [
+            auxiliary_losses.EmbeddingDistillationLoss(
+                model, add_projection(model, table, self.seed), self.p.embedding.weight
+            )
+        ]
 
     def _share(self) -> torch.Tensor:
         """Popularity of next items, as DROS weighs by it."""
@@ -135,13 +141,13 @@ class Students:
         first = np.zeros(len(own.items), dtype=bool)
         first[own.starts[:-1][own.lengths > 0]] = True
         counts = np.bincount(own.items[~first] - 1, minlength=len(self.vocabulary))
-        return losses.shares(torch.from_numpy(counts).float(), self.p.robust.power).to(team().device)
+        return losses.popularity_weights(torch.from_numpy(counts).float(), self.p.dros.power).to(team().device)
 
 
-def _of(lists: Lists, rows: Rows, which: np.ndarray) -> Lists:
+def _of(lists: AlignedLists, rows: KeyedSequences, which: np.ndarray) -> AlignedLists:
     """The lists of some of the sequences."""
     numbered = type(rows.sequences)(np.arange(len(rows.sequences.items)), rows.sequences.starts).take(which)
-    return Lists(lists.of_place[numbered.items], lists.items, lists.distances, lists.told)
+    return AlignedLists(lists.list_of_position[numbered.items], lists.items, lists.distances, lists.counts)
 
 
 class _Clock:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from kitrec.distillation.alignment import Rows, whole
-from kitrec.distillation.params import Distill
+from kitrec.distillation.alignment import KeyedSequences, full_sequences
+from kitrec.distillation.params import StudentConfig
 from kitrec.distillation.student_training import Student, Students, Teacher
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.user_histories import History, training_sequences, user_targets
@@ -23,7 +23,7 @@ from kitrec.recommenders.sequence_training import Progress, Validation
 class Learned:
     """What students learn from and are chosen by; nothing of the test."""
 
-    rows: Rows
+    rows: KeyedSequences
     vocabulary: Vocabulary
     validation: Validation
 
@@ -32,12 +32,12 @@ def learned_from(train: pl.DataFrame, development: pl.DataFrame, history: Histor
     """The training readers' sequences; the development readers' held-out items."""
     vocabulary, who = Vocabulary(train["item_id"]), user_targets(train)
     judged = validation(development, history, vocabulary)
-    rows = whole(training_sequences(train, who, history, vocabulary), who)
+    rows = full_sequences(training_sequences(train, who, history, vocabulary), who)
     return Learned(rows, vocabulary, Validation(judged.histories, judged.truths, depth))
 
 
 def learn(
-    p: Distill,
+    p: StudentConfig,
     given: Learned,
     teacher: Teacher | None,
     seed: int,
@@ -47,7 +47,7 @@ def learn(
 ) -> Student:
     """Train a student and store it as `to`."""
     students = Students(p, given.rows, given.vocabulary, given.validation, seed)
-    student = students.alone(work, told) if teacher is None else students.taught(teacher, work, told)
+    student = students.baseline(work, told) if teacher is None else students.distilled(teacher, work, told)
     _store(p.student, student, given, to)
     return student
 

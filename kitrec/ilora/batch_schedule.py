@@ -1,4 +1,4 @@
-"""Which samples an update learns, and which of them show items' words: all from the seed and the update's number."""
+"""Batch schedule of the teacher's training: every update is a function of the seed and its number."""
 
 import math
 from collections.abc import Iterator
@@ -8,43 +8,44 @@ import numpy as np
 import torch
 
 from kitrec.core.randomness import generator
-from kitrec.ilora.dataset import Lessons
-from kitrec.ilora.params import Course, Curriculum
+from kitrec.ilora.dataset import TokenizedDataset
+from kitrec.ilora.params import Curriculum, TrainingConfig
 from kitrec.ilora.prompts import text_only
 from kitrec.llm.finetuning.dataset import Sample
 from kitrec.llm.finetuning.length_buckets import LengthBuckets
 
 
-class Timetable:
-    """The updates 0 ... `updates` - 1 of a course; text-only prompts are those without ids from `words` on."""
+class BatchSchedule:
+    """Batches of the updates 0 ... `updates` - 1; ids from `vocab_size` on are item tokens."""
 
-    def __init__(self, lessons: Lessons, course: Course, words: int, seed: int) -> None:
-        self._lessons, self._course, self._words, self._seed = lessons, course, words, seed
-        self._size = course.batch * course.accumulation
-        self._epoch = math.ceil(len(lessons) / self._size)
-        self.updates = course.epochs * self._epoch
-        self._order = lru_cache(maxsize=1)(LengthBuckets(lessons.lengths, course.batch, seed).order)
+    def __init__(self, dataset: TokenizedDataset, config: TrainingConfig, vocab_size: int, seed: int) -> None:
+        self._dataset, self._config, self._vocab_size, self._seed = dataset, config, vocab_size, seed
+        self._update_size = config.batch_size * config.gradient_accumulation_steps
+        self._updates_per_epoch = math.ceil(len(dataset) / self._update_size)
+        self.updates = config.epochs * self._updates_per_epoch
+        self._order = lru_cache(maxsize=1)(LengthBuckets(dataset.lengths, config.batch_size, seed).order)
 
-    def micro_batches(self, number: int) -> Iterator[tuple[list[Sample], torch.Tensor]]:
-        """Samples of like length, and what the eyes saw of their readers."""
-        rows = self._order(number // self._epoch)[number % self._epoch * self._size :][: self._size]
-        hybrid = self._hybrid(number, len(rows))
-        for start in range(0, len(rows), self._course.batch):
-            part = slice(start, start + self._course.batch)
+    def micro_batches(self, update: int) -> Iterator[tuple[list[Sample], torch.Tensor]]:
+        """Yield samples of similar length with the embeddings of their users."""
+        epoch, step = divmod(update, self._updates_per_epoch)
+        rows = self._order(epoch)[step * self._update_size :][: self._update_size]
+        hybrid = self._draw_hybrid(update, len(rows))
+        for start in range(0, len(rows), self._config.batch_size):
+            part = slice(start, start + self._config.batch_size)
             pairs = zip(rows[part], hybrid[part], strict=True)
-            own = [self._lessons.samples[k] if whole else self._text_only(k) for k, whole in pairs]
-            yield own, self._lessons.seen[torch.from_numpy(rows[part])]
+            samples = [self._dataset.samples[k] if is_hybrid else self._text_only(k) for k, is_hybrid in pairs]
+            yield samples, self._dataset.user_embeddings[torch.from_numpy(rows[part])]
 
-    def _hybrid(self, number: int, count: int) -> np.ndarray:
-        share = share_hybrid(number / self.updates, self._course.curriculum)
-        return generator(self._seed, "hybrid prompts", number).random(count) < share
+    def _draw_hybrid(self, update: int, count: int) -> np.ndarray:
+        share = hybrid_share(update / self.updates, self._config.curriculum)
+        return generator(self._seed, "hybrid prompts", update).random(count) < share
 
     def _text_only(self, row: int) -> Sample:
-        return text_only(self._lessons.samples[row], self._words)
+        return text_only(self._dataset.samples[row], self._vocab_size)
 
 
-def share_hybrid(done: float, p: Curriculum) -> float:
-    """The share of hybrid prompts when this share of the training is done: 0, a line, 1 (LLaRA's curriculum)."""
-    if done >= p.hybrid_from:
+def hybrid_share(progress: float, p: Curriculum) -> float:
+    """Return the share of hybrid prompts at this fraction of the training: 0, a linear ramp, 1 (LLaRA's curriculum)."""
+    if progress >= p.hybrid_from:
         return 1.0
-    return max(0.0, done - p.text_until) / max(p.hybrid_from - p.text_until, 1e-9)
+    return max(0.0, progress - p.text_until) / max(p.hybrid_from - p.text_until, 1e-9)

@@ -1,22 +1,22 @@
-"""Tasks as a teacher learns them: token ids of every row, and what the eyes saw of its reader."""
+"""Tokenized tasks: prompts for training and for candidate scoring, each with the embedding of its user."""
 
 from dataclasses import dataclass
 
 import polars as pl
 import torch
 
-from kitrec.ilora.prompts import Asked, Writer, sample_of
-from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.prompts import PromptBuilder, TokenizedPrompt, to_sample
+from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.llm.finetuning.dataset import Sample
 from kitrec.schemas.teacher_lists import KEY
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """In the order of the tasks; `seen` [rows, d]."""
+class TokenizedDataset:
+    """Training samples in the order of their tasks; `user_embeddings` [rows, d]."""
 
     samples: list[Sample]
-    seen: torch.Tensor
+    user_embeddings: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -27,24 +27,25 @@ class Lessons:
 
 
 @dataclass(frozen=True)
-class Questions:
-    """What a teacher is to answer, in the order of the tasks; `seen` [rows, d]."""
+class CandidateScoringDataset:
+    """Prompts whose candidates are to be scored, in the order of their tasks; `user_embeddings` [rows, d]."""
 
-    asked: list[Asked]
-    seen: torch.Tensor
+    prompts: list[TokenizedPrompt]
+    user_embeddings: torch.Tensor
 
 
-def questions_of(tasks: pl.DataFrame, writer: Writer, eyes: Eyes) -> Questions:
-    """Every row's prompt with its possible answers."""
-    asked = [
-        writer.ask(row["history"], row["candidates"], row["truth"])
-        for row in tasks.select("history", "candidates", "truth").iter_rows(named=True)
+def scoring_dataset(tasks: pl.DataFrame, builder: PromptBuilder, encoder: SequenceEncoder) -> CandidateScoringDataset:
+    """Tokenize the prompt and the candidate answers of every task."""
+    prompts = [
+        builder.build(row["history"], row["candidates"], row["ground_truth"])
+        for row in tasks.select("history", "candidates", "ground_truth").iter_rows(named=True)
     ]
-    return Questions(asked, eyes.seen(tasks["history"].to_list()))
+    return CandidateScoringDataset(prompts, encoder.encode(tasks["history"].to_list()))
 
 
-def lessons_of(tasks: pl.DataFrame, writer: Writer, eyes: Eyes) -> Lessons:
-    """Every row's prompt with its true answer."""
-    questions = questions_of(tasks, writer, eyes)
+def training_dataset(tasks: pl.DataFrame, builder: PromptBuilder, encoder: SequenceEncoder) -> TokenizedDataset:
+    """Tokenize the prompt and the correct answer of every task."""
+    scoring = scoring_dataset(tasks, builder, encoder)
     keys = ("/".join(map(str, key)) for key in tasks.select(KEY).iter_rows())
-    return Lessons([sample_of(own, key) for own, key in zip(questions.asked, keys, strict=True)], questions.seen)
+    samples = [to_sample(prompt, key) for prompt, key in zip(scoring.prompts, keys, strict=True)]
+    return TokenizedDataset(samples, scoring.user_embeddings)

@@ -2,12 +2,12 @@
 
     h = W0 x + alpha / (r / K) · Σ_k g_k B_k A_k x,      one gate per sample, the same in all layers
 The K experts of rank r/K lie side by side as one A [r, in] and one B [out, r]; the gate weighs the slices of A x, so
-the mixture costs what one LoRA of rank r costs. K equal experts are one LoRA of rank r/K with the same alpha; with
-g_k = 1/K the mixture is one LoRA of rank r with the same alpha. B starts at zero, A as peft starts it.
+the mixture costs as much as a single LoRA of rank r. K equal experts are one LoRA of rank r/K with the same alpha; with
+g_k = 1/K the mixture is one LoRA of rank r with the same alpha. B is initialised to zero, A as in peft.
 
-Gates hold inside `Gates.speak` alone, backward pass included where activations are computed anew (gradient
-checkpointing). Without gates the model refuses to run: it would silently be the base.
-Shapes: B samples, T positions, r the rank of all experts together."""
+Gates are active inside `GateContext.activate` only; with gradient checkpointing, which recomputes activations, the
+backward pass belongs inside as well. Without active gates the model raises an error: it would silently be the base.
+Shapes: B samples, T positions, r the total rank of all experts."""
 
 import math
 from collections.abc import Iterator
@@ -22,41 +22,41 @@ from kitrec.core.errors import InputError
 from kitrec.ilora.params import Mixture
 
 
-class Gates:
-    """The gates of the samples under way, which all layers look at."""
+class GateContext:
+    """The gates of the current batch, shared by all layers."""
 
-    def __init__(self, rank_of_one: int) -> None:
-        self._rank_of_one = rank_of_one
+    def __init__(self, expert_rank: int) -> None:
+        self._expert_rank = expert_rank
         self._slices: torch.Tensor | None = None
 
     @contextmanager
-    def speak(self, gates: torch.Tensor) -> Iterator[None]:
-        """Within, every batch consists of the samples of these gates [B, K]; afterwards as it was before."""
-        before = self._slices
-        self._slices = gates.repeat_interleave(self._rank_of_one, dim=-1)
+    def activate(self, gates: torch.Tensor) -> Iterator[None]:
+        """Use these gates [B, K] for every batch inside the block; restore the previous ones afterwards."""
+        previous = self._slices
+        self._slices = gates.repeat_interleave(self._expert_rank, dim=-1)
         try:
             yield
         finally:
-            self._slices = before
+            self._slices = previous
 
     @property
     def samples(self) -> int:
-        """B of the gates that are set; without any, whoever asks for their slices is told."""
+        """Batch size B of the active gates; 1 without any, since `slices` then raises the error."""
         return 1 if self._slices is None else len(self._slices)
 
     def slices(self, samples: int) -> torch.Tensor:
-        """[B, 1, r]"""
+        """Return the gates repeated over the ranks of each expert, [B, 1, r]."""
         if self._slices is None:
-            raise RuntimeError("no gates are set: run the model (and its backward pass) inside `speak`")
+            raise RuntimeError("no gates are active: run the model (and its backward pass) inside `activate`")
         if len(self._slices) != samples:
             raise RuntimeError(f"{len(self._slices)} gates for a batch of {samples} samples")
         return self._slices[:, None]
 
 
-class Experts(nn.Module):
-    """The learned part of one projection."""
+class LoRAExperts(nn.Module):
+    """The trainable part of one projection."""
 
-    def __init__(self, inputs: int, outputs: int, p: Mixture, gates: Gates) -> None:
+    def __init__(self, inputs: int, outputs: int, p: Mixture, gates: GateContext) -> None:
         super().__init__()
         self.inner = nn.Parameter(torch.empty(p.rank, inputs))
         self.outer = nn.Parameter(torch.zeros(outputs, p.rank))
@@ -65,7 +65,7 @@ class Experts(nn.Module):
         self._scale, self._gates = p.alpha * p.experts / p.rank, gates
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, T, in] -> [B, T, out]; some families (OPT) flatten rows and places: [B T, in] -> [B T, out]"""
+        """Map [B, T, in] to [B, T, out]; some families (OPT) flatten rows and positions: [B T, in] to [B T, out]."""
         if x.dim() == 2:
             return self(x.unflatten(0, (self._gates.samples, -1))).flatten(0, 1)
         slices = self._gates.slices(len(x))
@@ -73,21 +73,21 @@ class Experts(nn.Module):
         return F.linear(inner * (slices * self._scale).to(inner.dtype), self.outer)
 
 
-class Gated(nn.Module):
+class GatedLinear(nn.Module):
     """A frozen projection (plain, or in NF4) and its experts."""
 
-    def __init__(self, frozen: nn.Linear, experts: Experts) -> None:
+    def __init__(self, frozen: nn.Linear, experts: LoRAExperts) -> None:
         super().__init__()
         self.frozen, self.experts = frozen, experts
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, T, in] -> [B, T, out]"""
+        """Map [B, T, in] to [B, T, out]."""
         y = self.frozen(x)
         return y + self.experts(x).to(y.dtype)
 
 
-def add_experts(base: Any, p: Mixture, gates: Gates) -> dict[str, Experts]:
-    """Put experts on all linear layers but the output layer; base weights are frozen. Name of the layer -> experts."""
+def add_experts(base: Any, p: Mixture, gates: GateContext) -> dict[str, LoRAExperts]:
+    """Add experts to all linear layers but the output layer and freeze the base; return the experts by layer name."""
     base.requires_grad_(False)
     linear = {
         name: module
@@ -98,6 +98,6 @@ def add_experts(base: Any, p: Mixture, gates: Gates) -> dict[str, Experts]:
         raise InputError(f"{type(base).__name__} has no linear layers to put experts on: choose another base")
     added = {}
     for name, frozen in linear.items():
-        added[name] = Experts(frozen.in_features, frozen.out_features, p, gates).to(frozen.weight.device)
-        base.set_submodule(name, Gated(frozen, added[name]))
+        added[name] = LoRAExperts(frozen.in_features, frozen.out_features, p, gates).to(frozen.weight.device)
+        base.set_submodule(name, GatedLinear(frozen, added[name]))
     return added

@@ -1,9 +1,9 @@
-"""Words for items: a vocabulary that goes on behind the base's own, one further id for every item.
+"""Item tokens: a vocabulary that extends the base's own by one further id for every item.
 
     embedding(id) = base's embedding(id)                       id < V
                     W2 GELU(W1 v + b1) + b2,  v = item id-V+1  id >= V      (LLaRA, arXiv 2312.02445, section 3.2)
-v is the item's vector in the frozen sequence model. No text can become such an id, so what looks like a placeholder in
-a title stays text. Item 1 has id V. Shapes: N items, d their width, V words of the base."""
+v is the item's vector in the frozen sequence model. No text can encode to such an id, so what looks like a placeholder
+in a title stays text. Item 1 has id V. Shapes: N items, d their width, V the base's vocabulary size."""
 
 from typing import Any
 
@@ -13,35 +13,35 @@ from torch import nn
 
 
 class Projector(nn.Module):
-    """From an item's vector to a word of the base."""
+    """Two-layer projection of item vectors into the embedding space of the base."""
 
-    def __init__(self, width: int, words: int) -> None:
+    def __init__(self, item_dim: int, embedding_dim: int) -> None:
         super().__init__()
-        self.inner, self.outer = nn.Linear(width, words), nn.Linear(words, words)
+        self.inner, self.outer = nn.Linear(item_dim, embedding_dim), nn.Linear(embedding_dim, embedding_dim)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         return self.outer(F.gelu(self.inner(vectors)))
 
 
 class HybridEmbedding(nn.Module):
-    """In the place of a base's input embedding."""
+    """Replacement of a base's input embedding that also embeds item tokens."""
 
-    def __init__(self, words: nn.Embedding, vectors: torch.Tensor, projector: Projector) -> None:
+    def __init__(self, text_embedding: nn.Embedding, item_vectors: torch.Tensor, projector: Projector) -> None:
         super().__init__()
-        self.words, self.projector = words, projector
-        self.register_buffer("vectors", vectors, persistent=False)
+        self.text_embedding, self.projector = text_embedding, projector
+        self.register_buffer("item_vectors", item_vectors, persistent=False)
 
     @property
     def weight(self) -> torch.Tensor:
-        """The base's own words, for whoever asks an embedding for its type."""
-        return self.words.weight
+        """The text embedding's weight; transformers reads dtype and device from it."""
+        return self.text_embedding.weight
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """[B, T] -> [B, T, width]"""
-        items = ids >= self.words.num_embeddings
-        embedded = self.words(ids.masked_fill(items, 0))
-        if not items.any():
+        """Embed [B, T] ids as [B, T, width]."""
+        is_item = ids >= self.text_embedding.num_embeddings
+        embedded = self.text_embedding(ids.masked_fill(is_item, 0))
+        if not is_item.any():
             return embedded
-        vectors: Any = self.vectors
-        own = self.projector(vectors[ids[items] - self.words.num_embeddings])
-        return embedded.masked_scatter(items[..., None], own.to(embedded.dtype))
+        item_vectors: Any = self.item_vectors
+        projected = self.projector(item_vectors[ids[is_item] - self.text_embedding.num_embeddings])
+        return embedded.masked_scatter(is_item[..., None], projected.to(embedded.dtype))

@@ -9,10 +9,10 @@ import polars as pl
 import torch
 
 from kitrec.core.randomness import derived_seed
-from kitrec.ilora.dataset import lessons_of
+from kitrec.ilora.dataset import training_dataset
 from kitrec.ilora.params import Ilora
-from kitrec.ilora.prompts import Writer
-from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.prompts import PromptBuilder
+from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import save_teacher
 from kitrec.ilora.teacher import Teacher
 from kitrec.ilora.training import begin, train
@@ -40,15 +40,15 @@ def learn(
     p: Ilora, base: PinnedBase, stored: Stored, given: Given, told: Callable[[Progress], None], to: Path
 ) -> Progress:
     """Train a teacher and store its best weights; a training that broke off goes on from its work folder."""
-    teacher = new_teacher(p, load_base(base, p.base_weights), Eyes(stored), given.seed)
-    writer = writer_for(teacher, Encoder(load_tokenizer(base)), given.items, p)
-    lessons = lessons_of(given.train, writer, teacher.eyes)
-    validation = lessons_of(given.development, writer, teacher.eyes)
+    teacher = new_teacher(p, load_base(base, p.base_weights), SequenceEncoder(stored), given.seed)
+    writer = prompt_builder_for(teacher, Encoder(load_tokenizer(base)), given.items, p)
+    lessons = training_dataset(given.train, writer, teacher.sequence_encoder)
+    validation = training_dataset(given.development, writer, teacher.sequence_encoder)
 
     def go_on(watch: Watcher) -> None:
-        train(training, teacher, lessons, validation, p.course, given.seed, watch)
+        train(training, teacher, lessons, validation, p.training, given.seed, watch)
 
-    training = begin(teacher, p.course)
+    training = begin(teacher, p.training)
     fitted = carry_on(training, go_on, given.work, told)
     teacher.train(False)
     chosen = {name: round(value, 6) for name, value in fitted.told().items()}
@@ -56,13 +56,15 @@ def learn(
     return fitted.progress
 
 
-def new_teacher(p: Ilora, loaded_base: Any, eyes: Eyes, seed: int) -> Teacher:
+def new_teacher(p: Ilora, loaded_base: Any, encoder: SequenceEncoder, seed: int) -> Teacher:
     """A teacher before its first update: its experts add nothing yet."""
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "teacher weights"))
-        return Teacher(loaded_base, eyes, p.mixture)
+        return Teacher(loaded_base, encoder, p.mixture)
 
 
-def writer_for(teacher: Teacher, encoder: Encoder, items: Mapping[str, Item], p: Ilora) -> Writer:
+def prompt_builder_for(teacher: Teacher, encoder: Encoder, items: Mapping[str, Item], p: Ilora) -> PromptBuilder:
     """Who writes this teacher's prompts."""
-    return Writer(encoder, items, teacher.eyes.numbers if p.choice.hybrid else {}, teacher.words, p.choice)
+    return PromptBuilder(
+        encoder, items, teacher.sequence_encoder.item_numbers if p.prompt.hybrid else {}, teacher.vocab_size, p.prompt
+    )

@@ -1,4 +1,4 @@
-"""The teacher's params: how experts are mixed, what a prompt shows, how it learns, what it hands on."""
+"""Params of the iLoRA teacher: mixture of experts, prompt, training, exported lists."""
 
 from typing import Annotated, Literal
 
@@ -20,19 +20,19 @@ class Dense:
 @section
 class TopK:
     kind: Literal["top_k"]
-    kept: Count  # experts that speak
+    active_experts: Count  # per sample
 
 
 @section
 class MLP:
     kind: Literal["mlp"]
-    hidden: Count
+    hidden_size: Count
 
 
 @section
 class Noisy:
     kind: Literal["noisy"]
-    kept: Count
+    active_experts: Count
 
 
 Gate = Annotated[Dense | TopK | MLP | Noisy, Field(discriminator="kind")]
@@ -40,7 +40,7 @@ Gate = Annotated[Dense | TopK | MLP | Noisy, Field(discriminator="kind")]
 
 @section
 class Mixture:
-    """LoRA of this rank in all, shared out among the experts."""
+    """LoRA of this total rank, divided evenly among the experts."""
 
     experts: Count
     rank: Count
@@ -52,28 +52,29 @@ class Mixture:
         require, done = rules()
         require(
             self.rank % self.experts == 0,
-            f"rank: {self.rank} is not shared out evenly among {self.experts} experts; make it a multiple",
+            f"rank: {self.rank} is not divisible by {self.experts} experts; make it a multiple",
         )
         if isinstance(self.gate, TopK | Noisy):
+            active = self.gate.active_experts
             require(
-                self.gate.kept <= self.experts, f"gate.kept: {self.gate.kept} of {self.experts} experts; keep fewer"
+                active <= self.experts, f"gate.active_experts: {active} of {self.experts} experts; use no more than all"
             )
         done()
 
 
 @section
-class Choice:
-    """What a prompt shows and asks for."""
+class PromptConfig:
+    """What a prompt shows, and the form of its answer."""
 
-    history: Count  # the newest items of a reader
+    max_history: Count  # the user's newest items
     answer: Literal["title", "id"]
-    hybrid: bool  # each known item with its word beside its text
+    hybrid: bool  # an item token follows the text of every item that the sequence encoder has
     max_length: Count
 
 
 @section
 class Curriculum:
-    """Prompts are text alone up to one share of the training, and all of them hybrid from another on."""
+    """Text-only prompts until one fraction of the training, hybrid prompts only from another on."""
 
     text_until: Share
     hybrid_from: Share
@@ -82,26 +83,26 @@ class Curriculum:
         require, done = rules()
         require(
             self.text_until <= self.hybrid_from,
-            f"text_until: {self.text_until} lies behind hybrid_from, {self.hybrid_from}",
+            f"text_until: {self.text_until} is greater than hybrid_from, {self.hybrid_from}",
         )
         require(
             self.text_until < 1,
-            "text_until: no prompt would be hybrid, and all are judged so; set choice.hybrid: false",
+            "text_until: no training prompt would be hybrid, but validation prompts are; set prompt.hybrid: false",
         )
         done()
 
 
 @section
-class Course:
+class TrainingConfig:
     epochs: Count
-    batch: Count
-    accumulation: Count
+    batch_size: Count
+    gradient_accumulation_steps: Count
     learning_rate: Positive
-    gate_rate: Positive  # the gate's learning rate, in shares of the others'
+    gate_lr_ratio: Positive  # the gate's learning rate, relative to `learning_rate`
     weight_decay: Amount
-    warmup: Annotated[float, Field(ge=0, lt=1)]
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
     max_grad_norm: Positive
-    judge_every: Count  # updates; a training that broke off goes on from there
+    validate_every: Count  # updates; an interrupted training resumes from the last validation
     patience: Count
     gradient_checkpointing: bool
     curriculum: Curriculum
@@ -111,34 +112,29 @@ class Course:
 class Ilora:
     base_weights: Literal["nf4", "bf16", "f32"]
     mixture: Mixture
-    choice: Choice
-    course: Course
-    per_token: bool  # candidates compared by the mean over an answer's tokens, not by their sum
-
-
-@section
-class Export:
-    top: Count  # items of a ranking that are handed on
+    prompt: PromptConfig
+    training: TrainingConfig
+    per_token: bool  # compare candidates by the mean log-likelihood of an answer's tokens, not by the sum
 
 
 @section
 class Tasks:
-    """What a teacher is asked in the pipeline."""
+    """The pipeline's tasks for a teacher and the lists exported from them."""
 
-    steps: Count  # newest steps of each training reader
+    steps_per_user: Count  # newest steps of each training user
     candidates: Count
-    top: Count  # items of a ranking that are handed on
+    topk: Count  # items of each exported list
 
     def __post_init__(self) -> None:
         require, done = rules()
-        require(self.top <= self.candidates, f"top: no more than candidates ({self.candidates}) can be handed on")
+        require(self.topk <= self.candidates, f"topk: no more than candidates ({self.candidates}) can be exported")
         done()
 
 
 @section
 class IloraTeacher:
-    """`eyes`: methods of idrec.train that open the gate of a teacher of their own."""
+    """One teacher for each of `encoders`: methods of idrec.train whose user embedding is the input of the gate."""
 
-    eyes: list[str]
+    encoders: list[str]
     teacher: Ilora
     tasks: Tasks

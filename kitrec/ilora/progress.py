@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from kitrec.ilora.params import Course
+from kitrec.ilora.params import TrainingConfig
 from kitrec.recommenders.sequence_training import Progress
 
 
 @contextmanager
-def bar(name: str, tasks: int, course: Course, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+def bar(name: str, tasks: int, course: TrainingConfig, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """A listener of `learn`; the time left is that of all planned updates, a training may well stop before."""
-    updates = course.epochs * math.ceil(tasks / (course.batch * course.accumulation))
+    updates = course.epochs * math.ceil(tasks / (course.batch_size * course.gradient_accumulation_steps))
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
     with Bar(*columns, disable=quiet) as shown:
-        task = shown.add_task(name, total=math.ceil(updates / course.judge_every), told="")
+        task = shown.add_task(name, total=math.ceil(updates / course.validate_every), told="")
 
         def advance(progress: Progress) -> None:
             row = progress.rows[-1]

@@ -1,10 +1,10 @@
-"""How likely a teacher finds every candidate's name, and what it names when it writes freely.
+"""Log-likelihoods of the candidates' names under a teacher, and greedy generation.
 
     log p(c | prompt) = Σ_j log p(c_j | prompt, c_<j),      or its mean over j, by param
-The sum is a probability: a name ends with its own end (the closing quote of an id, the end of the turn after a title),
-so no name gains by being the beginning of another, and long titles pay for their length as they do in training. The
-prompt is read once, the names form a tree behind its keys and values (kitrec/llm/likelihood/shared_prefix.py).
-Every row of a batch is answered by its own gates."""
+The sum is a probability: a name ends with its own terminator (the closing quote of an id, the end of the turn after a
+title), so no name gains by being a prefix of another, and long titles pay for their length as they do in training. The
+prompt is encoded once, the names form a tree behind its keys and values (kitrec/llm/likelihood/shared_prefix.py).
+Every row of a batch is answered under its own gates."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,74 +13,76 @@ from typing import Any
 import numpy as np
 import torch
 
-from kitrec.ilora.dataset import Questions
+from kitrec.ilora.dataset import CandidateScoringDataset
 from kitrec.ilora.teacher import Teacher
 from kitrec.llm.generation.requests import ScoringRequest
 from kitrec.llm.likelihood import shared_prefix
 
-SPARE = 4  # tokens that free writing gets beyond the longest name
+EXTRA_TOKENS = 4  # that generation may use beyond the longest name
 
 
-def likelihoods(teacher: Teacher, questions: Questions, *, per_token: bool) -> list[np.ndarray]:
-    """Log likelihoods of each question's names, in the order of the questions."""
-    found: list[np.ndarray] = [np.empty(0)] * len(questions.asked)
+def log_likelihoods(teacher: Teacher, dataset: CandidateScoringDataset, *, per_token: bool) -> list[np.ndarray]:
+    """Return the log-likelihoods of each prompt's candidates, in the order of the prompts."""
+    scores: list[np.ndarray] = [np.empty(0)] * len(dataset.prompts)
     teacher.train(False)
-    for batch in batches([len(own.text) for own in questions.asked], shared_prefix.BATCH_TOKENS):
-        asked = [questions.asked[k] for k in batch]
-        with torch.inference_mode(), teacher.speaking(teacher.gates(questions.seen[batch])):
-            # Longest first and within the room of one of its own batches: it keeps these rows together, in this order.
+    for batch in batches([len(prompt.tokens) for prompt in dataset.prompts], shared_prefix.BATCH_TOKENS):
+        prompts = [dataset.prompts[k] for k in batch]
+        requests = [ScoringRequest(prompt.tokens, prompt.candidates, None) for prompt in prompts]
+        with torch.inference_mode(), teacher.use_gates(teacher.gates(dataset.user_embeddings[batch])):
+            # Longest first and within one of its own batches' budget: it keeps these rows together, in this order.
             values = shared_prefix.likelihoods(
-                teacher.base, [ScoringRequest(own.text, own.names, None) for own in asked]
-            )
-        for k, own, value in zip(batch, asked, values, strict=True):
-            found[k] = value / [len(name) for name in own.names] if per_token else value
-    return found
+                teacher.base, requests)
+        for k, prompt, value in zip(batch, prompts, values, strict=True):
+            scores[k] = value / [len(name) for name in prompt.candidates] if per_token else value
+    return scores
 
 
-def written(teacher: Teacher, questions: Questions, tokenizer: Any) -> list[str]:
-    """What the teacher writes after each question, greedily, up to the longest of its names."""
-    texts = [""] * len(questions.asked)
+def generate(teacher: Teacher, dataset: CandidateScoringDataset, tokenizer: Any) -> list[str]:
+    """Generate an answer to every prompt greedily, up to the length of its batch's longest name."""
+    texts = [""] * len(dataset.prompts)
     teacher.train(False)
-    for batch in batches([len(own.text) for own in questions.asked], shared_prefix.BATCH_TOKENS):
-        asked = [questions.asked[k] for k in batch]
-        padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        rows, real = left_padded([own.text for own in asked], padding)
-        longest = max(len(name) for own in asked for name in own.names)
-        with torch.inference_mode(), teacher.speaking(teacher.gates(questions.seen[batch])):
+    for batch in batches([len(prompt.tokens) for prompt in dataset.prompts], shared_prefix.BATCH_TOKENS):
+        prompts = [dataset.prompts[k] for k in batch]
+        pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        ids, mask = pad_left([prompt.tokens for prompt in prompts], pad_id)
+        longest = max(len(name) for prompt in prompts for name in prompt.candidates)
+        with torch.inference_mode(), teacher.use_gates(teacher.gates(dataset.user_embeddings[batch])):
             out = teacher.base.generate(
-                input_ids=rows.to(teacher.device),
-                attention_mask=real.to(teacher.device),
-                max_new_tokens=longest + SPARE,
+                input_ids=ids.to(teacher.device),
+                attention_mask=mask.to(teacher.device),
+                max_new_tokens=longest + EXTRA_TOKENS,
                 do_sample=False,
-                repetition_penalty=1.0,  # some bases bring one, and the right name stands in the prompt
-                pad_token_id=padding,
+                repetition_penalty=1.0,  # some bases set one, but the correct name is part of the prompt
+                pad_token_id=pad_id,
             )
         for k, text in zip(
-            batch, tokenizer.batch_decode(out[:, rows.shape[1] :], skip_special_tokens=True), strict=True
+            batch, tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True), strict=True
         ):
             texts[k] = text
     return texts
 
 
-def batches(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Rows of like length, the longest first, as many to a batch as `room` tokens allow."""
-    found: list[list[int]] = []
+def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Group rows of similar length, longest first; a padded batch has at most `max_tokens` tokens."""
+    groups: list[list[int]] = []
     for k in sorted(range(len(lengths)), key=lambda k: lengths[k], reverse=True):
-        if not found or (len(found[-1]) + 1) * lengths[found[-1][0]] > room:
-            found.append([])
-        found[-1].append(k)
-    return found
+        if not groups or (len(groups[-1]) + 1) * lengths[groups[-1][0]] > max_tokens:
+            groups.append([])
+        groups[-1].append(k)
+    return groups
 
 
-def left_padded(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """[B, T] ids, and which of them are real."""
+def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids [B, T] padded on the left, and their attention mask."""
     longest = max(map(len, rows))
     ids = torch.tensor([[pad_id] * (longest - len(row)) + list(row) for row in rows])
-    real = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    return ids, real
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return ids, mask
 
 
-def without_words(questions: Questions, words: int) -> Questions:
-    """The same questions as text alone."""
-    asked = [replace(own, text=[k for k in own.text if k < words]) for own in questions.asked]
-    return Questions(asked, questions.seen)
+def without_item_tokens(dataset: CandidateScoringDataset, vocab_size: int) -> CandidateScoringDataset:
+    """Return the same prompts as text alone."""
+    prompts = [
+        replace(prompt, tokens=[token for token in prompt.tokens if token < vocab_size]) for prompt in dataset.prompts
+    ]
+    return CandidateScoringDataset(prompts, dataset.user_embeddings)

@@ -1,6 +1,6 @@
-"""A trained teacher as a folder: what it learned, and to which base and which eyes it belongs.
+"""A trained teacher as a folder: what it learned, and to which base and which encoder it belongs.
 
-learned.safetensors   experts, gate, projector        teacher.json   params, base, eyes, how it was chosen"""
+learned.safetensors   experts, gate, projector        teacher.json   params, base, encoder, how it was chosen"""
 
 import json
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from safetensors import torch as tensor_file
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.ilora.params import Ilora
-from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.teacher import Teacher
 from kitrec.llm.base.pinning import PinnedBase
 
@@ -27,17 +27,22 @@ def save_teacher(teacher: Teacher, p: Ilora, base: PinnedBase, told: dict[str, A
         draft.mkdir()
         tensors = {name: own.contiguous() for name, own in teacher.learned.state_dict().items()}
         tensor_file.save_file(tensors, draft / _WEIGHTS)
-        about = {"base": base.fingerprint, "eyes": teacher.eyes.fingerprint, "params": asdict(p), "told": told}
+        about = {
+            "base": base.fingerprint,
+            "encoder": teacher.sequence_encoder.fingerprint,
+            "params": asdict(p),
+            "told": told,
+        }
         files.write_json(about, draft / _JSON)
 
 
-def load_teacher(folder: Path, loaded_base: Any, base: PinnedBase, eyes: Eyes) -> Teacher:
+def load_teacher(folder: Path, loaded_base: Any, base: PinnedBase, encoder: SequenceEncoder) -> Teacher:
     """The teacher of a folder on its base, ready to answer."""
     about = files.read_json(folder / _JSON)
     _same(folder, "base", about, base.fingerprint)
-    _same(folder, "eyes", about, eyes.fingerprint)
+    _same(folder, "encoder", about, encoder.fingerprint)
     try:
-        teacher = Teacher(loaded_base, eyes, params_of(folder).mixture)
+        teacher = Teacher(loaded_base, encoder, params_of(folder).mixture)
         teacher.learned.load_state_dict(tensor_file.load_file(folder / _WEIGHTS))
     except (SafetensorError, RuntimeError, FileNotFoundError) as problem:
         raise InputError(f"{folder} holds no whole teacher ({problem}): train it again") from None
@@ -59,6 +64,6 @@ def params_of(folder: Path) -> Ilora:
 def _same(folder: Path, what: str, about: dict[str, Any], fingerprint: str) -> None:
     if about.get(what) != fingerprint:
         raise InputError(
-            f"{folder} was trained with other {what} ({about.get(what)}) than {fingerprint}: "
-            "train it again by `dvc repro`, or take those it belongs to"
+            f"{folder} was trained with another {what} ({about.get(what)}) than {fingerprint}: "
+            "train it again by `dvc repro`, or take the one it belongs to"
         )

@@ -1,10 +1,10 @@
 """The teacher's training: cross-entropy on the answers, in stretches of updates.
 
     L = - Σ_j log p(answer_j | prompt, answer_<j) / learned tokens of the update
-A stretch is `judge_every` updates; after it the validation's loss, always on hybrid prompts, is measured, the least
+A stretch is `validate_every` updates; after it the validation's loss, always on hybrid prompts, is measured, the least
 one is kept, and a broken-off training goes on from there (kitrec/recommenders/sequence_fitting.py, whose epochs are
 stretches here). Order, kind of prompt, dropout and noise come from the seed and the number of the update: a resumed
-run ends with the same bytes. Experts and projector learn at one rate, the gate at `gate_rate` of it (0.3 in iLoRA);
+run ends with the same bytes. Experts and projector learn at one rate, the gate at `gate_lr_ratio` of it (0.3 in iLoRA);
 both warm up and fall by a cosine."""
 
 import math
@@ -14,9 +14,9 @@ import torch
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
-from kitrec.ilora.batch_schedule import Timetable
-from kitrec.ilora.dataset import Lessons
-from kitrec.ilora.params import Course
+from kitrec.ilora.batch_schedule import BatchSchedule
+from kitrec.ilora.dataset import TokenizedDataset
+from kitrec.ilora.params import TrainingConfig
 from kitrec.ilora.scoring import batches
 from kitrec.ilora.teacher import Learned, Teacher
 from kitrec.llm.finetuning.dataset import IGNORE_INDEX, Sample, collate
@@ -26,13 +26,13 @@ from kitrec.recommenders.sequence_training import Progress, Training, Watcher
 JUDGED_TOKENS = 16_384  # of a batch of the validation
 
 
-def begin(teacher: Teacher, course: Course) -> Training[Learned]:
+def begin(teacher: Teacher, course: TrainingConfig) -> Training[Learned]:
     """A training before its first update."""
     learned = teacher.learned
     others = [own for name, own in learned.named_parameters() if not name.startswith("gate.")]
     groups = [
         {"params": others, "share": 1.0},
-        {"params": list(learned.gate.parameters()), "share": course.gate_rate},
+        {"params": list(learned.gate.parameters()), "share": course.gate_lr_ratio},
     ]
     optimizer = torch.optim.AdamW(groups, lr=course.learning_rate, weight_decay=course.weight_decay)
     if course.gradient_checkpointing:
@@ -43,21 +43,21 @@ def begin(teacher: Teacher, course: Course) -> Training[Learned]:
 def train(
     training: Training[Learned],
     teacher: Teacher,
-    lessons: Lessons,
-    validation: Lessons,
-    course: Course,
+    lessons: TokenizedDataset,
+    validation: TokenizedDataset,
+    course: TrainingConfig,
     seed: int,
     watch: Watcher,
 ) -> None:
     """Learn until the last update or until the validation gets no better; `watch` is called after every stretch."""
     if not len(lessons) or not len(validation):
         raise InputError("a teacher needs tasks to learn from, and others to be judged by: both tables need rows")
-    timetable = Timetable(lessons, course, teacher.words, seed)
+    timetable = BatchSchedule(lessons, course, teacher.vocab_size, seed)
     with torch.random.fork_rng():
-        while (first := training.progress.epoch * course.judge_every) < timetable.updates:
+        while (first := training.progress.epoch * course.validate_every) < timetable.updates:
             if training.progress.stale >= course.patience:
                 break
-            stretch = range(first, min(first + course.judge_every, timetable.updates))
+            stretch = range(first, min(first + course.validate_every, timetable.updates))
             loss = _learn(training, teacher, timetable, stretch, course, seed)
             _settle(training.progress, stretch.stop, loss, judged(teacher, validation))
             watch(training)
@@ -65,7 +65,12 @@ def train(
 
 
 def _learn(
-    training: Training[Learned], teacher: Teacher, timetable: Timetable, stretch: range, course: Course, seed: int
+    training: Training[Learned],
+    teacher: Teacher,
+    timetable: BatchSchedule,
+    stretch: range,
+    course: TrainingConfig,
+    seed: int,
 ) -> float:
     """The updates of a stretch; their loss per learned token."""
     teacher.train()
@@ -89,7 +94,7 @@ def _gradients(teacher: Teacher, parts: Iterator[tuple[list[Sample], torch.Tenso
     summed, tokens = 0.0, 0
     for samples, seen in parts:
         gates = teacher.gates(seen)
-        with teacher.speaking(gates):  # backward pass included: checkpointing runs the layers again there
+        with teacher.use_gates(gates):  # backward pass included: checkpointing runs the layers again there
             loss = answer_loss(teacher, samples)
             if not torch.isfinite(loss):
                 names = ", ".join(own.record_id for own in samples)
@@ -101,7 +106,7 @@ def _gradients(teacher: Teacher, parts: Iterator[tuple[list[Sample], torch.Tenso
 
 
 def answer_loss(teacher: Teacher, samples: list[Sample]) -> torch.Tensor:
-    """Cross-entropy summed over the answers' tokens; to be called inside `speaking`."""
+    """Cross-entropy summed over the answers' tokens; to be called inside `use_gates`."""
     batch = collate(samples, pad_id=0)  # on the right, where causal attention never looks
     ids, wanted = batch["input_ids"].to(teacher.device), batch["labels"][:, 1:].to(teacher.device)
     head = teacher.base.get_output_embeddings().weight
@@ -112,14 +117,14 @@ def answer_loss(teacher: Teacher, samples: list[Sample]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def judged(teacher: Teacher, lessons: Lessons) -> dict[str, float]:
+def judged(teacher: Teacher, lessons: TokenizedDataset) -> dict[str, float]:
     """The loss per learned token, and how much each expert has to say on average."""
     teacher.train(False)
     total, tokens = 0.0, 0
-    gates = teacher.gates(lessons.seen)
+    gates = teacher.gates(lessons.user_embeddings)
     for batch in batches(lessons.lengths, JUDGED_TOKENS):
         samples = [lessons.samples[k] for k in batch]
-        with teacher.speaking(gates[batch]):
+        with teacher.use_gates(gates[batch]):
             total += answer_loss(teacher, samples).item()
         tokens += sum(len(own) - own.prompt_length for own in samples)
     experts = {f"val_gate/{k}": share for k, share in enumerate(gates.mean(0).tolist())}
@@ -137,11 +142,11 @@ def _settle(progress: Progress, update: int, loss: float, told: dict[str, float]
         progress.best, progress.best_epoch = -told["val_loss"], progress.epoch
 
 
-def _set_rates(optimizer: torch.optim.Optimizer, course: Course, done: float) -> None:
+def _set_rates(optimizer: torch.optim.Optimizer, course: TrainingConfig, done: float) -> None:
     """Warm-up, then a cosine to 0; every group in its share."""
-    if done < course.warmup:
-        share = done / course.warmup
+    if done < course.warmup_ratio:
+        share = done / course.warmup_ratio
     else:
-        share = 0.5 * (1 + math.cos(math.pi * (done - course.warmup) / (1 - course.warmup)))
+        share = 0.5 * (1 + math.cos(math.pi * (done - course.warmup_ratio) / (1 - course.warmup_ratio)))
     for group in optimizer.param_groups:
         group["lr"] = course.learning_rate * group["share"] * share

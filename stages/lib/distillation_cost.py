@@ -14,12 +14,12 @@ def durations(student: str, teacher: str) -> dict[str, float | None]:
         trained = _whole(made, "train_seconds", 0.0) if made else None  # an oracle is not trained
     else:
         made, trained = _ledger(f"infer_teacher-{eyes}"), _whole(_ledger(f"train_teacher_ilora-{eyes}"), "seconds")
-    alone, taught = _ledger(f"train_student-{student}"), _ledger(f"distill_student-{student}-{teacher}")
+    baseline, distilled = _ledger(f"train_student-{student}"), _ledger(f"distill_student-{student}-{teacher}")
     return {
         "teacher_train_time_total": trained,
         "distill_teacher_export_time": _whole(made, "export_seconds"),
-        "student_baseline_train_time": alone.get("training_seconds"),
-        "distill_student_train_time": taught.get("training_seconds"),
+        "student_baseline_train_time": baseline.get("training_seconds"),
+        "distill_student_train_time": distilled.get("training_seconds"),
         "teacher_seconds_per_user": _per_user(_ledger(f"rank_teacher-{teacher}") or made),
     }
 

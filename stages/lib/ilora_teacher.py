@@ -6,9 +6,9 @@ from typing import NamedTuple
 import polars as pl
 
 from kitrec.core import tables
-from kitrec.ilora.learning import writer_for
-from kitrec.ilora.prompts import Writer
-from kitrec.ilora.sequence_encoder import Eyes
+from kitrec.ilora.learning import prompt_builder_for
+from kitrec.ilora.prompts import PromptBuilder
+from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import load_teacher, params_of
 from kitrec.ilora.teacher import Teacher
 from kitrec.llm.base.loading import load_base, load_tokenizer
@@ -23,7 +23,7 @@ class Trained(NamedTuple):
     """A stored teacher as it answers."""
 
     teacher: Teacher
-    writer: Writer
+    writer: PromptBuilder
     items: pl.DataFrame
     per_token: bool
 
@@ -31,6 +31,6 @@ class Trained(NamedTuple):
 def trained_teacher(folder: Path, eyes: Path) -> Trained:
     """The teacher of `folder`, that sees by the model of `eyes`."""
     base, p, items = read_pinned(), params_of(folder), tables.read(paths.ITEMS, ITEMS)
-    teacher = load_teacher(folder, load_base(base, p.base_weights), base, Eyes(load_model(eyes)))
+    teacher = load_teacher(folder, load_base(base, p.base_weights), base, SequenceEncoder(load_model(eyes)))
     known = {row["item_id"]: row for row in items.iter_rows(named=True)}
-    return Trained(teacher, writer_for(teacher, Encoder(load_tokenizer(base)), known, p), items, p.per_token)
+    return Trained(teacher, prompt_builder_for(teacher, Encoder(load_tokenizer(base)), known, p), items, p.per_token)

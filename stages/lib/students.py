@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files
-from kitrec.distillation.params import Distill
+from kitrec.distillation.params import StudentConfig
 from kitrec.distillation.student_training import Student, Teacher
 from kitrec.distillation.students import Learned, learn
 from kitrec.training.progress import bar
@@ -13,7 +13,14 @@ from stages.lib import runner
 
 
 def study(
-    name: str, p: Distill, given: Learned, teacher: Teacher | None, seeds: list[int], run: runner.Run, *, quiet: bool
+    name: str,
+    p: StudentConfig,
+    given: Learned,
+    teacher: Teacher | None,
+    seeds: list[int],
+    run: runner.Run,
+    *,
+    quiet: bool,
 ) -> None:
     """A student of every seed to data/students/<name>, their curves to plots/, their numbers to metrics/train/."""
     students: list[Student] = []

@@ -26,7 +26,7 @@ def test_lists_hold_the_next_item_once_and_nothing_of_the_window(data):
     tasks = data.tasks("test")
     for row in tasks.iter_rows(named=True):
         assert len(set(row["candidates"])) == LISTED
-        assert row["candidates"].count(row["truth"]) == 1
+        assert row["candidates"].count(row["ground_truth"]) == 1
         assert not set(row["candidates"]) & set(row["history"])
     assert tasks["candidates"].equals(data.tasks("test")["candidates"])
 

@@ -1,9 +1,9 @@
-"""The world's oracle as a teacher: its lists are the utilities worked out reader by reader."""
+"""The oracle of the synthetic world as a teacher: its lists against utilities computed by hand."""
 
 import numpy as np
 import polars as pl
 
-from kitrec.distillation.alignment import align, whole
+from kitrec.distillation.alignment import align, full_sequences
 from kitrec.distillation.oracle_teacher import oracle_lists
 from kitrec.recommenders.data.user_histories import training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
@@ -31,17 +31,25 @@ WORLD = World(
 LATER = 10**12
 
 
-def items() -> pl.DataFrame:
-    """m1 has both favourites, m2 one and the community, m3 one, m4 none; m5 has both and is not out yet."""
+def made_items() -> pl.DataFrame:
+    """Return m1 with both favourites, m2 with one and the community, m3 with one, m4 with none, m5 unreleased."""
     themes = {"b1": [0, 1], "b2": [2, 3], "m1": [0, 1], "m2": [0, 2], "m3": [1, 3], "m4": [2, 3], "m5": [0, 1]}
     rows = [
-        ("books" if item[0] == "b" else "movies", item, own, int(item == "m2"), 0.0, LATER * (1 + (item == "m5")), 1.0)
-        for item, own in themes.items()
+        (
+            "books" if item[0] == "b" else "movies",
+            item,
+            item_themes,
+            int(item == "m2"),
+            0.0,
+            LATER * (1 + (item == "m5")),
+            1.0,
+        )
+        for item, item_themes in themes.items()
     ]
     return pl.DataFrame(rows, schema=dict(ITEM_TRUTH.columns), orient="row")
 
 
-def test_it_lists_what_the_reader_would_like_best_of_what_is_out_and_unread():
+def test_it_lists_released_items_outside_the_history_by_utility():
     users = pl.DataFrame([("u", [0, 1], 1)], schema=dict(USER_TRUTH.columns), orient="row")
     steps = [
         ("b1", "books", 0, False),
@@ -53,17 +61,18 @@ def test_it_lists_what_the_reader_would_like_best_of_what_is_out_and_unread():
     others = [
         {"user_id": "v", "item_id": i, "domain": "movies", "time": LATER, "held_out": False} for i in ("m2", "m3", "m5")
     ]
-    seen = pl.DataFrame(rows + others).select(
+    interactions = pl.DataFrame(rows + others).select(
         *(
-            pl.col(name) if name in rows[0] else pl.lit(None, dtype=own).alias(name)
-            for name, own in SPLIT_INTERACTIONS.columns.items()
+            pl.col(name) if name in rows[0] else pl.lit(None, dtype=dtype).alias(name)
+            for name, dtype in SPLIT_INTERACTIONS.columns.items()
         )
     )
-    vocabulary, who = Vocabulary(seen["item_id"]), user_targets(seen)
-    own = whole(training_sequences(seen, who, "both", vocabulary), who)
-    found = oracle_lists(WORLD, own, vocabulary, seen, (items(), users), length=3)
-    assert found["seen"].to_list() == [1, 3] and found["next_id"].to_list() == ["m1", "m4"]  # books are no target
-    assert found["item_ids"].to_list() == [["m1", "m2", "m3"], ["m2", "m3", "m4"]]
+    vocabulary, keys = Vocabulary(interactions["item_id"]), user_targets(interactions)
+    sequences = full_sequences(training_sequences(interactions, keys, "both", vocabulary), keys)
+    lists = oracle_lists(WORLD, sequences, vocabulary, interactions, (made_items(), users), length=3)
+    assert lists["prefix_length"].to_list() == [1, 3]
+    assert lists["next_id"].to_list() == ["m1", "m4"]  # books are no target
+    assert lists["item_ids"].to_list() == [["m1", "m2", "m3"], ["m2", "m3", "m4"]]
     utilities = np.array([2 * 2.0, 2.0 + 1.0, 2.0, 0.0])  # m1 ... m4
-    assert np.allclose(found["distances"][0], np.log(np.exp(utilities).sum()) - utilities[:3])
-    assert align(found, own, vocabulary, 3, "mask").told["distilled rows"] == 2
+    assert np.allclose(lists["distances"][0], np.log(np.exp(utilities).sum()) - utilities[:3])
+    assert align(lists, sequences, vocabulary, 3, "mask").counts["distilled rows"] == 2

@@ -1,4 +1,4 @@
-"""Teachers' files: what is sound comes back the same, what is not is refused by name."""
+"""Files of teachers: valid ones are read back unchanged, invalid ones refused with the reason."""
 
 import json
 
@@ -10,30 +10,30 @@ from safetensors import numpy as array_file
 from kitrec.core import tables
 from kitrec.core.errors import InputError
 from kitrec.distillation.dllm2rec_files import read_lists, read_vectors, write_text
-from kitrec.distillation.item_embeddings import Embeddings, by_number, read_embeddings, write_embeddings
+from kitrec.distillation.item_embeddings import ItemEmbeddings, embedding_table, read_embeddings, write_embeddings
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.schemas.teacher_lists import TEACHER
-from tests.distillation.made_teachers import lists_of, neighbours, some_rows
+from kitrec.schemas.teacher_lists import TEACHER_LISTS
+from tests.distillation.made_teachers import made_lists, made_rows, successors
 
 
 @pytest.fixture
 def lists() -> pl.DataFrame:
-    return lists_of(some_rows(), neighbours)
+    return made_lists(made_rows(), successors)
 
 
-def changed(lists: pl.DataFrame, line: int, **values) -> pl.DataFrame:
+def changed(lists: pl.DataFrame, index: int, **values) -> pl.DataFrame:
     rows = lists.to_dicts()
-    rows[line] |= values
+    rows[index] |= values
     return pl.DataFrame(rows, schema=lists.schema)
 
 
-def test_a_table_comes_back(lists, tmp_path):
-    tables.write(lists, tmp_path / "teacher.parquet", TEACHER)
-    assert tables.read(tmp_path / "teacher.parquet", TEACHER).equals(lists)
+def test_a_table_is_read_back(lists, tmp_path):
+    tables.write(lists, tmp_path / "teacher.parquet", TEACHER_LISTS)
+    assert tables.read(tmp_path / "teacher.parquet", TEACHER_LISTS).equals(lists)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"distances": [0.0, float("nan"), 1.0]}, "1 rows break the rule that distances are finite numbers"),
         ({"distances": [0.0, float("inf"), 1.0]}, "distances are finite numbers"),
@@ -42,47 +42,47 @@ def test_a_table_comes_back(lists, tmp_path):
         ({"item_ids": ["i01", None, "i02"]}, "no item is empty"),
         ({"item_ids": ["i01", "i02", "i01"]}, "no item is listed twice"),
         ({"item_ids": [], "distances": []}, "a list has items"),
-        ({"seen": 0}, "seen is 1 or more"),
+        ({"prefix_length": 0}, "prefix_length is 1 or more"),
     ],
 )
-def test_a_bad_row_is_named(lists, tmp_path, values, said):
-    with pytest.raises(InputError, match=said):
-        tables.write(changed(lists, 2, **values), tmp_path / "teacher.parquet", TEACHER)
+def test_a_bad_row_is_named(lists, tmp_path, values, message):
+    with pytest.raises(InputError, match=message):
+        tables.write(changed(lists, 2, **values), tmp_path / "teacher.parquet", TEACHER_LISTS)
 
 
-def test_a_doubled_row_is_named(lists, tmp_path):
-    with pytest.raises(InputError, match="two rows have the same user_id, target, seen"):
-        tables.write(pl.concat([lists, lists[3:4]]), tmp_path / "teacher.parquet", TEACHER)
+def test_a_duplicate_row_is_named(lists, tmp_path):
+    with pytest.raises(InputError, match="two rows have the same user_id, target, prefix_length"):
+        tables.write(pl.concat([lists, lists[3:4]]), tmp_path / "teacher.parquet", TEACHER_LISTS)
 
 
-VECTORS = Embeddings(["b", "a", "c"], np.arange(6, dtype=np.float32).reshape(3, 2))
+VECTORS = ItemEmbeddings(["b", "a", "c"], np.arange(6, dtype=np.float32).reshape(3, 2))
 
 
-def test_vectors_are_found_by_item(tmp_path):
+def test_vectors_are_matched_by_item(tmp_path):
     write_embeddings(VECTORS, tmp_path / "vectors.safetensors")
     read = read_embeddings(tmp_path / "vectors.safetensors")
-    table = by_number(read, Vocabulary(["a", "b", "x"]), rows=5)  # padding, a, b, x, mask
+    table = embedding_table(read, Vocabulary(["a", "b", "x"]), rows=5)  # padding, a, b, x, mask
     assert table.vectors.tolist() == [[0, 0], [2, 3], [0, 1], [0, 0], [0, 0]]
-    assert table.known.tolist() == [False, True, True, False, False]
+    assert table.has_vector.tolist() == [False, True, True, False, False]
 
 
-def test_vectors_of_a_wholly_other_vocabulary_are_refused():
+def test_vectors_of_an_unrelated_vocabulary_are_refused():
     with pytest.raises(InputError, match="none of the student's items"):
-        by_number(VECTORS, Vocabulary(["x", "y"]), rows=4)
+        embedding_table(VECTORS, Vocabulary(["x", "y"]), rows=4)
 
 
 @pytest.mark.parametrize(
-    ("own", "said"),
+    ("embeddings", "message"),
     [
-        (Embeddings(["a", "b"], VECTORS.vectors), "3 vectors for 2 items"),
-        (Embeddings(["a", "a", "c"], VECTORS.vectors), "an item stands there twice"),
-        (Embeddings(["a", "b", "c"], VECTORS.vectors.ravel()[:3]), r"shape \(3,\)"),
-        (Embeddings(["a", "b", "c"], VECTORS.vectors * np.nan), "6 values are NaN"),
+        (ItemEmbeddings(["a", "b"], VECTORS.vectors), "3 vectors for 2 items"),
+        (ItemEmbeddings(["a", "a", "c"], VECTORS.vectors), "an item occurs twice"),
+        (ItemEmbeddings(["a", "b", "c"], VECTORS.vectors.ravel()[:3]), r"shape \(3,\)"),
+        (ItemEmbeddings(["a", "b", "c"], VECTORS.vectors * np.nan), "6 values are NaN"),
     ],
 )
-def test_unsound_vectors_are_refused(tmp_path, own, said):
-    with pytest.raises(InputError, match=said):
-        write_embeddings(own, tmp_path / "vectors.safetensors")
+def test_invalid_vectors_are_refused(tmp_path, embeddings, message):
+    with pytest.raises(InputError, match=message):
+        write_embeddings(embeddings, tmp_path / "vectors.safetensors")
 
 
 def test_another_safetensors_file_is_no_embeddings(tmp_path):
@@ -97,15 +97,15 @@ def test_another_safetensors_file_is_no_embeddings(tmp_path):
 @pytest.fixture
 def folder(lists, tmp_path):
     ids = sorted(set(lists["item_ids"].explode()))
-    write_text(lists, Embeddings(ids[::-1], np.eye(len(ids), dtype=np.float32)), tmp_path / "tocf")
+    write_text(lists, ItemEmbeddings(ids[::-1], np.eye(len(ids), dtype=np.float32)), tmp_path / "tocf")
     return tmp_path / "tocf"
 
 
-def test_the_text_form_comes_back(lists, folder):
+def test_the_text_form_is_read_back(lists, folder):
     assert read_lists(folder).equals(lists)
-    own = read_vectors(folder)
-    assert own.item_ids == sorted(own.item_ids)
-    assert own.vectors.tolist() == np.eye(len(own.item_ids))[::-1].tolist()
+    embeddings = read_vectors(folder)
+    assert embeddings.item_ids == sorted(embeddings.item_ids)
+    assert embeddings.vectors.tolist() == np.eye(len(embeddings.item_ids))[::-1].tolist()
     assert np.loadtxt(folder / "myrank_train.txt").shape == (lists.height, 3)
 
 
@@ -128,26 +128,26 @@ def damaged(folder, name: str, line: int, text: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "line", "text", "said"),
+    ("name", "line", "text", "message"),
     [
         ("confidence_train.txt", 4, "0 nan 1", "1 values are NaN or infinite, the first in line 5"),
-        ("confidence_train.txt", 4, "0 1", "no table of numbers"),
-        ("confidence_train.txt", 4, None, "must be alike"),
+        ("confidence_train.txt", 4, "0 1", "not a table of numbers"),
+        ("confidence_train.txt", 4, None, "must be equal"),
         ("myrank_train.txt", 2, "0 1 7777", "1 item numbers are not in items.tsv, the first is 7777"),
-        ("myrank_train.txt", 2, "0 1 2.5", "1 values are no item numbers"),
-        ("rows_train.tsv", 3, None, "names .* no line can be placed"),
+        ("myrank_train.txt", 2, "0 1 2.5", "1 values are not item numbers"),
+        ("rows_train.tsv", 3, None, "has .* the lines cannot be matched"),
         ("items.tsv", 3, None, "item numbers are not in items.tsv"),
     ],
 )
-def test_a_damaged_text_form_is_refused(folder, name, line, text, said):
+def test_a_damaged_text_form_is_refused(folder, name, line, text, message):
     damaged(folder, name, line, text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_lists(folder)
 
 
-def test_text_lists_without_names_are_refused(folder):
+def test_text_lists_without_keys_are_refused(folder):
     (folder / "rows_train.tsv").unlink()
-    with pytest.raises(InputError, match="without it the lines have no names"):
+    with pytest.raises(InputError, match="it identifies the lines"):
         read_lists(folder)
 
 
@@ -165,12 +165,12 @@ def test_vectors_of_other_items_are_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
-    [("1\ti01", "a number stands there twice"), ("x1\ti01", "no whole number"), ("\ti01", "no whole number")],
+    ("text", "message"),
+    [("1\ti01", "a number occurs twice"), ("x1\ti01", "no integer number"), ("\ti01", "no integer number")],
 )
-def test_numbers_that_place_no_vector_are_named(folder, text, said):
+def test_invalid_item_numbers_are_named(folder, text, message):
     damaged(folder, "items.tsv", 1, text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_vectors(folder)
 
 

@@ -1,11 +1,11 @@
-"""Models this small are slowest where threads wait for each other."""
+"""One thread for all tests here: models this small run slower with several."""
 
 import pytest
 import torch
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
+def single_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -391,7 +391,7 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
             told = files.read_json(clone.folder / f"metrics/students/{pair}.json")
             compared = told["ndcg@20"]
             assert {f"{name}@{k}" for name in ("hit", "ndcg") for k in (1, 5, 10, 20)} | {"mrr"} == set(told["taught"])
-            assert compared["low"] <= compared["difference"] <= compared["high"] and len(compared["gain_of_seeds"]) == 5
+            assert compared["low"] <= compared["difference"] <= compared["high"] and len(compared["gain_by_seed"]) == 5
             times = files.read_json(clone.folder / f"metrics/time/{pair}.json")
             assert times["distill_student_train_time"] > 0 and times["onnx_differs_from_torch_by"] <= 1e-5
             assert [row["batch"] for row in times["student_latency"]] == [1, 256]
@@ -414,13 +414,14 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
         own = [name for name in before if "sasrec-oracle" in name and ("students" in name or "metrics/train" in name)]
         assert len(own) > 10 and {name: after[name] for name in own} == {name: before[name] for name in own}
         others = {"caser": 1.0, "bert4rec": 0.0}  # Caser with DROS
-        settings = {f"distillation.settings.{name}.robust.alpha": alpha for name, alpha in others.items()}
+        settings = {f"distillation.settings.{name}.dros.alpha": alpha for name, alpha in others.items()}
         pairs = {
             "distillation.students": [*others],
             "distillation.teachers": ["oracle"],
-            "distillation.made": ["oracle"],
+            "distillation.teachers_to_build": ["oracle"],
         }
-        ranked = {"distillation.ranked": [], "ilora.eyes": [], "evaluation.methods": ["references", "sasrec"]}
+        ranked = {"distillation.teachers_to_rank": [], "ilora.encoders": []}
+        ranked |= {"evaluation.methods": ["references", "sasrec"]}
         profiles.put(clone.folder / "params.yaml", settings | pairs | ranked)
         done = clone.run("dvc", "repro", "rank_student", timeout=20 * MINUTES)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

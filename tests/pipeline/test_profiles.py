@@ -98,7 +98,7 @@ def test_all_sections_are_validated_at_once(copy):
         ("rationales.methods", ["nobody"], "'nobody' is no method"),
         ("judge.methods", ["references"], "judge.methods: 'references' is no method"),
         ("judge.pairs", [["kitrec_full", "base_direct"]], "kitrec_full is not judged; add it to methods"),
-        ("ilora.tasks.top", 30, r"no more than candidates"),
+        ("ilora.tasks.topk", 30, r"no more than candidates"),
         ("judge.endpoint.url", "https://api.example.org/v1", "input_price and output_price of .* must be set"),
     ],
 )
@@ -119,7 +119,7 @@ def test_encoders_are_sequence_models_not_trained_on_development_users(copy):
     with pytest.raises(InputError, match="conet is no trained sequence model or bpr_mf"):
         profiles.put(copy, {"thinkrec.encoders": ["conet"]})
     with pytest.raises(InputError, match="bpr_mf is no trained sequence model;"):
-        profiles.put(copy, {"ilora.eyes": ["bpr_mf"]})
+        profiles.put(copy, {"ilora.encoders": ["bpr_mf"]})
     with pytest.raises(InputError, match="is also trained on the development users' answers"):
         profiles.put(copy, {"thinkrec.encoders": ["sasrec"], "idrec.methods.sasrec.training.mode": "full_data"})
 
@@ -132,8 +132,8 @@ def test_a_teacher_is_made_or_imported(copy, monkeypatch, tmp_path):
     (tmp_path / "data/teachers/mine").mkdir(parents=True)
     (tmp_path / "data/teachers/mine/lists.parquet").touch()
     profiles.put(copy, {"distillation.teachers": ["oracle", "mine"], "evaluation.methods": ["references"]})
-    with pytest.raises(InputError, match="ranked: ensemble is not in made"):
-        profiles.put(copy, {"distillation.made": ["oracle"]})
+    with pytest.raises(InputError, match="teachers_to_rank: ensemble is not in teachers_to_build"):
+        profiles.put(copy, {"distillation.teachers_to_build": ["oracle"]})
 
 
 @pytest.mark.parametrize(
