@@ -50,7 +50,9 @@ def ours(pair: Pair) -> float:
     training = begin(model, training_config())
     began = time.perf_counter()
     unknown = NegativeSampler(pair.train, pair.catalogue)
-    teach(training, UserHistories(pair.train, np.arange(len(pair.train))), unknown, training_config(), NEGATIVES, seed=0)
+    teach(
+        training, UserHistories(pair.train, np.arange(len(pair.train))), unknown, training_config(), NEGATIVES, seed=0
+    )
     return time.perf_counter() - began
 
 
@@ -66,7 +68,8 @@ def straightforward(pair: Pair, steps: int) -> float:
         UserHistories(pair.train, np.arange(len(pair.train))),
         [set(h.tolist()) for h in _each(pair.train)],
     )
-    planned = sample_epoch(histories, pair.catalogue, NegativeSampler(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0)
+    planned = sample_epoch(
+        histories, pair.catalogue, NegativeSampler(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0)
     )
     domains = [(1, int(pair.catalogue.counts[1])), (1 + int(pair.catalogue.counts[1]), pair.catalogue.items)]
     began = time.perf_counter()

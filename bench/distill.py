@@ -141,7 +141,8 @@ def straightforward(split: Split, p: StudentConfig, steps: int) -> float:
 
 def _loss(
     model: Plain,
-    windows: Sequences, targets: torch.Tensor,
+    windows: Sequences,
+    targets: torch.Tensor,
     listed: torch.Tensor,
     distances: torch.Tensor,
     p: StudentConfig,

@@ -78,7 +78,10 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     method = teacher.removeprefix("ilora-")
     trained = trained_teacher(Path("data/ilora") / method, Path("data/idrec") / method)
     questions = {count: _questions(trained, method, count) for count in LISTS}
-    interactions, served = tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), dict[str, tuple[OnnxModel, Sequences]]()
+    interactions, served = (
+        tables.read(paths.interactions("test"), SPLIT_INTERACTIONS),
+        dict[str, tuple[OnnxModel, Sequences]](),
+    )
     for student, history in students.items():
         model = load_onnx_model(SERVED / f"{student}-{teacher}")
         served[student] = model, validation(interactions, history, model.vocabulary).histories

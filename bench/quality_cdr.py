@@ -85,11 +85,11 @@ def run(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) -> 
     result: dict[str, Any] = {"test": {}, **chosen}
     for side, domain in enumerate(pair.names):
         rows, test = held_out(pair, side, test=True)
-        ranks = ranks(model, test)
+        placed = ranks(model, test)
         warm = pair.warm[rows, side]
         result["test"][domain] = {
-            "full": _metrics(*ranks),
-            "warm": _metrics(ranks[0][warm], ranks[1][warm]),
+            "full": _metrics(*placed),
+            "warm": _metrics(placed[0][warm], placed[1][warm]),
         }
     if data in TURNS and name not in WHOLE_ONLY:
         result["cold"] = _cold(data, name, pair, seed, budget)
@@ -99,7 +99,7 @@ def run(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) -> 
 def _cold(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) -> dict[str, Any]:
     metrics: dict[str, Any] = {str(core): {} for core in COLD}
     for side, domain in enumerate(pair.names):
-        ranks: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {core: [] for core in COLD}
+        by_core: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {core: [] for core in COLD}
         for turn in range(TURNS[data]):
             shorter, groups = cut(pair, side, COLD, COLD_SHARE, seed, turn)
             model, _ = _model(data, name, shorter, seed, budget)
@@ -107,7 +107,7 @@ def _cold(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) -
             better, equal = ranks(model, test)
             for core, users in groups.items():
                 cold = np.isin(rows, users)
-                ranks[core].append((better[cold], equal[cold]))
+                by_core[core].append((better[cold], equal[cold]))
         for core, turns in ranks.items():
             better, equal = (np.concatenate(parts) for parts in zip(*turns, strict=True))
             metrics[str(core)][domain] = _metrics(better, equal)

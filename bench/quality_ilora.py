@@ -130,7 +130,9 @@ def read_windows() -> Data:
 def _fit(data: Data, name: str, seed: int) -> tuple[Stored, dict[str, float]]:
     vocabulary = data.sessions.vocabulary
     windows = [vocabulary.numbers(pl.Series(window)) for window in data.windows["valid"].values()]
-    validation = Validation(sequences_from_lists(window[:-1] for window in windows), np.array([window[-1] for window in windows]))
+    validation = Validation(
+        sequences_from_lists(window[:-1] for window in windows), np.array([window[-1] for window in windows])
+    )
     p = SETTINGS[name]
     with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.training.epochs, quiet=False) as show:
         trained = fit(p, ItemFeatures(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), show)
@@ -206,7 +208,9 @@ def _teacher_metrics(
         "hit_ratio@1": scored(questions),
         "hit_ratio@1_by_mean_token": scored(questions, per_token=True),
         "hit_ratio@1_text_only": scored(without_item_tokens(questions, teacher.vocab_size)),
-        "hit_ratio@1_gates_of_others": scored(CandidateScoringDataset(questions.prompts, questions.user_embeddings.roll(1, 0))),
+        "hit_ratio@1_gates_of_others": scored(
+            CandidateScoringDataset(questions.prompts, questions.user_embeddings.roll(1, 0))
+        ),
         "hit_ratio@1_written": round(ratios["hit_ratio@1"], 5),
         "valid_ratio": round(ratios["valid_ratio"], 5),
         "hit_ratio@1_of_its_encoder": round(_hits(stored, test, test["candidates"].to_list()), 5),

@@ -35,7 +35,10 @@ COMMAND, PEER = "make bench-seqrec", "RecBole 1.2.1"
 HOME = Path(".work/recbole")
 NEEDS = ["recbole==1.2.1", "numpy<2", "pandas<2.3", "scipy<1.14", f"torch=={torch.__version__}"]
 SECONDS, REPEATS = 30, 2
-OURS: dict[str, SequenceMethod] = {"SASRec": method(sasrec(0.5), CE, training_config(1, 1)), "BERT4Rec": SETTINGS["bert4rec"]}
+OURS: dict[str, SequenceMethod] = {
+    "SASRec": method(sasrec(0.5), CE, training_config(1, 1)),
+    "BERT4Rec": SETTINGS["bert4rec"],
+}
 
 
 def main() -> None:

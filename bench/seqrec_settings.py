@@ -13,7 +13,13 @@ BCE = Loss(kind="bce", negatives=1, calibration=0.0)
 
 def training_config(epochs: int, patience: int, **changed: object) -> TrainingConfig:
     values = {"mode": "standard", "epochs": epochs, "batch_size": 256, "learning_rate": 1e-3, "weight_decay": 0.0}
-    values |= {"schedule": "constant", "warmup_ratio": 0.0, "patience": patience, "validate_every": 1, "precision": "32"}
+    values |= {
+        "schedule": "constant",
+        "warmup_ratio": 0.0,
+        "patience": patience,
+        "validate_every": 1,
+        "precision": "32",
+    }
     return TrainingConfig(**(values | changed))  # type: ignore[arg-type]
 
 

@@ -35,7 +35,7 @@ def main(stage: str) -> None:
         if has_groups(routing):  # of the last set: all sets have the same users
             metrics["routing"] = routing_statistics(routing)
         files.write_json(metrics, Path(f"metrics/thinkrec/{stage}.json"))
-        with files.whole(Path(f"plots/thinkrec/{stage}.csv")) as draft:
+        with files.atomic(Path(f"plots/thinkrec/{stage}.csv")) as draft:
             users_by_group(routing).write_csv(draft)
 
 

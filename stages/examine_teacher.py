@@ -42,7 +42,9 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
                 scored = name != "all"  # infer_teacher scores those
                 examined = partial(answer_tasks, teacher, writer, tokenizer, scored=scored, per_token=per_token)
                 work = run.work / f"{which}-{name}"
-                found = compute_in_shards(tasks.height, SHARD_SIZE, work, TEACHER_ANSWERS, by_slice(tasks, examined), told)
+                found = compute_in_shards(
+                    tasks.height, SHARD_SIZE, work, TEACHER_ANSWERS, by_slice(tasks, examined), told
+                )
                 metrics[f"set{which}"][name] = hit_ratios(found, tasks, writer)
         files.write_json(metrics, Path(f"metrics/ilora/{method}.json"))
 

@@ -65,7 +65,9 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
                 tasks = tasks_from_records(of_set, test, history).select("history", "candidates", "ground_truth")
                 rows = pl.concat([of_set, tasks], how="horizontal")
                 made = TimedShards(by_slice(rows, partial(ranked_records, name, teacher, writer, per_token)))
-                ranked[f"set{which}"] = compute_in_shards(of_set.height, SHARD_SIZE, run.work / which, RANKINGS, made, told)
+                ranked[f"set{which}"] = compute_in_shards(
+                    of_set.height, SHARD_SIZE, run.work / which, RANKINGS, made, told
+                )
                 run.cost[f"set{which}"] = made.cost()
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
 

@@ -20,7 +20,7 @@ from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.routing import ROUTING
-from kitrec.schemas.split_interactions import SEEN
+from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
 from kitrec.thinkrec.conversion import shown_titles
 from kitrec.thinkrec.inference import StageRanker, load_context, load_stage
@@ -50,7 +50,9 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
         model = load_stage(scoring, base, weights, tokenizer, FOLDER, stage, seed)
         encoder, test_records = load_collaborative_encoder(encoder_folder), pl.concat(records.values())
-        context = load_context(encoder, test_records, tables.read(interactions, SPLIT_INTERACTIONS), FOLDER / "records", model.groups)
+        context = load_context(
+            encoder, test_records, tables.read(interactions, SPLIT_INTERACTIONS), FOLDER / "records", model.groups
+        )
         shard = scoring.engine.shard_size if scoring.kind == "vllm" else SHARD
         ranker = StageRanker(model, prompt, objective, rule, Encoder(tokenizer), context)
         rankings: dict[str, pl.DataFrame] = {}

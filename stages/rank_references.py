@@ -26,7 +26,10 @@ def main() -> None:
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [paths.ITEMS, paths.interactions("train"), *preferences, *tests.values()]
     with runner.running("rank_references", None, reads=reads, params=[world, source, sets]):
-        items, interactions = tables.read(paths.ITEMS, ITEMS), tables.read(paths.interactions("train"), SPLIT_INTERACTIONS)
+        items, interactions = (
+            tables.read(paths.ITEMS, ITEMS),
+            tables.read(paths.interactions("train"), SPLIT_INTERACTIONS),
+        )
         oracle_tables = [
             tables.read(path, table) for path, table in zip(preferences, (ITEM_TRUTH, USER_TRUTH), strict=False)
         ]

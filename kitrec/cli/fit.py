@@ -70,7 +70,9 @@ def _method(name: str) -> SequenceMethod:
     return p
 
 
-def _read_item_metadata(p: SequenceMethod, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary) -> ItemFeatures:
+def _read_item_metadata(
+    p: SequenceMethod, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary
+) -> ItemFeatures:
     features: list[str] = list(p.model.metadata.features) if isinstance(p.model, BERT4Rec) else []
     unused = {"--metadata": metadata and not features, "--embeddings": embeddings and "title" not in features}
     for option in (name for name, is_unused in unused.items() if is_unused):

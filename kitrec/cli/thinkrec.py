@@ -93,7 +93,7 @@ def _leave_one_out_records(source: Path, titles: Path | None, negatives: int, se
 
 def _titles(titles: Path, items: Sequence[str]) -> Mapping[str, str]:
     """Read item -> title; items without one are counted, and some must have one."""
-    title_of = dict(pairs(titles).unique("item", keep="first", maintain_order=True).iter_rows())
+    title_of = dict(read_pairs(titles).unique("item", keep="first", maintain_order=True).iter_rows())
     missing = sum(item not in title_of for item in items)
     if missing == len(items):
         raise InputError(f"--titles {titles} names none of the {missing} items: its ids are different")

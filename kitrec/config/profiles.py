@@ -71,7 +71,7 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         _set(tree, key, value)
     validate_tree(tree, path)
-    with files.whole(path) as draft, draft.open("w", encoding="utf-8") as stream:
+    with files.atomic(path) as draft, draft.open("w", encoding="utf-8") as stream:
         yaml.dump(tree, stream)
 
 

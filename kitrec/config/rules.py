@@ -92,7 +92,10 @@ def _rankings(s: Mapping[str, Any]) -> list[str]:
     students = [
         f"{student}-{teacher}" for student in s["distillation"].students for teacher in s["distillation"].teachers
     ]
-    teachers = [*(f"ilora-{name}" for name in s["ilora"].encoders), *(f"thinkrec-{name}" for name in s["thinkrec"].train)]
+    teachers = [
+        *(f"ilora-{name}" for name in s["ilora"].encoders),
+        *(f"thinkrec-{name}" for name in s["thinkrec"].train),
+    ]
     teachers += s["distillation"].teachers_to_rank
     ranked = ["references", *s["infer"].methods, *s["idrec"].train, *teachers, *students]
     problems = [
@@ -105,7 +108,9 @@ def _rankings(s: Mapping[str, Any]) -> list[str]:
     return sorted(set(problems))
 
 
-def _encoders(section: str, s: Mapping[str, Any], kinds: tuple[type[SequenceMethod | CrossDomainMethod], ...]) -> list[str]:
+def _encoders(
+    section: str, s: Mapping[str, Any], kinds: tuple[type[SequenceMethod | CrossDomainMethod], ...]
+) -> list[str]:
     """Require encoders that are trained, have vectors, and were not trained on the users that select their section."""
     problems = []
     for name in s[section].encoders:

@@ -93,7 +93,9 @@ class RandomWalkMember(EnsembleMember):
         return None
 
 
-def fit_member(p: SequenceMethod | NonParametricMethod, sequences: Sequences, items: int, seed: int, work: Path) -> EnsembleMember:
+def fit_member(
+    p: SequenceMethod | NonParametricMethod, sequences: Sequences, items: int, seed: int, work: Path
+) -> EnsembleMember:
     """Fit the model that the params describe."""
     if isinstance(p, SequenceMethod):
         return as_member(fit(p, ItemFeatures(), items, sequences, None, seed, work, lambda _: None).model)

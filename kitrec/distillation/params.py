@@ -80,7 +80,8 @@ class StudentConfig:
         kind = self.student.loss.kind
         require(kind in ("bce", "ce"), f"student.loss.kind: {kind} has no ranking loss; use bce or ce")
         require(
-            self.student.training.mode == "standard", "student.training.mode: validation selects the epoch; use standard"
+            self.student.training.mode == "standard",
+            "student.training.mode: validation selects the epoch; use standard",
         )
         done()
 

@@ -30,8 +30,7 @@ def log_likelihoods(teacher: Teacher, dataset: CandidateScoringDataset, *, per_t
         requests = [ScoringRequest(prompt.tokens, prompt.candidates, None) for prompt in prompts]
         with torch.inference_mode(), teacher.use_gates(teacher.gates(dataset.user_embeddings[batch])):
             # Longest first and within one of its own batches' budget: it keeps these rows together, in this order.
-            values = shared_prefix.likelihoods(
-                teacher.base, requests)
+            values = shared_prefix.likelihoods(teacher.base, requests)
         for k, prompt, value in zip(batch, prompts, values, strict=True):
             scores[k] = value / [len(name) for name in prompt.candidates] if per_token else value
     return scores

@@ -12,7 +12,9 @@ from kitrec.schemas.teacher_lists import KEY
 def tasks_from_records(records: pl.DataFrame, interactions: pl.DataFrame, history: History) -> pl.DataFrame:
     """Return one task per record, in their order: its own candidates after the user's history in time order."""
     users = records.select("user_id", "target")
-    histories = history_lists(history_interactions(interactions, users, history).filter(~pl.col("held_out")), users)["items"]
+    histories = history_lists(history_interactions(interactions, users, history).filter(~pl.col("held_out")), users)[
+        "items"
+    ]
     rows = records.select("user_id", "target", candidates="candidate_ids", ground_truth="gt_item_id", history=histories)
     return rows.with_columns(prefix_length=pl.col("history").list.len().cast(pl.Int32)).select(*TASKS.columns)
 

@@ -90,7 +90,9 @@ class PaddedModel(nn.Module):
 def _padded_batch(items: torch.Tensor, lengths: torch.Tensor) -> PackedBatch:
     positions = torch.arange(items.shape[1], device=items.device)
     from_end = (lengths - 1 - positions).clamp_min(0)
-    return cast(PackedBatch, _PaddedBatch(items.flatten(), lengths, from_end.flatten(), _PaddingMask(positions < lengths)))
+    return cast(
+        PackedBatch, _PaddedBatch(items.flatten(), lengths, from_end.flatten(), _PaddingMask(positions < lengths))
+    )
 
 
 def _windows(items: torch.Tensor, lengths: torch.Tensor, length: int) -> torch.Tensor:

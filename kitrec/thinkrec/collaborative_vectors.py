@@ -74,7 +74,10 @@ def bpr_mf_vectors(
     batch = cross_domain_batch(UserHistories(histories), model.catalogue.sides, readable, device=model.device)
     states = model.users(batch, model.history_items.weight)[0].float().cpu().numpy()
     items = model.items.weight[1:].float().cpu().numpy()
-    bias, history_items = model.bias.weight[1:, 0].float().cpu().numpy(), model.history_items.weight[1:].float().cpu().numpy()
+    bias, history_items = (
+        model.bias.weight[1:, 0].float().cpu().numpy(),
+        model.history_items.weight[1:].float().cpu().numpy(),
+    )
     states, items = with_bias(states, items, bias, _rms(history_items))
     return Vectors([users[k] for k in readable], unit(states)), Vectors(vocabulary.item_ids, unit_table(items))
 

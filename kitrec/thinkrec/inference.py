@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from kitrec.core import files
+from kitrec.llm.base.loading import BaseWeights, load_base
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.llm.base.precision import BaseWeights, load_in
 from kitrec.prompts.tokens import Encoder
-from kitrec.recommenders.data.user_histories import histories, readers
+from kitrec.recommenders.data.user_histories import histories, user_targets
 from kitrec.schemas.routing import ROUTING
 from kitrec.thinkrec.collaborative_vectors import CollaborativeEncoder
 from kitrec.thinkrec.conversion import user_histories, user_keys
@@ -47,7 +47,7 @@ def load_stage(
     """Load the model of a stage, on transformers or on a vLLM engine."""
     if scoring.kind == "vllm":
         return load_served(base, tokenizer, scoring.engine, folder, stage, seed)
-    return load_trained(load_in(base, weights), tokenizer, base, folder, stage)
+    return load_trained(load_base(base, weights), tokenizer, base, folder, stage)
 
 
 def load_context(
@@ -58,7 +58,7 @@ def load_context(
     group_of: Mapping[str, int],
 ) -> InferenceContext:
     """Build the context of test records; `folder` holds the training records, whose vectors define the groups."""
-    users, history = readers(interactions), files.read_json(folder / "origin.json")["history"]
+    users, history = user_targets(interactions), files.read_json(folder / "origin.json")["history"]
     sequences = histories(interactions, users, history, encoder.vocabulary)
     user_vectors, item_vectors = encoder.encode(user_keys(users), sequences)
     groups = with_centroids(group_of, read_shards([folder / "users.safetensors"])) if group_of else None

@@ -109,7 +109,9 @@ def _loss(model: LabelledModel, rows: EncodedRows, labels: torch.Tensor, next_it
     states = model.user_vectors(rows)
     told = F.binary_cross_entropy_with_logits(model.logits(states, rows), labels)
     liked = (labels == 1) & torch.from_numpy(rows.histories.lengths > 0)
-    return told + next_item_weight * losses.cross_entropy(states[liked], rows.items[liked] - 1, (model.items.weight[1:], None))
+    return told + next_item_weight * losses.cross_entropy(
+        states[liked], rows.items[liked] - 1, (model.items.weight[1:], None)
+    )
 
 
 def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:

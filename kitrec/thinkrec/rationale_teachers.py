@@ -60,7 +60,9 @@ class EndpointTeacher:
 
     def explain(self, records: Sequence[Record], *, mistaken: bool = False) -> list[str | None]:
         """Return one text per record, or None; a text may still contradict its label, which the caller counts."""
-        requests = [build_request(self._endpoint, _messages(record, mistaken), SCHEMA, self._seed) for record in records]
+        requests = [
+            build_request(self._endpoint, _messages(record, mistaken), SCHEMA, self._seed) for record in records
+        ]
         return [_parse_reply(reply) for reply in self._answer(requests)]
 
 

@@ -53,7 +53,7 @@ def write_fingerprints(root: Path = ROOT) -> list[str]:
     """Refresh code.yaml and return the stages whose fingerprint changed."""
     before, now = read_fingerprints(root), current_fingerprints(root)
     if before != now:
-        with files.whole(root / CODE_YAML.name) as draft:
+        with files.atomic(root / CODE_YAML.name) as draft:
             lines = [f"{stage}: '{value}'\n" for stage, value in now.items()]
             draft.write_text(HEADER + "".join(lines), encoding="utf-8")
     return [stage for stage in now if before.get(stage) != now[stage]]

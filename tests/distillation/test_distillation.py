@@ -17,14 +17,15 @@ from kitrec.distillation.item_embeddings import ItemEmbeddings
 from kitrec.distillation.selection_policies import build_policy
 from kitrec.distillation.student_training import Student, Students, Teacher
 from kitrec.recommenders.data.packed_batches import pack
-from kitrec.recommenders.data.sequences import of_lists
-from kitrec.recommenders.data.target_batches import lesson
+from kitrec.recommenders.data.sequences import sequences_from_lists
+from kitrec.recommenders.data.target_batches import target_batch
+from kitrec.recommenders.models.params import Masking
 from kitrec.recommenders.models.sasrec import SASRec
-from kitrec.recommenders.params import Loss, Masking
+from kitrec.recommenders.params import Loss
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_training import Taught, Validation
 from tests.distillation.made_teachers import VOCABULARY, made_config, made_lists, made_rows, successors, with_keys
-from tests.recommenders.made_models import CE, ITEMS, KINDS, a_model
+from tests.recommenders.made_models import CE, ITEMS, KINDS, made_model
 
 ROWS = made_rows(16, seed=1)
 VECTORS = np.random.default_rng(0).normal(size=(ITEMS - 2, 6)).astype(np.float32)
@@ -81,7 +82,7 @@ def test_every_student_trains_with_every_auxiliary_loss(kind, loss, tmp_path):
 
 @pytest.mark.parametrize("form", [INJECTION, DISTANCE], ids=["injection", "distance"])
 def test_an_interrupted_training_resumes_to_the_same_student(form, tmp_path):
-    p = made_config("sasrec", embedding=form, model={"dropout": 0.1}, course={"epochs": 4})
+    p = made_config("sasrec", embedding=form, model={"dropout": 0.1}, training={"epochs": 4})
     uninterrupted = train_distilled(p, tmp_path / "whole")
 
     def stop(progress):
@@ -109,20 +110,20 @@ def test_the_ranking_loss_of_a_batch_is_the_formula_row_by_row(kind, loss):
     """The whole batch against the formula, row by row, from the state after the row's own prefix."""
     p = made_config(kind, loss=CE if loss == "ce" else made_config().student.loss, dros=DROS)
     last_only = {"masking": Masking(random=1e-12, last=1.0)} if kind == "bert4rec" else {}
-    model = a_model(kind, **last_only)
+    model = made_model(kind, **last_only)
     lists = align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     counts = torch.bincount(torch.from_numpy(ROWS.sequences.items - 1), minlength=ITEMS).float()
     item_weights = losses.popularity_weights(counts, 0.05)
     users = np.array([3, 9, 0, 5])
-    batch = Taught(2, 1, users, lesson(model, ROWS.sequences.take(users), np.random.default_rng(0)))
+    batch = Taught(2, 1, users, target_batch(model, ROWS.sequences.take(users), np.random.default_rng(0)))
     policy = build_policy(p.selection, lists, 0)
     term = RankingDistillationLoss(model, ROWS.sequences, lists, policy, item_weights, p, seed=4)
     weight, bias = model.output()
-    rows = np.flatnonzero(batch.lesson.places >= 0)
+    rows = np.flatnonzero(batch.lesson.positions >= 0)
     negatives = term.negatives(batch, rows)[:, 0] if loss == "bce" else None
     expected, count = 0.0, 0
     # a model numbers the items of a batch user by user
-    for number, (user, length) in enumerate(zip(batch.lesson.users[rows], batch.lesson.places[rows], strict=True)):
+    for number, (user, length) in enumerate(zip(batch.lesson.users[rows], batch.lesson.positions[rows], strict=True)):
         items = ROWS.sequences[users[user]]
         state = state_after(model, items, length)
         scores = weight @ state + (0 if bias is None else bias)
@@ -143,21 +144,21 @@ def test_the_ranking_loss_of_a_batch_is_the_formula_row_by_row(kind, loss):
         count += 1
     targets = [len(ROWS.sequences[user]) - 1 for user in users if len(ROWS.sequences[user]) > 1]
     assert count == (len(targets) if kind == "bert4rec" else sum(targets))
-    assert torch.allclose(term(batch), 0.7 * expected / len(batch.lesson.wanted), rtol=1e-4)
+    assert torch.allclose(term(batch), 0.7 * expected / len(batch.lesson.targets), rtol=1e-4)
 
 
 def state_after(model, items, length) -> torch.Tensor:
     """Return the state after a prefix; SASRec numbers positions from the newest item of the whole sequence."""
     if isinstance(model, SASRec):
-        return model(pack(of_lists([items[:-1]])))[length - 1]
-    return represent(model, of_lists([items[:length]]))[0]
+        return model(pack(sequences_from_lists([items[:-1]])))[length - 1]
+    return represent(model, sequences_from_lists([items[:length]]))[0]
 
 
 def test_rows_that_the_policy_drops_add_nothing():
     p = made_config()
-    model, lists = a_model("sasrec"), align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
+    model, lists = made_model("sasrec"), align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     users = np.arange(8)
-    batch = Taught(0, 0, users, lesson(model, ROWS.sequences.take(users), np.random.default_rng(0)))
+    batch = Taught(0, 0, users, target_batch(model, ROWS.sequences.take(users), np.random.default_rng(0)))
 
     def value(name: str, fraction: float) -> float:
         policy = build_policy(params.Selection(policy=name, fraction=fraction), lists, 0)
@@ -172,10 +173,10 @@ def test_rows_that_the_policy_drops_add_nothing():
 
 
 def test_bert4rec_reports_the_positions_that_it_reconstructs():
-    model = a_model("bert4rec")
+    model = made_model("bert4rec")
     users = np.arange(16)
-    batch = lesson(model, ROWS.sequences, np.random.default_rng(0))
-    for user, position, target in zip(users[batch.users], batch.places, batch.wanted.tolist(), strict=True):
+    batch = target_batch(model, ROWS.sequences, np.random.default_rng(0))
+    for user, position, target in zip(users[batch.users], batch.positions, batch.targets.tolist(), strict=True):
         assert ROWS.sequences[user][position] == target + 1
 
 
@@ -188,7 +189,7 @@ def test_impossible_params_are_refused():
     with pytest.raises(ValueError, match="gbce has no ranking loss"):
         made_config(loss=Loss(kind="gbce", negatives=4, calibration=0.5))
     with pytest.raises(ValueError, match="validation selects the epoch"):
-        made_config(course={"mode": "full_data"})
+        made_config(training={"mode": "full_data"})
 
 
 def made_chains(users: int, seed: int, probability: float) -> list[list[int]]:
@@ -215,10 +216,12 @@ def made_chains(users: int, seed: int, probability: float) -> list[list[int]]:
     ],
 )
 def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, users, epochs, rate, tmp_path):
-    rows = with_keys(of_lists(made_chains(users, 0, 0.5)))
-    held_out = of_lists(made_chains(300, 1, 1.0))
+    rows = with_keys(sequences_from_lists(made_chains(users, 0, 0.5)))
+    held_out = sequences_from_lists(made_chains(300, 1, 1.0))
     validation = Validation(held_out.without_last(), held_out.last(), depth=20)
-    p = made_config(kind, course={"epochs": epochs, "batch": 8, "patience": epochs, "learning_rate": rate}, loss=CE)
+    p = made_config(
+        kind, training={"epochs": epochs, "batch_size": 8, "patience": epochs, "learning_rate": rate}, loss=CE
+    )
     p = replace(p, ranking=replace(p.ranking, weight=2.0))
     gains = []
     for seed in range(2):

@@ -9,9 +9,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaFo
 from kitrec.core.errors import InputError
 from kitrec.ilora.experts import GateContext, GatedLinear, add_experts
 from kitrec.llm.base.loading import load_quantised
+from kitrec.llm.base.params import PROJECTIONS, Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.arguments import PROJECTIONS
-from kitrec.llm.finetuning.params import Base
 from tests.ilora.made_teachers import VOCAB_SIZE, made_base, made_mixture
 
 K, RANK, ALPHA = 4, 8, 16.0

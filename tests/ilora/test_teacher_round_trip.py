@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
-from kitrec.core.shards import Clocked, in_shards
+from kitrec.core.shards import TimedShards, compute_in_shards
 from kitrec.ilora.export import item_embeddings, rank_candidates, score_candidates
 from kitrec.ilora.learning import Given, learn, new_teacher, prompt_builder_for
 from kitrec.ilora.params import Curriculum
@@ -19,12 +19,11 @@ from kitrec.ilora.progress import bar
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import load_teacher, params_of, save_teacher
 from kitrec.ilora.tasks import build_tasks
-from kitrec.llm.base.loading import load_tokenizer
+from kitrec.llm.base.loading import load_base, load_tokenizer
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.base.precision import load_in
-from kitrec.llm.finetuning.params import Base
 from kitrec.prompts.tokens import Encoder
-from kitrec.recommenders.data.sequences import of_lists
+from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.schemas.teacher_lists import KEY, TEACHER_LISTS
 from tests.ilora.made_teachers import (
     GATES,
@@ -77,7 +76,7 @@ def trained(base, tmp_path_factory):
 
 def loaded(trained, base):
     p = params_of(trained[0])
-    teacher = load_teacher(trained[0], load_in(base, p.base_weights), base, encoder())
+    teacher = load_teacher(trained[0], load_base(base, p.base_weights), base, encoder())
     return teacher, prompt_builder_for(teacher, Encoder(load_tokenizer(base)), ITEMS, p)
 
 
@@ -96,7 +95,7 @@ def test_a_folder_states_how_its_teacher_was_trained(trained):
 def test_a_loaded_teacher_gives_the_same_bytes(trained, base, tmp_path):
     teacher, builder = loaded(trained, base)
     save_teacher(teacher, params_of(trained[0]), base, {}, tmp_path / "again")
-    other = load_teacher(tmp_path / "again", load_in(base, params().base_weights), base, encoder())
+    other = load_teacher(tmp_path / "again", load_base(base, params().base_weights), base, encoder())
     tasks = made_tasks(3)
     expected = score_candidates(teacher, tasks, builder, per_token=False)
     for a, b in zip(expected, score_candidates(other, tasks, builder, per_token=False), strict=True):
@@ -120,15 +119,15 @@ def test_an_interrupted_training_writes_the_same_file(trained, base, tmp_path):
 def test_another_encoder_another_base_and_damaged_files_are_refused(trained, base, tmp_path):
     folder = trained[0]
     with pytest.raises(InputError, match="another encoder"):
-        load_teacher(folder, load_in(base, params().base_weights), base, encoder(seed=1))
+        load_teacher(folder, load_base(base, params().base_weights), base, encoder(seed=1))
     elsewhere = PinnedBase(base.path, None, "sha256:0")
     with pytest.raises(InputError, match="another base"):
-        load_teacher(folder, load_in(base, params().base_weights), elsewhere, encoder())
+        load_teacher(folder, load_base(base, params().base_weights), elsewhere, encoder())
     (tmp_path / "t").mkdir()
     (tmp_path / "t/teacher.json").write_text((folder / "teacher.json").read_text())
     (tmp_path / "t/learned.safetensors").write_bytes((folder / "learned.safetensors").read_bytes()[:100])
     with pytest.raises(InputError, match="no whole teacher"):
-        load_teacher(tmp_path / "t", load_in(base, params().base_weights), base, encoder())
+        load_teacher(tmp_path / "t", load_base(base, params().base_weights), base, encoder())
     metadata = json.loads((folder / "teacher.json").read_text())
     metadata["params"]["mixture"]["experts"] = 3
     files.write_json(metadata, tmp_path / "t/teacher.json")
@@ -155,8 +154,8 @@ def test_rankings_do_not_depend_on_shards_or_order_of_rows(trained, base, tmp_pa
     tasks = made_tasks(3)
     expected = rank_candidates(teacher, tasks, builder, 3, per_token=False)
     reverse = tasks.reverse()
-    clocked = Clocked(lambda part: rank_candidates(teacher, reverse[part], builder, 3, per_token=False))
-    lists = in_shards(tasks.height, 2, tmp_path, TEACHER_LISTS, clocked).reverse()
+    clocked = TimedShards(lambda part: rank_candidates(teacher, reverse[part], builder, 3, per_token=False))
+    lists = compute_in_shards(tasks.height, 2, tmp_path, TEACHER_LISTS, clocked).reverse()
     assert clocked.rows == tasks.height
     assert lists["item_ids"].equals(expected["item_ids"])
     assert np.abs(lists["distances"].explode() - expected["distances"].explode()).max() < 1e-4
@@ -190,7 +189,7 @@ def test_the_encoder_embeds_known_items_only():
     assert embeddings.shape == (4, 16)
     assert not embeddings[1].any() and not embeddings[2].any()  # no known item
     assert torch.equal(embeddings[0], embeddings[3])  # unknown items are dropped
-    expected = stored.candidate_scores(of_lists([[1, 6]]), np.array([[3, 9]]))
+    expected = stored.candidate_scores(sequences_from_lists([[1, 6]]), np.array([[3, 9]]))
     scores = embeddings[0] @ sequence_encoder.item_vectors[[2, 8]].T
     torch.testing.assert_close(scores, torch.from_numpy(expected[0]))
     assert not any(parameter.requires_grad for parameter in stored.model.parameters())
@@ -201,7 +200,7 @@ def test_top_items_follow_the_models_own_scores():
     histories = [["I00", "I05"], ["I07"]]
     lists = SequenceEncoder(stored).top_items(histories, IDS[3:], 6)
     numbers = np.arange(4, 29)
-    scores = stored.candidate_scores(of_lists([[1, 6], [8]]), np.stack([numbers, numbers]))
+    scores = stored.candidate_scores(sequences_from_lists([[1, 6], [8]]), np.stack([numbers, numbers]))
     for items, row, history in zip(lists, scores, histories, strict=True):
         order = [ENCODER_IDS[numbers[k] - 1] for k in np.argsort(-row)]
         assert items == [item for item in order if item not in history][:6]
@@ -214,10 +213,10 @@ def test_top_items_follow_the_models_own_scores():
 @pytest.mark.parametrize("gate", GATES)
 def test_every_gate_can_be_stored(base, tmp_path, gate):
     p = params(mixture=made_mixture(gate=GATES[gate]))
-    teacher = new_teacher(p, load_in(base, p.base_weights), encoder(), seed=1)
+    teacher = new_teacher(p, load_base(base, p.base_weights), encoder(), seed=1)
     save_teacher(teacher, p, base, {}, tmp_path / "t")
     assert params_of(tmp_path / "t") == p
-    again = load_teacher(tmp_path / "t", load_in(base, p.base_weights), base, encoder())
+    again = load_teacher(tmp_path / "t", load_base(base, p.base_weights), base, encoder())
     drawn = torch.randn(3, 16)
     teacher.train(False)
     assert torch.equal(again.gates(drawn), teacher.gates(drawn))
@@ -236,7 +235,7 @@ def test_a_teacher_on_nf4_is_trained_and_loaded(base, tmp_path):
         stored = made_stored_model(ENCODER_IDS)
         progress = learn(p, base, stored, given(tmp_path / "work"), on_validation, tmp_path / "to")
     assert all(math.isfinite(row["val_loss"]) for row in progress.rows)
-    teacher = load_teacher(tmp_path / "to", load_in(base, p.base_weights), base, encoder())
+    teacher = load_teacher(tmp_path / "to", load_base(base, p.base_weights), base, encoder())
     builder = prompt_builder_for(teacher, Encoder(load_tokenizer(base)), ITEMS, p)
     lists = rank_candidates(teacher, made_tasks(3), builder, 3, per_token=False)
     assert lists["distances"].explode().is_finite().all()

@@ -9,7 +9,7 @@ from kitrec.distillation.alignment import full_sequences
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.tasks import TASKS
 from kitrec.ilora.user_tasks import tasks_from_records, tasks_from_steps, with_top_candidates
-from kitrec.recommenders.data.user_histories import histories, readers, with_truths
+from kitrec.recommenders.data.user_histories import histories, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.schemas.teacher_lists import KEY
 from tests.ilora.made_teachers import made_stored_model
@@ -36,9 +36,9 @@ def test_steps_are_the_newest_items_of_the_target(dataset, world, tmp_path):
     tasks = tasks_from_steps(interactions, items, "both", newest=2, count=8, seed=1)
     tables.write(tasks, tmp_path / "t.parquet", TASKS)
     domain = dict(items.select("item_id", "domain").iter_rows())
-    users = readers(interactions)
+    users = user_targets(interactions)
     vocabulary = Vocabulary(interactions["item_id"])
-    rows = with_truths(interactions, users, "both", vocabulary)
+    rows = training_sequences(interactions, users, "both", vocabulary)
     sequences = {key: vocabulary.ids(rows[k]) for k, key in enumerate(users.iter_rows())}
     held_out = set(interactions.filter("held_out").select("user_id", "domain", "item_id").iter_rows())
     newest = tasks.group_by("user_id", "target").agg(pl.col("ground_truth").sort_by("prefix_length").last(), pl.len())
@@ -57,8 +57,8 @@ def test_steps_are_the_newest_items_of_the_target(dataset, world, tmp_path):
 def test_steps_are_positions_of_the_students_rows(dataset, world):
     """A student of the same interactions finds the list of every step by its key."""
     interactions = dataset.interactions["train"]
-    users, vocabulary = readers(interactions), Vocabulary(interactions["item_id"])
-    rows = full_sequences(with_truths(interactions, users, "both", vocabulary), users)
+    users, vocabulary = user_targets(interactions), Vocabulary(interactions["item_id"])
+    rows = full_sequences(training_sequences(interactions, users, "both", vocabulary), users)
     tasks = tasks_from_steps(interactions, world.items, "both", newest=3, count=5, seed=1)
     joined = tasks.join(rows.positions(vocabulary), on=list(KEY), how="left")
     assert joined["item_id"].equals(tasks["ground_truth"], check_names=False)

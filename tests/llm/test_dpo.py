@@ -14,7 +14,7 @@ from kitrec.llm.preference.dataset import preference_pairs
 from kitrec.llm.preference.dpo import train_dpo
 from kitrec.llm.preference.params import Preference
 from kitrec.llm.preference.trl_run import PreferenceJob
-from kitrec.preprocessing.preference_pairs import pairs
+from kitrec.preprocessing.preference_pairs import preference_pairs as pairs_of_records
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from kitrec.synthetic.teacher import TemplateTeacher
@@ -26,7 +26,7 @@ ROOMY = Prompt(max_length=2048, summaries=True, labels=False)
 @pytest.fixture
 def made_pairs(world, dataset, items, tokenizer):
     records = dataset.records["A"]["preference"].head(4)
-    table = pairs(7, records, TemplateTeacher(world.themes, world.items).explain)
+    table = pairs_of_records(7, records, TemplateTeacher(world.themes, world.items).explain)
     return records, table, preference_pairs(records, table, items, Encoder(tokenizer), ROOMY, seed=1)
 
 

@@ -10,7 +10,7 @@ from kitrec.core import files, tables
 from kitrec.core.errors import InputError
 from kitrec.schemas.rationales import RATIONALES
 from stages import evaluate_rationales
-from stages.lib.reach import reached_files
+from stages.lib.fingerprints import reached_files
 from tests.conftest import ROOT
 
 GPU_STAGES = (

@@ -8,9 +8,7 @@ import pytest
 
 from kitrec.core.auc import auc
 from kitrec.core.errors import InputError
-from kitrec.openai_client.client import answered
 from kitrec.openai_client.params import Endpoint
-from kitrec.openai_client.replies import Replies
 from kitrec.thinkrec.conversion import with_reasons
 from kitrec.thinkrec.params import Reflection
 from kitrec.thinkrec.rationale_teachers import EndpointTeacher, TemplateTeacher

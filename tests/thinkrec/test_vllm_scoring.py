@@ -5,8 +5,8 @@ import pytest
 
 from kitrec.core import params
 from kitrec.core.errors import InputError
+from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.params import Base
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.prompt_composer import ComposedPrompt
 from kitrec.thinkrec.shared_prefix import yes_no_logits
@@ -14,7 +14,7 @@ from kitrec.thinkrec.storage import save_projected, save_stage
 from kitrec.thinkrec.vllm_scoring import load_served
 from kitrec.thinkrec.yes_no_ranking import TransformersScorer
 from tests.conftest import ROOT
-from tests.llm.methods import an_engine
+from tests.llm.made_methods import made_engine
 from tests.thinkrec.made_thinkrec import BOTH, TEXT, made_composer, made_model, made_objective, made_record
 
 
@@ -48,7 +48,7 @@ def test_an_engine_and_transformers_agree_on_yes_and_no(tiny_base, tokenizer, tm
     composer = made_composer(tokenizer, templates=(BOTH, TEXT, "<ItemIDList> <TargetItemID> <TargetItemTitle>?"))
     prompts = [composer.compose(made_record(k), k) for k in range(9)]
     reference = [said for own in prompts for said in yes_no_logits(model, [[own]])]
-    engine = an_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
+    engine = made_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
     served = load_served(base, tokenizer, engine, tmp_path, "projector", seed=1)
     actual = served.log_probabilities(prompts)
     expected = np.array([[said.log_yes[0], said.log_no[0]] for said in reference])

@@ -27,7 +27,7 @@ class FineTuningResult:
 
 def write_curves(result: FineTuningResult, path: Path) -> None:
     """Write the curves of training and evaluation loss as train.csv and eval.csv."""
-    with files.whole(path) as folder:
+    with files.atomic(path) as folder:
         folder.mkdir()
         for series, key in (("train", "loss"), ("eval", "eval_loss")):
             rows = [(entry["step"], round(entry[key], 6)) for entry in result.log if key in entry]
