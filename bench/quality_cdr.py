@@ -108,7 +108,7 @@ def _cold(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) -
             for core, users in groups.items():
                 cold = np.isin(rows, users)
                 by_core[core].append((better[cold], equal[cold]))
-        for core, turns in ranks.items():
+        for core, turns in by_core.items():
             better, equal = (np.concatenate(parts) for parts in zip(*turns, strict=True))
             metrics[str(core)][domain] = _metrics(better, equal)
     return metrics

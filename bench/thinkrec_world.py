@@ -4,8 +4,8 @@ A folder is a checkout in which `kitrec profile use variants=thinkrec` and `dvc 
 this one). AUC and UAUC of the held-out items among their candidates (set A): text alone, text with vectors, an
 adapter per group, paired: the same users are resampled for each. Text alone is the best text stage of all folders: give
 one that was trained as long as both stages together (`-S thinkrec.stages.text.training.updates=1100`), and one of a
-single objective (thinkrec.objective: reasoning_ratio 0, theta 1, gamma 0), which is compared with the first folder stage by
-stage."""
+single objective (thinkrec.objective: reasoning_ratio 0, theta 1, gamma 0), which is compared with the first folder
+stage by stage."""
 
 import sys
 from pathlib import Path

@@ -120,8 +120,8 @@ def _encoders(
             problems.append(f"{section}.encoders: {name} is no trained sequence model{others}; add it to idrec.train")
         elif method.training.mode == "full_data":
             problems.append(
-                f"{section}.encoders: {name} is also trained on the development users' answers (training.mode: full_data), "
-                "which select the models built on it; set mode: standard"
+                f"{section}.encoders: {name} is also trained on the development users' answers (training.mode: "
+                "full_data), which select the models built on it; set mode: standard"
             )
     return problems
 
@@ -137,8 +137,8 @@ def _teachers(s: Mapping[str, Any]) -> list[str]:
         if name not in available:
             if name not in external:
                 problems.append(
-                    f"distillation.teachers: {name!r} does not exist; add it to distillation.teachers_to_build, or to ilora.encoders, "
-                    "or import its files by `kitrec teacher from-text`"
+                    f"distillation.teachers: {name!r} does not exist; add it to distillation.teachers_to_build, "
+                    "or to ilora.encoders, or import its files by `kitrec teacher from-text`"
                 )
             continue
         encoder = name.removeprefix("ilora-")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.distillation.comparison import compare, user_ndcg
-from kitrec.recommenders.ranking.full import mean_metrics, ranks
+from kitrec.recommenders.ranking.full import ranks
 from tests.recommenders.made_models import made_model, made_sequences
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from kitrec.core.auc import auc
 from kitrec.core.errors import InputError
+from kitrec.openai_client.client import complete
 from kitrec.openai_client.params import Endpoint
+from kitrec.openai_client.replies import ReplyCache
 from kitrec.thinkrec.conversion import with_reasons
 from kitrec.thinkrec.params import Reflection
 from kitrec.thinkrec.rationale_teachers import EndpointTeacher, TemplateTeacher
