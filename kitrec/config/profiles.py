@@ -1,5 +1,6 @@
 """Profiles: overlays of conf/ that are merged into params.yaml, keeping its comments."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,16 +64,34 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
     renamed = {old: name for key in values for old, name in renamed_parts(key)}
     if renamed:
         raise InputError("; ".join(renaming_problem(old, name) for old, name in renamed.items()))
-    yaml = YAML()
-    yaml.width = 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    yaml = _round_trip()
     tree = yaml.load(path.read_text(encoding="utf-8"))
+    expected = leaves(params.read(path)) | values
     for key, value in values.items():
         _set(tree, key, value)
-    validate_tree(tree, path)
-    with files.atomic(path) as draft, draft.open("w", encoding="utf-8") as stream:
-        yaml.dump(tree, stream)
+    text = _dumped(yaml, tree)
+    for key, value in leaves(YAML(typ="safe").load(text)).items():
+        if value != expected[key]:  # inherited by `<<` from a block that has just changed
+            _set(tree, key, expected[key])
+    text = _dumped(yaml, tree)
+    validate_tree(YAML(typ="safe").load(text), path)
+    with files.atomic(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def _round_trip() -> YAML:
+    """Return a reader and writer that keeps comments and anchors."""
+    yaml = YAML()
+    yaml.width = 122
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    return yaml
+
+
+def _dumped(yaml: YAML, tree: Any) -> str:
+    stream = io.StringIO()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
 
 
 def _set(tree: Any, key: str, value: Any) -> None:

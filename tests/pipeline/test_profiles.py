@@ -1,7 +1,9 @@
 import shutil
+from pathlib import Path
 
 import pytest
 from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 from kitrec.config import profiles, sections
 from kitrec.config.sections import RENAMED_KEYS, validate_params
@@ -169,3 +171,31 @@ def test_renamed_parents_are_reported_for_their_old_path(copy, monkeypatch):
 def test_no_current_key_counts_as_renamed(in_project):
     for key in profiles.leaves(params.read(in_project / "params.yaml")):
         assert not list(sections.renamed_parts(key)), key
+
+
+def resolved(path: Path) -> dict[str, object]:
+    return profiles.leaves(YAML(typ="safe").load(path.read_text()))
+
+
+@pytest.mark.parametrize("key", ["idrec.methods.sasrec.training.epochs", "idrec.methods.gru4rec.training.epochs"])
+def test_a_profile_changes_no_setting_that_others_inherit(tmp_path, key):
+    path = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", path)
+    before = resolved(path)
+    profiles.put(path, {key: 7})
+    assert resolved(path) == before | {key: 7}
+
+
+@pytest.mark.parametrize(
+    "key", ["idrec.methods.sasrec.training.epochs", "distillation.settings.gru4rec.ranking.weight", "world.movies"]
+)
+def test_an_override_of_dvc_changes_no_setting_that_others_inherit(tmp_path, key):
+    path = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", path)
+    before = resolved(path)
+    apply_overrides(path, [f"{key}=77"])  # what `dvc exp run -S` does
+    assert resolved(path) == before | {key: 77}
+
+
+def test_params_fit_on_few_screens():
+    assert (ROOT / "params.yaml").read_text().count("\n") <= 400
