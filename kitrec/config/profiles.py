@@ -66,9 +66,11 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
         raise InputError("; ".join(renaming_problem(old, name) for old, name in renamed.items()))
     yaml = _round_trip()
     tree = yaml.load(path.read_text(encoding="utf-8"))
-    expected = leaves(params.read(path)) | values
+    before = leaves(params.read(path))
+    expected = before | values
     for key, value in values.items():
-        _set(tree, key, value)
+        if key not in before or before[key] != value:  # an inherited key stays inherited
+            _set(tree, key, value)
     text = _dumped(yaml, tree)
     for key, value in leaves(YAML(typ="safe").load(text)).items():
         if value != expected[key]:  # inherited by `<<` from a block that has just changed
