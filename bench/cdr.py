@@ -15,13 +15,13 @@ from bench.cdr_data import Pair, sport_cloth
 from bench.cdr_settings import conet, course
 from bench.claims import at_least, publish
 from bench.command import start
+from kitrec.recommenders.cross_domain_training import CrossDomainStep, init_training
 from kitrec.recommenders.data.cross_domain_batches import Readers, ask
 from kitrec.recommenders.data.item_domains import Unknown
 from kitrec.recommenders.data.pair_batches import epoch
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.cross_domain_model import Lesson
-from kitrec.recommenders.models.cross_domain_registry import build
-from kitrec.recommenders.pair_training import begin, teach
+from kitrec.recommenders.models.registry import build_cross_domain_model
 
 COMMAND, REPEATS, BATCH, NEGATIVES = "python -m bench.cdr", 3, 256, 4
 STEPS = 60  # of the straightforward trainer, then its epoch is reckoned from them
@@ -46,18 +46,18 @@ def main() -> None:
 def ours(pair: Pair) -> float:
     """Seconds of one epoch, its sampling included."""
     torch.manual_seed(0)
-    model = build(conet(), pair.catalogue, users=len(pair.train))
-    training = begin(model, course())
+    model = build_cross_domain_model(conet(), pair.catalogue, users=len(pair.train))
+    training = init_training(model, course())
     began = time.perf_counter()
-    unknown = Unknown(pair.train, pair.catalogue)
-    teach(training, Readers(pair.train, np.arange(len(pair.train))), unknown, course(), NEGATIVES, seed=0)
+    unknown, readers = Unknown(pair.train, pair.catalogue), Readers(pair.train, np.arange(len(pair.train)))
+    CrossDomainStep(training, readers, unknown, course(), NEGATIVES, seed=0)(0)
     return time.perf_counter() - began
 
 
 def straightforward(pair: Pair, steps: int) -> float:
     """Seconds of an epoch, from some of its steps."""
     torch.manual_seed(0)
-    model = build(conet(), pair.catalogue, users=len(pair.train)).train()
+    model = build_cross_domain_model(conet(), pair.catalogue, users=len(pair.train)).train()
     for table in model.modules():
         if isinstance(table, torch.nn.Embedding):
             table.sparse = False

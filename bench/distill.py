@@ -31,9 +31,10 @@ from kitrec.distillation.prefixes import before, came, places_of
 from kitrec.distillation.selection_policies import policy
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sasrec import SASRec
-from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.sequence_training import Training, begin, train
+from kitrec.recommenders.sequence_training import AuxiliaryLoss, init_training, train
+from kitrec.training.state import TrainingState
 
 COMMAND, REPEATS, BATCH, STEPS, WIDTH = "python -m bench.distill", 3, 256, 8, 4096
 
@@ -77,19 +78,21 @@ def ours(split: Split, p: Distill) -> float:
     items, distances = a_teacher(len(of_place), len(split.vocabulary))
     lists = Lists(of_place, items, distances, {})
     torch.manual_seed(0)
-    model = build(SASREC, len(split.vocabulary))
+    model = build_sequence_model(SASREC, len(split.vocabulary))
     inject(model, vectors(len(split.vocabulary) + 1), p.embedding.weight, seed=0)
-    training = begin(model, p.student.course)
+    training = init_training(model, p.student.course)
     own = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
     share = torch.ones(len(split.vocabulary))
-    training.extra = summed([Ranked(model, own, lists, policy(p.selection, lists, 0), share, p, 0)])
-    return _one_epoch(training, own, p)
+    auxiliary_loss = summed([Ranked(model, own, lists, policy(p.selection, lists, 0), share, p, 0)])
+    return _one_epoch(training, own, p, auxiliary_loss)
 
 
-def _one_epoch(training: Training[Any], own: Sequences, p: Distill) -> float:
+def _one_epoch(
+    training: TrainingState[Any], own: Sequences, p: Distill, auxiliary_loss: AuxiliaryLoss | None = None
+) -> float:
     once = replace(p.student.course, mode="full_data", epochs=1, batch=BATCH)
     began = time.perf_counter()
-    train(training, own, None, once, p.student.loss, 0, lambda _: None)
+    train(training, own, None, once, p.student.loss, 0, lambda _: None, auxiliary_loss)
     return time.perf_counter() - began
 
 

@@ -27,7 +27,7 @@ from kitrec.onnx.runtime import Served, load_served
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import History
 from kitrec.recommenders.params import AnyMethod
-from kitrec.recommenders.sequence_learning import validation
+from kitrec.recommenders.train import development_validation
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.split_interactions import SEEN
 from stages.lib import paths
@@ -83,7 +83,7 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     seen, served = tables.read(paths.interactions("test"), SEEN), dict[str, tuple[Served, Sequences]]()
     for own, history in students.items():
         model = load_served(SERVED / f"{own}-{teacher}")
-        served[own] = model, validation(seen, history, model.vocabulary).histories
+        served[own] = model, development_validation(seen, history, model.vocabulary).histories
     repeats = [_once(trained, asked, served) for _ in range(REPEATS)]
     return [
         {"student": own, "teacher": teacher, "candidates": count} | _row(asked[count], repeats, own, count)

@@ -25,16 +25,17 @@ from bench.kept_runs import kept
 from bench.public_data import folder, items
 from kitrec.core import files
 from kitrec.core.errors import InputError
+from kitrec.recommenders.cross_domain_training import train_cross_domain_model
 from kitrec.recommenders.data.cross_domain_batches import Readers
 from kitrec.recommenders.data.title_embeddings import by_tfidf
 from kitrec.recommenders.models.cross_domain_model import Ranker
-from kitrec.recommenders.models.cross_domain_registry import tally
 from kitrec.recommenders.models.params import DTCDR, Learned
-from kitrec.recommenders.pair_fitting import fit
+from kitrec.recommenders.models.registry import count_model
 from kitrec.recommenders.params import Course
 from kitrec.recommenders.ranking.full import quality
 from kitrec.recommenders.ranking.within_domain import Validation, judged, places
-from kitrec.training.progress import bar
+from kitrec.recommenders.sequence_training import SELECTION_METRIC
+from kitrec.training.progress import training_bar
 
 RUNS = RESULTS / "cdr_runs"
 WHOLE_ONLY = ("conet_large_paper",)  # no trainings with cold users: nine times as many
@@ -124,13 +125,18 @@ def _model(data: str, name: str, pair: Pair, seed: int, budget: Course) -> tuple
         np.concatenate([own.candidates for _, own in sides]),
     )
     if not isinstance(p, Learned):
-        model = tally(p, pair.train, pair.catalogue.items, seed)
+        model = count_model(p, pair.train, pair.catalogue.items, seed)
         return model, {"validation": round(judged(model, validation)["ndcg@10"], 5)}
     users, titles = (len(pair.train) if by_number else None), None
     if isinstance(p, DTCDR) and p.titles:
         titles = _titles(data, pair, seed)
-    with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", budget.epochs, quiet=False) as told:
-        fitted = fit(p, budget, pair.catalogue, readers, validation, seed, Path(work), told, users, titles)
+    with (
+        tempfile.TemporaryDirectory() as work,
+        training_bar(f"{data} {name} {seed}", budget.epochs, SELECTION_METRIC, quiet=False) as told,
+    ):
+        fitted = train_cross_domain_model(
+            p, budget, pair.catalogue, readers, validation, seed, Path(work), told, users, titles
+        )
     progress = fitted.progress
     chosen = {"validation": round(progress.best, 5), "epoch": progress.best_epoch, "epochs": progress.epoch}
     return fitted.model, chosen

@@ -30,8 +30,9 @@ from kitrec.distillation.params import Distill
 from kitrec.distillation.student_training import Student, Students, Teacher
 from kitrec.recommenders.params import BERT4Rec, Caser
 from kitrec.recommenders.ranking.full import places, quality
-from kitrec.recommenders.sequence_training import Progress, Validation
+from kitrec.recommenders.sequence_training import Validation
 from kitrec.schemas.teacher_lists import TEACHER as TABLE
+from kitrec.training.state import Progress
 
 RUNS, MADE = RESULTS / "distill_runs", Path(".work/distill_teacher")
 LISTS, VECTORS, TOLD = "teacher.parquet", "vectors.safetensors", "teacher.json"
@@ -119,14 +120,14 @@ def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None
 
     students = Students(p, rows, split.vocabulary, split.validation, seed)
     with tempfile.TemporaryDirectory() as work:
-        alone = students.alone(Path(work) / "alone", told)
-        taught = students.taught(teacher, Path(work) / "taught", told)
+        alone = students.train_baseline(Path(work) / "alone", told)
+        taught = students.train_distilled(teacher, Path(work) / "taught", told)
     both = {"baseline": alone, "distilled": taught}
     found = {which: _student(student, split.test) for which, student in both.items()}
-    own = {which: gains(student.fitted.model, *_asked(split.test), 20) for which, student in both.items()}
+    own = {which: gains(student.result.model, *_asked(split.test), 20) for which, student in both.items()}
     with files.whole(RUNS / data / f"{name}-{seed}.parquet") as draft:
         pl.DataFrame({which: values.astype(np.float32) for which, values in own.items()}).write_parquet(draft)
-    told_ = {**found, "teacher_rows": taught.told, "threads": torch.get_num_threads()}
+    told_ = {**found, "teacher_rows": taught.alignment, "threads": torch.get_num_threads()}
     files.write_json(told_, RUNS / data / f"{name}-{seed}.json")
 
 
@@ -143,13 +144,13 @@ def _asked(test: Validation) -> tuple[Any, np.ndarray]:
 
 def _student(own: Student, test: Validation) -> dict[str, Any]:
     began = time.perf_counter()
-    better, equal = places(own.fitted.model, *_asked(test))
+    better, equal = places(own.result.model, *_asked(test))
     ranking = time.perf_counter() - began
     return {
         "test": _told(better, equal),
-        "validation": round(own.fitted.progress.best, 5),
-        "epoch": own.fitted.progress.best_epoch,
-        "epochs": own.fitted.progress.epoch,
+        "validation": round(own.result.progress.best, 5),
+        "epoch": own.result.progress.best_epoch,
+        "epochs": own.result.progress.epoch,
         "seconds": round(own.seconds, 1),
         "ranking_ms_a_row": round(ranking / len(test.truths) * 1000, 4),
     }

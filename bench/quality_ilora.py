@@ -24,15 +24,15 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.ilora import params as ilora
-from kitrec.ilora import progress
 from kitrec.ilora.dataset import Questions, questions_of
 from kitrec.ilora.hit_ratio import scored_ratio, written_ratios
-from kitrec.ilora.learning import Given, learn, writer_for
+from kitrec.ilora.learning import TrainingData, train_teacher, writer_for
 from kitrec.ilora.scoring import likelihoods, without_words, written
 from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.storage import load_teacher
 from kitrec.ilora.tasks import tasks_of
 from kitrec.ilora.teacher import Teacher
+from kitrec.ilora.training import planned_stretches
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase, pin
 from kitrec.llm.base.precision import load_in
@@ -42,10 +42,9 @@ from kitrec.recommenders.data.interaction_files import Interactions, read_intera
 from kitrec.recommenders.data.item_metadata import Known
 from kitrec.recommenders.data.sequences import of_lists
 from kitrec.recommenders.params import Loss, Method, SASRec
-from kitrec.recommenders.sequence_fitting import fit
-from kitrec.recommenders.sequence_storage import Stored
-from kitrec.recommenders.sequence_training import Validation
-from kitrec.training.progress import bar
+from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
+from kitrec.recommenders.storage import StoredModel
+from kitrec.training.progress import training_bar
 
 DATA, SHORTEST, SHOWN, LISTED, DRAWS = "lastfm_ilora", 3, 10, 20, 200
 RUNS = RESULTS / "ilora_runs"
@@ -122,15 +121,20 @@ def _read() -> Data:
     return Data(sessions, {kind: windows(kind) for kind in ("valid", "test")})
 
 
-def _fit(data: Data, name: str, seed: int) -> tuple[Stored, dict[str, float]]:
+def _fit(data: Data, name: str, seed: int) -> tuple[StoredModel, dict[str, float]]:
     vocabulary = data.sessions.vocabulary
     judged = [vocabulary.numbers(pl.Series(own)) for own in data.windows["valid"].values()]
     validation = Validation(of_lists(own[:-1] for own in judged), np.array([own[-1] for own in judged]))
     p = SETTINGS[name]
-    with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.course.epochs, quiet=False) as told:
-        fitted = fit(p, Known(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), told)
+    with (
+        tempfile.TemporaryDirectory() as work,
+        training_bar(f"{name} {seed}", p.course.epochs, SELECTION_METRIC, quiet=False) as told,
+    ):
+        fitted = train_sequence_model(
+            p, Known(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), told
+        )
     counts = np.bincount(data.sessions.sequences.items, minlength=len(vocabulary) + 1).astype(np.float32)
-    return Stored(fitted.model, vocabulary, counts, fitted.told()), fitted.told()
+    return StoredModel(fitted.model, vocabulary, counts, fitted.metrics()), fitted.metrics()
 
 
 def _eyes_run(data: Data, name: str, seed: int) -> dict[str, Any]:
@@ -156,7 +160,7 @@ def _more_lists(data: Data) -> list[list[str]]:
     return found
 
 
-def _hits(stored: Stored, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
+def _hits(stored: StoredModel, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
     """HitRatio@1 of a model over item numbers; each task owns as many lists as there are for one."""
     number = {item: k for k, item in enumerate(stored.vocabulary.item_ids, start=1)}
     each = len(lists) // tasks.height
@@ -171,16 +175,20 @@ def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
     stored, _told = _fit(data, "sasrec_ce", seed)
     base = pin(Base(path="base/tiny-qwen3", revision=None))
     texts = {row["item_id"]: {**row, "average_rating": None} for row in items(DATA).iter_rows(named=True)}
-    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.course, quiet=False) as told:
-        given = Given(seed, texts, _lessons(data, seed), data.tasks("valid"), Path(work) / "work")
-        learn(TEACHER, base, stored, given, told, Path(work) / "to")
+    stretches = planned_stretches(TASKS, TEACHER.course)
+    with (
+        tempfile.TemporaryDirectory() as work,
+        training_bar("teacher", stretches, "val_loss", quiet=False, unit="update") as told,
+    ):
+        given = TrainingData(seed, texts, _lessons(data, seed), data.tasks("valid"), Path(work) / "work")
+        train_teacher(TEACHER, base, stored, given, told, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
         teacher = load_teacher(Path(work) / "to", load_in(base, TEACHER.base_weights), base, Eyes(stored))
     return {**_examined(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
 
 
 def _examined(
-    teacher: Teacher, base: PinnedBase, data: Data, texts: dict[str, dict[str, Any]], stored: Stored
+    teacher: Teacher, base: PinnedBase, data: Data, texts: dict[str, dict[str, Any]], stored: StoredModel
 ) -> dict[str, Any]:
     """The teacher on the test windows; also without its eyes, and with the gate of another reader."""
     tokenizer, test = load_tokenizer(base), data.tasks("test")

@@ -30,9 +30,9 @@ from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.params import BERT4Rec
 from kitrec.recommenders.ranking.full import places, quality
 from kitrec.recommenders.ranking.sampled import sampled_quality, untouched
-from kitrec.recommenders.sequence_fitting import fit
-from kitrec.recommenders.sequence_training import Progress, Validation
-from kitrec.training.progress import bar
+from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
+from kitrec.training.progress import training_bar
+from kitrec.training.state import Progress
 
 RUNS = RESULTS / "seqrec_runs"
 BARS = {  # data, setting -> NDCG@10 that it is to reach, and whose it is
@@ -85,13 +85,18 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
         known, _ = known_of(items(data), read.vocabulary, p.model.metadata.features, seed)
     validation = Validation(split.before_validation, split.validation)
     began, minutes = time.perf_counter(), []
-    with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.course.epochs, quiet=False) as told:
+    with (
+        tempfile.TemporaryDirectory() as work,
+        training_bar(f"{data} {name} {seed}", p.course.epochs, SELECTION_METRIC, quiet=False) as told,
+    ):
 
         def clocked(progress: Progress) -> None:
             minutes.append((time.perf_counter() - began) / 60)
             told(progress)
 
-        fitted = fit(p, known, len(read.vocabulary), split.train, validation, seed, Path(work), clocked)
+        fitted = train_sequence_model(
+            p, known, len(read.vocabulary), split.train, validation, seed, Path(work), clocked
+        )
     better, equal = places(fitted.model, split.before_test, split.test)
     ranks = better + (equal + 1) / 2
     gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
@@ -105,7 +110,7 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
         "minutes": round(minutes[-1], 1),
         "minutes_to_best": round(minutes[fitted.progress.best_epoch - 1], 1),
         "threads": torch.get_num_threads(),
-        "gates": {key: round(value, 3) for key, value in fitted.told().items() if key.startswith("val_gate/")},
+        "gates": {key: round(value, 3) for key, value in fitted.metrics().items() if key.startswith("val_gate/")},
     }
 
 

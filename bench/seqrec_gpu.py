@@ -16,11 +16,12 @@ from bench.command import start
 from bench.seqrec_settings import CE, SETTINGS, course, method, sasrec
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.sequences import Sequences, of_lists
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.models.sequence_registry import build
 from kitrec.recommenders.params import Method
-from kitrec.recommenders.sequence_training import Training, begin, train
-from kitrec.training.distributed import team
+from kitrec.recommenders.sequence_training import init_training, train
+from kitrec.training.distributed import distributed_context
+from kitrec.training.state import TrainingState
 
 COMMAND, PEER = "make bench-seqrec-gpu", "RecBole on a TITAN RTX"
 USERS, ITEMS, EPOCHS = 6040, 3706, 5
@@ -59,11 +60,19 @@ def _epochs(p: Method, sequences: Sequences) -> list[float]:
     torch.cuda.reset_peak_memory_stats()
     ended = [time.perf_counter()]
 
-    def watch(_: Training[Recommender]) -> None:
+    def watch(_: TrainingState[Recommender]) -> None:
         torch.cuda.synchronize()
         ended.append(time.perf_counter())
 
-    train(begin(build(p.model, ITEMS), p.course, team()), sequences, None, p.course, p.loss, 0, watch)
+    train(
+        init_training(build_sequence_model(p.model, ITEMS), p.course, distributed_context()),
+        sequences,
+        None,
+        p.course,
+        p.loss,
+        0,
+        watch,
+    )
     return [after - before for before, after in itertools.pairwise(ended)][1:]
 
 

@@ -15,10 +15,11 @@ from bench.command import start
 from bench.seqrec import OURS, PEER, items, prepared, theirs
 from bench.seqrec_settings import course
 from kitrec.recommenders.data.sequences import LeaveOneOut
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.models.sequence_registry import build
 from kitrec.recommenders.params import Course
-from kitrec.recommenders.sequence_training import JUDGED_BY, Training, Validation, begin, train
+from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, init_training, train
+from kitrec.training.state import TrainingState
 
 COMMAND = "python -m bench.seqrec_minutes"
 LEARNS = {"SASRec": 0, "BERT4Rec": 300}  # seconds of the peer; 0: one epoch
@@ -51,12 +52,12 @@ def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
     """How long we train, judging after every epoch, until the validation is as good."""
     torch.manual_seed(0)
     p = replace(OURS[model], course=COURSES[model])
-    training = begin(build(p.model, items(split)), p.course)
+    training = init_training(build_sequence_model(p.model, items(split)), p.course)
     began, reached = time.perf_counter(), float("nan")
 
-    def watch(training: Training[Recommender]) -> None:
+    def watch(training: TrainingState[Recommender]) -> None:
         nonlocal reached
-        if training.progress.rows[-1][JUDGED_BY] >= value:
+        if training.progress.rows[-1][SELECTION_METRIC] >= value:
             reached = time.perf_counter() - began
             raise StopIteration
 

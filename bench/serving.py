@@ -17,9 +17,9 @@ from kitrec.onnx.export import export
 from kitrec.onnx.latency import latency
 from kitrec.onnx.runtime import load_served
 from kitrec.recommenders.data.interaction_files import read_interactions
-from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.params import SASRec
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.storage import StoredModel
 
 DATA, COMMAND = "toys_s3rec", "OMP_NUM_THREADS=1 python -m bench.serving"
 STUDENT = SASRec(kind="sasrec", hidden=64, heads=2, layers=2, length=50, dropout=0.5)
@@ -30,7 +30,9 @@ def main() -> None:
     torch.set_num_threads(1)
     read = read_interactions(folder(DATA) / "interactions.tsv")
     torch.manual_seed(0)
-    stored = Stored(build(STUDENT, len(read.vocabulary)).eval(), read.vocabulary, _counts(read.sequences.items), {})
+    stored = StoredModel(
+        build_sequence_model(STUDENT, len(read.vocabulary)).eval(), read.vocabulary, _counts(read.sequences.items), {}
+    )
     with tempfile.TemporaryDirectory() as work:
         gap = export(stored, Path(work) / "served")
         served = latency(load_served(Path(work) / "served"), read.sequences)

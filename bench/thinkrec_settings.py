@@ -12,16 +12,15 @@ from kitrec.llm.base.loading import load_for_serving, load_tokenizer
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.params import Base
 from kitrec.recommenders.params import SASRec
-from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.collaborative_vectors import of_labelled_model
 from kitrec.thinkrec.conversion import from_labelled
 from kitrec.thinkrec.labelled_rows import Labelled
-from kitrec.thinkrec.labelled_settings import MATRIX
-from kitrec.thinkrec.labelled_training import fit_labelled
+from kitrec.thinkrec.labelled_training import MATRIX, fit_labelled
 from kitrec.thinkrec.params import Adapter, Course, Objective, ProjectorStage, Prompt, Reflection, TextStage
-from kitrec.thinkrec.stage_training import Given, train_projector, train_text
+from kitrec.thinkrec.stage_training import StageData, train_projector, train_text
 from kitrec.thinkrec.storage import load_trained
 from kitrec.thinkrec.yes_no_ranking import Asker
+from kitrec.training.state import Progress
 
 BASE = Base(path="base/tiny-qwen3", revision=None)
 SAMPLE = {"train": 1000, "valid": 200, "test": 600}  # rows for the tiny base
@@ -74,7 +73,7 @@ def asked_of_tiny(
     if name == "thinkrec":
         users, items = of_labelled_model(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
     base = pin(BASE)
-    given = Given(
+    given = StageData(
         prompt=PROMPT,
         objective=OBJECTIVE,
         train=from_labelled(train, titles),
@@ -87,15 +86,16 @@ def asked_of_tiny(
         folder=work / "thinkrec",
         work=work / "under_way",
         seed=seed,
-        told=_tell,
+        on_validation=_tell,
     )
-    progress = train_text(given, TEXT_STAGE)
+    trained = train_text(given, TEXT_STAGE)
     if name == "thinkrec":
-        progress = train_projector(given, PROJECTOR_STAGE)
+        trained = train_projector(given, PROJECTOR_STAGE)
     stage = "projector" if name == "thinkrec" else "text"
     model = load_trained(given.load_base(), given.tokenizer, base, given.folder, stage).model
     asker = Asker(model, given.composer(vectors=name == "thinkrec"), OBJECTIVE)
-    return test, asker.flat(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
+    progress = trained.progress
+    return test, asker.flat(from_labelled(test, titles)), progress.rows[progress.best_epoch - 1]
 
 
 def _sampled(own: Labelled, count: int, seed: int) -> Labelled:

@@ -7,15 +7,16 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.ilora.learning import Given, learn
+from kitrec.ilora.learning import TrainingData, train_teacher
 from kitrec.ilora.params import Ilora, Tasks
-from kitrec.ilora.progress import bar
+from kitrec.ilora.training import SELECTION, planned_stretches
 from kitrec.ilora.user_tasks import tasks_of_steps
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.recommenders.params import AnyMethod
-from kitrec.recommenders.sequence_storage import load_model
+from kitrec.recommenders.storage import load_model
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.split_interactions import SEEN
+from kitrec.training.progress import training_bar
 from stages.lib import paths, runner
 
 
@@ -36,9 +37,10 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
             for path in sources.values()
         )
         known = {row["item_id"]: row for row in items.iter_rows(named=True)}
-        given = Given(seed, known, train, development, run.work)
-        with bar(f"ilora-{method}", train.height, p.course, quiet=quiet) as told:
-            progress = learn(p, read_pinned(), load_model(folder), given, told, Path("data/ilora") / method)
+        data = TrainingData(seed, known, train, development, run.work)
+        stretches = planned_stretches(train.height, p.course)
+        with training_bar(f"ilora-{method}", stretches, SELECTION.metric, quiet=quiet, unit="update") as show:
+            progress = train_teacher(p, read_pinned(), load_model(folder), data, show, Path("data/ilora") / method)
         with files.whole(Path(f"plots/training/ilora-{method}.csv")) as draft:
             pl.DataFrame(progress.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6)).write_csv(
                 draft

@@ -38,17 +38,18 @@ def fit(
 
     Several GPUs: `accelerate launch --num_processes 4 -m kitrec.cli.main fit ...`"""
     from kitrec.recommenders.fit import OwnData, train_on
-    from kitrec.recommenders.sequence_training import Progress
-    from kitrec.training.distributed import team
-    from kitrec.training.progress import bar
-    from kitrec.training.tensorboard import board  # torch is only needed here
+    from kitrec.recommenders.sequence_training import SELECTION_METRIC
+    from kitrec.training.distributed import distributed_context
+    from kitrec.training.progress import training_bar
+    from kitrec.training.state import Progress
+    from kitrec.training.tensorboard import tensorboard_callback  # torch is only needed here
 
     p = _method(method)
     p = p if mode is None else replace(p, course=replace(p.course, mode=mode))
     read = read_interactions(interactions, fewest)
-    data, first = OwnData(read, _known(p, metadata, embeddings, read.vocabulary)), team().first
-    write = board(to / "logs", asdict(p)) if first else None
-    with bar(method, p.course.epochs, quiet=not first) as advance:
+    data, first = OwnData(read, _known(p, metadata, embeddings, read.vocabulary)), distributed_context().is_main
+    write = tensorboard_callback(to / "logs", asdict(p), SELECTION_METRIC) if first else None
+    with training_bar(method, p.course.epochs, SELECTION_METRIC, quiet=not first) as advance:
 
         def told(progress: Progress) -> None:
             advance(progress)

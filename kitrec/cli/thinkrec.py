@@ -130,8 +130,7 @@ def _seen_by(model: Path, learned: Sequence[Record], *, users: bool) -> dict[str
 def _factorised(source: Path, seed: int) -> dict[str, Vectors]:
     """MF's vectors; as in CoLLM a user's was learned from all their training rows, the asked one too."""
     from kitrec.thinkrec.collaborative_vectors import of_labelled_model  # torch is only needed here
-    from kitrec.thinkrec.labelled_settings import MATRIX
-    from kitrec.thinkrec.labelled_training import fit_labelled
+    from kitrec.thinkrec.labelled_training import MATRIX, fit_labelled
 
     train, valid = (read_labelled(source, part) for part in ("train", "valid"))
     fitted = fit_labelled(MATRIX, train, valid, seed)

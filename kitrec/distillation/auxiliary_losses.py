@@ -20,7 +20,7 @@ from kitrec.distillation.selection_policies import SelectionPolicy, Student
 from kitrec.recommenders.data.negatives import own_negatives
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.sequence_training import Extra, Taught
+from kitrec.recommenders.sequence_training import AuxiliaryLoss, TrainedBatch
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Balanced:
     share: torch.Tensor
     p: Robust
 
-    def __call__(self, taught: Taught) -> torch.Tensor:
+    def __call__(self, taught: TrainedBatch) -> torch.Tensor:
         own = taught.lesson
         found = losses.dros(own.states.float(), own.wanted[:, None], self.model.output(), self.share, self.p.beta)
         return self.p.alpha * found.mean()
@@ -49,7 +49,7 @@ class Ranked:
     p: Distill
     seed: int
 
-    def __call__(self, taught: Taught) -> torch.Tensor:
+    def __call__(self, taught: TrainedBatch) -> torch.Tensor:
         own, output = taught.lesson, self.model.output()
         places = self.sequences.starts[taught.sequences[own.users]] + own.places
         lines = np.where(own.places >= 0, self.lists.of_place[places], -1)
@@ -61,7 +61,7 @@ class Ranked:
             return own.states.new_zeros(())
         return self.p.ranking.weight * self._sum(taught, rows, lines[rows]) / len(own.wanted)
 
-    def _sum(self, taught: Taught, rows: np.ndarray, lines: np.ndarray) -> torch.Tensor:
+    def _sum(self, taught: TrainedBatch, rows: np.ndarray, lines: np.ndarray) -> torch.Tensor:
         output, device = self.model.output(), taught.lesson.states.device
         states = taught.lesson.states[torch.from_numpy(rows).to(device)].float()
         items = torch.from_numpy(np.maximum(self.lists.items[lines] - 1, 0)).to(device)
@@ -82,7 +82,7 @@ class Ranked:
             found = found + self.p.robust.alpha * (weights * robust).sum()
         return found
 
-    def _negatives(self, taught: Taught, rows: np.ndarray) -> np.ndarray:
+    def _negatives(self, taught: TrainedBatch, rows: np.ndarray) -> np.ndarray:
         """[n, k] numbered from 0: items that the row's reader never had."""
         rng = generator(self.seed, "distill negatives", taught.epoch, taught.batch)
         own, count = self.sequences.take(taught.sequences), self.p.student.loss.negatives
@@ -97,7 +97,7 @@ class Near:
     projection: Projection
     weight: float
 
-    def __call__(self, taught: Taught) -> torch.Tensor:
+    def __call__(self, taught: TrainedBatch) -> torch.Tensor:
         items = taught.lesson.wanted.unique() + 1
         items = items[self.projection.known[items]]
         if not len(items):
@@ -105,12 +105,12 @@ class Near:
         return self.weight * losses.distance(item_table(self.model).weight[items], self.projection.of(items))
 
 
-def summed(parts: list[Extra]) -> Extra | None:
+def summed(parts: list[AuxiliaryLoss]) -> AuxiliaryLoss | None:
     """All parts as one term in full precision; None where there is none."""
     if not parts:
         return None
 
-    def together(taught: Taught) -> torch.Tensor:
+    def together(taught: TrainedBatch) -> torch.Tensor:
         with torch.autocast(taught.lesson.states.device.type, enabled=False):
             return torch.stack([part(taught).float() for part in parts]).sum()
 

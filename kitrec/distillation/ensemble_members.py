@@ -19,11 +19,11 @@ from kitrec.recommenders.data.item_metadata import Known
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models import ease, item_knn, random_walk
 from kitrec.recommenders.models.cross_domain_model import Ranker
-from kitrec.recommenders.models.cross_domain_registry import tally
+from kitrec.recommenders.models.registry import count_model
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.params import Counted, Method
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_fitting import fit
+from kitrec.recommenders.sequence_training import train_sequence_model
 
 
 class Member(ABC):
@@ -97,8 +97,8 @@ class WalkMember(Member):
 def member(p: Method | Counted, sequences: Sequences, items: int, seed: int, work: Path) -> Member:
     """Fit one member."""
     if isinstance(p, Method):
-        return member_of(fit(p, Known(), items, sequences, None, seed, work, lambda _: None).model)
-    return member_of(tally(p.model, sequences, items, seed))
+        return member_of(train_sequence_model(p, Known(), items, sequences, None, seed, work, lambda _: None).model)
+    return member_of(count_model(p.model, sequences, items, seed))
 
 
 def member_of(model: Recommender | Ranker) -> Member:

@@ -12,14 +12,9 @@ from kitrec.distillation.ensemble import Ensembled, combined
 from kitrec.distillation.ensemble_members import Member, member_of
 from kitrec.distillation.params import Ensemble
 from kitrec.distillation.topk_lists import CHUNK
-from kitrec.recommenders import cross_domain_storage as crossdomain
-from kitrec.recommenders import sequence_storage
-from kitrec.recommenders.data.item_metadata import Known
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.cross_domain_model import Ranker
-from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import Method
+from kitrec.recommenders.storage import StoredModel, load_model, save_model
 
 
 @dataclass(frozen=True)
@@ -47,15 +42,7 @@ def save_members(fitted: Ensembled, vocabulary: Vocabulary, learned: Sequences, 
     popularity = np.bincount(learned.items, minlength=len(vocabulary) + 1).astype(np.float32)
     for fold, members in enumerate(fitted.members):
         for (name, p), own in zip(fitted.p.members.items(), members, strict=True):
-            folder = to / f"{fold}-{name}"
-            if isinstance(p, Method):
-                assert isinstance(own.model, Recommender)
-                sequence_storage.save_model(
-                    sequence_storage.Stored(own.model, vocabulary, popularity, {}), p.model, Known(), folder
-                )
-            else:
-                assert isinstance(own.model, Ranker)
-                crossdomain.save_model(crossdomain.Stored(own.model, vocabulary, popularity, {}), p.model, folder)
+            save_model(StoredModel(own.model, vocabulary, popularity, {}), p.model, to / f"{fold}-{name}")
 
 
 def load_ensemble(folder: Path, p: Ensemble) -> StoredEnsemble:
@@ -63,5 +50,5 @@ def load_ensemble(folder: Path, p: Ensemble) -> StoredEnsemble:
     folders = [folder / f"{fold}-{name}" for fold in range(p.folds) for name in p.members]
     if missing := [str(own) for own in folders if not own.is_dir()]:
         raise InputError(f"{', '.join(missing)}: no such member; `dvc repro make_teacher@ensemble` makes them")
-    found = [(crossdomain if crossdomain.is_crossdomain(own) else sequence_storage).load_model(own) for own in folders]
+    found = [load_model(own) for own in folders]
     return StoredEnsemble([member_of(own.model) for own in found], p.combine, found[0].vocabulary, found[0].popularity)

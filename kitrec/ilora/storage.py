@@ -1,6 +1,6 @@
-"""A trained teacher as a folder: what it learned, and to which base and which eyes it belongs.
+"""A trained teacher as a folder: its learned weights, and the base and the sequence encoder it belongs to.
 
-learned.safetensors   experts, gate, projector        teacher.json   params, base, eyes, how it was chosen"""
+learned.safetensors   experts, gate, projector        teacher.json   params, base, encoder, metrics"""
 
 import json
 from dataclasses import asdict
@@ -21,18 +21,18 @@ from kitrec.llm.base.pinning import PinnedBase
 _WEIGHTS, _JSON = "learned.safetensors", "teacher.json"
 
 
-def save_teacher(teacher: Teacher, p: Ilora, base: PinnedBase, told: dict[str, Any], to: Path) -> None:
-    """Write a teacher's folder; it appears as a whole."""
+def save_teacher(teacher: Teacher, p: Ilora, base: PinnedBase, metrics: dict[str, Any], to: Path) -> None:
+    """Write a teacher's folder atomically."""
     with files.whole(to) as draft:
         draft.mkdir()
-        tensors = {name: own.contiguous() for name, own in teacher.learned.state_dict().items()}
+        tensors = {name: tensor.contiguous() for name, tensor in teacher.learned.state_dict().items()}
         tensor_file.save_file(tensors, draft / _WEIGHTS)
-        about = {"base": base.fingerprint, "eyes": teacher.eyes.fingerprint, "params": asdict(p), "told": told}
+        about = {"base": base.fingerprint, "eyes": teacher.eyes.fingerprint, "params": asdict(p), "told": metrics}
         files.write_json(about, draft / _JSON)
 
 
 def load_teacher(folder: Path, loaded_base: Any, base: PinnedBase, eyes: Eyes) -> Teacher:
-    """The teacher of a folder on its base, ready to answer."""
+    """Load the teacher of a folder on its base, ready to answer."""
     about = files.read_json(folder / _JSON)
     _same(folder, "base", about, base.fingerprint)
     _same(folder, "eyes", about, eyes.fingerprint)
@@ -46,13 +46,13 @@ def load_teacher(folder: Path, loaded_base: Any, base: PinnedBase, eyes: Eyes) -
 
 
 def params_of(folder: Path) -> Ilora:
-    """How the teacher of a folder was trained."""
+    """The params a stored teacher was trained with."""
     about = files.read_json(folder / _JSON)
     try:
         return TypeAdapter(Ilora).validate_json(json.dumps(about["params"]), strict=True)
     except (KeyError, ValidationError) as problem:
         raise InputError(
-            f"{folder} was written with other params than there are now ({problem}): train again"
+            f"{folder} was written with params that are no longer valid ({problem}): train again"
         ) from None
 
 

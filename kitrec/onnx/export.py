@@ -18,12 +18,12 @@ from kitrec.core.errors import InputError
 from kitrec.onnx.padded import Padded
 from kitrec.onnx.runtime import GRAPH, TOLD, load_served
 from kitrec.recommenders.data.sequences import Sequences, of_lists
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.storage import StoredModel
 
 OPSET, TOLERANCE = 20, 1e-5
 
 
-def export(stored: Stored, to: Path) -> float:
+def export(stored: StoredModel, to: Path) -> float:
     """Write the folder; the largest difference from torch, relative to the largest score."""
     padded = Padded(stored.model.cpu())
     asked = torch.ones(2, 2, dtype=torch.int64)
@@ -49,7 +49,7 @@ def export(stored: Stored, to: Path) -> float:
         return _proved(stored, draft)
 
 
-def _proved(stored: Stored, folder: Path) -> float:
+def _proved(stored: StoredModel, folder: Path) -> float:
     """Ask both of histories of every length, alone and together."""
     served, histories = load_served(folder), _probes(len(stored.vocabulary), stored.model.length)
     expected = stored.all_scores(histories)

@@ -15,15 +15,15 @@ from kitrec.recommenders.ranking.top_k import Predicted, Scorer
 
 def load_scorer(model: Path) -> Scorer:
     """The model of a folder; of a folder of `kitrec fit` its best."""
-    from kitrec.recommenders.cross_domain_storage import is_crossdomain  # torch is only needed here
-    from kitrec.recommenders.sequence_storage import load_model
+    from kitrec.recommenders.storage import load_model  # torch is only needed here
 
     folder = next(iter(sorted(model.glob("best-*"))), model)
     if is_served(folder):
         return load_served(folder)
-    if is_crossdomain(folder):
+    stored = load_model(folder)
+    if stored.is_cross_domain:
         raise InputError(f"{model} ranks the candidates of records only: take a sequence model (sasrec, bert4rec, ...)")
-    return load_model(folder)
+    return stored
 
 
 def predict(

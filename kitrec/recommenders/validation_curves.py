@@ -1,15 +1,15 @@
-"""What the validations of a training said, as rows for a plot: NDCG, and how much each part of an item weighed."""
+"""Validation curves of a training as rows of a plot: NDCG, and the mean weight of each metadata gate."""
 
 import polars as pl
 
-from kitrec.recommenders.sequence_training import judged_by
+from kitrec.recommenders.sequence_training import SELECTION_METRIC
 
 GATE = "val_gate/"
 
 
-def validations(rows: list[dict[str, float]]) -> pl.DataFrame:
-    """epoch, series, value: one row for each judged epoch and series."""
-    found = [
+def validation_curves(rows: list[dict[str, float]]) -> pl.DataFrame:
+    """One row (epoch, series, value) for each validated epoch and series."""
+    points = [
         {
             "epoch": int(row["epoch"]),
             "series": f"gate: {name.removeprefix(GATE)}" if GATE in name else name,
@@ -17,7 +17,7 @@ def validations(rows: list[dict[str, float]]) -> pl.DataFrame:
         }
         for row in rows
         for name, value in row.items()
-        if name == judged_by(row) or name.startswith(GATE)
+        if name == SELECTION_METRIC or name.startswith(GATE)
     ]
-    table = pl.DataFrame(found, schema={"epoch": pl.Int64, "series": pl.String, "value": pl.Float64})
+    table = pl.DataFrame(points, schema={"epoch": pl.Int64, "series": pl.String, "value": pl.Float64})
     return table.with_columns(pl.col("value").round(6)).sort("series", "epoch")

@@ -16,16 +16,15 @@ import polars as pl
 import torch
 
 from kitrec.core.errors import InputError
-from kitrec.recommenders import cross_domain_storage as crossdomain
 from kitrec.recommenders.data.cross_domain_batches import Readers, ask
 from kitrec.recommenders.data.sequences import Sequences, of_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_storage import Stored, load_model
+from kitrec.recommenders.storage import StoredModel, load_model
 from kitrec.thinkrec.labelled_models import LabelledSASRec
 from kitrec.thinkrec.labelled_rows import Labelled
-from kitrec.thinkrec.labelled_training import Fitted
+from kitrec.thinkrec.labelled_training import LabelledResult
 from kitrec.thinkrec.vector_shards import Vectors
 
 
@@ -44,17 +43,16 @@ class Seeing:
 
 def load_seeing(folder: Path) -> Seeing:
     """Of a folder of data/idrec or of `kitrec fit`: a sequence model, or BPR-MF."""
-    if not crossdomain.is_crossdomain(folder):
-        stored = load_model(folder)
+    stored = load_model(folder)
+    if not stored.is_cross_domain:
         return Seeing(stored.vocabulary, partial(of_sequence_model, stored))
-    other = crossdomain.load_model(folder)
-    if not isinstance(other.model, BPRMF):
+    if not isinstance(stored.model, BPRMF):
         raise InputError(f"{folder} has no one vector for a user and an item: take a sequence model or bpr_mf")
-    return Seeing(other.vocabulary, partial(of_bpr_mf, other.model, other.vocabulary))
+    return Seeing(stored.vocabulary, partial(of_bpr_mf, stored.model, stored.vocabulary))
 
 
 @torch.inference_mode()
-def of_sequence_model(stored: Stored, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
+def of_sequence_model(stored: StoredModel, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
     """(users, items) of a model of kitrec/idrec; a user without a known item has no vector."""
     read = np.flatnonzero(histories.lengths > 0)
     items = stored.model.output()[0].float().cpu().numpy()
@@ -75,7 +73,7 @@ def of_bpr_mf(model: BPRMF, vocabulary: Vocabulary, users: list[str], histories:
 
 
 @torch.inference_mode()
-def of_labelled_model(fitted: Fitted, labelled: Labelled) -> tuple[Vectors, Vectors]:
+def of_labelled_model(fitted: LabelledResult, labelled: Labelled) -> tuple[Vectors, Vectors]:
     """(users, items) of a model of likes; a user's vector is that of their newest row, where it is not nothing."""
     newest = {user: row for row, user in enumerate(labelled.users)}
     rows = fitted.known.rows(labelled).take(np.array(list(newest.values())))

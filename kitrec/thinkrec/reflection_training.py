@@ -3,33 +3,31 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-import torch
-
 from kitrec.core.randomness import derived_seed
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.checkpoint import put
 from kitrec.thinkrec.conversion import Teacher
 from kitrec.thinkrec.model import ThinkModel, adapter_weights
 from kitrec.thinkrec.params import TextStage
 from kitrec.thinkrec.records import Record, write_records
 from kitrec.thinkrec.reflection import Loop, Reflected, reflect
 from kitrec.thinkrec.samples import samples, verdicts
-from kitrec.thinkrec.stage_training import Given
+from kitrec.thinkrec.stage_training import StageData
 from kitrec.thinkrec.storage import GENERAL, load_adapters, save_stage
-from kitrec.thinkrec.training import JUDGED_BY, Stage, learn
+from kitrec.thinkrec.training import SELECTION, Stage, train_stage
 from kitrec.thinkrec.yes_no_ranking import Asker, judge_of
+from kitrec.training.state import copy_tensors
 
 REFLECTED = "reflected.jsonl"  # the corrected mistakes of the rounds that helped, with their provenance
 
 
-def train_reflection(given: Given, p: TextStage, teacher: Teacher) -> Reflected:
+def train_reflection(given: StageData, p: TextStage, teacher: Teacher) -> Reflected:
     """Rounds after stage `text`; text/ is written again if a round helped."""
     llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder, GENERAL)
     model = ThinkModel(llm.eval(), None, verdicts(Encoder(given.tokenizer)))
     composer = given.composer(vectors=False)
     asker = Asker(model, composer, given.objective)
     judge = judge_of(asker, given.valid)
-    loop = Loop(asker.flat, teacher, _Learner(given, p, model, judge).learn, lambda: judge()[JUDGED_BY])
+    loop = Loop(asker.flat, teacher, _Learner(given, p, model, judge).learn, lambda: judge()[SELECTION.metric])
     found = reflect(given.train, loop, p.reflection)
     if found.samples:
         told = {"stage": "reflection", "rounds": len(found.rounds), "samples": len(found.samples)}
@@ -38,7 +36,7 @@ def train_reflection(given: Given, p: TextStage, teacher: Teacher) -> Reflected:
     return found
 
 
-def reflected(given: Given, p: TextStage, teacher: Teacher) -> list[dict[str, object]]:
+def reflected(given: StageData, p: TextStage, teacher: Teacher) -> list[dict[str, object]]:
     """The rounds that the params allow, as numbers to tell."""
     rounds = train_reflection(given, p, teacher).rounds if p.reflection.rounds else []
     return [asdict(own) | {"improved": own.improved} for own in rounds]
@@ -48,7 +46,7 @@ def reflected(given: Given, p: TextStage, teacher: Teacher) -> list[dict[str, ob
 class _Learner:
     """Learns on with the course of stage `text`, and knows how to undo it."""
 
-    given: Given
+    given: StageData
     p: TextStage
     model: ThinkModel
     judge: Callable[[], dict[str, float]]
@@ -62,10 +60,9 @@ class _Learner:
         own = samples([*plain, *reasons], composer, encoder, derived_seed(given.seed, "reflection", number))
         name = f"reflection-{number}"
         stage = Stage(name, own, self.p.course, given.objective, given.seed, given.work / name)
-        learn(self.model, tensors, stage, self.judge, lambda progress: given.told(name, progress))
+        train_stage(self.model, tensors, stage, self.judge, lambda progress: given.on_validation(name, progress))
 
         def undo() -> None:
-            with torch.no_grad():
-                put(tensors, before)
+            copy_tensors(tensors, before)
 
         return undo

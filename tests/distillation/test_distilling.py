@@ -21,7 +21,7 @@ from kitrec.recommenders.data.target_batches import lesson
 from kitrec.recommenders.models.sasrec import SASRec
 from kitrec.recommenders.params import Loss, Masking
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_training import Taught, Validation
+from kitrec.recommenders.sequence_training import TrainedBatch, Validation
 from tests.distillation.made_teachers import VOCABULARY, distill_params, lists_of, named, neighbours, some_rows
 from tests.recommenders.made_models import CE, ITEMS, KINDS, a_model
 
@@ -39,11 +39,11 @@ def judged(rows) -> Validation:
 
 
 def distilled(p: params.Distill, work, teacher: Teacher = TEACHER, told=lambda _: None) -> Student:
-    return Students(p, ROWS, VOCABULARY, judged(ROWS), 7).taught(teacher, work / "taught", told)
+    return Students(p, ROWS, VOCABULARY, judged(ROWS), 7).train_distilled(teacher, work / "taught", told)
 
 
 def alone(p: params.Distill, work) -> Student:
-    return Students(p, ROWS, VOCABULARY, judged(ROWS), 7).alone(work / "alone", lambda _: None)
+    return Students(p, ROWS, VOCABULARY, judged(ROWS), 7).train_baseline(work / "alone", lambda _: None)
 
 
 def same(one, other) -> bool:
@@ -56,8 +56,8 @@ def test_a_teacher_of_no_weight_leaves_the_baseline(kind, tmp_path):
     p = distill_params(kind, model={"dropout": 0.2})
     p = replace(p, ranking=replace(p.ranking, weight=0.0))
     baseline, taught = alone(p, tmp_path), distilled(p, tmp_path)
-    assert same(baseline.fitted.model, taught.fitted.model)
-    assert baseline.fitted.progress == taught.fitted.progress
+    assert same(baseline.result.model, taught.result.model)
+    assert baseline.result.progress == taught.result.progress
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,16 +65,16 @@ def test_a_teacher_of_no_weight_leaves_the_baseline(kind, tmp_path):
 def test_every_student_learns_with_every_term(kind, loss, tmp_path):
     p = distill_params(kind, loss=loss, robust=ROBUST)
     baseline = alone(p, tmp_path)
-    assert not baseline.told
+    assert not baseline.alignment
     for form in (INJECTION, DISTANCE):
         taught = distilled(replace(p, embedding=form), tmp_path / form.form)
-        rows = taught.fitted.progress.rows
+        rows = taught.result.progress.rows
         assert len(rows) == 2
         assert all(np.isfinite(row["loss"]) and "ndcg@20" in row for row in rows)
-        assert taught.told["items without a teacher's vector"] == 2
+        assert taught.alignment["items without a teacher's vector"] == 2
         # a plain student comes out, whoever taught it
-        assert taught.fitted.model.state_dict().keys() == baseline.fitted.model.state_dict().keys()
-        assert not same(baseline.fitted.model, taught.fitted.model)
+        assert taught.result.model.state_dict().keys() == baseline.result.model.state_dict().keys()
+        assert not same(baseline.result.model, taught.result.model)
 
 
 @pytest.mark.parametrize("form", [INJECTION, DISTANCE], ids=["injection", "distance"])
@@ -89,13 +89,13 @@ def test_a_training_that_broke_off_goes_on_to_the_same_student(form, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         distilled(p, tmp_path / "broken", told=stop)
     again = distilled(p, tmp_path / "broken")
-    assert same(whole.fitted.model, again.fitted.model)
-    assert whole.fitted.progress == again.fitted.progress
+    assert same(whole.result.model, again.result.model)
+    assert whole.result.progress == again.result.progress
 
 
 def test_padding_stays_nothing_beside_a_teachers_vectors(tmp_path):
     p = replace(distill_params("gru4rec", embedding=INJECTION), ranking=distill_params().ranking)
-    items = distilled(p, tmp_path).fitted.model.get_submodule("items").weight
+    items = distilled(p, tmp_path).result.model.get_submodule("items").weight
     assert not items[0].any()
 
 
@@ -111,7 +111,7 @@ def test_the_ranking_term_is_that_of_each_prefix_alone(kind, loss):
     lists = align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     share = losses.shares(torch.bincount(torch.from_numpy(ROWS.sequences.items - 1), minlength=ITEMS).float(), 0.05)
     who = np.array([3, 9, 0, 5])
-    taught = Taught(2, 1, who, lesson(model, ROWS.sequences.take(who), np.random.default_rng(0)))
+    taught = TrainedBatch(2, 1, who, lesson(model, ROWS.sequences.take(who), np.random.default_rng(0)))
     term = auxiliary_losses.Ranked(model, ROWS.sequences, lists, policy(p.selection, lists, 0), share, p, seed=4)
     weight, bias = model.output()
     rows = np.flatnonzero(taught.lesson.places >= 0)
@@ -153,7 +153,7 @@ def test_what_the_policy_leaves_out_adds_nothing():
     p = distill_params()
     model, lists = a_model("sasrec"), align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     who = np.arange(8)
-    taught = Taught(0, 0, who, lesson(model, ROWS.sequences.take(who), np.random.default_rng(0)))
+    taught = TrainedBatch(0, 0, who, lesson(model, ROWS.sequences.take(who), np.random.default_rng(0)))
 
     def value(name: str, fraction: float) -> float:
         own = policy(params.Selection(policy=name, fraction=fraction), lists, 0)
@@ -221,8 +221,11 @@ def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, readers, 
     for seed in range(2):
         teacher = Teacher(lists_of(rows, neighbours, [0.0, 3.0, 6.0]), None)
         students, work = Students(p, rows, VOCABULARY, validation, seed), tmp_path / str(seed)
-        both = students.alone(work / "alone", lambda _: None), students.taught(teacher, work / "taught", lambda _: None)
-        found.append([gains(own.fitted.model, validation.histories, validation.truths, 20) for own in both])
+        both = (
+            students.train_baseline(work / "alone", lambda _: None),
+            students.train_distilled(teacher, work / "taught", lambda _: None),
+        )
+        found.append([gains(own.result.model, validation.histories, validation.truths, 20) for own in both])
     compared = compare(*np.array(found).swapaxes(0, 1))
     assert compared.distilled > compared.baseline
     assert compared.p_value < 0.01
@@ -233,4 +236,4 @@ def test_items_without_a_vector_are_refused_where_gaps_are(tmp_path):
     with pytest.raises(InputError, match=f"no vector of 2 of the student's {ITEMS} items"):
         distilled(p, tmp_path)
     whole = Embeddings(VOCABULARY.item_ids, np.ones((ITEMS, 6), dtype=np.float32))
-    assert distilled(p, tmp_path, replace(TEACHER, embeddings=whole)).told["items without a teacher's vector"] == 0
+    assert distilled(p, tmp_path, replace(TEACHER, embeddings=whole)).alignment["items without a teacher's vector"] == 0

@@ -10,8 +10,8 @@ from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.teacher import Teacher
 from kitrec.recommenders import params as idrec
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.models.registry import build_sequence_model
+from kitrec.recommenders.storage import StoredModel
 
 WORDS, WIDTH = 97, 32
 GATES = {
@@ -49,15 +49,15 @@ def shipped_base(tiny_base) -> torch.nn.Module:
     return AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).eval()
 
 
-def stored_eyes(item_ids: list[str], seed: int = 0) -> Stored:
+def stored_eyes(item_ids: list[str], seed: int = 0) -> StoredModel:
     p = idrec.SASRec(kind="sasrec", hidden=16, heads=2, layers=1, length=12, dropout=0.0)
     torch.manual_seed(seed)
-    model = build(p, len(item_ids))
+    model = build_sequence_model(p, len(item_ids))
     with torch.no_grad():
         for own in model.parameters():
             own.normal_(0.0, 0.5)
         model.items.weight[0].zero_()
-    return Stored(model.eval(), Vocabulary(item_ids), np.ones(len(item_ids) + 1, np.float32), {})
+    return StoredModel(model.eval(), Vocabulary(item_ids), np.ones(len(item_ids) + 1, np.float32), {})
 
 
 def some_eyes(count: int = 20) -> Eyes:

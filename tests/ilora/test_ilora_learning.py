@@ -13,9 +13,8 @@ from kitrec.core import files, tables
 from kitrec.core.errors import InputError
 from kitrec.core.shards import Clocked, in_shards
 from kitrec.ilora.export import item_embeddings, rank, scores
-from kitrec.ilora.learning import Given, learn, new_teacher, writer_for
+from kitrec.ilora.learning import TrainingData, new_teacher, train_teacher, writer_for
 from kitrec.ilora.params import Curriculum
-from kitrec.ilora.progress import bar
 from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.storage import load_teacher, params_of, save_teacher
 from kitrec.ilora.tasks import tasks_of
@@ -24,6 +23,7 @@ from kitrec.llm.base.precision import load_in
 from kitrec.llm.finetuning.params import Base
 from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.teacher_lists import KEY, TEACHER
+from kitrec.training.progress import training_bar
 from tests.ilora.made_teachers import GATES, a_choice, a_course, a_mixture, ilora_params, stored_eyes
 
 IDS = [f"I{k:02}" for k in range(30)]
@@ -49,15 +49,17 @@ def params(**changed):
     return ilora_params(**({"course": course, "choice": a_choice(answer="id")} | changed))
 
 
-def given(work) -> Given:
-    return Given(3, ITEMS, tasks(2), tasks(3), work)
+def given(work) -> TrainingData:
+    return TrainingData(3, ITEMS, tasks(2), tasks(3), work)
 
 
 @pytest.fixture(scope="module")
 def trained(base, tmp_path_factory):
     folder = tmp_path_factory.mktemp("teacher")
     rows = []
-    learn(params(), base, stored_eyes(KNOWN), given(folder / "work"), lambda p: rows.append(p.rows[-1]), folder / "to")
+    train_teacher(
+        params(), base, stored_eyes(KNOWN), given(folder / "work"), lambda p: rows.append(p.rows[-1]), folder / "to"
+    )
     return folder / "to", rows
 
 
@@ -103,7 +105,7 @@ def test_a_broken_off_training_writes_the_same_file(trained, base, tmp_path):
 
     for told in (stop, lambda _: None):
         try:
-            learn(params(), base, stored_eyes(KNOWN), given(tmp_path / "work"), told, tmp_path / "to")
+            train_teacher(params(), base, stored_eyes(KNOWN), given(tmp_path / "work"), told, tmp_path / "to")
         except KeyboardInterrupt:
             continue
     assert files.sha256(tmp_path / "to") == files.sha256(trained[0])
@@ -231,8 +233,8 @@ def test_a_teacher_of_text_alone_has_no_words(trained, base):
 
 def test_a_teacher_on_nf4_learns_and_comes_back(base, tmp_path):
     p = params(base_weights="nf4", course=a_course(epochs=1, judge_every=3, learning_rate=1e-2))
-    with bar("teacher", 6, p.course, quiet=True) as told:
-        progress = learn(p, base, stored_eyes(KNOWN), given(tmp_path / "work"), told, tmp_path / "to")
+    with training_bar("teacher", 1, "val_loss", quiet=True, unit="update") as told:
+        progress = train_teacher(p, base, stored_eyes(KNOWN), given(tmp_path / "work"), told, tmp_path / "to")
     assert all(math.isfinite(row["val_loss"]) for row in progress.rows)
     teacher = load_teacher(tmp_path / "to", load_in(base, p.base_weights), base, Eyes(stored_eyes(KNOWN)))
     writer = writer_for(teacher, Encoder(_tokenizer(base)), ITEMS, p)

@@ -12,9 +12,8 @@ from kitrec.ilora.batch_schedule import Timetable, share_hybrid
 from kitrec.ilora.dataset import Lessons
 from kitrec.ilora.params import Curriculum
 from kitrec.ilora.teacher import Teacher
-from kitrec.ilora.training import answer_loss, begin, judged, train
+from kitrec.ilora.training import answer_loss, fit_teacher, init_training, validate
 from kitrec.llm.finetuning.dataset import Sample
-from kitrec.recommenders.sequence_fitting import carry_on
 from tests.ilora.made_teachers import GATES, WORDS, a_base, a_course, a_mixture, a_teacher, some_eyes
 
 ITEMS = 20
@@ -43,15 +42,13 @@ def fresh(**changed) -> Teacher:
 
 def run(work, course, *, gate: str = "dense", breaks_after: int | None = None):
     teacher = fresh(gate=GATES[gate])
-    training = begin(teacher, course)
+    training = init_training(teacher, course)
 
     def told(progress):
         if progress.epoch == breaks_after:
             raise KeyboardInterrupt
 
-    fitted = carry_on(
-        training, lambda watch: train(training, teacher, lessons(30), lessons(8, 1), course, 7, watch), work, told
-    )
+    fitted = fit_teacher(training, teacher, lessons(30), lessons(8, 1), course, 7, work, told)
     return teacher, fitted
 
 
@@ -106,7 +103,7 @@ def test_the_gate_learns_at_its_share_of_the_rate():
     teacher = a_teacher(eyes=some_eyes(ITEMS))
     course = a_course(learning_rate=1e-2, warmup=0.0, epochs=50, judge_every=1, max_grad_norm=1e9, curriculum=HYBRID)
     before = {name: own.clone() for name, own in teacher.learned.named_parameters()}
-    training = begin(teacher, course)
+    training = init_training(teacher, course)
 
     class OneUpdateError(Exception):
         pass
@@ -115,7 +112,7 @@ def test_the_gate_learns_at_its_share_of_the_rate():
         raise OneUpdateError
 
     with pytest.raises(OneUpdateError):
-        train(training, teacher, lessons(8), lessons(4, 1), course, 7, stop)
+        fit_teacher(training, teacher, lessons(8), lessons(4, 1), course, 7, None, stop)
     for name, own in teacher.learned.named_parameters():
         step = (own - before[name]).abs().max().item()  # the first step of AdamW is the rate itself
         assert step == pytest.approx(1e-2 * (0.3 if name.startswith("gate.") else 1.0), rel=0.02), name
@@ -126,8 +123,8 @@ def test_micro_batches_do_not_matter():
     for batch, accumulation in ((8, 1), (2, 4)):
         teacher = fresh(dropout=0.0)
         course = a_course(batch=batch, accumulation=accumulation, epochs=1, judge_every=1, learning_rate=1e-2)
-        training = begin(teacher, course)
-        train(training, teacher, lessons(8), lessons(4, 1), course, 7, lambda _: None)
+        training = init_training(teacher, course)
+        fit_teacher(training, teacher, lessons(8), lessons(4, 1), course, 7, None, lambda _: None)
         found.append(torch.cat([own.flatten() for own in teacher.learned.state_dict().values()]))
     assert (found[0] - found[1]).abs().max() < 1e-4
 
@@ -136,13 +133,13 @@ def test_it_learns_what_the_reader_tells():
     """The answer depends on the reader's vector alone, which reaches the model through the gate alone."""
     teacher = fresh(dropout=0.0)
     course = a_course(learning_rate=3e-2, gate_rate=1.0, epochs=30, judge_every=20, batch=16, accumulation=1)
-    training = begin(teacher, course)
+    training = init_training(teacher, course)
     data = lessons(64)
-    train(training, teacher, data, lessons(32, 1), course, 7, lambda _: None)
+    fit_teacher(training, teacher, data, lessons(32, 1), course, 7, None, lambda _: None)
     chance = math.log(2) / 2  # of the two answer tokens one is a coin, the other certain
     assert training.progress.rows[0]["val_loss"] > 0.8 * chance
     assert -training.progress.best < 0.3 * chance
-    found = judged(teacher, Lessons(data.samples, torch.zeros_like(data.seen)))
+    found = validate(teacher, Lessons(data.samples, torch.zeros_like(data.seen)))
     assert found["val_loss"] > 0.9 * chance
 
 
@@ -158,7 +155,7 @@ def test_patience_ends_it_and_the_best_comes_back(tmp_path):
     rows = fitted.progress.rows
     losses = [row["val_loss"] for row in rows]
     assert len(rows) == int(np.argmin(losses)) + 1 + 2
-    assert judged(teacher, lessons(8, 1))["val_loss"] == pytest.approx(min(losses), rel=1e-6)
+    assert validate(teacher, lessons(8, 1))["val_loss"] == pytest.approx(min(losses), rel=1e-6)
 
 
 def test_a_loss_that_is_no_number_names_its_rows():
@@ -166,13 +163,17 @@ def test_a_loss_that_is_no_number_names_its_rows():
     with torch.no_grad():
         teacher.learned.gate.weigh.weight[0, 0] = torch.nan
     with pytest.raises(InputError, match=r"the loss is nan in .*u\d/1"):
-        train(begin(teacher, a_course()), teacher, lessons(8), lessons(4, 1), a_course(), 7, lambda _: None)
+        fit_teacher(
+            init_training(teacher, a_course()), teacher, lessons(8), lessons(4, 1), a_course(), 7, None, lambda _: None
+        )
 
 
 def test_empty_tables_are_refused():
     teacher = a_teacher(eyes=some_eyes(ITEMS))
     with pytest.raises(InputError, match="both tables need rows"):
-        train(begin(teacher, a_course()), teacher, lessons(8), lessons(0), a_course(), 7, lambda _: None)
+        fit_teacher(
+            init_training(teacher, a_course()), teacher, lessons(8), lessons(0), a_course(), 7, None, lambda _: None
+        )
 
 
 def test_every_sample_once_an_epoch_and_more_words_as_time_goes_by():

@@ -18,18 +18,18 @@ from kitrec.recommenders.data.item_metadata import Known
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import of_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.params import Metadata
 from kitrec.recommenders.ranking.top_k import predict
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.storage import StoredModel
 from tests.recommenders.made_models import ITEMS, KINDS, a_model, model_params, some_sequences
 
 VOCABULARY = Vocabulary(f"i{number:02d}" for number in range(1, ITEMS + 1))
 POPULARITY = np.arange(ITEMS + 1, dtype=np.float32)
 
 
-def stored(kind: str) -> Stored:
-    return Stored(a_model(kind), VOCABULARY, POPULARITY, {})
+def stored(kind: str) -> StoredModel:
+    return StoredModel(a_model(kind), VOCABULARY, POPULARITY, {})
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,9 @@ def test_latency_tells_each_batch_size(folders):
 def test_a_model_that_fuses_metadata_is_refused(tmp_path):
     titles = np.ones((ITEMS + 2, 4), dtype=np.float32)
     p = model_params("bert4rec", metadata=Metadata(features=["title"], fusion="gate", dropout=0.0))
-    model = build(p, ITEMS, Known(titles=titles))
+    model = build_sequence_model(p, ITEMS, Known(titles=titles))
     with pytest.raises(InputError, match=r"metadata\.features"):
-        export(Stored(model, VOCABULARY, POPULARITY, {}), tmp_path / "x")
+        export(StoredModel(model, VOCABULARY, POPULARITY, {}), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 

@@ -9,7 +9,7 @@ from kitrec.recommenders.data.pair_batches import epoch, lessons
 from kitrec.recommenders.data.sequences import Sequences, of_lists
 from kitrec.recommenders.models import params
 from kitrec.recommenders.models.cross_domain_model import Learner
-from kitrec.recommenders.models.cross_domain_registry import build
+from kitrec.recommenders.models.registry import build_cross_domain_model
 from kitrec.recommenders.params import Course
 
 SOURCES, TARGETS = 20, 16
@@ -34,7 +34,7 @@ def model_params(kind: str, **changed) -> params.Learned:
 def a_model(kind: str, users: int | None = None, catalogue: Catalogue = CATALOGUE, **changed) -> Learner:
     """Weights far from zero, so that nothing is equal by being nothing."""
     torch.manual_seed(0)
-    model = build(model_params(kind, **changed), catalogue, users)
+    model = build_cross_domain_model(model_params(kind, **changed), catalogue, users)
     with torch.no_grad():
         for own in model.parameters():
             own.normal_(0.0, 0.4)

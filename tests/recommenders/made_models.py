@@ -7,7 +7,7 @@ from torch import nn
 from kitrec.recommenders import params
 from kitrec.recommenders.data.item_metadata import Known
 from kitrec.recommenders.data.sequences import Sequences, of_lists
-from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.models.registry import build_sequence_model
 
 ITEMS = 30
 NO_METADATA = params.Metadata(features=[], fusion="gate", dropout=0.0)
@@ -34,7 +34,7 @@ def model_params(kind: str, **changed) -> params.Model:
 def a_model(kind: str, items: int = ITEMS, seed: int = 0, known: Known | None = None, **changed) -> nn.Module:
     """Weights far from zero, so that nothing is equal by being nothing."""
     torch.manual_seed(seed)
-    model = build(model_params(kind, **changed), items, known)
+    model = build_sequence_model(model_params(kind, **changed), items, known)
     with torch.no_grad():
         for name, own in model.named_parameters():
             own.normal_(1.0 if name.endswith("norm.weight") or ("norms" in name and "weight" in name) else 0.0, 0.3)

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from kitrec.core.errors import InputError
-from kitrec.recommenders.cross_domain_storage import Stored, is_crossdomain, load_model, save_model
+from kitrec.recommenders.cross_domain_training import train_cross_domain_model
 from kitrec.recommenders.data.cross_domain_batches import Readers
 from kitrec.recommenders.data.item_domains import Catalogue, of_seen
 from kitrec.recommenders.data.sequences import Sequences, of_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params
-from kitrec.recommenders.models.cross_domain_registry import tally
-from kitrec.recommenders.pair_fitting import fit
+from kitrec.recommenders.models.registry import count_model
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.recommenders.ranking.within_domain import against, judged
+from kitrec.recommenders.storage import StoredModel, load_model, save_model
 from tests.recommenders.made_domains import (
     CATALOGUE,
     LEARNED,
@@ -40,7 +40,9 @@ LISTED = np.tile(np.arange(21, 33), (12, 1))
 def any_model(kind):
     if kind in LEARNED:
         return a_model(kind)
-    return tally(next(p for p in COUNTED if p.kind == kind), some_readers(60, seed=8).histories, CATALOGUE.items, 0)
+    return count_model(
+        next(p for p in COUNTED if p.kind == kind), some_readers(60, seed=8).histories, CATALOGUE.items, 0
+    )
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -102,17 +104,21 @@ def test_it_learns_which_books_lead_to_which_targets_far_better_than_popularity(
     learned = of_lists([*own.tolist(), truth] for own, truth in zip(histories, truths, strict=True))
     asked, wanted, _ = clustered(100, seed=1)
     validation = against(Readers(asked), wanted, CATALOGUE, seed=0)
-    popular = judged(tally(COUNTED[2], learned, CATALOGUE.items, 0), validation)
+    popular = judged(count_model(COUNTED[2], learned, CATALOGUE.items, 0), validation)
     if kind in LEARNED:
         course = a_course(epochs=15, learning_rate=SPEED[kind])
         p = model_params(kind, hidden=16)
-        model = fit(p, course, CATALOGUE, Readers(learned), validation, 0, tmp_path, lambda _: None).model
+        model = train_cross_domain_model(
+            p, course, CATALOGUE, Readers(learned), validation, 0, tmp_path, lambda _: None
+        ).model
     else:
-        model = tally(next(p for p in COUNTED if p.kind == kind), learned, CATALOGUE.items, 0)
+        model = count_model(next(p for p in COUNTED if p.kind == kind), learned, CATALOGUE.items, 0)
     cold = np.flatnonzero(asked.lengths == 4)
     alone = against(Readers(asked.take(cold)), wanted[cold], CATALOGUE, seed=0)
     assert judged(model, validation)["mrr"] > 1.6 * popular["mrr"]
-    assert judged(model, alone)["mrr"] > 1.6 * judged(tally(COUNTED[2], learned, CATALOGUE.items, 0), alone)["mrr"]
+    assert (
+        judged(model, alone)["mrr"] > 1.6 * judged(count_model(COUNTED[2], learned, CATALOGUE.items, 0), alone)["mrr"]
+    )
 
 
 @pytest.mark.parametrize("kind", LEARNED)
@@ -128,7 +134,7 @@ def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
             if progress.epoch == stop:
                 raise KeyboardInterrupt
 
-        return fit(model_params(kind), a_course(), CATALOGUE, readers, validation, 1, folder, told)
+        return train_cross_domain_model(model_params(kind), a_course(), CATALOGUE, readers, validation, 1, folder, told)
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -141,14 +147,14 @@ def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
 
 @pytest.mark.parametrize("p", [*(model_params(kind) for kind in LEARNED), *COUNTED], ids=lambda p: p.kind)
 def test_a_stored_model_comes_back_as_it_was(p, tmp_path):
-    model = a_model(p.kind) if p.kind in LEARNED else tally(p, some_readers(60).histories, CATALOGUE.items, 0)
+    model = a_model(p.kind) if p.kind in LEARNED else count_model(p, some_readers(60).histories, CATALOGUE.items, 0)
     vocabulary = Vocabulary(f"i{k:02}" for k in range(CATALOGUE.items))
     popularity = np.arange(CATALOGUE.items + 1, dtype=np.float32)
-    save_model(Stored(model, vocabulary, popularity, {"epoch": 3}), p, tmp_path / "model")
-    assert is_crossdomain(tmp_path / "model")
+    save_model(StoredModel(model, vocabulary, popularity, {"epoch": 3}), p, tmp_path / "model")
     back, readers = load_model(tmp_path / "model"), some_readers(12)
+    assert back.is_cross_domain
     assert (model.candidate_scores(readers, LISTED) == back.model.candidate_scores(readers, LISTED)).all()
-    assert (back.vocabulary.item_ids, back.told) == (vocabulary.item_ids, {"epoch": 3})
+    assert (back.vocabulary.item_ids, back.metrics) == (vocabulary.item_ids, {"epoch": 3})
     (tmp_path / "model/model.safetensors").write_bytes(b"half")
     with pytest.raises(InputError, match="train it again"):
         load_model(tmp_path / "model")
@@ -162,7 +168,7 @@ def test_unseen_items_and_readers_without_a_history_fall_back_and_are_counted():
     )
     vocabulary, catalogue = Vocabulary(["b1", "b2", "m1", "m2", "m3"]), Catalogue(np.array([0, 1, 1, 2, 2, 2]))
     popularity = np.array([0, 5, 4, 1, 9, 3], dtype=np.float32)
-    stored = Stored(a_model("conet", catalogue=catalogue), vocabulary, popularity, {})
+    stored = StoredModel(a_model("conet", catalogue=catalogue), vocabulary, popularity, {})
     records = pl.DataFrame(
         {"user_id": ["u1", "u2"], "target": ["movies"] * 2, "candidate_ids": [["m1", "x", "m2"], ["m3", "y", "m2"]]}
     )

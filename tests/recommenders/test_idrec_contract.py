@@ -9,8 +9,8 @@ from kitrec.recommenders.data.sequences import of_lists
 from kitrec.recommenders.data.target_batches import lesson
 from kitrec.recommenders.params import Masking
 from kitrec.recommenders.ranking.full import candidate_scores, places, quality, represent
-from kitrec.recommenders.sequence_training import Validation, begin, mean_loss, train
-from kitrec.training.distributed import team
+from kitrec.recommenders.sequence_training import Validation, init_training, mean_loss, train
+from kitrec.training.distributed import distributed_context
 from tests.recommenders.made_models import CE, ITEMS, KINDS, a_course, a_model, some_sequences
 
 CAUSAL = ["sasrec", "gru4rec"]
@@ -103,7 +103,7 @@ def test_it_learns_a_batch_by_heart(kind):
     sequences = of_lists([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
     model = a_model(kind, **({"masking": Masking(random=0.1, last=0.9)} if kind == "bert4rec" else {}))
     validation, course = Validation(sequences.without_last(), sequences.last()), a_course(epochs=150)
-    train(begin(model, course), sequences, validation, course, CE, seed=0, watch=lambda _: None)
+    train(init_training(model, course), sequences, validation, course, CE, seed=0, on_epoch_end=lambda _: None)
     assert quality(*places(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"] == 1.0
 
 
@@ -120,7 +120,7 @@ def test_it_learns_a_pattern_and_stays_at_chance_on_noise(kind):
         own = a_course(epochs=60, learning_rate=3e-3) if masked else a_course(epochs=12)
         known, asked = sequences.take(np.arange(300)), sequences.take(np.arange(300, 400))
         validation = Validation(asked.without_last(), asked.last())
-        train(begin(model, own), known, validation, own, CE, seed=0, watch=lambda _: None)
+        train(init_training(model, own), known, validation, own, CE, seed=0, on_epoch_end=lambda _: None)
         found.append(quality(*places(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"])
     assert found[0] > 0.9
     assert found[1] < 0.15  # one of about 25 unseen items: 0.04, three standard errors above are 0.10
@@ -137,8 +137,8 @@ def test_gradients_reach_every_parameter(kind):
 
 
 def test_memory_is_pinned_for_a_gpu_alone():
-    assert team(pinned=True).pinned == torch.cuda.is_available()
-    assert not team().pinned
+    assert distributed_context(pinned=True).pinned == torch.cuda.is_available()
+    assert not distributed_context().pinned
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="pinned memory needs a GPU")

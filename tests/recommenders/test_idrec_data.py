@@ -16,10 +16,9 @@ from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.params import Method
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.recommenders.ranking.full import places, quality, represent
-from kitrec.recommenders.sequence_fitting import fit
-from kitrec.recommenders.sequence_learning import Given, learn
-from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
-from kitrec.recommenders.sequence_training import Validation
+from kitrec.recommenders.sequence_training import Validation, train_sequence_model
+from kitrec.recommenders.storage import StoredModel, load_model, save_model
+from kitrec.recommenders.train import TrainingData, train_recommender
 from kitrec.schemas.rankings import from_scores
 from tests.recommenders.made_models import CE, ITEMS, KINDS, a_course, a_model, model_params, some_sequences
 
@@ -75,7 +74,7 @@ def records(candidates):
 def test_unknown_candidates_stand_last_and_readers_without_a_history_get_popularity():
     vocabulary = Vocabulary(["b1", "b2", "c1", "c2", "m1", "m2"])
     popularity = np.array([0, 0, 0, 5, 9, 2, 1], dtype=np.float32)
-    stored = Stored(a_model("sasrec", items=6), vocabulary, popularity, {})
+    stored = StoredModel(a_model("sasrec", items=6), vocabulary, popularity, {})
     asked = records([["m1", "new", "m2"], ["c1", "c2", "x"], ["y", "c1", "c2"]])
     scored = score_records(stored, asked, SEEN, "target")
     told = {"n": 3, "ranked_by_popularity": 2, "unknown_candidates": round(3 / 9, 6), "unknown_history": 0.0}
@@ -89,7 +88,7 @@ def test_unknown_candidates_stand_last_and_readers_without_a_history_get_popular
 
 def test_candidates_may_differ_in_number():
     vocabulary = Vocabulary(["b1", "b2", "b3", "c1", "c2", "m1", "m2"])
-    stored = Stored(a_model("sasrec", items=7), vocabulary, np.zeros(8, dtype=np.float32), {})
+    stored = StoredModel(a_model("sasrec", items=7), vocabulary, np.zeros(8, dtype=np.float32), {})
     asked = records([["m1"], ["c1", "c2"], ["c2", "c1", "m2", "b1"]])
     assert [len(row) for row in score_records(stored, asked, SEEN, "both").scores] == [1, 2, 4]
 
@@ -139,12 +138,12 @@ def a_method(kind: str, **course) -> Method:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stored_model_comes_back_as_it_was(kind, tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model(kind), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {"epoch": 3})
-    save_model(stored, model_params(kind), Known(), tmp_path / "model")
+    stored = StoredModel(a_model(kind), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {"epoch": 3})
+    save_model(stored, model_params(kind), tmp_path / "model")
     back = load_model(tmp_path / "model")
     histories_ = some_sequences(10)
     assert torch.equal(represent(stored.model, histories_), represent(back.model, histories_))
-    assert (back.vocabulary.item_ids, back.told) == (vocabulary.item_ids, {"epoch": 3})
+    assert (back.vocabulary.item_ids, back.metrics) == (vocabulary.item_ids, {"epoch": 3})
     assert (back.popularity == stored.popularity).all()
 
 
@@ -152,8 +151,8 @@ def test_a_stored_model_comes_back_as_it_was(kind, tmp_path):
 def test_a_damaged_model_is_one_message(damage, tmp_path):
     folder = tmp_path / "model"
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), folder)
+    stored = StoredModel(a_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, model_params("sasrec"), folder)
     if damage == "weights":
         (folder / "model.safetensors").write_bytes(b"half")
     elif damage == "json":
@@ -180,7 +179,7 @@ def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
             if progress.epoch == stop:
                 raise KeyboardInterrupt
 
-        return fit(a_method(kind, epochs=6), Known(), ITEMS, split.train, validation, 1, folder, told)
+        return train_sequence_model(a_method(kind, epochs=6), Known(), ITEMS, split.train, validation, 1, folder, told)
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -196,7 +195,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(tmp_path):
     split = leave_one_out(noise)
     usable = np.flatnonzero(split.before_validation.lengths > 0)
     validation = Validation(split.before_validation.take(usable), split.validation[usable])
-    fitted = fit(
+    fitted = train_sequence_model(
         a_method("sasrec", epochs=200, patience=3), Known(), ITEMS, split.train, validation, 1, tmp_path, lambda _: None
     )
     rows = [row["ndcg@10"] for row in fitted.progress.rows]
@@ -207,7 +206,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(tmp_path):
 
 def test_full_data_learns_from_everything_and_keeps_the_least_loss(tmp_path):
     method = a_method("sasrec", mode="full_data", epochs=4)
-    fitted = fit(method, Known(), ITEMS, some_sequences(40), None, 1, tmp_path, lambda _: None)
+    fitted = train_sequence_model(method, Known(), ITEMS, some_sequences(40), None, 1, tmp_path, lambda _: None)
     losses = [row["loss"] for row in fitted.progress.rows]
     assert len(losses) == 4 and fitted.progress.best_epoch == losses.index(min(losses)) + 1
 
@@ -217,8 +216,10 @@ def test_full_data_also_learns_from_the_development_readers(tmp_path):
     items = pl.DataFrame(schema={"item_id": pl.String, "title": pl.String, "categories": pl.List(pl.String)})
     told = {}
     for mode in ("standard", "full_data"):
-        given = Given(1, items, SEEN, pl.concat([development, SEEN]), tmp_path / f"work-{mode}")
+        given = TrainingData(1, items, SEEN, pl.concat([development, SEEN]), tmp_path / f"work-{mode}")
         given.work.mkdir()
-        told[mode] = learn(a_method("sasrec", mode=mode, epochs=1), given, lambda _: None, tmp_path / mode).numbers
+        told[mode] = train_recommender(
+            a_method("sasrec", mode=mode, epochs=1), given, lambda _: None, tmp_path / mode
+        ).metrics
     assert (told["standard"]["sequences"], told["standard"]["items"]) == (3, 7)
     assert (told["full_data"]["sequences"], told["full_data"]["items"]) == (6, 14)

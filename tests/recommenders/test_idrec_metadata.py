@@ -24,7 +24,7 @@ from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.metadata_fusion import Fusion
 from kitrec.recommenders.params import Metadata
 from kitrec.recommenders.ranking.top_k import predict
-from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
+from kitrec.recommenders.storage import StoredModel, load_model, save_model
 from tests.recommenders.made_models import ITEMS, a_model, model_params, some_sequences
 
 VOCABULARY = Vocabulary(["a", "b", "c"])
@@ -82,8 +82,8 @@ def test_a_model_with_metadata_comes_back_as_it_was(kind, tmp_path):
     p = model_params("bert4rec", metadata=Metadata(features=["genre", "title"], fusion=kind, dropout=0.0))
     model = a_model("bert4rec", known=own, metadata=p.metadata)
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(model, vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, p, own, tmp_path / "model")
+    stored = StoredModel(model, vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, p, tmp_path / "model", own)
     back = load_model(tmp_path / "model").model
     histories = some_sequences(5).extended(ITEMS + 1)
     from kitrec.recommenders.data.packed_batches import pack
@@ -216,7 +216,7 @@ def test_an_embeddings_file_reads_back_and_the_old_one_is_kept(tmp_path):
 
 def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    stored = StoredModel(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
     histories = of_lists([[1, 2, 3], [], [4]])
     years = np.full(ITEMS + 1, np.nan)
     years[20:] = 2010
@@ -238,8 +238,8 @@ def test_the_best_items_leave_out_the_seen_the_excluded_and_the_future():
 
 def test_the_commands_work_on_files(tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), tmp_path / "model")
+    stored = StoredModel(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, model_params("sasrec"), tmp_path / "model")
     write(tmp_path, "i.tsv", "user\titem\ttime", "u\ti01\t0", "u\tnew\t5", "v\ti02\t86400")
     write(tmp_path, "years.tsv", "item\tyear", *(f"i{k:02}\t{1960 + k}" for k in range(ITEMS)))
     write(tmp_path, "not.txt", "i05")
@@ -327,8 +327,8 @@ def test_several_directors_are_told(tmp_path):
 
 def test_the_function_predicts_from_a_folder_by_ids(tmp_path):
     vocabulary = Vocabulary(f"i{k:02}" for k in range(ITEMS))
-    stored = Stored(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), tmp_path / "run/best-000001-ndcg@10-0.1")
+    stored = StoredModel(a_model("sasrec"), vocabulary, np.arange(ITEMS + 1, dtype=np.float32), {})
+    save_model(stored, model_params("sasrec"), tmp_path / "run/best-000001-ndcg@10-0.1")
     asked = [["i00", "i01", "unknown"], []]
     expected = predict(stored, of_lists([[1, 2], []]), 4, np.array([3]))
     for folder in (tmp_path / "run", tmp_path / "run/best-000001-ndcg@10-0.1"):

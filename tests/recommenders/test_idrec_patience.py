@@ -1,19 +1,22 @@
-"""When a training has had enough: patience counts judgements without a better one, once anything was right."""
+"""Early stopping: patience counts validations without improvement, once anything is right."""
 
-from kitrec.recommenders.sequence_training import Progress, settle
+from kitrec.training.selection import Selection, record_validation
+from kitrec.training.state import Progress
+
+NDCG = Selection("ndcg@10", patience_from=0.0)
 
 
-def judged(*values: float) -> Progress:
+def validated(*values: float) -> Progress:
     progress = Progress()
     for value in values:
         progress.epoch += 1
         progress.rows.append({"epoch": progress.epoch, "loss": 1.0})
-        settle(progress, {"ndcg@10": value})
+        record_validation(progress, NDCG, {"ndcg@10": value})
     return progress
 
 
-def test_patience_begins_with_the_first_that_was_right():
-    assert judged(0.0, 0.0, 0.0).stale == 0
-    progress = judged(0.0, 0.0, 0.1, 0.1, 0.05)
-    assert (progress.best, progress.best_epoch, progress.stale) == (0.1, 3, 2)
-    assert judged(0.1, 0.0, 0.2).stale == 0
+def test_patience_starts_with_the_first_validation_above_zero():
+    assert validated(0.0, 0.0, 0.0).epochs_without_improvement == 0
+    progress = validated(0.0, 0.0, 0.1, 0.1, 0.05)
+    assert (progress.best, progress.best_epoch, progress.epochs_without_improvement) == (0.1, 3, 2)
+    assert validated(0.1, 0.0, 0.2).epochs_without_improvement == 0

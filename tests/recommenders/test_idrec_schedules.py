@@ -8,14 +8,14 @@ import torch
 from kitrec.recommenders.data.sequences import of_lists
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_training import begin, set_rate, train
+from kitrec.recommenders.sequence_training import init_training, train
+from kitrec.training.schedule import rate_factor, set_learning_rate
 from tests.recommenders.made_models import CE, ITEMS, a_course, a_model, some_sequences
 
 
-def rate(done: float, **changed) -> float:
-    course = a_course(learning_rate=2.0, **changed)
+def rate(done: float, schedule: str, warmup: float) -> float:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=9.0)
-    set_rate(optimizer, course, done)
+    set_learning_rate(optimizer, 2.0, rate_factor(schedule, warmup, done))
     return optimizer.param_groups[0]["lr"]
 
 
@@ -41,7 +41,7 @@ def test_a_quarter_of_a_cosine():
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_a_training_ends_at_the_rate_of_its_schedule(schedule):
     course = a_course(mode="full_data", epochs=4, schedule=schedule, learning_rate=1e-3)
-    training = begin(a_model("sasrec"), course)
+    training = init_training(a_model("sasrec"), course)
     rates = []
     train(training, some_sequences(20), None, course, CE, 0, lambda t: rates.append(t.optimizer.param_groups[0]["lr"]))
     assert rates == sorted(rates, reverse=True) and rates[0] > 5e-4 and rates[-1] < 3e-4

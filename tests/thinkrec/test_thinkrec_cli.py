@@ -11,16 +11,14 @@ from typer.testing import CliRunner
 
 from kitrec.cli.main import app
 from kitrec.core.errors import InputError
-from kitrec.recommenders import cross_domain_storage as crossdomain_storing
 from kitrec.recommenders.data.cross_domain_batches import Readers
 from kitrec.recommenders.data.item_domains import Catalogue
-from kitrec.recommenders.data.item_metadata import Known
 from kitrec.recommenders.data.sequences import of_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_storage import Stored, load_model, save_model
+from kitrec.recommenders.storage import StoredModel, load_model, save_model
 from kitrec.thinkrec.records import read_records
 from tests.recommenders.made_models import a_model, model_params
 
@@ -61,8 +59,8 @@ def test_genres_say_why(files_of_ones_own):
 
 def test_a_models_vectors_are_those_of_what_came_before(files_of_ones_own):
     at, vocabulary = files_of_ones_own, Vocabulary(list("abcd"))
-    stored = Stored(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), at / "model")
+    stored = StoredModel(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
+    save_model(stored, model_params("sasrec"), at / "model")
     options = ["--titles", at / "titles.tsv", "--model", at / "model", "--negatives", 1]
     run("thinkrec-records", at / "seen.csv", "--to", at / "r", *options)
     users = read_records(at / "r/records.jsonl").users
@@ -101,17 +99,16 @@ def test_labelled_rows_bring_vectors_of_items_alone(tmp_path):
         shown = "".join(f"7\t{item}\t1\t{history}\n" for item, history in listed)
         (tmp_path / f"own/{part}_history.tsv").write_text("user\titem\tlabel\thistory\n" + shown)
     vocabulary = Vocabulary(list("abcd"))
-    stored = Stored(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
-    save_model(stored, model_params("sasrec"), Known(), tmp_path / "model")
+    stored = StoredModel(a_model("sasrec", len(vocabulary)), vocabulary, np.ones(len(vocabulary) + 1, np.float32), {})
+    save_model(stored, model_params("sasrec"), tmp_path / "model")
     run("thinkrec-records", tmp_path / "own", "--to", tmp_path / "r", "--model", tmp_path / "model")
     for part in rows:
         read = read_records(tmp_path / f"r/{part}.jsonl")
         assert read.users is None and sorted(read.items.ids) == list("abcd")
     (tmp_path / "own/items.tsv").write_text("item\ttitle\nz\tTitle z\n")
     save_model(
-        Stored(stored.model, Vocabulary(list("wxyz")), stored.popularity, {}),
+        StoredModel(stored.model, Vocabulary(list("wxyz")), stored.popularity, {}),
         model_params("sasrec"),
-        Known(),
         tmp_path / "other",
     )
     with pytest.raises(InputError, match="knows none of these items"):
@@ -145,9 +142,7 @@ def test_vectors_of_bpr_mf_are_read_as_those_of_a_sequence_model_are(files_of_on
     torch.manual_seed(0)
     model = BPRMF(Catalogue(np.array([0, 1, 1, 2, 2])), None, p)
     torch.nn.init.normal_(model.bias.weight)
-    crossdomain_storing.save_model(
-        crossdomain_storing.Stored(model, vocabulary, np.ones(5, np.float32), {}), p, at / "model"
-    )
+    save_model(StoredModel(model, vocabulary, np.ones(5, np.float32), {}), p, at / "model")
     run("thinkrec-records", at / "seen.csv", "--to", at / "r", "--titles", at / "titles.tsv", "--model", at / "model",
         "--negatives", 1)  # fmt: skip
     read = read_records(at / "r/records.jsonl")

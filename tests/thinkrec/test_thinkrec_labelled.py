@@ -15,7 +15,7 @@ from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.params import SASRec
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.storage import StoredModel
 from kitrec.thinkrec.auc import auc, judged
 from kitrec.thinkrec.collaborative_vectors import of_bpr_mf, of_labelled_model, of_sequence_model
 from kitrec.thinkrec.labelled_rows import Labelled
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_scores():
 
 def test_vectors_of_a_sequence_model_give_its_scores():
     vocabulary = Vocabulary([f"{k:02}" for k in range(ITEMS)])
-    stored = Stored(a_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
+    stored = StoredModel(a_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
     histories = of_lists([[1, 2, 3], [], [4]])
     users, items = of_sequence_model(stored, ["a", "empty", "c"], histories)
     assert users.ids == ["a", "c"] and items.ids == vocabulary.item_ids

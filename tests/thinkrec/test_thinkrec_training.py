@@ -14,8 +14,6 @@ from kitrec.core.errors import InputError
 from kitrec.core.files import read_json, sha256
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.params import Base
-from kitrec.thinkrec import stage_training
-from kitrec.thinkrec.checkpoint import FILE, Progress
 from kitrec.thinkrec.groups import grouped
 from kitrec.thinkrec.model import adapter_weights
 from kitrec.thinkrec.params import (
@@ -33,10 +31,13 @@ from kitrec.thinkrec.rationale_teachers import TemplateTeacher
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.reflection_training import train_reflection
 from kitrec.thinkrec.routing import route
-from kitrec.thinkrec.stage_training import Given, train_groups, train_projector, train_text
+from kitrec.thinkrec.stage_training import StageData, train_groups, train_projector, train_text
 from kitrec.thinkrec.storage import load_trained
-from kitrec.thinkrec.training import settle, share_of_rate
+from kitrec.thinkrec.training import SELECTION, TrainedStage
 from kitrec.thinkrec.yes_no_ranking import Asker
+from kitrec.training.schedule import warmup_cosine_of_update
+from kitrec.training.selection import record_validation
+from kitrec.training.state import Progress
 from tests.thinkrec.made_thinkrec import BOTH, ROUTING, TEXT, a_course, a_record, an_objective, vectors
 
 COURSE = a_course(updates=4, judge_every=2, learning_rate=2e-3)
@@ -61,9 +62,9 @@ def taught(count: int, start: int = 0) -> list[Record]:
 
 @pytest.fixture
 def given(tmp_path, tiny_base, tokenizer):
-    def make(name: str, told=lambda _name, _progress: None, **changed) -> Given:
+    def make(name: str, told=lambda _name, _progress: None, **changed) -> StageData:
         own = {"users": vectors("u", 5), "items": vectors("i", 9, seed=1), "train": taught(24), "valid": taught(8, 100)}
-        return Given(
+        return StageData(
             prompt=Prompt(text=[TEXT], vectors=[BOTH], history=2),
             objective=an_objective(logit="yes_minus_no"),
             load_base=partial(AutoModelForCausalLM.from_pretrained, tiny_base, dtype=torch.float32),
@@ -72,7 +73,7 @@ def given(tmp_path, tiny_base, tokenizer):
             folder=tmp_path / name,
             work=tmp_path / f"{name}.work",
             seed=5,
-            told=told,
+            on_validation=told,
             **(own | changed),
         )
 
@@ -108,17 +109,17 @@ def test_a_validation_without_a_reader_of_both_labels_has_no_uauc(given):
 
 def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given):
     whole, broken = given("whole"), given("broken")
-    assert train_text(whole, STAGES.text).rounds == 2
+    assert train_text(whole, STAGES.text).progress.epoch == 2
     with pytest.raises(KilledError):
         train_text(given("broken", told=die), STAGES.text)
-    assert (broken.work / "text" / FILE).exists() and not (broken.folder / "text").exists()
+    assert list((broken.work / "text").glob("last-*.safetensors")) and not (broken.folder / "text").exists()
     train_text(broken, STAGES.text)
     assert weights(whole.folder / "text") == weights(broken.folder / "text")
     text = weights(whole.folder / "text")
 
     train_projector(whole, STAGES.projector)
     with pytest.raises(KilledError):
-        train_projector(replace(broken, told=die), STAGES.projector)
+        train_projector(replace(broken, on_validation=die), STAGES.projector)
     train_projector(broken, STAGES.projector)
     assert sha256(whole.folder / "projector/projector.safetensors") == sha256(
         broken.folder / "projector/projector.safetensors"
@@ -131,10 +132,11 @@ def test_three_stages_each_move_their_own_part_and_go_on_to_the_same_bytes(given
     assert told["samples"] == 24 and told["liked"] == 12 and told["missing_vectors"] == 0 and told["auc"] <= 1
     projector = sha256(whole.folder / "projector/projector.safetensors")
     assert sha256(whole.folder / "projector/projector.safetensors") == projector
-    for name, progress in rows.items():  # what gains nothing stays what it came from, and says so
+    for name, trained_stage in rows.items():  # what gains nothing stays what it came from, and says so
+        progress = trained_stage.progress
         updates, learned = (read_json(whole.folder / f"groups/{name}/origin.json")["updates"], progress.rows)
         assert (updates == 0) == (weights(whole.folder / f"groups/{name}") == text)
-        assert progress.best == max(row["auc"] for row in learned) if updates else progress.best_round == 0
+        assert progress.best == max(row["auc"] for row in learned) if updates else progress.best_epoch == 0
 
     trained = load_trained(whole.load_base(), whole.tokenizer, whole.base, whole.folder, "groups")
     found = route(["u0", "u4", "nobody"], whole.users, grouped(trained.groups, whole.users), ROUTING)
@@ -160,7 +162,7 @@ def test_a_group_that_gains_nothing_keeps_the_general_adapter(given, monkeypatch
 def test_something_is_learned(given):
     course = a_course(updates=40, judge_every=20, batch=8, learning_rate=5e-3)
     progress = train_text(given("learned"), replace(STAGES.text, course=course))
-    assert progress.best > 0.9
+    assert progress.progress.best > 0.9
 
 
 def test_mistakes_of_the_tiny_base_are_reflected(given):
@@ -239,19 +241,25 @@ def test_a_projector_of_another_adapter_is_refused(given):
 def test_a_file_of_another_training_is_refused(given):
     own = given("other")
     (own.work / "text").mkdir(parents=True)
-    (own.work / "text" / FILE).write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"last.safetensors belongs to another training"):
+    (own.work / "text" / "last-000001-auc-0.5000.safetensors").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"last-000001-auc-0.5000.safetensors belongs to another training"):
         train_text(own, STAGES.text)
 
 
-def test_the_best_judgement_is_kept():
-    progress = Progress()
-    assert [settle(progress, {"auc": value}) for value in (0.5, 0.7, 0.6, 0.7)] == [True, True, False, False]
-    assert (progress.best, progress.best_round, progress.stale) == (0.7, 2, 2)
-    assert stage_training.told(progress) == {"auc": 0.7} and stage_training.told(Progress()) == {"updates": 0}
+def test_the_best_round_is_kept():
+    progress, best_epochs = Progress(), []
+    for value in (0.5, 0.7, 0.6, 0.7):
+        progress.epoch += 1
+        progress.rows.append({"loss": 1.0})
+        record_validation(progress, SELECTION, {"auc": value})
+        best_epochs.append(progress.best_epoch)
+    assert best_epochs == [1, 2, 2, 2]
+    assert (progress.best, progress.best_epoch, progress.epochs_without_improvement) == (0.7, 2, 2)
+    assert TrainedStage(progress, {}).metrics() == {"auc": 0.7, "loss": 1.0}
+    assert TrainedStage(Progress(), {}).metrics() == {"updates": 0}
 
 
 def test_the_learning_rate_warms_up_and_falls_by_half_a_cosine():
-    p = a_course(updates=10, judge_every=2, warmup=0.2)
-    assert [share_of_rate(p, update) for update in (0, 1, 2)] == [0.5, 1.0, 1.0]
-    assert share_of_rate(p, 6) == pytest.approx(0.5) and np.isclose(share_of_rate(p, 10), 0)
+    factors = [warmup_cosine_of_update(0.2, update, 10) for update in range(11)]
+    assert factors[:3] == [0.5, 1.0, 1.0]
+    assert factors[6] == pytest.approx(0.5) and np.isclose(factors[10], 0)
