@@ -15,7 +15,7 @@ from kitrec.tinybase.architecture import new_model
 from kitrec.tinybase.card import model_card
 from kitrec.tinybase.curriculum import Lessons
 from kitrec.tinybase.params import TinyBase
-from kitrec.tinybase.pretrain import Progressed, pretrain
+from kitrec.tinybase.pretrain import StepMetrics, pretrain
 from kitrec.tinybase.tokenizer import choice_opener, learn_tokenizer
 from stages.lib import runner
 
@@ -33,7 +33,7 @@ def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         with Progress(disable=quiet) as progress, (run.work / "curve.jsonl").open("a") as log:
             task = progress.add_task("pre-training", total=p.steps)
 
-            def report(done: Progressed) -> None:
+            def report(done: StepMetrics) -> None:
                 files.append_json(done.__dict__, log)
                 progress.update(task, completed=done.step, description=f"{done.lesson}, loss {done.loss:.2f}")
 

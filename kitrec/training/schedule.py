@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 
 
-def half_cosine(share: float) -> float:
-    """1 at share 0, 0 at share 1."""
-    return 0.5 * (1 + math.cos(math.pi * share))
+def half_cosine(position: float, length: float) -> float:
+    """1 at position 0, 0 at the end of the length."""
+    return 0.5 * (1 + math.cos(math.pi * position / length))
 
 
 def rate_factor(schedule: Literal["constant", "linear", "cosine"], warmup_ratio: float, done: float) -> float:
@@ -16,12 +16,14 @@ def rate_factor(schedule: Literal["constant", "linear", "cosine"], warmup_ratio:
     if done < warmup_ratio:
         return done / warmup_ratio
     left = (1 - done) / (1 - warmup_ratio) if warmup_ratio < 1 else 1.0
-    return {"constant": 1.0, "linear": left, "cosine": half_cosine(1 - left)}[schedule]
+    return {"constant": 1.0, "linear": left, "cosine": half_cosine(1 - left, 1)}[schedule]
 
 
 def warmup_cosine(warmup_ratio: float, done: float) -> float:
     """Linear warm-up and half a cosine, at a share `done` of all updates."""
-    return done / warmup_ratio if done < warmup_ratio else half_cosine((done - warmup_ratio) / (1 - warmup_ratio))
+    if done < warmup_ratio:
+        return done / warmup_ratio
+    return half_cosine(done - warmup_ratio, 1 - warmup_ratio)
 
 
 def warmup_cosine_of_update(warmup_ratio: float, update: int, updates: int) -> float:
@@ -29,7 +31,7 @@ def warmup_cosine_of_update(warmup_ratio: float, update: int, updates: int) -> f
     warmup = round(warmup_ratio * updates)
     if update < warmup:
         return (update + 1) / warmup
-    return half_cosine((update - warmup) / max(updates - warmup, 1))
+    return half_cosine(update - warmup, max(updates - warmup, 1))
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float, factor: float) -> None:

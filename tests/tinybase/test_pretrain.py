@@ -1,4 +1,4 @@
-"""One loop: right loss, right resumption."""
+"""Pre-training: the loss, and resuming from a checkpoint."""
 
 import pytest
 import torch
