@@ -5,7 +5,6 @@ frozen: the repository ships its result. `dvc unfreeze build_base && dvc repro b
 from pathlib import Path
 
 import polars as pl
-from rich.progress import Progress
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from kitrec.core import files, params
@@ -17,6 +16,7 @@ from kitrec.tinybase.curriculum import Lessons
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.pretrain import StepMetrics, pretrain
 from kitrec.tinybase.tokenizer import choice_opener, learn_tokenizer
+from kitrec.training.progress import progress_bar
 from stages.lib import runner
 
 BASE = Path("base/tiny-qwen3")
@@ -30,12 +30,11 @@ def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         tokenizer = learn_tokenizer(seed, p)
         model = new_model(p, tokenizer, seed)
         lessons = Lessons(seed, p, Encoder(tokenizer), tokenizer.pad_token_id)
-        with Progress(disable=quiet) as progress, (run.work / "curve.jsonl").open("a") as log:
-            task = progress.add_task("pre-training", total=p.steps)
+        with progress_bar(quiet=quiet) as bar, (run.work / "curve.jsonl").open("a") as log:
 
             def report(done: StepMetrics) -> None:
                 files.append_json(done.__dict__, log)
-                progress.update(task, completed=done.step, description=f"{done.lesson}, loss {done.loss:.2f}")
+                bar.update("pre-training", done.step, p.steps, f"{done.lesson}, loss {done.loss:.2f}")
 
             opener = choice_opener(tokenizer)
             pretrain(model, lessons.lesson, p.steps, p.learning_rate, opener, run.work, report)

@@ -15,11 +15,11 @@ from kitrec.ilora.paper_metrics import EXAMINED, LISTED, examine, ratios, shorte
 from kitrec.ilora.user_tasks import tasks_of_records
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.generation.progress import answering_bar
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.split_interactions import SEEN
+from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 from stages.lib.ilora_teacher import trained_teacher
 
@@ -37,12 +37,12 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         whole = {w: tasks_of_records(tables.read(path, RECORDS), met, history) for w, path in tests.items()}
         asked = {(which, name): tasks for which, own in whole.items() for name, tasks in lists_of(own).items()}
         metrics: dict[str, Any] = {f"set{which}": {} for which in sets}
-        with answering_bar(sum(tasks.height for tasks in asked.values()), quiet=quiet) as told:
+        with count_bar("answered", sum(tasks.height for tasks in asked.values()), quiet=quiet) as advance:
             for (which, name), tasks in asked.items():
                 scored = name != "all"  # infer_teacher scores those
                 examined = partial(examine, teacher, writer, tokenizer, scored=scored, per_token=per_token)
                 work = run.work / f"{which}-{name}"
-                found = in_shards(tasks.height, SHARD, work, EXAMINED, of_rows(tasks, examined), told)
+                found = in_shards(tasks.height, SHARD, work, EXAMINED, of_rows(tasks, examined), advance)
                 metrics[f"set{which}"][name] = ratios(found, tasks, writer)
         files.write_json(metrics, Path(f"metrics/ilora/{method}.json"))
 

@@ -18,13 +18,13 @@ from kitrec.ilora.prompts import Writer
 from kitrec.ilora.teacher import Teacher
 from kitrec.ilora.user_tasks import tasks_of_records, tasks_of_steps, with_likely_candidates
 from kitrec.llm.base.pinning import FILE
-from kitrec.llm.generation.progress import answering_bar
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.split_interactions import SEEN
 from kitrec.schemas.teacher_lists import TEACHER
+from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 from stages.lib.ilora_teacher import trained_teacher
 
@@ -48,9 +48,11 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         steps = tasks_of_steps(train, items, history, newest=asked.steps, count=asked.candidates, seed=seed)
         steps = with_likely_candidates(steps, teacher.eyes, items, count=asked.candidates, seed=seed)
         ranked: dict[str, pl.DataFrame] = {}
-        with answering_bar(steps.height + sum(of_set.height for of_set in records.values()), quiet=quiet) as told:
+        with count_bar(
+            "answered", steps.height + sum(of_set.height for of_set in records.values()), quiet=quiet
+        ) as advance:
             listed = of_rows(steps, partial(rank, teacher, writer=writer, top=asked.top, per_token=per_token))
-            handed = in_shards(steps.height, SHARD, run.work / "steps", TEACHER, listed, told)
+            handed = in_shards(steps.height, SHARD, run.work / "steps", TEACHER, listed, advance)
             with files.whole(Path("data/teachers") / name) as to:
                 to.mkdir()
                 tables.write(handed, to / "lists.parquet", TEACHER)
@@ -63,7 +65,7 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
                 tasks = tasks_of_records(of_set, test, history).select("history", "candidates", "truth")
                 rows = pl.concat([of_set, tasks], how="horizontal")
                 made = Clocked(of_rows(rows, partial(ranked_records, name, teacher, writer, per_token)))
-                ranked[f"set{which}"] = in_shards(of_set.height, SHARD, run.work / which, RANKINGS, made, told)
+                ranked[f"set{which}"] = in_shards(of_set.height, SHARD, run.work / which, RANKINGS, made, advance)
                 run.cost[f"set{which}"] = made.told()
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
 

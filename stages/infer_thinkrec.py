@@ -15,7 +15,6 @@ from kitrec.core.shards import Clocked, in_shards, of_rows
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.generation.progress import answering_bar
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.items import ITEMS
@@ -26,6 +25,7 @@ from kitrec.thinkrec.collaborative_vectors import load_seeing
 from kitrec.thinkrec.conversion import shown_titles
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.test_rankings import Answering, known_of, liking, load_answering, routed
+from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 
 FOLDER = Path("data/thinkrec")
@@ -56,10 +56,10 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         answering = Answering(trained, prompt, objective, rule, Encoder(tokenizer), known)
         ranked: dict[str, pl.DataFrame] = {}
         metrics: dict[str, Any] = {}
-        with answering_bar(sum(own.height for own in records.values()), quiet=quiet) as told:
+        with count_bar("answered", sum(own.height for own in records.values()), quiet=quiet) as advance:
             for which, own in records.items():
                 made = Clocked(of_rows(own, partial(answering.rank, f"thinkrec-{stage}", titles)))
-                table = in_shards(own.height, shard, run.work / which, RANKINGS, made, told)
+                table = in_shards(own.height, shard, run.work / which, RANKINGS, made, advance)
                 ranked[f"set{which}"], run.cost[f"set{which}"] = table, made.told()
                 metrics[f"set{which}"] = liking(table, own, resamples, seed).told() | answering.missing(own)
         tables.write_all(ranked, paths.rankings(f"thinkrec-{stage}"), RANKINGS)

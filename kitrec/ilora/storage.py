@@ -52,7 +52,7 @@ def params_of(folder: Path) -> Ilora:
         return TypeAdapter(Ilora).validate_json(json.dumps(about["params"]), strict=True)
     except (KeyError, ValidationError) as problem:
         raise InputError(
-            f"{folder} was written with params that are no longer valid ({problem}): train again"
+            f"{folder} was written with other params than there are now ({problem}): train again"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""How large a BERT4Rec is for so many users; conf/idrec holds the same sizes as profiles."""
+"""Sizes of BERT4Rec by the number of users; conf/idrec holds the same sizes as profiles."""
 
 from dataclasses import replace
 
@@ -13,10 +13,10 @@ FEW, MANY = 10_000, 100_000
 
 
 def preset(users: int) -> str:
-    """The size for so many users: small below 10,000, large above 100,000."""
+    """The size by the number of users: small below 10,000, large above 100,000."""
     return "small" if users < FEW else "medium" if users <= MANY else "large"
 
 
 def sized(model: BERT4Rec, users: int) -> BERT4Rec:
-    """The model in the size for so many users."""
+    """The model in the size for this many users."""
     return replace(model, **SIZES[preset(users)])  # type: ignore[arg-type]
