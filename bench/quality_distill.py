@@ -90,9 +90,9 @@ def _teacher(data: str, split: Split) -> Teacher:
 
 def _judged(teacher: Ensembled, test: Validation) -> dict[str, float]:
     better, equal = [], []
-    for start in range(0, len(test.truths), 256):
-        part = np.arange(start, min(start + 256, len(test.truths)))
-        truth = test.truths[part, None] - 1
+    for start in range(0, len(test.targets), 256):
+        part = np.arange(start, min(start + 256, len(test.targets)))
+        truth = test.targets[part, None] - 1
         scores = teacher.scores(test.histories.take(part))
         reached = np.take_along_axis(scores, truth, axis=1)
         better.append((scores > reached).sum(1))
@@ -139,7 +139,7 @@ def windows(p: Distill, rows: Rows) -> Rows:
 
 
 def _asked(test: Validation) -> tuple[Any, np.ndarray]:
-    return test.histories, test.truths
+    return test.histories, test.targets
 
 
 def _student(own: Student, test: Validation) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _student(own: Student, test: Validation) -> dict[str, Any]:
         "epoch": own.result.progress.best_epoch,
         "epochs": own.result.progress.epoch,
         "seconds": round(own.seconds, 1),
-        "ranking_ms_a_row": round(ranking / len(test.truths) * 1000, 4),
+        "ranking_ms_a_row": round(ranking / len(test.targets) * 1000, 4),
     }
 
 

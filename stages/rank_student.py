@@ -56,7 +56,7 @@ def _compared(alone: list[StoredModel], taught: list[StoredModel], asked: Valida
     """NDCG of test readers' held-out items among all items, both students, all seeds; as in validation, of readers
     with something that training knows."""
     own, others = (
-        np.stack([gains(each.model, asked.histories, asked.truths, depth) for each in models])
+        np.stack([gains(each.model, asked.histories, asked.targets, depth) for each in models])
         for models in (alone, taught)
     )
     told = {"alone": _mean_quality(alone, asked), "taught": _mean_quality(taught, asked)}
@@ -65,7 +65,7 @@ def _compared(alone: list[StoredModel], taught: list[StoredModel], asked: Valida
 
 def _mean_quality(models: list[StoredModel], asked: Validation) -> dict[str, float]:
     """Over the seeds; with one truth a reader, Hit is Recall."""
-    placed = [places(each.model, asked.histories, asked.truths) for each in models]
+    placed = [places(each.model, asked.histories, asked.targets) for each in models]
     found = [{k: v for depth in DEPTHS for k, v in quality(*own, depth).items()} for own in placed]
     return {name: round(float(np.mean([own[name] for own in found])), 6) for name in found[0]}
 

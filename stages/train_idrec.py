@@ -15,8 +15,7 @@ from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
 from kitrec.recommenders.params import AnyMethod, Counted, IdRec, Ranker
 from kitrec.recommenders.sequence_training import SELECTION_METRIC
-from kitrec.recommenders.train import TrainedRecommender, TrainingData, train_best
-from kitrec.recommenders.validation_curves import validation_curves
+from kitrec.recommenders.train import TrainedRecommender, TrainingData, train_best, validation_curves
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.split_interactions import SEEN
 from kitrec.training.loop import OnEpochEnd

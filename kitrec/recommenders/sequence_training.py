@@ -41,7 +41,7 @@ class Validation:
     """Histories, and the item that came next in each."""
 
     histories: Sequences
-    truths: np.ndarray
+    targets: np.ndarray
     depth: int = DEPTH  # of the NDCG that chooses the epoch
 
 
@@ -165,7 +165,7 @@ def validate(model: Recommender, validation: Validation) -> Row:
     """Ranking metrics of the validation, and the mean weights of metadata gates."""
     model.eval()
     _gates(model)  # drop what earlier evaluations accumulated
-    metrics = quality(*places(model, validation.histories, validation.truths), validation.depth)
+    metrics = quality(*places(model, validation.histories, validation.targets), validation.depth)
     return metrics | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 

@@ -32,6 +32,8 @@ from kitrec.recommenders.storage import StoredModel, save_model
 from kitrec.training.loop import OnEpochEnd
 from kitrec.training.state import Row
 
+GATE = "val_gate/"
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -116,6 +118,18 @@ def positive_items(interactions: pl.DataFrame, p: CrossDomain) -> np.ndarray:
     return (rated.fill_null(p.liked) >= p.liked).to_numpy()
 
 
+def validation_curves(rows: list[Row]) -> pl.DataFrame:
+    """Rows (epoch, series, value) of a plot: NDCG and the mean weights of metadata gates, for each validated epoch."""
+    points = [
+        {"epoch": int(row["epoch"]), "series": name.replace(GATE, "gate: "), "value": value}
+        for row in rows
+        for name, value in row.items()
+        if name == SELECTION_METRIC or name.startswith(GATE)
+    ]
+    table = pl.DataFrame(points, schema={"epoch": pl.Int64, "series": pl.String, "value": pl.Float64})
+    return table.with_columns(pl.col("value").round(6)).sort("series", "epoch")
+
+
 @dataclass(frozen=True)
 class _Trained:
     model: nn.Module
@@ -145,12 +159,12 @@ def _train_cross_domain_model(
     catalogue = of_seen(interactions, vocabulary)
     development = development_validation(data.development, p.history, vocabulary)
     validated = isinstance(p, Counted) or p.course.mode == "standard"
-    if not len(sequences) or (validated and not len(development.truths)):
+    if not len(sequences) or (validated and not len(development.targets)):
         raise InputError(
-            f"{len(sequences)} users to train on, {len(development.truths)} development users with a known history and "
-            "held-out item: both need some; raise users.train or users.development_share"
+            f"{len(sequences)} users to train on, {len(development.targets)} development users with a known history "
+            "and held-out item: both need some; raise users.train or users.development_share"
         )
-    validation = against(Readers(development.histories), development.truths, catalogue, data.seed)
+    validation = against(Readers(development.histories), development.targets, catalogue, data.seed)
     if isinstance(p, Counted):
         model = count_model(p.model, sequences, catalogue.items, data.seed)
         row = {"epoch": 1.0, **judged(model, validation)}

@@ -1,6 +1,6 @@
 """The newest checkpoint of a training: one safetensors file, `last-<epoch>-<metric>-<value>.safetensors`.
 
-It holds the current and the best weights, the optimizer's moments, and the progress as JSON; nothing in it is pickled.
+It holds the current and the best weights, the optimizer's moments, and the progress as JSON: data alone, no code.
 The metric is the selection metric, or the training loss of an epoch that was not validated."""
 
 import json

@@ -17,11 +17,11 @@ def test_every_row_is_in_one_part_and_training_comes_first():
     whole = [read.sequences[reader].tolist() for reader in range(2000)]
     train = split.rows.sequences
     learned = [item for own in range(len(train)) for item in train[own][1:].tolist()]
-    parts = Counter(learned) + Counter(split.validation.truths.tolist()) + Counter(split.test.truths.tolist())
+    parts = Counter(learned) + Counter(split.validation.targets.tolist()) + Counter(split.test.targets.tolist())
     rows = [item for own in whole for item in own[1:]]
     assert parts == Counter(rows)
     assert len(learned) == int(0.8 * len(rows))
-    assert abs(len(split.validation.truths) - len(split.test.truths)) <= 1
+    assert abs(len(split.validation.targets) - len(split.test.targets)) <= 1
     assert split.test.histories.lengths.max() == WINDOW
     place = {user: number for number, user in enumerate(read.users)}
     for own, user in enumerate(split.rows.who["user_id"]):

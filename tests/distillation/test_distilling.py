@@ -225,7 +225,7 @@ def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, readers, 
             students.train_baseline(work / "alone", lambda _: None),
             students.train_distilled(teacher, work / "taught", lambda _: None),
         )
-        found.append([gains(own.result.model, validation.histories, validation.truths, 20) for own in both])
+        found.append([gains(own.result.model, validation.histories, validation.targets, 20) for own in both])
     compared = compare(*np.array(found).swapaxes(0, 1))
     assert compared.distilled > compared.baseline
     assert compared.p_value < 0.01

@@ -13,7 +13,7 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.loading import load_for_training
 from kitrec.llm.finetuning.params import Launch
 from kitrec.llm.finetuning.trainer import fine_tune
-from kitrec.training.launching import side_by_side
+from kitrec.training.launching import launch_processes
 from tests.llm.test_training import ONE, base, course, p, some_samples  # noqa: F401  fixtures
 
 
@@ -31,13 +31,13 @@ def fails_in_the_second(_: int) -> None:
 
 @pytest.mark.slow
 def test_processes_find_each_other_and_the_first_answers():
-    assert side_by_side(2, rank_and_sum, 10) == ("0", 21.0)
+    assert launch_processes(2, rank_and_sum, 10) == ("0", 21.0)
 
 
 @pytest.mark.slow
 def test_an_error_of_one_process_is_told():
     with pytest.raises(InputError, match=r"process 1 of 2 stopped: .*loss is nan at step 7, in records r3"):
-        side_by_side(2, fails_in_the_second, 0)
+        launch_processes(2, fails_in_the_second, 0)
 
 
 @pytest.mark.slow

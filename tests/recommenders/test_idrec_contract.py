@@ -104,7 +104,7 @@ def test_it_learns_a_batch_by_heart(kind):
     model = a_model(kind, **({"masking": Masking(random=0.1, last=0.9)} if kind == "bert4rec" else {}))
     validation, course = Validation(sequences.without_last(), sequences.last()), a_course(epochs=150)
     train(init_training(model, course), sequences, validation, course, CE, seed=0, on_epoch_end=lambda _: None)
-    assert quality(*places(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"] == 1.0
+    assert quality(*places(model.eval(), validation.histories, validation.targets), depth=1)["hit@1"] == 1.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,7 +121,7 @@ def test_it_learns_a_pattern_and_stays_at_chance_on_noise(kind):
         known, asked = sequences.take(np.arange(300)), sequences.take(np.arange(300, 400))
         validation = Validation(asked.without_last(), asked.last())
         train(init_training(model, own), known, validation, own, CE, seed=0, on_epoch_end=lambda _: None)
-        found.append(quality(*places(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"])
+        found.append(quality(*places(model.eval(), validation.histories, validation.targets), depth=1)["hit@1"])
     assert found[0] > 0.9
     assert found[1] < 0.15  # one of about 25 unseen items: 0.04, three standard errors above are 0.10
 

@@ -170,7 +170,7 @@ def test_a_training_that_broke_off_ends_with_the_same_bytes(kind, tmp_path):
     split = leave_one_out(sequences)
     validation = Validation(split.before_validation, split.validation)
     usable = np.flatnonzero(validation.histories.lengths > 0)
-    validation = Validation(validation.histories.take(usable), validation.truths[usable])
+    validation = Validation(validation.histories.take(usable), validation.targets[usable])
 
     def run(folder, stop=None):
         folder.mkdir(exist_ok=True)
@@ -200,7 +200,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(tmp_path):
     )
     rows = [row["ndcg@10"] for row in fitted.progress.rows]
     assert len(rows) < 200 and rows.index(max(rows)) == len(rows) - 4 == fitted.progress.best_epoch - 1
-    again = quality(*places(fitted.model, validation.histories, validation.truths))["ndcg@10"]
+    again = quality(*places(fitted.model, validation.histories, validation.targets))["ndcg@10"]
     assert again == pytest.approx(max(rows), abs=1e-12)
 
 

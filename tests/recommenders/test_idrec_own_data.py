@@ -23,7 +23,7 @@ from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.fit import OwnData, work_folder
 from kitrec.recommenders.params import Method
 from kitrec.recommenders.sequence_training import Validation, train_sequence_model
-from kitrec.recommenders.validation_curves import validation_curves
+from kitrec.recommenders.train import validation_curves
 from kitrec.training.state import TrainingResult
 from tests.recommenders.made_models import CE, a_course, model_params
 

@@ -30,7 +30,7 @@ from kitrec.llm.finetuning.params import FineTune, Launch
 from kitrec.llm.finetuning.supervised import learn_supervised
 from kitrec.llm.finetuning.throughput import Pace
 from kitrec.llm.finetuning.trackers import trackers
-from kitrec.training.launching import side_by_side
+from kitrec.training.launching import launch_processes
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def fine_tune(course: Course, p: FineTune, launch: Launch) -> Trained:
     bucket = p.batch * launch.processes  # processes work on like lengths, so none waits for another
     while True:
         try:
-            return side_by_side(launch.processes, _train, course, p, launch, bucket)
+            return launch_processes(launch.processes, _train, course, p, launch, bucket)
         except (RuntimeError, MemoryError, InputError) as problem:  # each device and launcher has an error of its own
             if not means_out_of_memory(problem):
                 raise
