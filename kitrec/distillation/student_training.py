@@ -70,9 +70,9 @@ class Students:
         lists = align(teacher.lists, self.rows, self.vocabulary, self.p.ranking.topk, self.p.gaps)
         model = self._model()
         parts = [*self._robust(model), *self._ranked(model, lists), *self._embedded(model, teacher.embeddings)]
-        described = [] if teacher.embeddings is None else teacher.embeddings.item_ids
-        lacking = {"items without a teacher's vector": len(set(self.vocabulary.item_ids) - set(described))}
-        return self._train(model, parts, lists.told | lacking, work, on_epoch_end)
+        with_vector = [] if teacher.embeddings is None else teacher.embeddings.item_ids
+        missing = {"items without a teacher's vector": len(set(self.vocabulary.item_ids) - set(with_vector))}
+        return self._train(model, parts, lists.told | missing, work, on_epoch_end)
 
     def _model(self) -> Recommender:
         return new_model(self.p.student.model, len(self.vocabulary), self.seed)
@@ -114,11 +114,13 @@ class Students:
     def _ranked(self, model: Recommender, lists: Lists) -> list[AuxiliaryLoss]:
         if not self.p.ranking.weight:
             return []
-        chosen = policy(self.p.selection, lists, self.seed)
+        selection = policy(self.p.selection, lists, self.seed)
         useful = learnable(model, self.rows.sequences)  # batches number the learnable sequences
-        own = self.rows.sequences.take(useful)
+        sequences = self.rows.sequences.take(useful)
         return [
-            auxiliary_losses.Ranked(model, own, _of(lists, self.rows, useful), chosen, self._share(), self.p, self.seed)
+            auxiliary_losses.Ranked(
+                model, sequences, _of(lists, self.rows, useful), selection, self._share(), self.p, self.seed
+            )
         ]
 
     def _embedded(self, model: Recommender, vectors: Embeddings | None) -> list[AuxiliaryLoss]:
@@ -126,11 +128,11 @@ class Students:
             return []
         if vectors is None:
             raise InputError("embedding.form: the teacher has no item vectors; set form: off, or export them")
-        lacking = sorted(set(self.vocabulary.item_ids) - set(vectors.item_ids))
-        if lacking and self.p.gaps == "refuse":
+        missing = sorted(set(self.vocabulary.item_ids) - set(vectors.item_ids))
+        if missing and self.p.gaps == "refuse":
             raise InputError(
-                f"the teacher has no vector of {len(lacking)} of the student's {len(self.vocabulary)} items, "
-                f"{lacking[0]} among them: export them, or set gaps: mask"
+                f"the teacher has no vector of {len(missing)} of the student's {len(self.vocabulary)} items, "
+                f"{missing[0]} among them: export them, or set gaps: mask"
             )
         table = by_number(vectors, self.vocabulary, item_table(model).num_embeddings)
         if self.p.embedding.form == "injection":
@@ -139,11 +141,11 @@ class Students:
         return [auxiliary_losses.Near(model, project_beside(model, table, self.seed), self.p.embedding.weight)]
 
     def _share(self) -> torch.Tensor:
-        """Popularity of next items, as DROS weighs by it."""
-        own = self.rows.sequences
-        first = np.zeros(len(own.items), dtype=bool)
-        first[own.starts[:-1][own.lengths > 0]] = True
-        counts = np.bincount(own.items[~first] - 1, minlength=len(self.vocabulary))
+        """Popularity of the next items, the weights of DROS."""
+        sequences = self.rows.sequences
+        first = np.zeros(len(sequences.items), dtype=bool)
+        first[sequences.starts[:-1][sequences.lengths > 0]] = True
+        counts = np.bincount(sequences.items[~first] - 1, minlength=len(self.vocabulary))
         return losses.shares(torch.from_numpy(counts).float(), self.p.robust.power).to(distributed_context().device)
 
 

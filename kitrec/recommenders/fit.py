@@ -51,11 +51,11 @@ def train_on(
     interactions, split = data.interactions, leave_one_out(data.interactions.sequences)
     everything = p.course.mode == "full_data"
     validation = None if everything else Validation(split.before_validation, split.validation)
-    learned, items = interactions.sequences if everything else split.train, len(interactions.vocabulary)
-    popularity = np.bincount(learned.items, minlength=items + 1).astype(np.float32)
+    sequences, items = interactions.sequences if everything else split.train, len(interactions.vocabulary)
+    popularity = np.bincount(sequences.items, minlength=items + 1).astype(np.float32)
     others = {} if everything else _others(split, popularity[1:], seed, negatives)
     work = work_folder(p, data, seed, to)
-    result = train_sequence_model(p, data.known, items, learned, validation, seed, work, on_epoch_end, pinned=pinned)
+    result = train_sequence_model(p, data.known, items, sequences, validation, seed, work, on_epoch_end, pinned=pinned)
     report: dict[str, Any] = {"chosen": result.metrics(), "users": len(interactions.users), "items": items}
     if not distributed_context().is_main:
         return report

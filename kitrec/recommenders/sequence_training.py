@@ -147,15 +147,15 @@ def _plan(
 ) -> tuple[Step, Validate | None, LoopConfig]:
     """Step, validation and length of a training; refuse one that cannot learn or cannot be chosen."""
     check_mode(course, validation)
-    learned = sequences.take(learnable(state.model, sequences))
+    useful = sequences.take(learnable(state.model, sequences))
     items = len(state.model.output()[0])
-    if not len(learned):
+    if not len(useful):
         raise InputError("no user has enough known items to learn from: check the interactions")
     if validation is not None and not len(validation.histories):
         raise InputError("the validation is empty, no epoch can be chosen: give it users, or set mode: full_data")
     if loss.kind == "gbce" and loss.negatives >= items:
         raise InputError(f"loss.negatives: gbce needs fewer negatives ({loss.negatives}) than items ({items})")
-    step = SequenceStep(state, learned, course, loss, seed, auxiliary_loss)
+    step = SequenceStep(state, useful, course, loss, seed, auxiliary_loss)
     if validation is None:
         return step, None, loop_config(course)
     return step, partial(validate, state.model, validation), loop_config(course, validation.depth)

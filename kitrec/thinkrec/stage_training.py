@@ -81,13 +81,13 @@ def train_text(data: StageData, p: TextStage) -> TrainedStage:
 def train_projector(data: StageData, p: ProjectorStage) -> TrainedStage:
     """Train stage 2."""
     composer = data.composer(vectors=True)
-    tables = [own.rows for own in (data.users, data.items) if own is not None]
+    tables = [vectors.rows for vectors in (data.users, data.items) if vectors is not None]
     llm = load_adapters(data.load_base(), [GENERAL], data.base, data.folder, GENERAL)
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(data.seed, "thinkrec projector"))
         projector = Projector(composer.width, llm.config.hidden_size, p.expansion)
         projector.fit_to(
-            torch.cat([torch.from_numpy(own) for own in tables]).numpy(), llm.get_input_embeddings().weight
+            torch.cat([torch.from_numpy(rows) for rows in tables]).numpy(), llm.get_input_embeddings().weight
         )
     model = ThinkModel(llm, projector.to(llm.device), verdicts(Encoder(data.tokenizer)))
     adapter = adapter_weights(llm, GENERAL) if p.moves == "projector_and_adapter" else {}
@@ -103,30 +103,30 @@ def train_projector(data: StageData, p: ProjectorStage) -> TrainedStage:
 
 
 def train_groups(data: StageData, p: GroupsStage, members: Path) -> dict[str, TrainedStage]:
-    """Train stage 3; a group without training records or improvement keeps the general weights.
+    """Train stage 3 and return the trained groups by name.
 
-    Return the trained groups by name.
-
-    `members` is read where groups are given: a user2group.csv."""
-    found = _groups(data, p, members)
-    without_group = len({own.user for own in data.train} - set(found.group_of))
+    A group without training records or improvement keeps the general weights. Where groups are given, `members` is
+    their user2group.csv."""
+    groups = _groups(data, p, members)
+    without_group = len({record.user for record in data.train} - set(groups.group_of))
     composer = data.composer(vectors=True)
     llm = load_adapters(data.load_base(), [GENERAL], data.base, data.folder, PROJECTOR)
     model = ThinkModel(llm, load_projected(data.folder).to(llm.device), verdicts(Encoder(data.tokenizer)))
     trained = {}
-    for group in range(len(found.centroids)):
-        name, own = group_name(group), {user for user, of in found.group_of.items() if of == group}
+    for group in range(len(groups.centroids)):
+        name, users = group_name(group), {user for user, of in groups.group_of.items() if of == group}
         llm.add_adapter(name, copy.copy(llm.peft_config[GENERAL]))
         copy_adapter(llm, GENERAL, name)
         llm.set_adapter(name)
-        train, valid = ([r for r in records if r.user in own] for records in (data.train, data.valid))
-        judged = valid if len({r.label for r in valid}) == 2 else data.valid
+        train, group_valid = ([r for r in records if r.user in users] for records in (data.train, data.valid))
+        valid = group_valid if len({r.label for r in group_valid}) == 2 else data.valid
         if train:
             weights = adapter_weights(llm, name)
-            own_records = {"train": train, "valid": judged}
-            trained[name] = _train(data, model, weights, name, p.course, composer, **own_records, validate_start=True)
+            trained[name] = _train(
+                data, model, weights, name, p.course, composer, train=train, valid=valid, validate_start=True
+            )
     with files.whole(data.folder / GROUPS) as draft:
-        for group, size in enumerate(found.sizes):
+        for group, size in enumerate(groups.sizes):
             metrics = trained.get(group_name(group), TrainedStage(Progress(), {})).metrics()
             origin = {
                 "stage": "groups",
@@ -137,13 +137,13 @@ def train_groups(data: StageData, p: GroupsStage, members: Path) -> dict[str, Tr
                 **metrics,
             }
             save_stage(llm, group_name(group), data.tokenizer, data.base, origin, draft / group_name(group))
-        write_groups(found, draft / USER2GROUP)
+        write_groups(groups, draft / USER2GROUP)
     return trained
 
 
 def _groups(data: StageData, p: GroupsStage, members: Path) -> Grouped:
     if data.users is None:
-        raise InputError("groups are told apart by user vectors: give a shard of users")
+        raise InputError("groups come from user vectors: give a shard of users")
     if isinstance(p.members, Clusters):
         return cluster(data.users, p.members.count, data.seed)
     return grouped(read_groups(members), data.users)
@@ -161,13 +161,13 @@ def _train(
     valid: Sequence[Record] | None = None,
     validate_start: bool = False,
 ) -> TrainedStage:
-    judged = data.valid if valid is None else valid
-    if len({record.label for record in judged}) < 2:
+    valid = data.valid if valid is None else valid
+    if len({record.label for record in valid}) < 2:
         raise InputError(
-            f"stage {name}: AUC chooses the update, and the {len(judged)} validation records have not both labels; "
+            f"stage {name}: AUC chooses the update, and the {len(valid)} validation records have not both labels; "
             "convert records with liked and disliked items"
         )
-    own = samples(data.train if train is None else train, composer, Encoder(data.tokenizer), data.seed)
-    stage = Stage(name, own, course, data.objective, data.seed, data.work / name, validate_start)
-    validate = judge_of(Asker(model, composer, data.objective), judged)
+    stage_samples = samples(data.train if train is None else train, composer, Encoder(data.tokenizer), data.seed)
+    stage = Stage(name, stage_samples, course, data.objective, data.seed, data.work / name, validate_start)
+    validate = judge_of(Asker(model, composer, data.objective), valid)
     return train_stage(model, tensors, stage, validate, lambda progress: data.on_validation(name, progress))

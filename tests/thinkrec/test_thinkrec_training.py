@@ -197,7 +197,7 @@ def test_a_stage_wants_what_the_one_before_it_left(given):
     own = given("nothing")
     with pytest.raises(InputError, match="text is missing: train its stage first"):
         train_projector(own, STAGES.projector)
-    with pytest.raises(InputError, match="told apart by user vectors"):
+    with pytest.raises(InputError, match="groups come from user vectors"):
         train_groups(replace(own, users=None), STAGES.groups, NO_FILE)
 
 
