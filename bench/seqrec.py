@@ -25,11 +25,12 @@ from bench.running import start
 from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.models.sequence_registry import build
 from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.ranking.full import ranks
-from kitrec.recommenders.sequence_training import Training, begin, train
+from kitrec.recommenders.sequence_training import init_training, train
+from kitrec.training.state import TrainingState
 
 COMMAND, PEER = "make bench-seqrec", "RecBole 1.2.1"
 HOME = Path(".work/recbole")
@@ -68,11 +69,11 @@ def main() -> None:
 def _ours(p: SequenceMethod, split: LeaveOneOut) -> dict[str, float]:
     """Return targets per second of training for about SECONDS, and users per second of one evaluation."""
     torch.manual_seed(0)
-    training = begin(build(p.model, items(split)), p.training)
+    training = init_training(build_sequence_model(p.model, items(split)), p.training)
     spent: list[tuple[float, float]] = []
     began = time.perf_counter()
 
-    def on_epoch_end(training: Training[Recommender]) -> None:
+    def on_epoch_end(training: TrainingState[Recommender]) -> None:
         spent.append((training.progress.rows[-1]["targets"], time.perf_counter() - began))
         if spent[-1][1] > SECONDS:
             raise StopIteration

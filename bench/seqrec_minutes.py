@@ -15,10 +15,11 @@ from bench.running import start
 from bench.seqrec import OURS, PEER, items, prepared, theirs
 from bench.seqrec_settings import training_config
 from kitrec.recommenders.data.sequences import LeaveOneOut
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.models.sequence_registry import build
 from kitrec.recommenders.params import TrainingConfig
-from kitrec.recommenders.sequence_training import JUDGED_BY, Training, Validation, begin, train
+from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, init_training, train
+from kitrec.training.state import TrainingState
 
 COMMAND = "python -m bench.seqrec_minutes"
 PEER_SECONDS = {"SASRec": 0, "BERT4Rec": 300}  # 0: one epoch
@@ -53,12 +54,12 @@ def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
     """Return the seconds we train, validating after every epoch, until NDCG@10 reaches a value."""
     torch.manual_seed(0)
     p = replace(OURS[model], training=COURSES[model])
-    training = begin(build(p.model, items(split)), p.training)
+    training = init_training(build_sequence_model(p.model, items(split)), p.training)
     began, reached = time.perf_counter(), float("nan")
 
-    def on_epoch_end(training: Training[Recommender]) -> None:
+    def on_epoch_end(training: TrainingState[Recommender]) -> None:
         nonlocal reached
-        if training.progress.rows[-1][JUDGED_BY] >= value:
+        if training.progress.rows[-1][SELECTION_METRIC] >= value:
             reached = time.perf_counter() - began
             raise StopIteration
 

@@ -12,16 +12,15 @@ from kitrec.llm.base.loading import load_for_serving, load_tokenizer
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
 from kitrec.recommenders.models.params import SASRec
-from kitrec.thinkrec.checkpoint import Progress
 from kitrec.thinkrec.collaborative_vectors import labelled_model_vectors
 from kitrec.thinkrec.conversion import from_labelled
 from kitrec.thinkrec.labelled_rows import LabelledRows
-from kitrec.thinkrec.labelled_settings import MATRIX
-from kitrec.thinkrec.labelled_training import fit_labelled
+from kitrec.thinkrec.labelled_training import MATRIX, fit_labelled
 from kitrec.thinkrec.params import Adapter, Objective, ProjectorStage, Prompt, Reflection, TextStage, TrainingConfig
-from kitrec.thinkrec.stage_training import Given, train_projector, train_text
+from kitrec.thinkrec.stage_training import StageData, train_projector, train_text
 from kitrec.thinkrec.storage import load_trained
 from kitrec.thinkrec.yes_no_ranking import TransformersScorer
+from kitrec.training.state import Progress
 
 BASE = Base(path="base/tiny-qwen3", revision=None)
 SAMPLE = {"train": 1000, "valid": 200, "test": 600}  # rows for the tiny base
@@ -76,7 +75,7 @@ def scores_of_tiny(
     if name == "thinkrec":
         users, items = labelled_model_vectors(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
     base = pin(BASE)
-    data = Given(
+    data = StageData(
         prompt=PROMPT,
         objective=OBJECTIVE,
         train=from_labelled(train, titles),
@@ -89,15 +88,16 @@ def scores_of_tiny(
         folder=work / "thinkrec",
         work=work / "under_way",
         seed=seed,
-        told=_show,
+        on_validation=_show,
     )
-    progress = train_text(data, TEXT_STAGE)
+    trained = train_text(data, TEXT_STAGE)
     if name == "thinkrec":
-        progress = train_projector(data, PROJECTOR_STAGE)
+        trained = train_projector(data, PROJECTOR_STAGE)
     stage = "projector" if name == "thinkrec" else "text"
     model = load_trained(data.load_base(), data.tokenizer, base, data.folder, stage).model
     scorer = TransformersScorer(model, data.composer(vectors=name == "thinkrec"), OBJECTIVE)
-    return test, scorer.score_records(from_labelled(test, titles)), progress.rows[progress.best_round - 1]
+    progress = trained.progress
+    return test, scorer.score_records(from_labelled(test, titles)), progress.rows[progress.best_epoch - 1]
 
 
 def _sampled(rows: LabelledRows, count: int, seed: int) -> LabelledRows:

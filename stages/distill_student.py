@@ -10,7 +10,7 @@ from kitrec.distillation.item_embeddings import read_embeddings
 from kitrec.distillation.params import Distillation as Pairs
 from kitrec.distillation.params import StudentConfig
 from kitrec.distillation.student_training import Teacher
-from kitrec.distillation.students import learned_from
+from kitrec.distillation.students import student_data
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from stages.lib import paths, runner
@@ -27,7 +27,7 @@ def main(student: str, teacher: str, quiet: runner.Quiet = runner.NOBODY_WATCHES
     with runner.running("distill_student", name, reads=[folder, *sources.values()], params=[seed, seeds, p]) as run:
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
         vectors = folder / "vectors.safetensors"
-        given = learned_from(train, development, p.student.history, p.depth)
+        given = student_data(train, development, p.student.history, p.depth)
         lists = tables.read(folder / "lists.parquet", TEACHER_LISTS)
         own = Teacher(lists, read_embeddings(vectors) if vectors.exists() else None)
         begun = [derived_seed(seed, student, number) for number in range(seeds)]  # as without a teacher

@@ -9,10 +9,9 @@ import polars as pl
 
 from kitrec.core import files, params, tables
 from kitrec.preprocessing.params import Data
-from kitrec.recommenders import cross_domain_storage as crossdomain
-from kitrec.recommenders import sequence_storage
 from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.ranking.candidates import score_records
+from kitrec.recommenders.storage import load_model
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
@@ -28,8 +27,7 @@ def main(method: str) -> None:
     with runner.running(
         "infer_idrec", method, reads=[folder, seen_path, *tests.values()], params=[sets, history]
     ) as run:
-        load = crossdomain.load_model if crossdomain.is_crossdomain(folder) else sequence_storage.load_model
-        stored, seen = load(folder), tables.read(seen_path, SPLIT_INTERACTIONS)
+        stored, seen = load_model(folder), tables.read(seen_path, SPLIT_INTERACTIONS)
         ranked: dict[str, pl.DataFrame] = {}
         counted = {}
         for which, path in tests.items():

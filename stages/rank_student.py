@@ -16,9 +16,9 @@ from kitrec.onnx.runtime import load_onnx_model, measure_latency
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.recommenders.ranking.full import ranks
-from kitrec.recommenders.sequence_learning import validation
-from kitrec.recommenders.sequence_storage import Stored, load_model
 from kitrec.recommenders.sequence_training import Validation
+from kitrec.recommenders.storage import StoredModel, load_model
+from kitrec.recommenders.train import development_validation
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
@@ -43,7 +43,7 @@ def main(student: str, teacher: str) -> None:
             records = tables.read(path, RECORDS)
             ranked[f"set{which}"] = from_scores(name, records, score_records(first, records, seen, history).scores)
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
-        asked = validation(seen, history, first.vocabulary)
+        asked = development_validation(seen, history, first.vocabulary)
         files.write_json(_compared(baseline, distilled, asked, p.depth), Path(f"metrics/students/{name}.json"))
         apart = {"onnx_differs_from_torch_by": export(first, served)}
         answers = measure_latency(load_onnx_model(served), asked.histories)
@@ -52,20 +52,20 @@ def main(student: str, teacher: str) -> None:
         )
 
 
-def _compared(baseline: list[Stored], distilled: list[Stored], asked: Validation, depth: int) -> dict[str, Any]:
+def _compared(baseline: list[StoredModel], distilled: list[StoredModel], asked: Validation, depth: int) -> dict[str, Any]:
     """NDCG of test readers' held-out items among all items, both students, all seeds; as in validation, of readers
     with something that training knows."""
     own, others = (
-        np.stack([user_ndcg(each.model, asked.histories, asked.truths, depth) for each in models])
+        np.stack([user_ndcg(each.model, asked.histories, asked.targets, depth) for each in models])
         for models in (baseline, distilled)
     )
     told = {"baseline": _mean_quality(baseline, asked), "distilled": _mean_quality(distilled, asked)}
     return {f"ndcg@{depth}": compare(own, others).metrics(), **told}
 
 
-def _mean_quality(models: list[Stored], asked: Validation) -> dict[str, float]:
+def _mean_quality(models: list[StoredModel], asked: Validation) -> dict[str, float]:
     """Over the seeds; with one truth a reader, Hit is Recall."""
-    placed = [ranks(each.model, asked.histories, asked.truths) for each in models]
+    placed = [ranks(each.model, asked.histories, asked.targets) for each in models]
     found = [{k: v for depth in DEPTHS for k, v in mean_metrics(*own, depth).items()} for own in placed]
     return {name: round(float(np.mean([own[name] for own in found])), 6) for name in found[0]}
 

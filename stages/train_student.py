@@ -5,7 +5,7 @@ data/students/<student>, their curves to plots/students/ and their numbers to me
 from kitrec.core import params, tables
 from kitrec.core.randomness import derived_seed
 from kitrec.distillation.params import Distillation, StudentConfig
-from kitrec.distillation.students import learned_from
+from kitrec.distillation.students import student_data
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
 from stages.lib.students import study
@@ -19,7 +19,7 @@ def main(student: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     sources = {role: paths.interactions(role) for role in ("train", "development")}
     with runner.running("train_student", student, reads=[*sources.values()], params=[seed, seeds, p]) as run:
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
-        given = learned_from(train, development, p.student.history, p.depth)
+        given = student_data(train, development, p.student.history, p.depth)
         begun = [derived_seed(seed, student, number) for number in range(seeds)]  # as beside every teacher
         study(student, p, given, None, begun, run, quiet=quiet)
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.ilora.learning import Given, learn
+from kitrec.ilora.learning import TrainingData, train_teacher
 from kitrec.ilora.params import Ilora, Tasks
-from kitrec.ilora.progress import bar
-from kitrec.ilora.user_tasks import tasks_from_steps
+from kitrec.ilora.training import SELECTION, planned_stretches
+from kitrec.ilora.user_tasks import tasks_of_steps
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.recommenders.params import AnyMethod
-from kitrec.recommenders.sequence_storage import load_model
+from kitrec.recommenders.storage import load_model
 from kitrec.schemas.items import ITEMS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
+from kitrec.schemas.split_interactions import SEEN
+from kitrec.training.progress import training_bar
 from stages.lib import paths, runner
 
 
@@ -30,21 +31,17 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     with runner.running("train_teacher_ilora", method, reads=reads, params=[seed, p, asked, history]) as run:
         items = tables.read(paths.ITEMS, ITEMS)
         train, development = (
-            tasks_from_steps(
-                tables.read(path, SPLIT_INTERACTIONS),
-                items,
-                history,
-                newest=asked.steps_per_user,
-                count=asked.candidates,
-                seed=seed,
+            tasks_of_steps(
+                tables.read(path, SEEN), items, history, newest=asked.steps, count=asked.candidates, seed=seed
             )
             for path in sources.values()
         )
         known = {row["item_id"]: row for row in items.iter_rows(named=True)}
-        given = Given(seed, known, train, development, run.work)
-        with bar(f"ilora-{method}", train.height, p.training, quiet=quiet) as told:
-            progress = learn(p, read_pinned(), load_model(folder), given, told, Path("data/ilora") / method)
-        with files.atomic(Path(f"plots/training/ilora-{method}.csv")) as draft:
+        data = TrainingData(seed, known, train, development, run.work)
+        stretches = planned_stretches(train.height, p.course)
+        with training_bar(f"ilora-{method}", stretches, SELECTION.metric, quiet=quiet, unit="update") as show:
+            progress = train_teacher(p, read_pinned(), load_model(folder), data, show, Path("data/ilora") / method)
+        with files.whole(Path(f"plots/training/ilora-{method}.csv")) as draft:
             pl.DataFrame(progress.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6)).write_csv(
                 draft
             )

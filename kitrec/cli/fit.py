@@ -41,17 +41,18 @@ def fit(
 
     Several GPUs: `accelerate launch --num_processes 4 -m kitrec.cli.main fit ...`"""
     from kitrec.recommenders.fit import OwnData, train_on
-    from kitrec.recommenders.sequence_training import Progress
-    from kitrec.training.distributed import team
-    from kitrec.training.progress import bar
-    from kitrec.training.tensorboard import board  # imports torch
+    from kitrec.recommenders.sequence_training import SELECTION_METRIC
+    from kitrec.training.distributed import distributed_context
+    from kitrec.training.progress import training_bar
+    from kitrec.training.state import Progress
+    from kitrec.training.tensorboard import tensorboard_callback  # imports torch
 
     p = _method(method)
     p = p if mode is None else replace(p, training=replace(p.training, mode=mode))
     read = read_interactions(interactions, min_interactions)
-    data, first = OwnData(read, _read_item_metadata(p, metadata, embeddings, read.vocabulary)), team().first
-    write = board(to / "logs", asdict(p)) if first else None
-    with bar(method, p.training.epochs, quiet=not first) as advance:
+    data, first = OwnData(read, _read_item_metadata(p, metadata, embeddings, read.vocabulary)), distributed_context().is_main
+    write = tensorboard_callback(to / "logs", asdict(p), SELECTION_METRIC) if first else None
+    with training_bar(method, p.training.epochs, SELECTION_METRIC, quiet=not first) as advance:
 
         def on_progress(progress: Progress) -> None:
             advance(progress)

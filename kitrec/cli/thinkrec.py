@@ -131,8 +131,7 @@ def _model_vectors(model: Path, training: Sequence[Record], *, users: bool) -> d
 def _mf_vectors(source: Path, seed: int) -> dict[str, Vectors]:
     """Return MF's vectors; as in CoLLM, a user's is learned from all training rows, the target row included."""
     from kitrec.thinkrec.collaborative_vectors import labelled_model_vectors  # torch is only needed here
-    from kitrec.thinkrec.labelled_settings import MATRIX
-    from kitrec.thinkrec.labelled_training import fit_labelled
+    from kitrec.thinkrec.labelled_training import MATRIX, fit_labelled
 
     train, valid = (read_labelled(source, part) for part in ("train", "valid"))
     fitted = fit_labelled(MATRIX, train, valid, seed)

@@ -18,11 +18,11 @@ from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences, interaction_matrix
 from kitrec.recommenders.models import ease, item_knn, random_walk
 from kitrec.recommenders.models.cross_domain_model import Ranker
-from kitrec.recommenders.models.cross_domain_registry import tally
+from kitrec.recommenders.models.registry import count_model
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.params import NonParametricMethod, SequenceMethod
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_fitting import fit
+from kitrec.recommenders.sequence_training import train_sequence_model
 
 
 class EnsembleMember(ABC):
@@ -98,8 +98,8 @@ def fit_member(
 ) -> EnsembleMember:
     """Fit the model that the params describe."""
     if isinstance(p, SequenceMethod):
-        return as_member(fit(p, ItemFeatures(), items, sequences, None, seed, work, lambda _: None).model)
-    return as_member(tally(p.model, sequences, items, seed))
+        return as_member(train_sequence_model(p, ItemFeatures(), items, sequences, None, seed, work, lambda _: None).model)
+    return as_member(count_model(p.model, sequences, items, seed))
 
 
 def as_member(model: Recommender | Ranker) -> EnsembleMember:

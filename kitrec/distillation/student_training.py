@@ -1,11 +1,10 @@
-"""Students from the same seeds: one alone, others each with a teacher.
+"""Students of the same seed: a baseline without a teacher, and distilled ones with a teacher each.
 
-All begin with the same weights and see the same batches, masks, dropout and negatives; the best epoch of each is
-chosen by the validation, at the same depth. A training that broke off goes on where it was, as `idrec.fitting` does;
-its seconds are counted over all its starts."""
+All start from the same weights and see the same batches, masks, dropout and negatives; the validation chooses the best
+epoch of each, at the same depth. An interrupted training resumes from its checkpoint; its seconds add up over all its
+starts."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,143 +14,149 @@ import torch
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.core.randomness import derived_seed
 from kitrec.distillation import auxiliary_losses, losses
-from kitrec.distillation.alignment import AlignedLists, KeyedSequences, align
-from kitrec.distillation.item_embeddings import ItemEmbeddings, embedding_table
-from kitrec.distillation.item_vector_transfer import add_projection, inject, item_table, merge_projection
-from kitrec.distillation.params import StudentConfig
-from kitrec.distillation.selection_policies import build_policy
-from kitrec.recommenders.data.target_batches import trainable_users
+from kitrec.distillation.alignment import Lists, Rows, align
+from kitrec.distillation.item_embeddings import Embeddings, by_number
+from kitrec.distillation.item_vector_transfer import inject, item_table, project_beside, settled
+from kitrec.distillation.params import Distill
+from kitrec.distillation.selection_policies import policy
+from kitrec.recommenders.data.target_batches import learnable
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.sequence_fitting import Fitted, carry_on
-from kitrec.recommenders.sequence_training import Extra, Progress, Validation, Watcher, begin, train
-from kitrec.training.distributed import team
+from kitrec.recommenders.sequence_training import (
+    AuxiliaryLoss,
+    Validation,
+    fit_sequence_model,
+    init_training,
+    new_model,
+)
+from kitrec.training.distributed import distributed_context
+from kitrec.training.loop import OnEpochEnd
+from kitrec.training.state import Progress, TrainingResult
 
 
 @dataclass(frozen=True)
 class Teacher:
-    lists: pl.DataFrame  # a TEACHER_LISTS table
-    embeddings: ItemEmbeddings | None
+    lists: pl.DataFrame  # a TEACHER table
+    embeddings: Embeddings | None
 
 
 @dataclass(frozen=True)
 class Student:
-    """A student with its best weights: a plain model, whoever taught it."""
+    """A student with its best weights: a plain model, with or without a teacher."""
 
-    fitted: Fitted[Recommender]
+    result: TrainingResult[Recommender]
     seconds: float
-    told: dict[str, int]  # how its teacher fitted the rows; empty without one
+    alignment: dict[str, int]  # counts of the teacher's lists beside the rows; empty without a teacher
 
 
 @dataclass(frozen=True)
 class Students:
-    """All that the two students of a seed have in common."""
+    """The data and settings that both students of a seed share."""
 
-    p: StudentConfig
-    rows: KeyedSequences
+    p: Distill
+    rows: Rows
     vocabulary: Vocabulary
     validation: Validation
     seed: int
 
-    def baseline(self, work: Path, told: Callable[[Progress], None]) -> Student:
-        """The student without a teacher; `told` hears of every epoch."""
+    def train_baseline(self, work: Path, on_epoch_end: OnEpochEnd) -> Student:
+        """Train the student without a teacher."""
         model = self._model()
-        return self._trained(model, self._robust(model), {}, work, told)
+        return self._train(model, self._robust(model), {}, work, on_epoch_end)
 
-    def distilled(self, teacher: Teacher, work: Path, told: Callable[[Progress], None]) -> Student:
-        """The student with a teacher."""
-        lists = align(teacher.lists, self.rows, self.vocabulary, self.p.ranking.topk, self.p.missing)
+    def train_distilled(self, teacher: Teacher, work: Path, on_epoch_end: OnEpochEnd) -> Student:
+        """Train the student with a teacher."""
+        lists = align(teacher.lists, self.rows, self.vocabulary, self.p.ranking.topk, self.p.gaps)
         model = self._model()
         parts = [*self._robust(model), *self._ranked(model, lists), *self._embedded(model, teacher.embeddings)]
-        described = [] if teacher.embeddings is None else teacher.embeddings.item_ids
-        lacking = {"items without a teacher's vector": len(set(self.vocabulary.item_ids) - set(described))}
-        return self._trained(model, parts, lists.counts | lacking, work, told)
+        with_vector = [] if teacher.embeddings is None else teacher.embeddings.item_ids
+        missing = {"items without a teacher's vector": len(set(self.vocabulary.item_ids) - set(with_vector))}
+        return self._train(model, parts, lists.told | missing, work, on_epoch_end)
 
     def _model(self) -> Recommender:
-        with torch.random.fork_rng():
-            torch.manual_seed(derived_seed(self.seed, "idrec weights"))
-            return build(self.p.student.model, len(self.vocabulary))
+        return new_model(self.p.student.model, len(self.vocabulary), self.seed)
 
-    def _trained(
+    def _train(
         self,
         model: Recommender,
-        parts: list[Extra],
-        lists_told: dict[str, int],
+        parts: list[AuxiliaryLoss],
+        alignment: dict[str, int],
         work: Path,
-        told: Callable[[Progress], None],
+        on_epoch_end: OnEpochEnd,
     ) -> Student:
-        own, validation = team(), replace(self.validation, depth=self.p.depth)
-        training = begin(model, self.p.student.training, own)
-        training.extra = auxiliary_losses.combine_losses(parts)
+        validation, p = replace(self.validation, depth=self.p.depth), self.p.student
+        state = init_training(model, p.course, distributed_context())
         clock = _Clock(work / "seconds.json")
 
-        def learn(keep: Watcher) -> None:
-            course, loss = self.p.student.training, self.p.student.loss
-            train(training, self.rows.sequences, validation, course, loss, self.seed, keep)
+        def on_epoch_end_timed(progress: Progress) -> None:
+            clock.save()
+            on_epoch_end(progress)
 
-        def heard(progress: Progress) -> None:
-            clock.note()
-            told(progress)
+        auxiliary_loss = auxiliary_losses.summed(parts)
+        result = fit_sequence_model(
+            state,
+            self.rows.sequences,
+            validation,
+            p.course,
+            p.loss,
+            self.seed,
+            work,
+            on_epoch_end_timed,
+            auxiliary_loss,
+        )
+        result = TrainingResult(settled(result.model), result.progress, result.last)
+        return Student(result, clock.seconds, alignment)
 
-        fitted = carry_on(training, learn, work, heard)
-        return Student(Fitted(merge_projection(fitted.model), fitted.progress, fitted.last), clock.seconds, lists_told)
+    def _robust(self, model: Recommender) -> list[AuxiliaryLoss]:
+        return [auxiliary_losses.Balanced(model, self._share(), self.p.robust)] if self.p.robust.alpha else []
 
-    def _robust(self, model: Recommender) -> list[Extra]:
-        return [auxiliary_losses.DROSLoss(model, self._share(), self.p.dros)] if self.p.dros.alpha else []
-
-    def _ranked(self, model: Recommender, lists: AlignedLists) -> list[Extra]:
+    def _ranked(self, model: Recommender, lists: Lists) -> list[AuxiliaryLoss]:
         if not self.p.ranking.weight:
             return []
-        chosen = build_policy(self.p.selection, lists, self.seed)
-        useful = trainable_users(model, self.rows.sequences)  # the loop numbers those that teach
-        own = self.rows.sequences.take(useful)
+        selection = policy(self.p.selection, lists, self.seed)
+        useful = learnable(model, self.rows.sequences)  # batches number the learnable sequences
+        sequences = self.rows.sequences.take(useful)
         return [
-            auxiliary_losses.RankingDistillationLoss(
-                model, own, _of(lists, self.rows, useful), chosen, self._share(), self.p, self.seed
+            auxiliary_losses.Ranked(
+                model, sequences, _of(lists, self.rows, useful), selection, self._share(), self.p, self.seed
             )
         ]
 
-    def _embedded(self, model: Recommender, vectors: ItemEmbeddings | None) -> list[Extra]:
-        if self.p.embedding.form == "off" or (vectors is None and self.p.missing == "mask"):
+    def _embedded(self, model: Recommender, vectors: Embeddings | None) -> list[AuxiliaryLoss]:
+        if self.p.embedding.form == "off" or (vectors is None and self.p.gaps == "mask"):
             return []
         if vectors is None:
             raise InputError("embedding.form: the teacher has no item vectors; set form: off, or export them")
-        lacking = sorted(set(self.vocabulary.item_ids) - set(vectors.item_ids))
-        if lacking and self.p.missing == "refuse":
+        missing = sorted(set(self.vocabulary.item_ids) - set(vectors.item_ids))
+        if missing and self.p.gaps == "refuse":
             raise InputError(
-                f"the teacher has no vector of {len(lacking)} of the student's {len(self.vocabulary)} items, "
-                f"{lacking[0]} among them: export them, or set missing: mask"
+                f"the teacher has no vector of {len(missing)} of the student's {len(self.vocabulary)} items, "
+                f"{missing[0]} among them: export them, or set gaps: mask"
             )
-        table = embedding_table(vectors, self.vocabulary, item_table(model).num_embeddings)
+        table = by_number(vectors, self.vocabulary, item_table(model).num_embeddings)
         if self.p.embedding.form == "injection":
             inject(model, table, self.p.embedding.weight, self.seed)
             return []
-        return [
-            auxiliary_losses.EmbeddingDistillationLoss(
-                model, add_projection(model, table, self.seed), self.p.embedding.weight
-            )
-        ]
+        return [auxiliary_losses.Near(model, project_beside(model, table, self.seed), self.p.embedding.weight)]
 
     def _share(self) -> torch.Tensor:
-        """Popularity of next items, as DROS weighs by it."""
-        own = self.rows.sequences
-        first = np.zeros(len(own.items), dtype=bool)
-        first[own.starts[:-1][own.lengths > 0]] = True
-        counts = np.bincount(own.items[~first] - 1, minlength=len(self.vocabulary))
-        return losses.popularity_weights(torch.from_numpy(counts).float(), self.p.dros.power).to(team().device)
+        """Popularity of the next items, the weights of DROS."""
+        sequences = self.rows.sequences
+        first = np.zeros(len(sequences.items), dtype=bool)
+        first[sequences.starts[:-1][sequences.lengths > 0]] = True
+        counts = np.bincount(sequences.items[~first] - 1, minlength=len(self.vocabulary))
+        return losses.shares(torch.from_numpy(counts).float(), self.p.robust.power).to(distributed_context().device)
 
 
-def _of(lists: AlignedLists, rows: KeyedSequences, which: np.ndarray) -> AlignedLists:
-    """The lists of some of the sequences."""
+def _of(lists: Lists, rows: Rows, which: np.ndarray) -> Lists:
+    """The teacher's lists of some sequences."""
     numbered = type(rows.sequences)(np.arange(len(rows.sequences.items)), rows.sequences.starts).take(which)
-    return AlignedLists(lists.list_of_position[numbered.items], lists.items, lists.distances, lists.counts)
+    return Lists(lists.of_place[numbered.items], lists.items, lists.distances, lists.told)
 
 
 class _Clock:
-    """Seconds of a training, over all its starts."""
+    """Seconds of a training, summed over all its starts."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._began = path, time.perf_counter()
@@ -161,5 +166,5 @@ class _Clock:
     def seconds(self) -> float:
         return self._before + time.perf_counter() - self._began
 
-    def note(self) -> None:
+    def save(self) -> None:
         files.write_json(round(self.seconds, 3), self._path)

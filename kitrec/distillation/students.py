@@ -1,58 +1,60 @@
-"""A student, with a teacher or alone, from the readers' tables, and as a folder."""
+"""Train a student, distilled or baseline, on the users' tables and store it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from kitrec.distillation.alignment import KeyedSequences, full_sequences
-from kitrec.distillation.params import StudentConfig
+from kitrec.distillation.alignment import Rows, whole
+from kitrec.distillation.params import Distill
 from kitrec.distillation.student_training import Student, Students, Teacher
-from kitrec.recommenders.data.item_features import ItemFeatures
-from kitrec.recommenders.data.user_histories import History, training_sequences, user_targets
+from kitrec.recommenders.data.user_histories import History, readers, with_truths
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.params import SequenceMethod
-from kitrec.recommenders.sequence_learning import validation
-from kitrec.recommenders.sequence_storage import Stored, save_model
-from kitrec.recommenders.sequence_training import Progress, Validation
+from kitrec.recommenders.params import Method
+from kitrec.recommenders.sequence_training import Validation
+from kitrec.recommenders.storage import StoredModel, save_model
+from kitrec.recommenders.train import development_validation
+from kitrec.training.loop import OnEpochEnd
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What students learn from and are chosen by; nothing of the test."""
+class StudentData:
+    """The training sequences and the validation of students; nothing of the test."""
 
-    rows: KeyedSequences
+    rows: Rows
     vocabulary: Vocabulary
     validation: Validation
 
 
-def learned_from(train: pl.DataFrame, development: pl.DataFrame, history: History, depth: int) -> Learned:
-    """The training readers' sequences; the development readers' held-out items."""
-    vocabulary, who = Vocabulary(train["item_id"]), user_targets(train)
-    judged = validation(development, history, vocabulary)
-    rows = full_sequences(training_sequences(train, who, history, vocabulary), who)
-    return Learned(rows, vocabulary, Validation(judged.histories, judged.truths, depth))
+def student_data(train: pl.DataFrame, development: pl.DataFrame, history: History, depth: int) -> StudentData:
+    """The training users' sequences; the development users' held-out items."""
+    vocabulary, users = Vocabulary(train["item_id"]), readers(train)
+    validation = development_validation(development, history, vocabulary)
+    rows = whole(with_truths(train, users, history, vocabulary), users)
+    return StudentData(rows, vocabulary, replace(validation, depth=depth))
 
 
-def learn(
-    p: StudentConfig,
-    given: Learned,
+def train_student(
+    p: Distill,
+    data: StudentData,
     teacher: Teacher | None,
     seed: int,
     work: Path,
-    told: Callable[[Progress], None],
+    on_epoch_end: OnEpochEnd,
     to: Path,
 ) -> Student:
-    """Train a student and store it as `to`."""
-    students = Students(p, given.rows, given.vocabulary, given.validation, seed)
-    student = students.baseline(work, told) if teacher is None else students.distilled(teacher, work, told)
-    _store(p.student, student, given, to)
+    """Train a student (without a teacher: the baseline) and store it."""
+    students = Students(p, data.rows, data.vocabulary, data.validation, seed)
+    if teacher is None:
+        student = students.train_baseline(work, on_epoch_end)
+    else:
+        student = students.train_distilled(teacher, work, on_epoch_end)
+    _store(p.student, student, data, to)
     return student
 
 
-def _store(p: SequenceMethod, student: Student, given: Learned, to: Path) -> None:
-    popularity = np.bincount(given.rows.sequences.items, minlength=len(given.vocabulary) + 1).astype(np.float32)
-    chosen = {name: round(value, 6) for name, value in student.fitted.told().items()}
-    save_model(Stored(student.fitted.model, given.vocabulary, popularity, chosen), p.model, ItemFeatures(), to)
+def _store(p: Method, student: Student, data: StudentData, to: Path) -> None:
+    popularity = np.bincount(data.rows.sequences.items, minlength=len(data.vocabulary) + 1).astype(np.float32)
+    metrics = {name: round(value, 6) for name, value in student.result.metrics().items()}
+    save_model(StoredModel(student.result.model, data.vocabulary, popularity, metrics), p.model, to)

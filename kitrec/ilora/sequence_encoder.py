@@ -11,7 +11,7 @@ from kitrec.core.errors import InputError
 from kitrec.recommenders.data.packed_batches import by_length
 from kitrec.recommenders.data.sequences import sequences_from_rows
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.storage import StoredModel
 
 CHUNK = 512
 
@@ -19,7 +19,7 @@ CHUNK = 512
 class SequenceEncoder:
     """A stored sequence model whose weights stay frozen."""
 
-    def __init__(self, stored: Stored) -> None:
+    def __init__(self, stored: StoredModel) -> None:
         self._model, self._vocabulary = stored.model.eval().requires_grad_(False), stored.vocabulary
         self.item_numbers = {item: number for number, item in enumerate(stored.vocabulary.item_ids, start=1)}
         self.item_vectors = stored.model.output()[0].detach().float().clone()  # [N, d]

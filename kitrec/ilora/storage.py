@@ -1,6 +1,6 @@
-"""A trained teacher as a folder: what it learned, and to which base and which encoder it belongs.
+"""A trained teacher as a folder: its learned weights, and the base and the sequence encoder it belongs to.
 
-learned.safetensors   experts, gate, projector        teacher.json   params, base, encoder, how it was chosen"""
+learned.safetensors   experts, gate, projector        teacher.json   params, base, encoder, metrics"""
 
 import json
 from dataclasses import asdict
@@ -14,35 +14,30 @@ from safetensors import torch as tensor_file
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.ilora.params import Ilora
-from kitrec.ilora.sequence_encoder import SequenceEncoder
+from kitrec.ilora.sequence_encoder import Eyes
 from kitrec.ilora.teacher import Teacher
 from kitrec.llm.base.pinning import PinnedBase
 
 _WEIGHTS, _JSON = "learned.safetensors", "teacher.json"
 
 
-def save_teacher(teacher: Teacher, p: Ilora, base: PinnedBase, told: dict[str, Any], to: Path) -> None:
-    """Write a teacher's folder; it appears as a whole."""
-    with files.atomic(to) as draft:
+def save_teacher(teacher: Teacher, p: Ilora, base: PinnedBase, metrics: dict[str, Any], to: Path) -> None:
+    """Write a teacher's folder atomically."""
+    with files.whole(to) as draft:
         draft.mkdir()
-        tensors = {name: own.contiguous() for name, own in teacher.learned.state_dict().items()}
+        tensors = {name: tensor.contiguous() for name, tensor in teacher.learned.state_dict().items()}
         tensor_file.save_file(tensors, draft / _WEIGHTS)
-        about = {
-            "base": base.fingerprint,
-            "encoder": teacher.sequence_encoder.fingerprint,
-            "params": asdict(p),
-            "told": told,
-        }
+        about = {"base": base.fingerprint, "eyes": teacher.eyes.fingerprint, "params": asdict(p), "told": metrics}
         files.write_json(about, draft / _JSON)
 
 
-def load_teacher(folder: Path, loaded_base: Any, base: PinnedBase, encoder: SequenceEncoder) -> Teacher:
-    """The teacher of a folder on its base, ready to answer."""
+def load_teacher(folder: Path, loaded_base: Any, base: PinnedBase, eyes: Eyes) -> Teacher:
+    """Load the teacher of a folder on its base, ready to answer."""
     about = files.read_json(folder / _JSON)
     _same(folder, "base", about, base.fingerprint)
-    _same(folder, "encoder", about, encoder.fingerprint)
+    _same(folder, "eyes", about, eyes.fingerprint)
     try:
-        teacher = Teacher(loaded_base, encoder, params_of(folder).mixture)
+        teacher = Teacher(loaded_base, eyes, params_of(folder).mixture)
         teacher.learned.load_state_dict(tensor_file.load_file(folder / _WEIGHTS))
     except (SafetensorError, RuntimeError, FileNotFoundError) as problem:
         raise InputError(f"{folder} holds no whole teacher ({problem}): train it again") from None
@@ -51,7 +46,7 @@ def load_teacher(folder: Path, loaded_base: Any, base: PinnedBase, encoder: Sequ
 
 
 def params_of(folder: Path) -> Ilora:
-    """How the teacher of a folder was trained."""
+    """The params a stored teacher was trained with."""
     about = files.read_json(folder / _JSON)
     try:
         return TypeAdapter(Ilora).validate_json(json.dumps(about["params"]), strict=True)
@@ -64,6 +59,6 @@ def params_of(folder: Path) -> Ilora:
 def _same(folder: Path, what: str, about: dict[str, Any], fingerprint: str) -> None:
     if about.get(what) != fingerprint:
         raise InputError(
-            f"{folder} was trained with another {what} ({about.get(what)}) than {fingerprint}: "
-            "train it again by `dvc repro`, or take the one it belongs to"
+            f"{folder} was trained with other {what} ({about.get(what)}) than {fingerprint}: "
+            "train it again by `dvc repro`, or take those it belongs to"
         )

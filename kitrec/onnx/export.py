@@ -18,12 +18,12 @@ from kitrec.core.errors import InputError
 from kitrec.onnx.padded import PaddedModel
 from kitrec.onnx.runtime import GRAPH, METADATA, load_onnx_model
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.storage import StoredModel
 
 OPSET, TOLERANCE = 20, 1e-5
 
 
-def export(stored: Stored, to: Path) -> float:
+def export(stored: StoredModel, to: Path) -> float:
     """Write the folder; return the largest difference from torch, relative to the largest score."""
     padded = PaddedModel(stored.model.cpu())
     example = torch.ones(2, 2, dtype=torch.int64)
@@ -51,7 +51,7 @@ def export(stored: Stored, to: Path) -> float:
         return _checked_difference(stored, draft)
 
 
-def _checked_difference(stored: Stored, folder: Path) -> float:
+def _checked_difference(stored: StoredModel, folder: Path) -> float:
     """Compare both on histories of every length, one by one and batched; raise if they differ."""
     exported, histories = load_onnx_model(folder), _probes(len(stored.vocabulary), stored.model.max_length)
     expected = stored.all_scores(histories)

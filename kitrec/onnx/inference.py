@@ -15,15 +15,15 @@ from kitrec.recommenders.ranking.top_k import Scorer, TopK
 
 def load_scorer(model: Path) -> Scorer:
     """Return the model of a folder; for a folder of `kitrec fit`, its best model."""
-    from kitrec.recommenders.cross_domain_storage import is_crossdomain  # imports torch
-    from kitrec.recommenders.sequence_storage import load_model
+    from kitrec.recommenders.storage import load_model  # imports torch
 
     folder = next(iter(sorted(model.glob("best-*"))), model)
     if is_onnx_model(folder):
         return load_onnx_model(folder)
-    if is_crossdomain(folder):
+    stored = load_model(folder)
+    if stored.is_cross_domain:
         raise InputError(f"{model} ranks the candidates of records only: take a sequence model (sasrec, bert4rec, ...)")
-    return load_model(folder)
+    return stored
 
 
 def predict(

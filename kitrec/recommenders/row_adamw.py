@@ -1,9 +1,9 @@
-"""AdamW that moves only the embeddings a batch looked up.
+"""AdamW that updates only the embedding rows a batch looked up.
 
     m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr (c m / (sqrt(v / (1 - b2^t)) + eps) + decay w)
-with c = 1 / (1 - b1^t) (Kingma and Ba 2015, decay as in Loshchilov and Hutter 2019). For a sparse gradient all of it
-happens to its rows alone, t being the number of steps so far (as torch's SparseAdam does): a step costs what the batch
-holds and not what the catalogue holds."""
+with c = 1 / (1 - b1^t) (Kingma and Ba 2015, decay as in Loshchilov and Hutter 2019). A sparse gradient updates its rows
+alone, t being the number of steps so far (as in torch's SparseAdam): the cost of a step depends on the batch and not on
+the catalogue."""
 
 import torch
 from torch import nn
@@ -18,23 +18,24 @@ class RowAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
-        """One step from the gradients that are there."""
+        """Update all parameters that have a gradient."""
         for group in self.param_groups:
-            moved = [own for own in group["params"] if own.grad is not None]
-            for own in moved:
-                state = self.state[own]
-                if not state:
-                    state |= {"step": torch.zeros(()), "mean": torch.zeros_like(own), "square": torch.zeros_like(own)}
-            self._whole([own for own in moved if not own.grad.is_sparse], group["lr"], group["weight_decay"])
-            for own in moved:
-                if own.grad.is_sparse:
-                    _rows(own, self.state[own], group["lr"], group["weight_decay"])
+            updated = [parameter for parameter in group["params"] if parameter.grad is not None]
+            for parameter in updated:
+                if not self.state[parameter]:
+                    zeros = {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
+                    self.state[parameter] |= {"step": torch.zeros(()), **zeros}
+            dense = [parameter for parameter in updated if not parameter.grad.is_sparse]
+            self._dense_step(dense, group["lr"], group["weight_decay"])
+            for parameter in updated:
+                if parameter.grad.is_sparse:
+                    _row_step(parameter, self.state[parameter], group["lr"], group["weight_decay"])
 
-    def _whole(self, moved: list[torch.Tensor], lr: float, decay: float) -> None:
-        states = [self.state[own] for own in moved]
+    def _dense_step(self, parameters: list[torch.Tensor], lr: float, decay: float) -> None:
+        states = [self.state[parameter] for parameter in parameters]
         adamw(
-            moved,
-            [own.grad for own in moved if own.grad is not None],
+            parameters,
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
             [state["mean"] for state in states],
             [state["square"] for state in states],
             [],
@@ -50,9 +51,9 @@ class RowAdamW(torch.optim.Optimizer):
         )
 
 
-def _rows(own: torch.Tensor, state: dict[str, torch.Tensor], lr: float, decay: float) -> None:
-    assert own.grad is not None
-    gradient = own.grad.coalesce()
+def _row_step(parameter: torch.Tensor, state: dict[str, torch.Tensor], lr: float, decay: float) -> None:
+    assert parameter.grad is not None
+    gradient = parameter.grad.coalesce()
     rows, slope = gradient.indices()[0], gradient.values()
     mean = state["mean"].index_select(0, rows).lerp_(slope, 1 - BETAS[0])
     square = state["square"].index_select(0, rows).lerp_(slope.square(), 1 - BETAS[1])
@@ -61,5 +62,6 @@ def _rows(own: torch.Tensor, state: dict[str, torch.Tensor], lr: float, decay: f
     state["step"] += 1
     step = float(state["step"])
     spread = square.div_(1 - BETAS[1] ** step).sqrt_().add_(EPSILON)
-    moved = own.index_select(0, rows).mul_(1 - lr * decay).addcdiv_(mean, spread, value=-lr / (1 - BETAS[0] ** step))
-    own.index_copy_(0, rows, moved)
+    updated = parameter.index_select(0, rows).mul_(1 - lr * decay)
+    updated = updated.addcdiv_(mean, spread, value=-lr / (1 - BETAS[0] ** step))
+    parameter.index_copy_(0, rows, updated)

@@ -1,244 +1,248 @@
-"""The one training loop of all models over item numbers.
+"""Training of sequence models: an epoch of updates over all users, and the validation that chooses the epoch.
 
-An epoch shuffles the users, learns from batches of them, and (in standard mode) judges the validation items among all
-items; the best NDCG@10 (or at the validation's own depth) is kept, `patience` judgements without a better one end it,
-counted from the first that had anything right: where Books fill the histories, a GRU names nothing but Books for long.
-Everything that is drawn comes from the seed and the epoch, so a run that broke off goes on with the same numbers."""
+An epoch shuffles the users and trains on batches of their targets (data/target_batches.py) by one of the losses of
+losses.py. In standard mode the validation ranks all items; the best NDCG@10 (or NDCG at the validation's own depth) is
+kept. Patience counts from the first validation with anything right: where books fill the histories, a GRU ranks
+nothing but books for many epochs. The loop, early stopping and checkpoints are those of kitrec/training."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.utils import parametrize
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed, generator
-from kitrec.core.ranking_metrics import DEPTH, mean_metrics
 from kitrec.recommenders import losses
-from kitrec.recommenders.data.negatives import negatives_per_target, shared_negatives
+from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.negatives import own_negatives, shared_negatives
+from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.data.target_batches import TargetBatch, target_batch, trainable_users
+from kitrec.recommenders.data.target_batches import Lesson, learnable, lesson
 from kitrec.recommenders.models.bert4rec import BERT4Rec
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import Loss, TrainingConfig
-from kitrec.recommenders.ranking.full import ranks
-from kitrec.training.distributed import Team
+from kitrec.recommenders.params import Course, Loss, Method, Model
+from kitrec.recommenders.ranking.full import DEPTH, places, quality
+from kitrec.training.distributed import DistributedContext, distributed_context
+from kitrec.training.loop import OnEpochEnd, StateCallback, Step, Validate, fit, run_epochs
+from kitrec.training.schedule import rate_factor, set_learning_rate
+from kitrec.training.selection import LoopConfig, Selection
+from kitrec.training.state import Row, TrainingResult, TrainingState
 
-JUDGED_BY = "ndcg@10"
+SELECTION_METRIC = "ndcg@10"
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Histories and the item that came next in each."""
+    """Histories, and the item that came next in each."""
 
     histories: Sequences
-    truths: np.ndarray
-    depth: int = DEPTH  # the NDCG that chooses looks so far down
+    targets: np.ndarray
+    depth: int = DEPTH  # of the NDCG that chooses the epoch
 
 
 @dataclass(frozen=True)
-class Taught:
-    """A batch that was just taught: what one more term of the loss may look at."""
+class TrainedBatch:
+    """The batch of the current update, as an auxiliary loss sees it."""
 
     epoch: int
     batch: int
-    sequences: np.ndarray  # which of those that teach the lesson's users are
-    lesson: TargetBatch
+    sequences: np.ndarray  # which of the learnable sequences the batch holds
+    lesson: Lesson
 
 
-Extra = Callable[[Taught], torch.Tensor]  # one more term of the loss, a mean over the lesson's targets
+AuxiliaryLoss = Callable[[TrainedBatch], torch.Tensor]  # a term added to the loss, a mean over the batch's targets
 
 
-@dataclass
-class Progress:
-    """How far a training is; the loop owns it, a checkpoint holds it."""
-
-    epoch: int = 0
-    best: float = -math.inf
-    best_epoch: int = 0
-    stale: int = 0
-    rows: list[dict[str, float]] = field(default_factory=list)  # one per epoch
+def new_model(p: Model, items: int, seed: int, known: Known | None = None) -> Recommender:
+    """A model with the initial weights of a seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(seed, "idrec weights"))
+        return build_sequence_model(p, items, known)
 
 
-M = TypeVar("M", bound=nn.Module)
-Watcher = Callable[["Training[Any]"], None]
-
-
-@dataclass
-class Training(Generic[M]):
-    """A model under way: all that a checkpoint has to hold."""
-
-    model: M
-    optimizer: torch.optim.Optimizer
-    progress: Progress
-    team: Team = field(default_factory=lambda: Team(torch.device("cpu")))
-    extra: Extra | None = None
-
-    @property
-    def improved(self) -> bool:
-        """Whether the last epoch is the best so far."""
-        return self.progress.best_epoch == self.progress.epoch
-
-
-def begin(model: Recommender, course: TrainingConfig, own: Team | None = None) -> Training[Recommender]:
-    """A training before its first epoch, on the device of its team."""
-    own = own or Team(torch.device("cpu"))
-    model.to(own.device)
+def init_training(
+    model: Recommender, course: Course, distributed: DistributedContext | None = None
+) -> TrainingState[Recommender]:
+    """The state before the first epoch, on the device of its process."""
+    distributed = distributed or DistributedContext(torch.device("cpu"))
+    model.to(distributed.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=course.learning_rate, weight_decay=course.weight_decay, fused=True
     )
-    return Training(model, optimizer, Progress(), own)
+    return TrainingState(model, optimizer, distributed=distributed)
+
+
+def loop_config(course: Course, depth: int = DEPTH) -> LoopConfig:
+    """The loop of a training that NDCG chooses; patience starts once anything is right."""
+    selection = Selection(f"ndcg@{depth}", patience_from=0.0)
+    return LoopConfig(course.epochs, selection, course.patience, course.validate_every)
+
+
+def check_mode(course: Course, validation: object | None) -> None:
+    """Refuse a validation in full_data mode, and its absence in standard mode."""
+    if (validation is None) != (course.mode == "full_data"):
+        raise ValueError("standard mode needs a validation, full_data mode takes none")
+
+
+def train_sequence_model(
+    p: Method,
+    known: Known,
+    items: int,
+    sequences: Sequences,
+    validation: Validation | None,
+    seed: int,
+    work: Path,
+    on_epoch_end: OnEpochEnd,
+    *,
+    pinned: bool = False,
+) -> TrainingResult[Recommender]:
+    """Train a method from its initial weights, or from the checkpoint in `work`, to its best weights."""
+    state = init_training(new_model(p.model, items, seed, known), p.course, distributed_context(pinned=pinned))
+    return fit_sequence_model(state, sequences, validation, p.course, p.loss, seed, work, on_epoch_end)
+
+
+def fit_sequence_model(
+    state: TrainingState[Recommender],
+    sequences: Sequences,
+    validation: Validation | None,
+    course: Course,
+    loss: Loss,
+    seed: int,
+    work: Path,
+    on_epoch_end: OnEpochEnd,
+    auxiliary_loss: AuxiliaryLoss | None = None,
+) -> TrainingResult[Recommender]:
+    """Train a state on, from the checkpoint in `work` if there is one, and keep the best weights."""
+    plan = _plan(state, sequences, validation, course, loss, seed, auxiliary_loss)
+    return fit(*plan, state, work, on_epoch_end)
 
 
 def train(
-    training: Training[Recommender],
+    state: TrainingState[Recommender],
     sequences: Sequences,
     validation: Validation | None,
-    course: TrainingConfig,
+    course: Course,
     loss: Loss,
     seed: int,
-    watch: Watcher,
+    on_epoch_end: StateCallback,
+    auxiliary_loss: AuxiliaryLoss | None = None,
 ) -> None:
-    """Learn until the last epoch or until nothing gets better; `watch` is called after every epoch."""
-    if (validation is None) != (course.mode == "full_data"):
-        raise ValueError("standard mode is judged by a validation, full_data mode has none")
-    useful = sequences.take(trainable_users(training.model, sequences))
-    _enough(training.model, useful, validation, loss)
-    with torch.random.fork_rng():
-        while not finished(training.progress, course):
-            _epoch(training, useful, course, loss, seed)
-            _judge(training, validation, course)
-            watch(training)
+    """Train a state in memory, without checkpoints; the last weights stay in place."""
+    run_epochs(*_plan(state, sequences, validation, course, loss, seed, auxiliary_loss), state, on_epoch_end)
 
 
-def _enough(model: Recommender, useful: Sequences, validation: Validation | None, loss: Loss) -> None:
-    """Refuse what could only end in a model that learned nothing, or in one that nobody can choose."""
-    items = len(model.output()[0])
+def _plan(
+    state: TrainingState[Recommender],
+    sequences: Sequences,
+    validation: Validation | None,
+    course: Course,
+    loss: Loss,
+    seed: int,
+    auxiliary_loss: AuxiliaryLoss | None,
+) -> tuple[Step, Validate | None, LoopConfig]:
+    """Step, validation and length of a training; refuse one that cannot learn or cannot be chosen."""
+    check_mode(course, validation)
+    useful = sequences.take(learnable(state.model, sequences))
+    items = len(state.model.output()[0])
     if not len(useful):
         raise InputError("no user has enough known items to learn from: check the interactions")
     if validation is not None and not len(validation.histories):
         raise InputError("the validation is empty, no epoch can be chosen: give it users, or set mode: full_data")
     if loss.kind == "gbce" and loss.negatives >= items:
         raise InputError(f"loss.negatives: gbce needs fewer negatives ({loss.negatives}) than items ({items})")
-
-
-def finished(progress: Progress, course: TrainingConfig) -> bool:
-    """Whether there is nothing left to do."""
-    return progress.epoch >= course.epochs or progress.stale >= course.patience
-
-
-def _epoch(
-    training: Training[Recommender], sequences: Sequences, course: TrainingConfig, loss: Loss, seed: int
-) -> None:
-    model, epoch, team = training.model, training.progress.epoch, training.team
-    rng = generator(seed, "idrec", epoch)
-    order, lengths = rng.permutation(len(sequences)), sequences.lengths
-    batches = [order[start : start + course.batch_size] for start in range(0, len(order), course.batch_size)]
-    torch.manual_seed(derived_seed(seed, "idrec dropout", epoch) + team.rank)
-    drawn = rng if team.size == 1 else generator(seed, "idrec", epoch, team.rank)
-    model.train()
-    total, targets = torch.zeros((), dtype=torch.float64, device=team.device), 0
-    for number, users in enumerate(batches):
-        set_rate(training.optimizer, course, (epoch + (number + 0.5) / len(batches)) / course.epochs)
-        training.optimizer.zero_grad(set_to_none=True)
-        own_users = _by_length(team.share(users), lengths)
-        own = sequences.take(own_users)
-        autocast = torch.autocast(team.device.type, torch.bfloat16, enabled=course.precision == "16-mixed")
-        with autocast, parametrize.cached():  # a weight that is computed is computed once
-            taught = target_batch(model, own, drawn, team.packed) if len(own) else None
-            count = 0 if taught is None else len(taught.targets)
-            together = int(team.total(count))
-            if not together:  # nothing was hidden in a batch of few items
-                continue
-            if taught is not None and count:
-                value = mean_loss(taught, model, own, loss, drawn)
-                if training.extra is not None:
-                    value = value + training.extra(Taught(epoch, number, own_users, taught))
-        if count:
-            (value * (count / together)).backward()
-            total += value.detach().double() * count
-        team.sum_gradients(model)
-        training.optimizer.step()
-        targets += together
-    training.progress.epoch += 1
-    row = {"epoch": epoch + 1, "loss": team.total(total.item()) / max(targets, 1), "targets": targets}
-    training.progress.rows.append(row)
-
-
-def _by_length(users: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Shortest sequence first: so they pack best."""
-    return users[np.argsort(lengths[users], kind="stable")]
-
-
-def mean_loss(
-    taught: TargetBatch, model: Recommender, sequences: Sequences, loss: Loss, rng: np.random.Generator
-) -> torch.Tensor:
-    """The loss of a batch's targets, its negatives drawn from `rng`."""
-    output = model.output()
-    items, device = len(output[0]), taught.states.device
-    if loss.kind == "ce":
-        return losses.cross_entropy(taught.states, taught.targets, output)
-    if loss.kind == "bce":
-        drawn = negatives_per_target(rng, sequences, taught.users, items, loss.negatives)
-        return losses.bce(taught.states, taught.targets, output, torch.from_numpy(drawn - 1).to(device))
-    shared = torch.from_numpy(shared_negatives(rng, items, loss.negatives) - 1).to(device)
-    if loss.kind == "gbce":
-        return losses.gbce(taught.states, taught.targets, output, shared, loss.calibration)
-    return losses.sampled_cross_entropy(taught.states, taught.targets, output, shared)
-
-
-def _judge(training: Training[Recommender], validation: Validation | None, course: TrainingConfig) -> None:
+    step = SequenceStep(state, useful, course, loss, seed, auxiliary_loss)
     if validation is None:
-        return settle(training.progress, None)
-    if not due(training.progress, course):
-        return None
-    told = training.team.told(_judged(training.model.eval(), validation) if training.team.first else {})
-    return settle(training.progress, told)
+        return step, None, loop_config(course)
+    return step, partial(validate, state.model, validation), loop_config(course, validation.depth)
 
 
-def _judged(model: Recommender, validation: Validation) -> dict[str, float]:
-    _gates(model)  # forget what other evaluations left
-    found = mean_metrics(*ranks(model, validation.histories, validation.truths), validation.depth)
-    return found | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
-
-
-def due(progress: Progress, course: TrainingConfig) -> bool:
-    """Whether the epoch that ended is one to judge."""
-    return progress.epoch % course.validate_every == 0 or progress.epoch == course.epochs
-
-
-def settle(progress: Progress, judged: dict[str, float] | None) -> None:
-    """Enter what the validation said of the last epoch; without one (None) the least loss is the best."""
-    row = progress.rows[-1]
-    row |= judged or {}
-    value = -row["loss"] if judged is None else row[judged_by(row) or JUDGED_BY]
-    if not math.isfinite(row["loss"] + value):
-        raise InputError(f"epoch {progress.epoch} left no numbers: take a smaller learning_rate, or a warmup")
-    if value > progress.best:
-        progress.best, progress.best_epoch, progress.stale = value, progress.epoch, 0
-    elif judged is not None and progress.best > 0:
-        progress.stale += 1
-
-
-def judged_by(row: dict[str, float]) -> str | None:
-    """The name of what judged an epoch, ndcg@ and a depth; None where nothing did."""
-    return next((name for name in row if name.startswith("ndcg@")), None)
+def validate(model: Recommender, validation: Validation) -> Row:
+    """Ranking metrics of the validation, and the mean weights of metadata gates."""
+    model.eval()
+    _gates(model)  # drop what earlier evaluations accumulated
+    metrics = quality(*places(model, validation.histories, validation.targets), validation.depth)
+    return metrics | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 
 def _gates(model: Recommender) -> dict[str, float]:
     return model.fusion.mean_gates() if isinstance(model, BERT4Rec) else {}
 
 
-def set_rate(optimizer: torch.optim.Optimizer, course: TrainingConfig, done: float) -> None:
-    """The learning rate at a share of all planned epochs: warm-up, then the schedule."""
-    if done < course.warmup_ratio:
-        share = done / course.warmup_ratio
-    else:
-        left = (1 - done) / (1 - course.warmup_ratio) if course.warmup_ratio < 1 else 1.0
-        share = {"constant": 1.0, "linear": left, "cosine": 0.5 * (1 + math.cos(math.pi * (1 - left)))}[course.schedule]
-    for group in optimizer.param_groups:
-        group["lr"] = course.learning_rate * share
+@dataclass(frozen=True)
+class SequenceStep:
+    """One epoch of updates. All random numbers come from the seed and the epoch."""
+
+    state: TrainingState[Recommender]
+    sequences: Sequences
+    course: Course
+    loss: Loss
+    seed: int
+    auxiliary_loss: AuxiliaryLoss | None
+
+    def __call__(self, epoch: int) -> Row:
+        """Train an epoch (from 0); return its mean loss over all targets."""
+        state, course, distributed = self.state, self.course, self.state.distributed
+        rng = generator(self.seed, "idrec", epoch)
+        order = rng.permutation(len(self.sequences))
+        batches = [order[start : start + course.batch] for start in range(0, len(order), course.batch)]
+        torch.manual_seed(derived_seed(self.seed, "idrec dropout", epoch) + distributed.rank)
+        batch_rng = rng if distributed.world_size == 1 else generator(self.seed, "idrec", epoch, distributed.rank)
+        state.model.train()
+        total, targets = torch.zeros((), dtype=torch.float64, device=distributed.device), 0
+        for number, users in enumerate(batches):
+            done = (epoch + (number + 0.5) / len(batches)) / course.epochs
+            set_learning_rate(state.optimizer, course.learning_rate, rate_factor(course.schedule, course.warmup, done))
+            state.optimizer.zero_grad(set_to_none=True)
+            value, count, all_count = self._batch_loss(epoch, number, users, batch_rng)
+            if not all_count:  # nothing was masked in a batch of few items
+                continue
+            if value is not None:
+                (value * (count / all_count)).backward()
+                total += value.detach().double() * count
+            distributed.sum_gradients(state.model)
+            state.optimizer.step()
+            targets += all_count
+        return {"epoch": epoch + 1, "loss": distributed.all_sum(total.item()) / max(targets, 1), "targets": targets}
+
+    def _batch_loss(
+        self, epoch: int, number: int, users: np.ndarray, rng: np.random.Generator
+    ) -> tuple[torch.Tensor | None, int, int]:
+        """Mean loss over this process's targets (None without any), their number, and that of all processes."""
+        model, distributed = self.state.model, self.state.distributed
+        shard = distributed.shard(users)
+        shard = shard[np.argsort(self.sequences.lengths[shard], kind="stable")]  # similar lengths pack best
+        sequences = self.sequences.take(shard)
+        autocast = torch.autocast(distributed.device.type, torch.bfloat16, enabled=self.course.precision == "16-mixed")
+        packed = partial(pack, device=distributed.device, pinned=distributed.pinned)
+        with autocast, parametrize.cached():  # a computed weight is computed once per batch
+            targets = lesson(model, sequences, rng, packed) if len(sequences) else None
+            count = 0 if targets is None else len(targets.wanted)
+            all_count = int(distributed.all_sum(count))
+            if targets is None or not count:
+                return None, count, all_count
+            value = mean_loss(targets, model, sequences, self.loss, rng)
+            if self.auxiliary_loss is not None:
+                value = value + self.auxiliary_loss(TrainedBatch(epoch, number, shard, targets))
+        return value, count, all_count
+
+
+def mean_loss(
+    targets: Lesson, model: Recommender, sequences: Sequences, loss: Loss, rng: np.random.Generator
+) -> torch.Tensor:
+    """The mean loss over a batch's targets; negatives are drawn from `rng`."""
+    output = model.output()
+    items, device = len(output[0]), targets.states.device
+    if loss.kind == "ce":
+        return losses.full(targets.states, targets.wanted, output)
+    if loss.kind == "bce":
+        negatives = own_negatives(rng, sequences, targets.users, items, loss.negatives)
+        return losses.bce(targets.states, targets.wanted, output, torch.from_numpy(negatives - 1).to(device))
+    shared = torch.from_numpy(shared_negatives(rng, items, loss.negatives) - 1).to(device)
+    if loss.kind == "gbce":
+        return losses.gbce(targets.states, targets.wanted, output, shared, loss.calibration)
+    return losses.sampled(targets.states, targets.wanted, output, shared)

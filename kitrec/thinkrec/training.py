@@ -1,11 +1,11 @@
-"""One stage of training: some tensors learn, all others stand still.
+"""Training of one ThinkRec stage: some tensors learn, all others stay frozen.
 
-Samples come mixed (samples.py), their loss is objective.py's. After every `validate_every` updates the validation is
-judged, the best weights are kept, and all that going on needs is written down: a stage that broke off ends with the
-same bytes. Everything drawn comes from the seed and the update."""
+An epoch of the training loop (kitrec/training/loop.py) is a round of `judge_every` updates on mixed batches
+(batch_mixing.py) with the loss of objective.py; the AUC of the validation records chooses the round. All random
+numbers come from the seed and the update, so a resumed stage ends with the same bytes."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,117 +14,126 @@ from torch import nn
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
-from kitrec.thinkrec.checkpoint import Progress, put, resume, save
+from kitrec.thinkrec.batch_mixing import Mixture
 from kitrec.thinkrec.model import ThinkModel
-from kitrec.thinkrec.objective import batch_counts, loss
-from kitrec.thinkrec.params import Objective, TrainingConfig
-from kitrec.thinkrec.samples import MixedBatchSampler, Sample, reasoning_mask, sample_counts, token_owners
+from kitrec.thinkrec.objective import counts_of, loss
+from kitrec.thinkrec.params import Course, Objective
+from kitrec.thinkrec.samples import Sample, counts, modes, owners
+from kitrec.training.loop import OnEpochEnd, Validate, fit
+from kitrec.training.schedule import set_learning_rate, warmup_cosine_of_update
+from kitrec.training.selection import LoopConfig, Selection
+from kitrec.training.state import Progress, Row, TrainingState
 
-Judge = Callable[[], dict[str, float]]  # of the model as it is; `auc` chooses
-JUDGED_BY = "auc"
+SELECTION = Selection("auc")
 Tensors = Mapping[str, nn.Parameter]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is learned from what, and where it is kept until it is done."""
+    """The samples and settings of a stage, and the folder of its checkpoint."""
 
     name: str
     samples: Sequence[Sample]
-    training: TrainingConfig
+    course: Course
     objective: Objective
     seed: int
     work: Path
-    start_counts: bool = False  # what it goes on from is judged too, and left in place where nothing is better
+    validate_start: bool = False  # the weights at the start stay unless a round is better
 
 
-def learn(
-    model: ThinkModel, tensors: Tensors, stage: Stage, judge: Judge, told: Callable[[Progress], None]
-) -> Progress:
-    """Train the tensors, leave the best of them in place; `told` hears of every judgement."""
-    _free(model, tensors)
-    p = stage.training
+@dataclass(frozen=True)
+class TrainedStage:
+    """The record of a stage."""
+
+    progress: Progress
+    sample_counts: dict[str, int]
+
+    def metrics(self) -> dict[str, float]:
+        """Sample counts and the finite numbers of the best round; 0 updates where none improved on the start."""
+        if not self.progress.best_epoch:
+            return {**self.sample_counts, "updates": 0}
+        best = self.progress.rows[self.progress.best_epoch - 1]
+        finite = {name: value for name, value in best.items() if math.isfinite(value)}  # UAUC may be undefined
+        rounded = {name: round(value, 6) if isinstance(value, float) else value for name, value in finite.items()}
+        return {**self.sample_counts, **rounded}
+
+
+def train_stage(
+    model: ThinkModel, tensors: Tensors, stage: Stage, validate: Validate, on_epoch_end: OnEpochEnd
+) -> TrainedStage:
+    """Train the tensors, from the stage's checkpoint if there is one, and leave the best weights in place."""
+    _freeze_all_but(model, tensors)
+    p = stage.course
     optimizer = torch.optim.AdamW(tensors.values(), lr=p.learning_rate, weight_decay=p.weight_decay)
-    progress, best = resume(tensors, optimizer, stage.work)
-    if stage.start_counts and not progress.rounds:
+    state = TrainingState(model.llm, optimizer, weights=lambda: tensors)
+    mixture = Mixture(modes(stage.samples), stage.objective.reasoning, p.batch, stage.seed)
+    config = LoopConfig(p.updates // p.judge_every, SELECTION, p.patience)
+
+    def validate_frozen() -> Row:
         model.llm.eval()
-        progress.best, best = judge()[JUDGED_BY], {name: own.detach().clone() for name, own in tensors.items()}
-    progress.counts = sample_counts(stage.samples)
-    mixture = MixedBatchSampler(
-        reasoning_mask(stage.samples), stage.objective.reasoning_ratio, p.batch_size, stage.seed
+        return validate()
+
+    result = fit(
+        StageStep(model, optimizer, stage, mixture),
+        validate_frozen,
+        config,
+        state,
+        stage.work,
+        on_epoch_end,
+        validate_start=stage.validate_start,
     )
-    with torch.random.fork_rng():
-        while progress.rounds * p.validate_every < p.updates and progress.stale < p.patience:
-            row = _round(model, optimizer, stage, mixture, progress.rounds * p.validate_every)
-            model.llm.eval()
-            if settle(progress, row | judge()):
-                best = {name: own.detach().clone() for name, own in tensors.items()}
-            save(tensors, best, optimizer, progress, stage.work)
-            told(progress)
-    put(tensors, best)
-    model.llm.eval()
-    return progress
+    return TrainedStage(result.progress, counts(stage.samples))
 
 
-def settle(progress: Progress, row: dict[str, float]) -> bool:
-    """Enter a judgement; whether it is the best so far."""
-    progress.rounds += 1
-    progress.rows.append(row)
-    better = row[JUDGED_BY] > progress.best
-    if better:
-        progress.best, progress.best_round, progress.stale = row[JUDGED_BY], progress.rounds, 0
-    else:
-        progress.stale += 1
-    return better
+def _freeze_all_but(model: ThinkModel, tensors: Tensors) -> None:
+    for parameter in [*model.llm.parameters(), *(model.projector.parameters() if model.projector else ())]:
+        parameter.requires_grad_(False)
+    for parameter in tensors.values():
+        parameter.requires_grad_(True)
 
 
-def share_of_rate(p: TrainingConfig, update: int) -> float:
-    """Of the learning rate at an update, counted from 0: a warm-up, then half a cosine."""
-    warm = round(p.warmup_ratio * p.updates)
-    if update < warm:
-        return (update + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (update - warm) / max(p.updates - warm, 1)))
+@dataclass(frozen=True)
+class StageStep:
+    """One round of updates."""
+
+    model: ThinkModel
+    optimizer: torch.optim.Optimizer
+    stage: Stage
+    mixture: Mixture
+
+    def __call__(self, number: int) -> Row:
+        """Train a round (from 0); return its mean loss."""
+        p, llm = self.stage.course, self.model.llm
+        first, total = number * p.judge_every, 0.0
+        llm.train(any(parameter.requires_grad for parameter in llm.parameters()))  # no dropout in a frozen adapter
+        for update in range(first, first + p.judge_every):
+            torch.manual_seed(derived_seed(self.stage.seed, "thinkrec", self.stage.name, update))
+            factor = warmup_cosine_of_update(p.warmup, update, p.updates)
+            set_learning_rate(self.optimizer, p.learning_rate, factor)
+            self.optimizer.zero_grad(set_to_none=True)
+            batch = [self.stage.samples[k] for k in self.mixture.batch(update)]
+            total += _accumulate_gradients(self.model, self.stage, batch, update)
+            parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, p.max_grad_norm)
+            self.optimizer.step()
+        return {"updates": first + p.judge_every, "loss": total / p.judge_every}
 
 
-def _free(model: ThinkModel, tensors: Tensors) -> None:
-    """Only these tensors may move."""
-    for own in [*model.llm.parameters(), *(model.projector.parameters() if model.projector else ())]:
-        own.requires_grad_(False)
-    for own in tensors.values():
-        own.requires_grad_(True)
-
-
-def _round(
-    model: ThinkModel, optimizer: torch.optim.Optimizer, stage: Stage, mixture: MixedBatchSampler, first: int
-) -> dict[str, float]:
-    """As many updates as lie between two judgements."""
-    p, total = stage.training, 0.0
-    model.llm.train(any(own.requires_grad for own in model.llm.parameters()))  # a frozen adapter drops nothing out
-    for update in range(first, first + p.validate_every):
-        torch.manual_seed(derived_seed(stage.seed, "thinkrec", stage.name, update))
-        for group in optimizer.param_groups:
-            group["lr"] = p.learning_rate * share_of_rate(p, update)
-        optimizer.zero_grad(set_to_none=True)
-        total += _backward(model, stage, [stage.samples[k] for k in mixture.batch(update)], update)
-        nn.utils.clip_grad_norm_([own for group in optimizer.param_groups for own in group["params"]], p.max_grad_norm)
-        optimizer.step()
-    return {"updates": first + p.validate_every, "loss": total / p.validate_every}
-
-
-def _backward(model: ThinkModel, stage: Stage, batch: Sequence[Sample], update: int) -> float:
-    """Add the gradient of a batch, a few samples in a forward; its loss."""
-    each, total = stage.training.micro_batch_size, 0.0
-    whole = batch_counts(torch.from_numpy(reasoning_mask(batch)), torch.tensor(token_owners(batch), dtype=torch.long))
-    for start in range(0, len(batch), each):
-        part = batch[start : start + each]
-        found = model.outputs(part)
-        device = found.yes.device
-        labels, reasoning = torch.tensor([s.label for s in part], device=device), torch.from_numpy(reasoning_mask(part))
-        value = loss(found, labels, reasoning.to(device), stage.objective, whole)
+def _accumulate_gradients(model: ThinkModel, stage: Stage, batch: Sequence[Sample], update: int) -> float:
+    """Add up the gradients of a batch in micro-batches; return its loss."""
+    size, total = stage.course.at_once, 0.0
+    batch_counts = counts_of(torch.from_numpy(modes(batch)), torch.tensor(owners(batch), dtype=torch.long))
+    for start in range(0, len(batch), size):
+        micro_batch = batch[start : start + size]
+        outputs = model.outputs(micro_batch)
+        device = outputs.yes.device
+        labels = torch.tensor([sample.label for sample in micro_batch], device=device)
+        reasoning = torch.from_numpy(modes(micro_batch)).to(device)
+        value = loss(outputs, labels, reasoning, stage.objective, batch_counts)
         if not math.isfinite(value.item()):
             raise InputError(
                 f"stage {stage.name}: the loss is {value.item()} at update {update + 1}; lower its learning_rate. "
-                "What came before it is kept"
+                "The last checkpoint is kept"
             )
         value.backward()
         total += value.item()

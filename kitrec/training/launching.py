@@ -1,4 +1,4 @@
-"""A function in several processes of one machine that find each other, as `torchrun` would start them."""
+"""Run a function in several processes of one machine that form a process group, as `torchrun` does."""
 
 import uuid
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from kitrec.core.errors import InputError
 T = TypeVar("T")
 
 
-def side_by_side(processes: int, function: Callable[..., T], *arguments: Any) -> T:
-    """What the first process returns; if one fails the others are stopped, and its error is told."""
+def launch_processes(processes: int, function: Callable[..., T], *arguments: Any) -> T:
+    """Return the result of the first process; if one fails the others are stopped and its error is raised."""
     if processes == 1:
         return function(*arguments)
     config = LaunchConfig(
@@ -28,12 +28,12 @@ def side_by_side(processes: int, function: Callable[..., T], *arguments: Any) ->
     )
     try:
         return elastic_launch(config, _recorded)(function, *arguments)[0]
-    except ChildFailedError as failed:
-        rank, failure = min(failed.failures.items(), key=lambda item: item[1].timestamp)
+    except ChildFailedError as error:
+        rank, failure = min(error.failures.items(), key=lambda item: item[1].timestamp)
         raise InputError(f"training process {rank} of {processes} stopped: {failure.message}") from None
 
 
 @record
 def _recorded(function: Callable[..., T], *arguments: Any) -> T:
-    """Leaves its error where the launcher finds it."""
+    """Run the function; `record` writes its error where the launcher reads it."""
     return function(*arguments)

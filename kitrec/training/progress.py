@@ -1,26 +1,87 @@
-"""What a person sees of a training: a bar over its epochs with the newest numbers and the time left."""
+"""The progress bar of everything that takes long: rich, with the latest numbers and the estimated time left."""
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 
-from kitrec.recommenders.sequence_training import JUDGED_BY, Progress, judged_by
+from kitrec.training.state import Progress
+
+
+class ProgressBar:
+    """One line per name."""
+
+    def __init__(self, bar: RichProgress) -> None:
+        self._bar = bar
+        self._tasks: dict[str, TaskID] = {}
+
+    def update(self, name: str, completed: float, total: int, text: str = "") -> None:
+        """Set how much of a line is done."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=total, text="")
+        self._bar.update(self._tasks[name], completed=completed, text=text)
 
 
 @contextmanager
-def bar(name: str, epochs: int, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A listener of `fit`; the time left is that of all planned epochs, a training may well stop before."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
-    with Bar(*columns, disable=quiet) as shown:
-        task = shown.add_task(name, total=epochs, told="")
+def progress_bar(*, quiet: bool) -> Iterator[ProgressBar]:
+    """A bar on the terminal; `quiet` hides it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, disable=quiet) as bar:
+        yield ProgressBar(bar)
 
-        def advance(progress: Progress) -> None:
-            name = next(filter(None, map(judged_by, progress.rows)), JUDGED_BY)
-            best = f", best {name} {progress.best:.4f}" if math.isfinite(progress.best) else ""
-            told = f"epoch {progress.epoch}: loss {progress.rows[-1]['loss']:.4f}{best}"
-            shown.update(task, completed=progress.epoch, told=told)
+
+@contextmanager
+def training_bar(
+    name: str, epochs: int, metric: str, *, quiet: bool, unit: str = "epoch"
+) -> Iterator[Callable[[Progress], None]]:
+    """An `on_epoch_end` callback that shows the latest epoch; the time left assumes that no epoch is skipped."""
+    with progress_bar(quiet=quiet) as bar:
+        bar.update(name, 0, epochs)
+
+        def on_epoch_end(progress: Progress) -> None:
+            bar.update(name, progress.epoch, epochs, latest_numbers(progress, metric, unit))
+
+        yield on_epoch_end
+
+
+@contextmanager
+def stages_bar(
+    epochs: int, metric: str, *, quiet: bool, unit: str = "epoch"
+) -> Iterator[Callable[[str, Progress], None]]:
+    """A callback for trainings one after the other, each named and with a line of its own."""
+    with progress_bar(quiet=quiet) as bar:
+        yield lambda name, progress: bar.update(name, progress.epoch, epochs, latest_numbers(progress, metric, unit))
+
+
+@contextmanager
+def count_bar(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A callback that advances the bar by a number of finished records."""
+    done = 0
+    with progress_bar(quiet=quiet) as bar:
+        bar.update(name, 0, total)
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            bar.update(name, done, total)
 
         yield advance
+
+
+def latest_numbers(progress: Progress, metric: str, unit: str = "epoch") -> str:
+    """The newest row in a few words: epoch 3: loss 2.1031, ndcg@10 0.0345, best 0.0351."""
+    row = progress.rows[-1]
+    text = f"{unit} {row[unit]:.0f}: loss {row['loss']:.4f}"
+    if metric in row:
+        text += f", {metric} {row[metric]:.4f}"
+    if math.isfinite(progress.best):
+        text += f", best {abs(progress.best):.4f}"
+    return text

@@ -14,7 +14,7 @@ from kitrec.ilora.teacher import Teacher
 from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.pinning import read_pinned
 from kitrec.prompts.tokens import Encoder
-from kitrec.recommenders.sequence_storage import load_model
+from kitrec.recommenders.storage import load_model
 from kitrec.schemas.items import ITEMS
 from stages.lib import paths
 

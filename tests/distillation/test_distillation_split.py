@@ -17,11 +17,11 @@ def test_every_row_is_in_one_part_and_training_comes_first():
     sequences = [read.sequences[user].tolist() for user in range(2000)]
     train = split.rows.sequences
     training = [item for sequence in range(len(train)) for item in train[sequence][1:].tolist()]
-    parts = Counter(training) + Counter(split.validation.truths.tolist()) + Counter(split.test.truths.tolist())
+    parts = Counter(training) + Counter(split.validation.targets.tolist()) + Counter(split.test.targets.tolist())
     rows = [item for sequence in sequences for item in sequence[1:]]
     assert parts == Counter(rows)
     assert len(training) == int(0.8 * len(rows))
-    assert abs(len(split.validation.truths) - len(split.test.truths)) <= 1
+    assert abs(len(split.validation.targets) - len(split.test.targets)) <= 1
     assert split.test.histories.lengths.max() == WINDOW
     index = {user: number for number, user in enumerate(read.users)}
     for sequence, user in enumerate(split.rows.keys["user_id"]):

@@ -9,8 +9,8 @@ from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.teacher import Teacher
 from kitrec.recommenders import params as idrec
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.models.registry import build_sequence_model
+from kitrec.recommenders.storage import StoredModel
 
 VOCAB_SIZE, HIDDEN_SIZE = 97, 32
 GATES = {
@@ -48,15 +48,15 @@ def shipped_base(tiny_base) -> torch.nn.Module:
     return AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).eval()
 
 
-def made_stored_model(item_ids: list[str], seed: int = 0) -> Stored:
+def made_stored_model(item_ids: list[str], seed: int = 0) -> StoredModel:
     p = idrec.SASRec(kind="sasrec", hidden_size=16, heads=2, layers=1, max_length=12, dropout=0.0)
     torch.manual_seed(seed)
-    model = build(p, len(item_ids))
+    model = build_sequence_model(p, len(item_ids))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0.0, 0.5)
         model.items.weight[0].zero_()
-    return Stored(model.eval(), Vocabulary(item_ids), np.ones(len(item_ids) + 1, np.float32), {})
+    return StoredModel(model.eval(), Vocabulary(item_ids), np.ones(len(item_ids) + 1, np.float32), {})
 
 
 def made_encoder(count: int = 20) -> SequenceEncoder:

@@ -13,7 +13,7 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.loading import load_for_training
 from kitrec.llm.finetuning.params import Launch
 from kitrec.llm.finetuning.trainer import fine_tune
-from kitrec.training.launching import side_by_side
+from kitrec.training.launching import launch_processes
 from tests.llm.made_jobs import ONE_PROCESS, made_job, made_samples
 
 
@@ -31,13 +31,13 @@ def fail_in_the_second(_: int) -> None:
 
 @pytest.mark.slow
 def test_processes_find_each_other_and_the_first_returns_its_result():
-    assert side_by_side(2, rank_and_sum, 10) == ("0", 21.0)
+    assert launch_processes(2, rank_and_sum, 10) == ("0", 21.0)
 
 
 @pytest.mark.slow
 def test_an_error_of_one_process_is_raised_in_the_caller():
     with pytest.raises(InputError, match=r"process 1 of 2 stopped: .*loss is nan at step 7, in records r3"):
-        side_by_side(2, fail_in_the_second, 0)
+        launch_processes(2, fail_in_the_second, 0)
 
 
 @pytest.mark.slow

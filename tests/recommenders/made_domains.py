@@ -9,7 +9,7 @@ from kitrec.recommenders.data.pair_batches import pair_batches, sample_epoch
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.models import params
 from kitrec.recommenders.models.cross_domain_model import Learner
-from kitrec.recommenders.models.cross_domain_registry import build
+from kitrec.recommenders.models.registry import build_cross_domain_model
 from kitrec.recommenders.params import TrainingConfig
 
 SOURCES, TARGETS = 20, 16
@@ -34,7 +34,7 @@ def model_params(kind: str, **changed) -> params.CrossDomainModel:
 def made_model(kind: str, users: int | None = None, catalogue: ItemDomains = CATALOGUE, **changed) -> Learner:
     """Create a model with weights far from zero, so that no two outputs are equal because both are zero."""
     torch.manual_seed(0)
-    model = build(model_params(kind, **changed), catalogue, users)
+    model = build_cross_domain_model(model_params(kind, **changed), catalogue, users)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0.0, 0.4)

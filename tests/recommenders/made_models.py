@@ -7,7 +7,7 @@ from torch import nn
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.models import params
-from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.params import Loss, TrainingConfig
 
 ITEMS = 30
@@ -37,7 +37,7 @@ def made_model(
 ) -> nn.Module:
     """Create a model with weights far from zero, so that no two outputs are equal because both are zero."""
     torch.manual_seed(seed)
-    model = build(model_params(kind, **changed), items, features)
+    model = build_sequence_model(model_params(kind, **changed), items, features)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.normal_(

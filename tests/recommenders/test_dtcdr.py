@@ -6,8 +6,8 @@ import torch
 
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.sequences import sequences_from_lists
-from kitrec.recommenders.models.cross_domain_registry import build
 from kitrec.recommenders.models.dtcdr import DMF, NeuMF, combine
+from kitrec.recommenders.models.registry import build_cross_domain_model
 from kitrec.recommenders.row_adamw import RowAdamW
 from tests.recommenders.made_domains import CATALOGUE, made_batch, made_model, made_pair_batch, made_users, model_params
 
@@ -77,7 +77,7 @@ def test_a_weight_of_one_teaches_the_target_tower_alone():
 def test_a_constant_guess_does_not_win_the_loss(rating):
     """The best constant says 1/(1 + k) everywhere; what learned a handful of readers is far below it."""
     torch.manual_seed(0)
-    model = build(model_params("dtcdr", rating=rating), CATALOGUE)
+    model = build_cross_domain_model(model_params("dtcdr", rating=rating), CATALOGUE)
     batch, optimizer = made_pair_batch(made_users(10)), RowAdamW(model, 0.03, 0.0)
     for _ in range(60):
         optimizer.zero_grad()
@@ -94,7 +94,7 @@ def test_titles_enter_readers_and_items(combination):
     titles = rng.normal(size=(CATALOGUE.items + 1, 5)).astype(np.float32)
     p = model_params("dtcdr", titles=True, combination=combination)
     torch.manual_seed(0)
-    model, users = build(p, CATALOGUE, titles=titles).eval(), made_users(4)
+    model, users = build_cross_domain_model(p, CATALOGUE, titles=titles).eval(), made_users(4)
     listed = np.tile(np.arange(21, 31), (4, 1))
     before = model.candidate_scores(users, listed)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_titles_enter_readers_and_items(combination):
     asked = made_batch(users)
     assert asked.has(0).all() and not np.allclose(before, model.candidate_scores(users, listed), atol=1e-6)
     with pytest.raises(ValueError, match="titles"):
-        build(p, CATALOGUE)
+        build_cross_domain_model(p, CATALOGUE)
 
 
 def test_an_item_without_a_title_has_no_text_to_combine():
@@ -111,7 +111,9 @@ def test_an_item_without_a_title_has_no_text_to_combine():
     titles = rng.normal(size=(CATALOGUE.items + 1, 5)).astype(np.float32)
     titles[[0, 3, 25]] = 0
     torch.manual_seed(0)
-    model = build(model_params("dtcdr", titles=True, combination="mean"), CATALOGUE, titles=titles).eval()
+    model = build_cross_domain_model(
+        model_params("dtcdr", titles=True, combination="mean"), CATALOGUE, titles=titles
+    ).eval()
     items = torch.tensor([25, 26])
     plain, text = model.items(items), model.text(torch.from_numpy(titles)[items])
     found = model.embed_items(items)

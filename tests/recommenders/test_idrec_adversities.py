@@ -12,8 +12,8 @@ from kitrec.recommenders.data.target_batches import target_batch
 from kitrec.recommenders.models.params import Masking
 from kitrec.recommenders.params import Loss, SequenceMethod
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_fitting import fit
-from kitrec.recommenders.sequence_training import Progress, Training, Validation, begin, train
+from kitrec.recommenders.sequence_training import Validation, init_training, train, train_sequence_model
+from kitrec.training.state import Progress
 from tests.recommenders.made_models import (
     CE,
     ITEMS,
@@ -35,8 +35,8 @@ NOBODY = Validation(sequences_from_lists([]), np.empty(0, dtype=np.int64))
 
 def progress_of(model, sequences: Sequences, loss: Loss, **course) -> Progress:
     own = made_training_config(**({"mode": "full_data", "epochs": 2} | course))
-    training: Training = begin(model, own)
-    train(training, sequences, None, own, loss, seed=0, watch=lambda _: None)
+    training = init_training(model, own)
+    train(training, sequences, None, own, loss, seed=0, on_epoch_end=lambda _: None)
     return training.progress
 
 
@@ -139,7 +139,7 @@ def test_a_training_nobody_can_choose_from_is_one_message(mode, judged, rate, sa
     course = made_training_config(mode=mode, epochs=2, learning_rate=rate)
     method = SequenceMethod(history="both", model=model_params("sasrec"), loss=CE, training=course)
     with pytest.raises(InputError, match=said):
-        fit(method, ItemFeatures(), ITEMS, made_sequences(20), judged, 1, tmp_path, lambda _: None)
+        train_sequence_model(method, ItemFeatures(), ITEMS, made_sequences(20), judged, 1, tmp_path, lambda _: None)
 
 
 def test_patience_counts_judgements_and_files_name_what_was_watched(tmp_path):
@@ -151,7 +151,7 @@ def test_patience_counts_judgements_and_files_name_what_was_watched(tmp_path):
     def told(_: Progress) -> None:
         names.extend(path.name.rpartition("-")[0] for path in tmp_path.iterdir())
 
-    fitted = fit(
+    fitted = train_sequence_model(
         method, ItemFeatures(), ITEMS, sequences, Validation(long.without_last(), long.last()), 1, tmp_path, told
     )
     assert names[:3] == ["last-000001-loss", "last-000002-loss", "last-000003-ndcg@10"]
@@ -169,9 +169,11 @@ def test_a_kill_between_two_checkpoints_goes_on_from_the_newer(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(method, ItemFeatures(), ITEMS, sequences, None, 1, tmp_path, stop)
+        train_sequence_model(method, ItemFeatures(), ITEMS, sequences, None, 1, tmp_path, stop)
     (tmp_path / "last-000001-loss-9.9999.safetensors").write_bytes(b"older, not yet removed")
     (tmp_path / ".last-000003-loss-1.0000.safetensors.draft").write_bytes(b"half written")
-    fit(method, ItemFeatures(), ITEMS, sequences, None, 1, tmp_path, lambda progress: heard.append(progress.epoch))
+    train_sequence_model(
+        method, ItemFeatures(), ITEMS, sequences, None, 1, tmp_path, lambda progress: heard.append(progress.epoch)
+    )
     assert heard == [3]
     assert [path.name[:11] for path in tmp_path.glob("last-*")] == ["last-000003"]

@@ -10,8 +10,8 @@ from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.target_batches import target_batch
 from kitrec.recommenders.models.params import Masking
 from kitrec.recommenders.ranking.full import candidate_scores, ranks, represent
-from kitrec.recommenders.sequence_training import Validation, begin, mean_loss, train
-from kitrec.training.distributed import team
+from kitrec.recommenders.sequence_training import Validation, init_training, mean_loss, train
+from kitrec.training.distributed import distributed_context
 from tests.recommenders.made_models import CE, ITEMS, KINDS, made_model, made_sequences, made_training_config
 
 CAUSAL = ["sasrec", "gru4rec"]
@@ -104,8 +104,8 @@ def test_it_learns_a_batch_by_heart(kind):
     sequences = sequences_from_lists([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
     model = made_model(kind, **({"masking": Masking(random=0.1, last=0.9)} if kind == "bert4rec" else {}))
     validation, course = Validation(sequences.without_last(), sequences.last()), made_training_config(epochs=150)
-    train(begin(model, course), sequences, validation, course, CE, seed=0, watch=lambda _: None)
-    assert mean_metrics(*ranks(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"] == 1.0
+    train(init_training(model, course), sequences, validation, course, CE, seed=0, on_epoch_end=lambda _: None)
+    assert mean_metrics(*ranks(model.eval(), validation.histories, validation.targets), depth=1)["hit@1"] == 1.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,8 +121,8 @@ def test_it_learns_a_pattern_and_stays_at_chance_on_noise(kind):
         own = made_training_config(epochs=60, learning_rate=3e-3) if masked else made_training_config(epochs=12)
         known, asked = sequences.take(np.arange(300)), sequences.take(np.arange(300, 400))
         validation = Validation(asked.without_last(), asked.last())
-        train(begin(model, own), known, validation, own, CE, seed=0, watch=lambda _: None)
-        found.append(mean_metrics(*ranks(model.eval(), validation.histories, validation.truths), depth=1)["hit@1"])
+        train(init_training(model, own), known, validation, own, CE, seed=0, on_epoch_end=lambda _: None)
+        found.append(mean_metrics(*ranks(model.eval(), validation.histories, validation.targets), depth=1)["hit@1"])
     assert found[0] > 0.9
     assert found[1] < 0.15  # one of about 25 unseen items: 0.04, three standard errors above are 0.10
 
@@ -138,8 +138,8 @@ def test_gradients_reach_every_parameter(kind):
 
 
 def test_memory_is_pinned_for_a_gpu_alone():
-    assert team(pinned=True).pinned == torch.cuda.is_available()
-    assert not team().pinned
+    assert distributed_context(pinned=True).pinned == torch.cuda.is_available()
+    assert not distributed_context().pinned
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="pinned memory needs a GPU")

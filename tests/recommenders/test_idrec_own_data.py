@@ -20,11 +20,11 @@ from kitrec.recommenders.data.interaction_files import Interactions
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.fit import OwnData, _work
+from kitrec.recommenders.fit import OwnData, work_folder
 from kitrec.recommenders.params import SequenceMethod
-from kitrec.recommenders.sequence_fitting import Fitted, fit
-from kitrec.recommenders.sequence_training import Validation
-from kitrec.recommenders.validation_curves import validations
+from kitrec.recommenders.sequence_training import Validation, train_sequence_model
+from kitrec.recommenders.train import validation_curves
+from kitrec.training.state import TrainingResult
 from tests.recommenders.made_models import CE, made_training_config, model_params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,8 +106,8 @@ def test_other_data_or_metadata_of_the_same_size_start_anew(tmp_path):
     p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, training=made_training_config())
     data = [data_of([[1, 2, 3], [1, 2, 3]], [0, 1, 2]), data_of([[1, 2, 3, 1], [2, 3]], [0, 1, 2])]
     data.append(data_of([[1, 2, 3], [1, 2, 3]], [2, 1, 0]))
-    assert len({_work(p, own, 0, tmp_path).name for own in data}) == 3
-    assert _work(p, data[0], 0, tmp_path) == _work(p, data[0], 0, tmp_path)
+    assert len({work_folder(p, own, 0, tmp_path).name for own in data}) == 3
+    assert work_folder(p, data[0], 0, tmp_path) == work_folder(p, data[0], 0, tmp_path)
 
 
 def invoke(*arguments: str) -> None:
@@ -143,13 +143,13 @@ SEQUENCES = sequences_from_lists(
 )
 
 
-def some_fit(work: Path) -> Fitted:
+def some_fit(work: Path) -> TrainingResult:
     """No dropout and nothing drawn, so that how many share the work cannot matter; the last batch has one user."""
     p = SequenceMethod(
         history="target", model=model_params("sasrec"), loss=CE, training=made_training_config(batch_size=2, epochs=3)
     )
     validation = Validation(SEQUENCES.without_last(), SEQUENCES.last())
-    return fit(p, ItemFeatures(), 10, SEQUENCES, validation, 1, work, lambda _: None)
+    return train_sequence_model(p, ItemFeatures(), 10, SEQUENCES, validation, 1, work, lambda _: None)
 
 
 SCRIPT = """
@@ -157,12 +157,12 @@ import json, sys
 from pathlib import Path
 from safetensors.torch import save_file
 from tests.recommenders.test_idrec_own_data import some_fit
-from kitrec.training.distributed import team
+from kitrec.training.distributed import distributed_context
 
 fitted = some_fit(Path("work"))
-assert team().size == 2
-save_file(fitted.model.state_dict(), f"work/{team().rank}.safetensors")
-Path(f"work/{team().rank}.json").write_text(json.dumps(fitted.progress.rows))
+assert distributed_context().world_size == 2
+save_file(fitted.model.state_dict(), f"work/{distributed_context().rank}.safetensors")
+Path(f"work/{distributed_context().rank}.json").write_text(json.dumps(fitted.progress.rows))
 """
 
 
@@ -184,7 +184,7 @@ def test_two_processes_learn_what_one_learns(tmp_path):
 def test_validations_become_rows_of_a_plot():
     rows = [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0, "ndcg@10": 0.5, "val_gate/item": 0.75, "mrr": 0.1}]
     expected = [{"epoch": 2, "series": "gate: item", "value": 0.75}, {"epoch": 2, "series": "ndcg@10", "value": 0.5}]
-    assert validations(rows).to_dicts() == expected
-    assert validations([{"epoch": 1, "loss": 1.0}]).schema == pl.Schema(
+    assert validation_curves(rows).to_dicts() == expected
+    assert validation_curves([{"epoch": 1, "loss": 1.0}]).schema == pl.Schema(
         {"epoch": pl.Int64, "series": pl.String, "value": pl.Float64}
     )

@@ -9,10 +9,10 @@ import pytest
 from kitrec.core import params
 from kitrec.core.randomness import generator
 from kitrec.recommenders.params import AnyMethod, IdRec
-from kitrec.recommenders.search import _drawn, learn_best
-from kitrec.recommenders.sequence_learning import Given
-from kitrec.recommenders.sequence_storage import load_model
-from kitrec.recommenders.sequence_training import JUDGED_BY
+from kitrec.recommenders.search import draw_around
+from kitrec.recommenders.sequence_training import SELECTION_METRIC
+from kitrec.recommenders.storage import load_model
+from kitrec.recommenders.train import TrainingData, train_best
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,8 +21,8 @@ def method(name: str):
     return params.load(AnyMethod, f"idrec.methods.{name}", ROOT / params.FILE)
 
 
-def given(dataset, world, work) -> Given:
-    return Given(3, world.items, dataset.interactions["train"], dataset.interactions["development"], work)
+def given(dataset, world, work) -> TrainingData:
+    return TrainingData(3, world.items, dataset.interactions["train"], dataset.interactions["development"], work)
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ def short_sasrec():
 
 def test_the_best_of_the_trials_is_stored_and_all_are_told(dataset, world, short_sasrec, tmp_path):
     of = given(dataset, world, tmp_path / "work")
-    outcome, tried = learn_best("sasrec", short_sasrec, 3, of, lambda _: None, tmp_path / "m")
+    outcome, tried = train_best("sasrec", short_sasrec, 3, of, lambda _: None, tmp_path / "m")
     judged = [own["ndcg@10"] for own in tried]
-    assert len(tried) == 3 and len(set(judged)) > 1 and outcome.numbers["ndcg@10"] == max(judged)
+    assert len(tried) == 3 and len(set(judged)) > 1 and outcome.metrics["ndcg@10"] == max(judged)
     assert tried[0]["learning_rate"] == short_sasrec.training.learning_rate  # the first as params say
-    assert load_model(tmp_path / "m").told["ndcg@10"] == max(judged)
-    again, told = learn_best(
+    assert load_model(tmp_path / "m").metrics["ndcg@10"] == max(judged)
+    again, told = train_best(
         "sasrec", short_sasrec, 3, of, lambda _: None, tmp_path / "n"
     )  # from the work of the first
     assert told == tried and again.rows == outcome.rows
@@ -47,17 +47,22 @@ def test_the_best_of_the_trials_is_stored_and_all_are_told(dataset, world, short
 
 
 def test_one_trial_is_the_method_itself(dataset, world, short_sasrec, tmp_path):
-    outcome, tried = learn_best("s", short_sasrec, 1, given(dataset, world, tmp_path), lambda _: None, tmp_path / "m")
+    outcome, tried = train_best("s", short_sasrec, 1, given(dataset, world, tmp_path), lambda _: None, tmp_path / "m")
     assert len(outcome.rows) == 3
     assert tried == [
-        {"dropout": 0.5, "learning_rate": 1e-3, "weight_decay": 0.0, JUDGED_BY: outcome.numbers[JUDGED_BY]}
+        {
+            "dropout": 0.5,
+            "learning_rate": 1e-3,
+            "weight_decay": 0.0,
+            SELECTION_METRIC: outcome.metrics[SELECTION_METRIC],
+        }
     ]
 
 
 @pytest.mark.parametrize("name", ["sasrec", "conet", "item_knn", "ease", "random_walk", "bert4rec"])
 def test_draws_stay_in_their_space_and_differ(name):
     p = method(name)
-    drawn = [_drawn(p, generator(1, name, k)) for k in range(200)]
+    drawn = [draw_around(p, generator(1, name, k)) for k in range(200)]
     assert all(type(own.model) is type(p.model) for own in drawn)
     if hasattr(p, "training"):
         rates = pl.Series([own.training.learning_rate / p.training.learning_rate for own in drawn]).log10()

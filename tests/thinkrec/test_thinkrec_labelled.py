@@ -16,7 +16,7 @@ from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.models.params import SASRec
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.storage import StoredModel
 from kitrec.thinkrec.collaborative_vectors import bpr_mf_vectors, labelled_model_vectors, sequence_model_vectors
 from kitrec.thinkrec.labelled_rows import LabelledRows
 from kitrec.thinkrec.labelled_training import fit_labelled
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_scores():
 
 def test_vectors_of_a_sequence_model_give_its_scores():
     vocabulary = Vocabulary([f"{k:02}" for k in range(ITEMS)])
-    stored = Stored(made_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
+    stored = StoredModel(made_model("sasrec"), vocabulary, np.zeros(ITEMS + 1, dtype=np.float32), {})
     histories = sequences_from_lists([[1, 2, 3], [], [4]])
     users, items = sequence_model_vectors(stored, ["a", "empty", "c"], histories)
     assert users.ids == ["a", "c"] and items.ids == vocabulary.item_ids

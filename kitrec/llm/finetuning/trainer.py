@@ -30,7 +30,7 @@ from kitrec.llm.finetuning.length_buckets import LengthBuckets
 from kitrec.llm.finetuning.params import FineTune, Launch
 from kitrec.llm.finetuning.recovery import MarkComplete, means_out_of_memory, newest_checkpoint, smaller_micro_batch
 from kitrec.llm.finetuning.results import FineTuningResult
-from kitrec.training.launching import side_by_side
+from kitrec.training.launching import launch_processes
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def fine_tune(job: FineTuningJob, p: FineTune, launch: Launch) -> FineTuningResu
     bucket_size = p.batch_size * launch.processes  # processes get similar lengths, so that none waits for another
     while True:
         try:
-            return side_by_side(launch.processes, _train, job, p, launch, bucket_size)
+            return launch_processes(launch.processes, _train, job, p, launch, bucket_size)
         except (RuntimeError, MemoryError, InputError) as problem:  # each device and launcher has an error of its own
             if not means_out_of_memory(problem):
                 raise

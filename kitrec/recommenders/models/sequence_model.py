@@ -1,4 +1,4 @@
-"""What the training loop and the ranking ask of every model over item numbers.
+"""The interface of sequence models, as training and ranking use it.
 
 Shapes: B users, d the width of the output vectors, N items."""
 
@@ -7,23 +7,23 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
-from kitrec.recommenders.data.packed_batches import PackedBatch
+from kitrec.recommenders.data.packed_batches import Packed
 from kitrec.recommenders.data.sequences import Sequences
 
 
 class Recommender(nn.Module, ABC):
     """score of item i = represent(history) · W_i + b_i"""
 
-    max_length: int  # how many items of a history it reads
+    length: int  # the newest items of a history that it reads
 
     def shown(self, histories: Sequences) -> Sequences:
-        """Histories as `represent` wants them: their newest items."""
-        return histories.newest(self.max_length)
+        """Histories cut to the newest items, as `represent` takes them."""
+        return histories.newest(self.length)
 
     @abstractmethod
-    def represent(self, batch: PackedBatch) -> torch.Tensor:
-        """[B, d]: the state after each user's last item; every user has one."""
+    def represent(self, batch: Packed) -> torch.Tensor:
+        """[B, d] states after each user's last item; every user has at least one item."""
 
     @abstractmethod
     def output(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """W [N, d] and b [N] (or no bias) of items 1 ... N."""
+        """W [N, d] and b [N] (None without a bias) of items 1 ... N."""

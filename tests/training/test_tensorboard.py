@@ -2,12 +2,12 @@
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kitrec.recommenders.sequence_training import Progress
-from kitrec.training.tensorboard import board
+from kitrec.training.state import Progress
+from kitrec.training.tensorboard import tensorboard_callback
 
 
 def test_numbers_gates_and_settings_stand_in_one_file(tmp_path):
-    told = board(tmp_path, {"model": {"kind": "sasrec", "hidden": 8}, "features": ["genre"]})
+    told = tensorboard_callback(tmp_path, {"model": {"kind": "sasrec", "hidden": 8}, "features": ["genre"]}, "ndcg@10")
     row = {"loss": 2.0, "ndcg@10": 0.25, "val_gate/item": 0.75}
     for epoch in (1, 2, 3):
         told(Progress(epoch=epoch, best=0.25, rows=[{"epoch": epoch, **row}]))

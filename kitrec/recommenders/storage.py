@@ -1,0 +1,104 @@
+"""A trained recommender of any kind as a folder: safetensors and JSON, nothing that can execute code.
+
+model.safetensors   weights, item popularity        metadata.safetensors   item metadata, where BERT4Rec has some
+model.json          params of the model, item ids in the order of their numbers, metrics of the chosen epoch"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
+from safetensors import numpy as array_file
+from safetensors import torch as tensor_file
+
+from kitrec.core import files
+from kitrec.core.errors import InputError
+from kitrec.recommenders.data.cross_domain_batches import Readers
+from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.registry import ModelParams, restore_model
+from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.ranking.full import candidate_scores, represent
+
+_WEIGHTS, _METADATA, _JSON = "model.safetensors", "metadata.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    model: Any  # a sequence model (Recommender) or a model over two domains (Ranker)
+    vocabulary: Vocabulary
+    popularity: np.ndarray  # [N + 1] interactions of each item in the training data
+    metrics: dict[str, Any]
+
+    @property
+    def is_cross_domain(self) -> bool:
+        """Whether it is a model over two domains; otherwise it is a sequence model."""
+        return isinstance(self.model, Ranker)
+
+    def candidate_scores(self, histories: Sequences, candidates: np.ndarray) -> np.ndarray:
+        """[users, C] scores of each user's own candidates."""
+        if isinstance(self.model, Ranker):
+            return self.model.candidate_scores(Readers(histories), candidates)
+        return candidate_scores(self.model, histories, candidates)
+
+    def all_scores(self, histories: Sequences) -> np.ndarray:
+        """[users, N] scores of all items by a sequence model; each history needs at least one item."""
+        assert isinstance(self.model, Recommender)
+        weight, bias = self.model.output()
+        with torch.inference_mode():
+            values = represent(self.model, histories) @ weight.T
+            return (values if bias is None else values + bias).cpu().numpy()
+
+
+def save_model(stored: StoredModel, p: ModelParams, to: Path, known: Known | None = None) -> None:
+    """Write a model's folder atomically."""
+    with files.whole(to) as draft:
+        draft.mkdir()
+        tensors = {f"model.{name}": tensor.contiguous() for name, tensor in stored.model.state_dict().items()}
+        tensors["popularity"] = torch.from_numpy(stored.popularity)
+        tensor_file.save_file(tensors, draft / _WEIGHTS)
+        if known is not None and known.features:
+            array_file.save_file(_arrays(known), draft / _METADATA)
+        content = {"model": asdict(p), "told": stored.metrics, "items": stored.vocabulary.item_ids}
+        files.write_json(content, draft / _JSON)
+
+
+def load_model(folder: Path) -> StoredModel:
+    """Load the model of a folder, ready to rank."""
+    content = files.read_json(folder / _JSON)
+    try:
+        p: ModelParams = TypeAdapter(ModelParams).validate_json(json.dumps(content["model"]))
+        vocabulary = Vocabulary(content["items"])
+        tensors = tensor_file.load_file(folder / _WEIGHTS)
+        popularity = tensors.pop("popularity").numpy()
+        weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+        model = restore_model(p, len(vocabulary), _known(folder / _METADATA), weights)
+        if len(popularity) != len(vocabulary) + 1:
+            raise RuntimeError(f"{len(vocabulary)} items in {_JSON}, {len(popularity) - 1} in {_WEIGHTS}")
+        return StoredModel(model.eval(), vocabulary, popularity, content["told"])
+    except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError, FileNotFoundError) as problem:
+        raise InputError(f"{folder} holds no whole model ({problem}): train it again") from None
+
+
+def _arrays(known: Known) -> dict[str, np.ndarray]:
+    arrays = {} if known.titles is None else {"titles": known.titles}
+    for name, lists in known.values.items():
+        arrays |= {f"{name}.items": lists.items, f"{name}.starts": lists.starts}
+        arrays[f"{name}.count"] = np.array([known.counts[name]])
+    return arrays
+
+
+def _known(path: Path) -> Known:
+    if not path.exists():
+        return Known()
+    arrays = array_file.load_file(path)
+    names = [name.removesuffix(".starts") for name in arrays if name.endswith(".starts")]
+    values = {name: Sequences(arrays[f"{name}.items"], arrays[f"{name}.starts"]) for name in names}
+    counts = {name: int(arrays[f"{name}.count"][0]) for name in names}
+    return Known(values, counts, arrays.get("titles"))
