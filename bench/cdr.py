@@ -15,13 +15,13 @@ from bench.cdr_data import Pair, sport_cloth
 from bench.cdr_settings import conet, training_config
 from bench.claims import at_least, publish
 from bench.running import start
+from kitrec.recommenders.cross_domain_training import CrossDomainStep, init_training
 from kitrec.recommenders.data.cross_domain_batches import UserHistories, cross_domain_batch
 from kitrec.recommenders.data.item_domains import NegativeSampler
 from kitrec.recommenders.data.pair_batches import sample_epoch
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.cross_domain_model import PairBatch
-from kitrec.recommenders.models.cross_domain_registry import build
-from kitrec.recommenders.pair_training import begin, teach
+from kitrec.recommenders.models.registry import build_cross_domain_model
 
 COMMAND, REPEATS, BATCH, NEGATIVES = "python -m bench.cdr", 3, 256, 4
 STEPS = 60  # of the straightforward trainer; its epoch time is extrapolated from them
@@ -46,32 +46,28 @@ def main() -> None:
 def ours(pair: Pair) -> float:
     """Return the seconds of one epoch, sampling included."""
     torch.manual_seed(0)
-    model = build(conet(), pair.catalogue, users=len(pair.train))
-    training = begin(model, training_config())
+    model = build_cross_domain_model(conet(), pair.item_domains, users=len(pair.train))
+    state = init_training(model, training_config())
     began = time.perf_counter()
-    unknown = NegativeSampler(pair.train, pair.catalogue)
-    teach(
-        training, UserHistories(pair.train, np.arange(len(pair.train))), unknown, training_config(), NEGATIVES, seed=0
-    )
+    sampler = NegativeSampler(pair.train, pair.item_domains)
+    users = UserHistories(pair.train, np.arange(len(pair.train)))
+    CrossDomainStep(state, users, sampler, training_config(), NEGATIVES, seed=0)(0)
     return time.perf_counter() - began
 
 
 def straightforward(pair: Pair, steps: int) -> float:
     """Return the seconds of an epoch, extrapolated from some of its steps."""
     torch.manual_seed(0)
-    model = build(conet(), pair.catalogue, users=len(pair.train)).train()
+    model = build_cross_domain_model(conet(), pair.item_domains, users=len(pair.train)).train()
     for table in model.modules():
         if isinstance(table, torch.nn.Embedding):
             table.sparse = False
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
-    histories, interacted = (
-        UserHistories(pair.train, np.arange(len(pair.train))),
-        [set(h.tolist()) for h in _each(pair.train)],
-    )
-    planned = sample_epoch(
-        histories, pair.catalogue, NegativeSampler(pair.train, pair.catalogue), NEGATIVES, np.random.default_rng(0)
-    )
-    domains = [(1, int(pair.catalogue.counts[1])), (1 + int(pair.catalogue.counts[1]), pair.catalogue.items)]
+    histories = UserHistories(pair.train, np.arange(len(pair.train)))
+    interacted = [set(history.tolist()) for history in _each(pair.train)]
+    sampler = NegativeSampler(pair.train, pair.item_domains)
+    planned = sample_epoch(histories, pair.item_domains, sampler, NEGATIVES, np.random.default_rng(0))
+    domains = [(1, int(pair.item_domains.counts[1])), (1 + int(pair.item_domains.counts[1]), pair.item_domains.items)]
     began = time.perf_counter()
     for step in range(steps):
         part = slice(step * BATCH, (step + 1) * BATCH)
@@ -83,7 +79,7 @@ def straightforward(pair: Pair, steps: int) -> float:
             ]
             for user, positives in zip(users, planned.items[part, :, 0].tolist(), strict=True)
         ]
-        batch = cross_domain_batch(histories, pair.catalogue.sides, planned.rows[part])
+        batch = cross_domain_batch(histories, pair.item_domains.sides, planned.rows[part])
         counted, shift = torch.from_numpy(planned.counted[part]), torch.from_numpy(planned.shift[part])
         optimizer.zero_grad()
         model.loss(PairBatch(batch, torch.tensor(items), counted, shift)).backward()

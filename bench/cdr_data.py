@@ -26,7 +26,7 @@ class Pair:
 
     names: tuple[str, str]
     ids: list[str]  # of items 1 ... N
-    catalogue: ItemDomains
+    item_domains: ItemDomains
     train: Sequences
     validation: np.ndarray
     before_test: Sequences
@@ -78,7 +78,7 @@ def held_out(pair: Pair, side: int, *, test: bool, seed: int = 0) -> tuple[np.nd
     items = (pair.test if test else pair.validation)[:, side]
     rows = np.flatnonzero(items > 0)
     histories = pair.before_test if test else pair.train
-    everything = NegativeSampler(pair.touched, pair.catalogue)
+    everything = NegativeSampler(pair.touched, pair.item_domains)
     drawn = everything.sample(generator(seed, "1+99", side, int(test)), rows, items[rows], NEGATIVES)
     return rows, Validation(UserHistories(histories, np.arange(len(histories))).take(rows), items[rows], drawn)
 
@@ -91,7 +91,7 @@ def cut(
     Return the shortened pair and the users of each core. All are drawn from the users with enough ratings for any core;
     in the next turn each share takes the next core."""
     whole = pair.before_test
-    ratings = np.bincount(whole.users[pair.catalogue.sides[whole.items] == side], minlength=len(whole))
+    ratings = np.bincount(whole.users[pair.item_domains.sides[whole.items] == side], minlength=len(whole))
     able = generator(seed, "cold", side).permutation(np.flatnonzero(ratings >= max(cores) - 1))
     count = int(share * len(whole))
     if len(able) < count * len(cores):
@@ -103,16 +103,16 @@ def cut(
     most = np.full(len(whole), np.iinfo(np.int64).max)
     for core, users in groups.items():
         most[users] = core - 1
-    train, before = (_shortened(part, pair.catalogue, side, most) for part in (pair.train, pair.before_test))
+    train, before = (_shortened(part, pair.item_domains, side, most) for part in (pair.train, pair.before_test))
     validation = pair.validation.copy()
     validation[np.concatenate([*groups.values()]), side] = 0
-    kept = Pair(pair.names, pair.ids, pair.catalogue, train, validation, before, pair.test, pair.warm, pair.touched)
+    kept = Pair(pair.names, pair.ids, pair.item_domains, train, validation, before, pair.test, pair.warm, pair.touched)
     return kept, groups
 
 
-def _shortened(sequences: Sequences, catalogue: ItemDomains, side: int, most: np.ndarray) -> Sequences:
+def _shortened(sequences: Sequences, item_domains: ItemDomains, side: int, most: np.ndarray) -> Sequences:
     """Keep each user's first items of a side, as many as `most` [users] says."""
-    where = np.flatnonzero(catalogue.sides[sequences.items] == side)
+    where = np.flatnonzero(item_domains.sides[sequences.items] == side)
     users = sequences.users[where]
     position = np.arange(len(where)) - np.searchsorted(users, users)
     kept = np.delete(np.arange(len(sequences.items)), where[position >= most[users]])
@@ -149,9 +149,9 @@ def build_pair(names: tuple[str, str], rows: pl.DataFrame) -> Pair:
     validation[validated["row"], validated["side"]] = validated["number"]
     trained = history.filter(~pl.col("last"))
     train = sequences_from_rows(trained["row"].to_numpy(), trained["number"].to_numpy(), count)
-    catalogue = ItemDomains(np.concatenate([[0], items["side"].to_numpy() + 1]).astype(np.int64))
+    item_domains = ItemDomains(np.concatenate([[0], items["side"].to_numpy() + 1]).astype(np.int64))
     if not test.any():
         raise InputError(f"{names[0]} and {names[1]} have no user with a held-out item")
     warm = np.isin(test, before.items) & (test > 0)
     touched = sequences_from_rows(rows["row"].to_numpy(), rows["number"].to_numpy(), count)
-    return Pair(names, items["item"].to_list(), catalogue, train, validation, before, test, warm, touched)
+    return Pair(names, items["item"].to_list(), item_domains, train, validation, before, test, warm, touched)

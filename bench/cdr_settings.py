@@ -1,5 +1,8 @@
 """Settings of the quality table of cross-domain baselines: equal budgets, the papers' shapes or the reference ones."""
 
+from dataclasses import asdict
+from typing import Any
+
 from kitrec.recommenders.models.params import (
     BPRMF,
     DTCDR,
@@ -74,3 +77,8 @@ def of(setting: str) -> tuple[CrossDomainModel | NonParametricModel, bool]:
     """Return the model of a setting, and whether it embeds users by number (the paper's form)."""
     name, _, form = setting.rpartition("_")
     return (LEARNED[name], form == "paper") if name in LEARNED else (COUNTED[setting], False)
+
+
+def kept_setting(name: str) -> dict[str, Any]:
+    """Return a setting in the form that is kept with its runs."""
+    return {"model": asdict(of(name)[0]), "training": asdict(training_config())}

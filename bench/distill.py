@@ -31,9 +31,10 @@ from kitrec.distillation.selection_policies import build_policy
 from kitrec.distillation.topk_lists import all_prefixes, next_items, prefix_items
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sasrec import SASRec
-from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.sequence_training import Training, begin, train
+from kitrec.recommenders.sequence_training import AuxiliaryLoss, init_training, train
+from kitrec.training.state import TrainingState
 
 COMMAND, REPEATS, BATCH, STEPS, WIDTH = "python -m bench.distill", 3, 256, 8, 4096
 
@@ -78,21 +79,23 @@ def ours(split: Split, p: StudentConfig) -> float:
     items, distances = made_lists(len(of_place), len(split.vocabulary))
     lists = AlignedLists(of_place, items, distances, {})
     torch.manual_seed(0)
-    model = build(SASREC, len(split.vocabulary))
+    model = build_sequence_model(SASREC, len(split.vocabulary))
     inject(model, made_vectors(len(split.vocabulary) + 1), p.embedding.weight, seed=0)
-    training = begin(model, p.student.training)
+    state = init_training(model, p.student.training)
     sequences = rows.sequences.take(np.flatnonzero(rows.sequences.lengths > 1))
     share = torch.ones(len(split.vocabulary))
-    training.extra = combine_losses(
+    auxiliary_loss = combine_losses(
         [RankingDistillationLoss(model, sequences, lists, build_policy(p.selection, lists, 0), share, p, 0)]
     )
-    return _epoch_seconds(training, sequences, p)
+    return _epoch_seconds(state, sequences, p, auxiliary_loss)
 
 
-def _epoch_seconds(training: Training[Any], sequences: Sequences, p: StudentConfig) -> float:
+def _epoch_seconds(
+    state: TrainingState[Any], sequences: Sequences, p: StudentConfig, auxiliary_loss: AuxiliaryLoss | None
+) -> float:
     once = replace(p.student.training, mode="full_data", epochs=1, batch_size=BATCH)
     began = time.perf_counter()
-    train(training, sequences, None, once, p.student.loss, 0, lambda _: None)
+    train(state, sequences, None, once, p.student.loss, 0, lambda _: None, auxiliary_loss)
     return time.perf_counter() - began
 
 

@@ -109,7 +109,7 @@ def _questions(trained: Trained, method: str, count: int) -> CandidateScoringDat
     records = tables.read(paths.set_records("A", "test"), RECORDS).head(USERS)
     tasks = tasks_from_records(records, tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), history)
     tasks = with_top_candidates(tasks, trained.teacher.sequence_encoder, trained.items, count=count, seed=0)
-    return scoring_dataset(tasks, trained.writer, trained.teacher.sequence_encoder)
+    return scoring_dataset(tasks, trained.builder, trained.teacher.sequence_encoder)
 
 
 def _once(

@@ -115,7 +115,7 @@ class _Pool:
         self.popularity = np.array([len(self.users[item]) for item in self.ids])
         self.target_items = set(self.ids)
 
-    def near(self, history: list[str]) -> list[str]:
+    def nearest(self, history: list[str]) -> list[str]:
         counts: Counter[str] = Counter()
         for item in history:
             for user in self.users.get(item, ()):
@@ -138,7 +138,7 @@ def _record(
     if which == "A":
         alike = set().union(*(pool.with_category[name] for name in pool.categories.get(held_out["item_id"], [])[1:]))
         take(rng.permutation(sorted(alike)), p.same_category)
-        take(pool.near(list(before["item_id"])), p.neighbours)
+        take(pool.nearest(list(before["item_id"])), p.neighbours)
         level = pool.popularity[np.nonzero(pool.ids == held_out["item_id"])[0][0]]
         take(pool.ids[np.argsort(np.abs(pool.popularity - level), kind="stable")], p.popularity_matched)
     take(rng.permutation(pool.ids), p.count - len(chosen))

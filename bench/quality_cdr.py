@@ -9,7 +9,6 @@ repeated; a run of another setting is refused. Without arguments `python -m benc
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from bench.cdr_data import PAIRS, Pair, cut, held_out
-from bench.cdr_settings import SETTINGS, of, training_config
+from bench.cdr_settings import SETTINGS, kept_setting, of, training_config
 from bench.claims import Claim, at_least, publish
 from bench.figures import by_core
 from bench.public_data import folder, items
@@ -26,15 +25,16 @@ from bench.running import kept
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.ranking_metrics import mean_metrics
+from kitrec.recommenders.cross_domain_training import train_cross_domain_model
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.title_embeddings import tfidf_embeddings
 from kitrec.recommenders.models.cross_domain_model import Ranker
-from kitrec.recommenders.models.cross_domain_registry import tally
 from kitrec.recommenders.models.params import DTCDR, CrossDomainModel
-from kitrec.recommenders.pair_fitting import fit
+from kitrec.recommenders.models.registry import count_model
 from kitrec.recommenders.params import TrainingConfig
 from kitrec.recommenders.ranking.within_domain import Validation, evaluate, ranks
-from kitrec.training.progress import bar
+from kitrec.recommenders.sequence_training import SELECTION_METRIC
+from kitrec.training.progress import training_bar
 
 RUNS = RESULTS / "cdr_runs"
 WHOLE_ONLY = ("conet_large_paper",)  # without the trainings with cold users, which are nine times as many
@@ -69,10 +69,7 @@ def main(arguments: list[str]) -> None:
         data, name, seeds = arguments[0], arguments[1], int(arguments[2])
         pair = PAIRS[data]()
         for seed in range(seeds):
-            target, setting = (
-                RUNS / data / f"{name}-{seed}.json",
-                {"model": asdict(of(name)[0]), "course": asdict(training_config())},
-            )
+            target, setting = RUNS / data / f"{name}-{seed}.json", kept_setting(name)
             if not kept(target, setting):
                 files.write_json({**run(data, name, pair, seed, training_config()), "setting": setting}, target)
     _publish()
@@ -124,16 +121,18 @@ def _model(data: str, name: str, pair: Pair, seed: int, budget: TrainingConfig) 
         np.concatenate([part.candidates for _, part in sides]),
     )
     if not isinstance(p, CrossDomainModel):
-        model = tally(p, pair.train, pair.catalogue.items, seed)
+        model = count_model(p, pair.train, pair.item_domains.items, seed)
         return model, {"validation": round(evaluate(model, validation)["ndcg@10"], 5)}
     users, titles = (len(pair.train) if by_number else None), None
     if isinstance(p, DTCDR) and p.titles:
         titles = _titles(data, pair, seed)
     with (
         tempfile.TemporaryDirectory() as work,
-        bar(f"{data} {name} {seed}", budget.epochs, quiet=False) as show,
+        training_bar(f"{data} {name} {seed}", budget.epochs, SELECTION_METRIC, quiet=False) as on_epoch_end,
     ):
-        trained = fit(p, budget, pair.catalogue, histories, validation, seed, Path(work), show, users, titles)
+        trained = train_cross_domain_model(
+            p, budget, pair.item_domains, histories, validation, seed, Path(work), on_epoch_end, users, titles
+        )
     progress = trained.progress
     chosen = {"validation": round(progress.best, 5), "epoch": progress.best_epoch, "epochs": progress.epoch}
     return trained.model, chosen
@@ -147,7 +146,7 @@ def _titles(data: str, pair: Pair, seed: int) -> np.ndarray:
     numbered = pl.DataFrame({"item_id": pair.ids}).with_row_index("number", offset=1)
     rows = numbered.join(named, on="item_id", maintain_order="left")
     vectors = tfidf_embeddings(rows["title"].to_list(), seed)
-    table = np.zeros((pair.catalogue.items + 1, vectors.shape[1]), dtype=np.float32)
+    table = np.zeros((pair.item_domains.items + 1, vectors.shape[1]), dtype=np.float32)
     table[rows["number"].to_numpy()] = vectors
     return table
 

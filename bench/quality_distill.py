@@ -32,8 +32,9 @@ from kitrec.distillation.params import StudentConfig
 from kitrec.distillation.student_training import Student, Students, Teacher
 from kitrec.recommenders.models.params import BERT4Rec, Caser
 from kitrec.recommenders.ranking.full import ranks
-from kitrec.recommenders.sequence_training import Progress, Validation
+from kitrec.recommenders.sequence_training import Validation
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
+from kitrec.training.state import Progress
 
 RUNS, MADE = RESULTS / "distill_runs", Path(".work/distill_teacher")
 LISTS, VECTORS, METRICS = "teacher.parquet", "vectors.safetensors", "teacher.json"
@@ -92,9 +93,9 @@ def _teacher(data: str, split: Split) -> Teacher:
 
 def _teacher_metrics(teacher: FittedEnsemble, test: Validation) -> dict[str, float]:
     better, equal = [], []
-    for start in range(0, len(test.truths), 256):
-        part = np.arange(start, min(start + 256, len(test.truths)))
-        item = test.truths[part, None] - 1
+    for start in range(0, len(test.targets), 256):
+        part = np.arange(start, min(start + 256, len(test.targets)))
+        item = test.targets[part, None] - 1
         scores = teacher.scores(test.histories.take(part))
         item_score = np.take_along_axis(scores, item, axis=1)
         better.append((scores > item_score).sum(1))
@@ -122,14 +123,14 @@ def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None
 
     students = Students(p, rows, split.vocabulary, split.validation, seed)
     with tempfile.TemporaryDirectory() as work:
-        baseline = students.baseline(Path(work) / "alone", on_epoch_end)
-        distilled = students.distilled(teacher, Path(work) / "taught", on_epoch_end)
+        baseline = students.train_baseline(Path(work) / "baseline", on_epoch_end)
+        distilled = students.train_distilled(teacher, Path(work) / "distilled", on_epoch_end)
     both = {"baseline": baseline, "distilled": distilled}
     metrics = {which: _student(student, split.test) for which, student in both.items()}
-    ndcg = {which: user_ndcg(student.fitted.model, *_rows_and_items(split.test), 20) for which, student in both.items()}
+    ndcg = {which: user_ndcg(student.result.model, *_rows_and_items(split.test), 20) for which, student in both.items()}
     with files.atomic(RUNS / data / f"{name}-{seed}.parquet") as draft:
         pl.DataFrame({which: values.astype(np.float32) for which, values in ndcg.items()}).write_parquet(draft)
-    document = {**metrics, "teacher_rows": distilled.told, "threads": torch.get_num_threads()}
+    document = {**metrics, "teacher_rows": distilled.alignment, "threads": torch.get_num_threads()}
     files.write_json(document, RUNS / data / f"{name}-{seed}.json")
 
 
@@ -145,20 +146,20 @@ def windows(p: StudentConfig, rows: KeyedSequences) -> KeyedSequences:
 
 
 def _rows_and_items(test: Validation) -> tuple[Any, np.ndarray]:
-    return test.histories, test.truths
+    return test.histories, test.targets
 
 
 def _student(student: Student, test: Validation) -> dict[str, Any]:
     began = time.perf_counter()
-    better, equal = ranks(student.fitted.model, *_rows_and_items(test))
+    better, equal = ranks(student.result.model, *_rows_and_items(test))
     ranking = time.perf_counter() - began
     return {
         "test": _metrics(better, equal),
-        "validation": round(student.fitted.progress.best, 5),
-        "epoch": student.fitted.progress.best_epoch,
-        "epochs": student.fitted.progress.epoch,
+        "validation": round(student.result.progress.best, 5),
+        "epoch": student.result.progress.best_epoch,
+        "epochs": student.result.progress.epoch,
         "seconds": round(student.seconds, 1),
-        "ranking_ms_a_row": round(ranking / len(test.truths) * 1000, 4),
+        "ranking_ms_a_row": round(ranking / len(test.targets) * 1000, 4),
     }
 
 

@@ -25,15 +25,14 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.ilora import params as ilora
-from kitrec.ilora import progress
 from kitrec.ilora.dataset import CandidateScoringDataset, scoring_dataset
 from kitrec.ilora.hit_ratio import generated_hit_ratio, scored_hit_ratio
-from kitrec.ilora.learning import Given, learn, prompt_builder_for
 from kitrec.ilora.scoring import generate, log_likelihoods, without_item_tokens
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import load_teacher
 from kitrec.ilora.tasks import build_tasks
-from kitrec.ilora.teacher import Teacher
+from kitrec.ilora.teacher import Teacher, prompt_builder_for
+from kitrec.ilora.training import TrainingData, planned_stretches, train_teacher
 from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
@@ -43,10 +42,9 @@ from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.models.params import SASRec
 from kitrec.recommenders.params import Loss, SequenceMethod
-from kitrec.recommenders.sequence_fitting import fit
-from kitrec.recommenders.sequence_storage import Stored
-from kitrec.recommenders.sequence_training import Validation
-from kitrec.training.progress import bar
+from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
+from kitrec.recommenders.storage import StoredModel
+from kitrec.training.progress import training_bar
 
 DATA, SHORTEST, SHOWN, LISTED, DRAWS = "lastfm_ilora", 3, 10, 20, 200
 RUNS = RESULTS / "ilora_runs"
@@ -127,17 +125,22 @@ def read_windows() -> Data:
     return Data(sessions, {kind: windows(kind) for kind in ("valid", "test")})
 
 
-def _fit(data: Data, name: str, seed: int) -> tuple[Stored, dict[str, float]]:
+def _fit(data: Data, name: str, seed: int) -> tuple[StoredModel, dict[str, float]]:
     vocabulary = data.sessions.vocabulary
     windows = [vocabulary.numbers(pl.Series(window)) for window in data.windows["valid"].values()]
     validation = Validation(
         sequences_from_lists(window[:-1] for window in windows), np.array([window[-1] for window in windows])
     )
     p = SETTINGS[name]
-    with tempfile.TemporaryDirectory() as work, bar(f"{name} {seed}", p.training.epochs, quiet=False) as show:
-        trained = fit(p, ItemFeatures(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), show)
+    with (
+        tempfile.TemporaryDirectory() as work,
+        training_bar(f"{name} {seed}", p.training.epochs, SELECTION_METRIC, quiet=False) as on_epoch_end,
+    ):
+        trained = train_sequence_model(
+            p, ItemFeatures(), len(vocabulary), data.sessions.sequences, validation, seed, Path(work), on_epoch_end
+        )
     counts = np.bincount(data.sessions.sequences.items, minlength=len(vocabulary) + 1).astype(np.float32)
-    return Stored(trained.model, vocabulary, counts, trained.told()), trained.told()
+    return StoredModel(trained.model, vocabulary, counts, trained.metrics()), trained.metrics()
 
 
 def _encoder_run(data: Data, name: str, seed: int) -> dict[str, Any]:
@@ -163,7 +166,7 @@ def further_lists(data: Data) -> list[list[str]]:
     return lists
 
 
-def _hits(stored: Stored, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
+def _hits(stored: StoredModel, tasks: pl.DataFrame, lists: list[list[str]]) -> float:
     """Return HitRatio@1 of a model over item numbers; every task has equally many lists."""
     number = {item: k for k, item in enumerate(stored.vocabulary.item_ids, start=1)}
     each = len(lists) // tasks.height
@@ -182,16 +185,20 @@ def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
     stored = _fit(data, "sasrec_ce", seed)[0]
     base = pin(Base(path="base/tiny-qwen3", revision=None))
     texts = {row["item_id"]: {**row, "average_rating": None} for row in items(DATA).iter_rows(named=True)}
-    with tempfile.TemporaryDirectory() as work, progress.bar("teacher", TASKS, TEACHER.training, quiet=False) as show:
-        training_data = Given(seed, texts, _training_tasks(data, seed), data.tasks("valid"), Path(work) / "work")
-        learn(TEACHER, base, stored, training_data, show, Path(work) / "to")
+    stretches = planned_stretches(TASKS, TEACHER.training)
+    with (
+        tempfile.TemporaryDirectory() as work,
+        training_bar("teacher", stretches, "val_loss", quiet=False, unit="update") as on_epoch_end,
+    ):
+        training_data = TrainingData(seed, texts, _training_tasks(data, seed), data.tasks("valid"), Path(work) / "work")
+        train_teacher(TEACHER, base, stored, training_data, on_epoch_end, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
         teacher = load_teacher(Path(work) / "to", load_base(base, TEACHER.base_weights), base, SequenceEncoder(stored))
     return {**_teacher_metrics(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
 
 
 def _teacher_metrics(
-    teacher: Teacher, base: PinnedBase, data: Data, texts: dict[str, dict[str, Any]], stored: Stored
+    teacher: Teacher, base: PinnedBase, data: Data, texts: dict[str, dict[str, Any]], stored: StoredModel
 ) -> dict[str, Any]:
     """Evaluate the teacher on the test windows, also without its encoder and with another user's gate."""
     tokenizer, test = load_tokenizer(base), data.tasks("test")

@@ -30,9 +30,9 @@ from kitrec.recommenders.models.params import BERT4Rec
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics
-from kitrec.recommenders.sequence_fitting import fit
-from kitrec.recommenders.sequence_training import Progress, Validation
-from kitrec.training.progress import bar
+from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
+from kitrec.training.progress import training_bar
+from kitrec.training.state import Progress
 
 RUNS = RESULTS / "seqrec_runs"
 BARS = {  # data, setting -> bar of NDCG@10, and its origin
@@ -85,13 +85,18 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
         features, _ = build_item_features(items(data), read.vocabulary, p.model.metadata.features, seed)
     validation = Validation(split.before_validation, split.validation)
     began, minutes = time.perf_counter(), []
-    with tempfile.TemporaryDirectory() as work, bar(f"{data} {name} {seed}", p.training.epochs, quiet=False) as show:
+    with (
+        tempfile.TemporaryDirectory() as work,
+        training_bar(f"{data} {name} {seed}", p.training.epochs, SELECTION_METRIC, quiet=False) as show,
+    ):
 
         def on_epoch_end(progress: Progress) -> None:
             minutes.append((time.perf_counter() - began) / 60)
             show(progress)
 
-        trained = fit(p, features, len(read.vocabulary), split.train, validation, seed, Path(work), on_epoch_end)
+        trained = train_sequence_model(
+            p, features, len(read.vocabulary), split.train, validation, seed, Path(work), on_epoch_end
+        )
     better, equal = ranks(trained.model, split.before_test, split.test)
     middle = better + (equal + 1) / 2
     gains = np.where(middle <= 10, 1 / np.log2(middle + 1), 0.0)
@@ -105,7 +110,7 @@ def _run(data: str, name: str, read: Interactions, seed: int) -> dict[str, Any]:
         "minutes": round(minutes[-1], 1),
         "minutes_to_best": round(minutes[trained.progress.best_epoch - 1], 1),
         "threads": torch.get_num_threads(),
-        "gates": {key: round(value, 3) for key, value in trained.told().items() if key.startswith("val_gate/")},
+        "gates": {key: round(value, 3) for key, value in trained.metrics().items() if key.startswith("val_gate/")},
     }
 
 

@@ -69,20 +69,20 @@ def main() -> None:
 def _ours(p: SequenceMethod, split: LeaveOneOut) -> dict[str, float]:
     """Return targets per second of training for about SECONDS, and users per second of one evaluation."""
     torch.manual_seed(0)
-    training = init_training(build_sequence_model(p.model, items(split)), p.training)
+    state = init_training(build_sequence_model(p.model, items(split)), p.training)
     spent: list[tuple[float, float]] = []
     began = time.perf_counter()
 
-    def on_epoch_end(training: TrainingState[Recommender]) -> None:
-        spent.append((training.progress.rows[-1]["targets"], time.perf_counter() - began))
+    def on_epoch_end(state: TrainingState[Recommender]) -> None:
+        spent.append((state.progress.rows[-1]["targets"], time.perf_counter() - began))
         if spent[-1][1] > SECONDS:
             raise StopIteration
 
     with contextlib.suppress(StopIteration):
-        train(training, split.train, None, training_config(50, 50, mode="full_data"), p.loss, 0, on_epoch_end)
+        train(state, split.train, None, training_config(50, 50, mode="full_data"), p.loss, 0, on_epoch_end)
     began_ranking = time.perf_counter()
-    training.model.eval()
-    ranks(training.model, split.before_validation, split.validation)
+    state.model.eval()
+    ranks(state.model, split.before_validation, split.validation)
     ranking = time.perf_counter() - began_ranking
     targets = sum(count for count, _ in spent)
     return {"targets_per_second": targets / spent[-1][1], "users_per_second": len(split.validation) / ranking}

@@ -16,11 +16,12 @@ from bench.running import start
 from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.models.sequence_registry import build
 from kitrec.recommenders.params import SequenceMethod
-from kitrec.recommenders.sequence_training import Training, begin, train
-from kitrec.training.distributed import team
+from kitrec.recommenders.sequence_training import init_training, train
+from kitrec.training.distributed import distributed_context
+from kitrec.training.state import TrainingState
 
 COMMAND, PEER = "make bench-seqrec-gpu", "RecBole on a TITAN RTX"
 USERS, ITEMS, EPOCHS = 6040, 3706, 5
@@ -59,11 +60,12 @@ def _epochs(p: SequenceMethod, sequences: Sequences) -> list[float]:
     torch.cuda.reset_peak_memory_stats()
     ended = [time.perf_counter()]
 
-    def on_epoch_end(_: Training[Recommender]) -> None:
+    def on_epoch_end(_: TrainingState[Recommender]) -> None:
         torch.cuda.synchronize()
         ended.append(time.perf_counter())
 
-    train(begin(build(p.model, ITEMS), p.training, team()), sequences, None, p.training, p.loss, 0, on_epoch_end)
+    state = init_training(build_sequence_model(p.model, ITEMS), p.training, distributed_context())
+    train(state, sequences, None, p.training, p.loss, 0, on_epoch_end)
     return [after - before for before, after in itertools.pairwise(ended)][1:]
 
 

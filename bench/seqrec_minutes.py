@@ -23,7 +23,7 @@ from kitrec.training.state import TrainingState
 
 COMMAND = "python -m bench.seqrec_minutes"
 PEER_SECONDS = {"SASRec": 0, "BERT4Rec": 300}  # 0: one epoch
-COURSES: dict[str, TrainingConfig] = {
+TRAINING_CONFIGS: dict[str, TrainingConfig] = {
     "SASRec": training_config(
         50, 50, batch_size=44, precision="16-mixed"
     ),  # 44 users hold about 256 targets, as its 256 rows do
@@ -53,19 +53,19 @@ def main() -> None:
 def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
     """Return the seconds we train, validating after every epoch, until NDCG@10 reaches a value."""
     torch.manual_seed(0)
-    p = replace(OURS[model], training=COURSES[model])
-    training = init_training(build_sequence_model(p.model, items(split)), p.training)
+    p = replace(OURS[model], training=TRAINING_CONFIGS[model])
+    state = init_training(build_sequence_model(p.model, items(split)), p.training)
     began, reached = time.perf_counter(), float("nan")
 
-    def on_epoch_end(training: TrainingState[Recommender]) -> None:
+    def on_epoch_end(state: TrainingState[Recommender]) -> None:
         nonlocal reached
-        if training.progress.rows[-1][SELECTION_METRIC] >= value:
+        if state.progress.rows[-1][SELECTION_METRIC] >= value:
             reached = time.perf_counter() - began
             raise StopIteration
 
     try:
         validation = Validation(split.before_validation, split.validation)
-        train(training, split.train, validation, p.training, p.loss, 0, on_epoch_end)
+        train(state, split.train, validation, p.training, p.loss, 0, on_epoch_end)
     except StopIteration:
         pass
     return reached

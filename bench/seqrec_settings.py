@@ -1,14 +1,20 @@
 """Settings of the quality table of sequential recommenders: those of the papers, and those we recommend."""
 
 from dataclasses import replace
+from typing import Any
 
 from kitrec.recommenders.models.params import BERT4Rec, Caser, GRU4Rec, Masking, Metadata, SASRec, SequenceModel
 from kitrec.recommenders.params import Loss, SequenceMethod, TrainingConfig
-from kitrec.recommenders.presets import sized
 
 FAST = {"precision": "16-mixed"}  # where all items are scored in every step: less than half the time
 CE = Loss(kind="ce", negatives=0, calibration=0.0)
 BCE = Loss(kind="bce", negatives=1, calibration=0.0)
+BERT4REC_SIZES: dict[str, dict[str, Any]] = {  # by the number of users; conf/idrec holds them as profiles
+    "small": {"hidden_size": 32, "heads": 2, "layers": 2, "max_length": 30},
+    "medium": {"hidden_size": 64, "heads": 4, "layers": 3, "max_length": 50},
+    "large": {"hidden_size": 128, "heads": 8, "layers": 4, "max_length": 200},
+}
+FEW, MANY = 10_000, 100_000  # users
 
 
 def training_config(epochs: int, patience: int, **changed: object) -> TrainingConfig:
@@ -84,10 +90,15 @@ SETTINGS: dict[str, SequenceMethod] = {
 }
 
 
+def bert4rec_size(users: int) -> str:
+    """Return the size by the number of users: small below 10,000, large above 100,000."""
+    return "small" if users < FEW else "medium" if users <= MANY else "large"
+
+
 def setting(name: str, users: int) -> SequenceMethod:
     """Return a setting for data of that many users."""
     p = SETTINGS[name]
     if name != "bert4rec_preset":
         return p
     assert isinstance(p.model, BERT4Rec)
-    return replace(p, model=sized(p.model, users))
+    return replace(p, model=replace(p.model, **BERT4REC_SIZES[bert4rec_size(users)]))

@@ -17,8 +17,8 @@ from kitrec.onnx.export import export
 from kitrec.onnx.runtime import load_onnx_model, measure_latency
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.models.params import SASRec
-from kitrec.recommenders.models.sequence_registry import build
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.models.registry import build_sequence_model
+from kitrec.recommenders.storage import StoredModel
 
 DATA, COMMAND = "toys_s3rec", "OMP_NUM_THREADS=1 python -m bench.serving"
 STUDENT = SASRec(kind="sasrec", hidden_size=64, heads=2, layers=2, max_length=50, dropout=0.5)
@@ -29,7 +29,8 @@ def main() -> None:
     torch.set_num_threads(1)
     read = read_interactions(folder(DATA) / "interactions.tsv")
     torch.manual_seed(0)
-    stored = Stored(build(STUDENT, len(read.vocabulary)).eval(), read.vocabulary, _counts(read.sequences.items), {})
+    model = build_sequence_model(STUDENT, len(read.vocabulary)).eval()
+    stored = StoredModel(model, read.vocabulary, _counts(read.sequences.items), {})
     with tempfile.TemporaryDirectory() as work:
         gap = export(stored, Path(work) / "served")
         served = measure_latency(load_onnx_model(Path(work) / "served"), read.sequences)

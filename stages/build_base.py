@@ -5,7 +5,6 @@ frozen: the repository ships its result. `dvc unfreeze build_base && dvc repro b
 from pathlib import Path
 
 import polars as pl
-from rich.progress import Progress
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from kitrec.core import files, params
@@ -17,29 +16,32 @@ from kitrec.tinybase.curve import curve_points, final_metrics, read_steps
 from kitrec.tinybase.params import TinyBase
 from kitrec.tinybase.pretrain import StepMetrics, pretrain
 from kitrec.tinybase.tokenizer import choice_opener, train_base_tokenizer
+from kitrec.training.progress import progress_bar
 from stages.lib import runner
 
 BASE = Path("base/tiny-qwen3")
 CURVES = Path("plots/base")
 
 
-def main(quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
+def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train tokenizer and model on rehearsal worlds and save them as a base that all stages can load."""
+    # 1. Params
     seed, p = params.load(int, "seed"), params.load(TinyBase, "tiny_base")
     with runner.running("build_base", None, reads=[], params=[seed, p]) as run, files.atomic(BASE) as draft:
+        # 2. The tokenizer, the fresh model and its curriculum
         tokenizer = train_base_tokenizer(seed, p)
         model = new_model(p, tokenizer, seed)
         curriculum = Curriculum(seed, p, Encoder(tokenizer), tokenizer.pad_token_id)
-        with Progress(disable=quiet) as progress, (run.work / "curve.jsonl").open("a") as log:
-            progress_task = progress.add_task("pre-training", total=p.steps)
+        # 3. Pre-training, resumed from the newest checkpoint
+        opener = choice_opener(tokenizer)
+        with progress_bar(quiet=quiet) as bar, (run.work / "curve.jsonl").open("a") as log:
 
-            def report(metrics: StepMetrics) -> None:
+            def on_step_end(metrics: StepMetrics) -> None:
                 files.append_json(metrics.__dict__, log)
-                description = f"{metrics.task}, loss {metrics.loss:.2f}"
-                progress.update(progress_task, completed=metrics.step, description=description)
+                bar.update("pre-training", metrics.step, p.steps, f"{metrics.task}, loss {metrics.loss:.2f}")
 
-            opener = choice_opener(tokenizer)
-            pretrain(model, curriculum.batch, p.steps, p.learning_rate, opener, run.work, report)
+            pretrain(model, curriculum.batch, p.steps, p.learning_rate, opener, run.work, on_step_end)
+        # 4. The base with its model card, and the curves
         steps = read_steps(run.work / "curve.jsonl")
         sizes = model.num_parameters(), len(tokenizer), steps["tokens"][-1]
         _save(model, tokenizer, model_card(p, seed, *sizes, final_metrics(steps)), draft)

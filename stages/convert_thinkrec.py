@@ -20,13 +20,15 @@ from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.records import write_records
 from kitrec.thinkrec.vector_shards import write_shard
 from stages.lib import paths, runner
-from stages.lib.rationale_teacher import teacher_of
+from stages.lib.rationale_teacher import load_rationale_teacher
 
 ROLES = {"train": "train", "valid": "development"}
+SHARDS = {"users": "users.safetensors", "items": "items.safetensors"}
 
 
-def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Write like/dislike records, and the vectors of users and items from METHOD of idrec.train."""
+    # 1. Params and inputs
     seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     negatives = params.value(ThinkRec, "thinkrec.negatives")
@@ -39,20 +41,22 @@ def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         items, encoder = tables.read(paths.ITEMS, ITEMS), load_collaborative_encoder(folder)
         parts = {part: pl.concat(tables.read(path, RECORDS) for path in listed) for part, listed in records.items()}
         rows = pl.concat(tables.read(path, SPLIT_INTERACTIONS) for path in interactions)
+        # 2. Labelled records of the candidates, and the rationales of the teacher
         item_lists, titles = user_histories(pl.concat(parts.values()), rows), shown_titles(items)
         train = from_records(parts["train"], item_lists, titles, negatives, seed)
         valid = from_records(parts["valid"], item_lists, titles, None, seed)  # few users: every candidate counts
-        explained, dropped = with_reasons(train, teacher_of(teacher, items, seed, quiet=quiet))
+        explained, dropped = with_reasons(train, load_rationale_teacher(teacher, items, seed, quiet=quiet))
+        # 3. The vectors of users and items
         users = user_targets(rows)
         sequences = histories(rows, users, history, encoder.vocabulary)
         user_vectors, item_vectors = encoder.encode(user_keys(users), sequences)
+        # 4. The folder of records, shards and their origin
         with files.atomic(Path("data/thinkrec/records")) as draft:
             draft.mkdir()
-            names = {"users": "users.safetensors", "items": "items.safetensors"}
-            write_shard(user_vectors, draft / names["users"])
-            write_shard(item_vectors, draft / names["items"])
-            write_records([*train, *explained], draft / "train.jsonl", **names)
-            write_records(valid, draft / "valid.jsonl", **names)
+            write_shard(user_vectors, draft / SHARDS["users"])
+            write_shard(item_vectors, draft / SHARDS["items"])
+            write_records([*train, *explained], draft / "train.jsonl", **SHARDS)
+            write_records(valid, draft / "valid.jsonl", **SHARDS)
             files.write_json({"encoder": method, "history": history}, draft / "origin.json")
         run.cost |= {"records": len(train), "explained": len(explained), "valid": len(valid), **dropped}
 

@@ -1,37 +1,54 @@
 """Train a student with a teacher.   python -m stages.distill_student sasrec oracle
 Reads data/teachers/<teacher> and data/interactions of the training and development users; writes a student of every
-seed to data/students/<student>-<teacher>, their curves to plots/students/ and their numbers to metrics/train/."""
+seed to data/students/<student>-<teacher>, their curves to plots/students/ and their metrics to metrics/train/."""
 
+from functools import partial
 from pathlib import Path
 
-from kitrec.core import params, tables
+from kitrec.core import files, params, tables
 from kitrec.core.randomness import derived_seed
 from kitrec.distillation.item_embeddings import read_embeddings
-from kitrec.distillation.params import Distillation as Pairs
-from kitrec.distillation.params import StudentConfig
-from kitrec.distillation.student_training import Teacher
-from kitrec.distillation.students import student_data
+from kitrec.distillation.params import Distillation, StudentConfig
+from kitrec.distillation.student_training import (
+    Teacher,
+    student_data,
+    train_student,
+    training_curves,
+    training_metrics,
+)
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
+from kitrec.training.progress import stages_bar
 from stages.lib import paths, runner
-from stages.lib.students import study
 
 
-def main(student: str, teacher: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
-    """STUDENT is one of distillation.settings, TEACHER a folder of data/teachers."""
-    seed = params.load(int, "seed")
-    seeds = params.value(Pairs, "distillation.seeds")
+def main(student: str, teacher: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
+    """Train the STUDENT of distillation.settings with every seed on the lists and vectors of data/teachers/TEACHER."""
+    # 1. Params and inputs
+    seed, seeds = params.load(int, "seed"), params.value(Distillation, "distillation.seeds")
     p = params.load(StudentConfig, f"distillation.settings.{student}")
     name, folder = f"{student}-{teacher}", Path("data/teachers") / teacher
     sources = {role: paths.interactions(role) for role in ("train", "development")}
     with runner.running("distill_student", name, reads=[folder, *sources.values()], params=[seed, seeds, p]) as run:
+        # 2. The users' sequences, and the development users' held-out items
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
-        vectors = folder / "vectors.safetensors"
-        given = student_data(train, development, p.student.history, p.depth)
-        lists = tables.read(folder / "lists.parquet", TEACHER_LISTS)
-        own = Teacher(lists, read_embeddings(vectors) if vectors.exists() else None)
-        begun = [derived_seed(seed, student, number) for number in range(seeds)]  # as without a teacher
-        study(name, p, given, own, begun, run, quiet=quiet)
+        data = student_data(train, development, p.student.history)
+        # 3. The teacher's lists, and its item vectors if it has some
+        lists, vectors = tables.read(folder / "lists.parquet", TEACHER_LISTS), folder / "vectors.safetensors"
+        lists_and_vectors = Teacher(lists, read_embeddings(vectors) if vectors.exists() else None)
+        # 4. A student of every seed, the same seeds as without a teacher
+        students, epochs, metric = [], p.student.training.epochs, f"ndcg@{p.depth}"
+        with files.atomic(Path("data/students") / name) as to, stages_bar(epochs, metric, quiet=quiet) as show:
+            for number in range(seeds):
+                on_epoch_end, work = partial(show, f"{name}, seed {number}"), run.work / str(number)
+                student_seed = derived_seed(seed, student, number)
+                trained = train_student(p, data, lists_and_vectors, student_seed, work, on_epoch_end, to / str(number))
+                students.append(trained)
+        run.cost["training_seconds"] = round(sum(trained.seconds for trained in students), 2)
+        # 5. Their curves and metrics
+        with files.atomic(Path(f"plots/students/{name}.csv")) as draft:
+            training_curves(students).write_csv(draft)
+        files.write_json(training_metrics(students, p.depth), Path(f"metrics/train/student-{name}.json"))
 
 
 if __name__ == "__main__":

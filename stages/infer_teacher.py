@@ -1,4 +1,4 @@
-"""Let a trained iLoRA teacher rank.   python -m stages.infer_teacher sasrec
+"""Rank with a trained iLoRA teacher.   python -m stages.infer_teacher sasrec
 Reads the pinned base, data/ilora/<method>, data/idrec/<method>, items, interactions and test records; writes for its
 students data/teachers/ilora-<method> (lists.parquet, vectors.safetensors), and data/rankings/ilora-<method>."""
 
@@ -14,71 +14,66 @@ from kitrec.core.shards import TimedShards, by_slice, compute_in_shards
 from kitrec.distillation.item_embeddings import write_embeddings
 from kitrec.ilora.export import SHARD_SIZE, item_embeddings, rank_candidates, score_candidates
 from kitrec.ilora.params import Tasks
-from kitrec.ilora.prompts import PromptBuilder
-from kitrec.ilora.teacher import Teacher
 from kitrec.ilora.user_tasks import tasks_from_records, tasks_from_steps, with_top_candidates
 from kitrec.llm.base.pinning import FILE
-from kitrec.llm.generation.progress import answering_bar
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
+from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 from stages.lib.ilora_teacher import trained_teacher
 
-VECTORS = "vectors.safetensors"
 
-
-def main(method: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
-    """Hand on what the teacher with METHOD's eyes makes of the newest training steps, and rank the test candidates."""
-    seed = params.load(int, "seed")
-    asked = params.load(Tasks, "ilora.tasks")
+def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
+    """Export lists and vectors of the teacher with METHOD's encoder for students, and rank the test candidates."""
+    # 1. Params and inputs
+    seed, p = params.load(int, "seed"), params.load(Tasks, "ilora.tasks")
     sets = params.value(Data, "data.test_sets")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
-    folder, own, name = Path("data/ilora") / method, Path("data/idrec") / method, f"ilora-{method}"
-    tests, seen = {w: paths.set_records(w, "test") for w in sets}, [paths.interactions(r) for r in ("train", "test")]
-    reads = [FILE, folder, own, paths.ITEMS, *seen, *tests.values()]
-    with runner.running("infer_teacher", method, reads=reads, params=[seed, asked, sets, history]) as run:
-        teacher, writer, items, per_token = trained_teacher(folder, own)
-        records = {which: tables.read(path, RECORDS) for which, path in tests.items()}
-        train, test = (tables.read(path, SPLIT_INTERACTIONS) for path in seen)
-        began = time.perf_counter()
-        steps = tasks_from_steps(train, items, history, newest=asked.steps_per_user, count=asked.candidates, seed=seed)
-        steps = with_top_candidates(steps, teacher.sequence_encoder, items, count=asked.candidates, seed=seed)
-        ranked: dict[str, pl.DataFrame] = {}
-        with answering_bar(steps.height + sum(of_set.height for of_set in records.values()), quiet=quiet) as told:
-            listed = by_slice(
-                steps, partial(rank_candidates, teacher, builder=writer, topk=asked.topk, per_token=per_token)
-            )
-            handed = compute_in_shards(steps.height, SHARD_SIZE, run.work / "steps", TEACHER_LISTS, listed, told)
+    name, folder, encoder = f"ilora-{method}", Path("data/ilora") / method, Path("data/idrec") / method
+    tests = {which: paths.set_records(which, "test") for which in sets}
+    sources = [paths.interactions(role) for role in ("train", "test")]
+    reads = [FILE, folder, encoder, paths.ITEMS, *sources, *tests.values()]
+    with runner.running("infer_teacher", method, reads=reads, params=[seed, p, sets, history]) as run:
+        # 2. The teacher, the newest steps of the training users, the test records
+        trained = trained_teacher(folder, encoder)
+        teacher, builder, per_token = trained.teacher, trained.builder, trained.per_token
+        records_by_set = {which: tables.read(path, RECORDS) for which, path in tests.items()}
+        train, test = (tables.read(path, SPLIT_INTERACTIONS) for path in sources)
+        start, count = time.perf_counter(), p.candidates
+        steps = tasks_from_steps(train, trained.items, history, newest=p.steps_per_user, count=count, seed=seed)
+        steps = with_top_candidates(steps, teacher.sequence_encoder, trained.items, count=count, seed=seed)
+        tasks = steps.height + sum(records.height for records in records_by_set.values())
+        with count_bar("answered", tasks, quiet=quiet) as advance:
+            # 3. For students: a list of every step, and item vectors from the LLM
+            rank = by_slice(steps, partial(rank_candidates, teacher, builder=builder, topk=p.topk, per_token=per_token))
+            lists = compute_in_shards(steps.height, SHARD_SIZE, run.work / "steps", TEACHER_LISTS, rank, advance)
+            if not (vectors := run.work / "vectors.safetensors").exists():  # the LLM reads the whole catalogue
+                item_ids = sorted(teacher.sequence_encoder.item_numbers)
+                write_embeddings(item_embeddings(teacher, item_ids, builder, steps["history"].to_list()), vectors)
             with files.atomic(Path("data/teachers") / name) as to:
                 to.mkdir()
-                tables.write(handed, to / "lists.parquet", TEACHER_LISTS)
-                if not (kept := run.work / VECTORS).exists():  # the whole catalogue is read by the LLM
-                    known = sorted(teacher.sequence_encoder.item_numbers)
-                    write_embeddings(item_embeddings(teacher, known, writer, steps["history"].to_list()), kept)
-                shutil.copyfile(kept, to / VECTORS)
-            run.cost["export_seconds"] = round(time.perf_counter() - began, 2)
-            for which, of_set in records.items():
-                tasks = tasks_from_records(of_set, test, history).select("history", "candidates", "ground_truth")
-                rows = pl.concat([of_set, tasks], how="horizontal")
-                made = TimedShards(by_slice(rows, partial(ranked_records, name, teacher, writer, per_token)))
+                tables.write(lists, to / "lists.parquet", TEACHER_LISTS)
+                shutil.copyfile(vectors, to / vectors.name)
+            run.cost["export_seconds"] = round(time.perf_counter() - start, 2)
+
+            # 4. Rankings of the test candidates
+            def rank_records(rows: pl.DataFrame) -> pl.DataFrame:
+                scores = score_candidates(teacher, rows, builder, per_token=per_token)
+                return from_scores(name, rows, [values.tolist() for values in scores])
+
+            ranked: dict[str, pl.DataFrame] = {}
+            for which, records in records_by_set.items():
+                columns = tasks_from_records(records, test, history).select("history", "candidates", "ground_truth")
+                timed = TimedShards(by_slice(pl.concat([records, columns], how="horizontal"), rank_records))
                 ranked[f"set{which}"] = compute_in_shards(
-                    of_set.height, SHARD_SIZE, run.work / which, RANKINGS, made, told
+                    records.height, SHARD_SIZE, run.work / which, RANKINGS, timed, advance
                 )
-                run.cost[f"set{which}"] = made.cost()
+                run.cost[f"set{which}"] = timed.cost()
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
-
-
-def ranked_records(
-    name: str, teacher: Teacher, writer: PromptBuilder, per_token: bool, rows: pl.DataFrame
-) -> pl.DataFrame:
-    """The rankings of records that stand beside their tasks."""
-    return from_scores(
-        name, rows, [own.tolist() for own in score_candidates(teacher, rows, writer, per_token=per_token)]
-    )
 
 
 if __name__ == "__main__":

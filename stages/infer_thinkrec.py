@@ -13,7 +13,6 @@ from kitrec.core.errors import InputError
 from kitrec.core.shards import TimedShards, by_slice, compute_in_shards
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.generation.progress import answering_bar
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.items import ITEMS
@@ -25,14 +24,16 @@ from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
 from kitrec.thinkrec.conversion import shown_titles
 from kitrec.thinkrec.inference import StageRanker, load_context, load_stage
 from kitrec.thinkrec.params import ThinkRec
+from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 
 FOLDER = Path("data/thinkrec")
 SHARD = 32  # records that a killed run has to score again; an engine has its own
 
 
-def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
+def main(stage: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Rank the candidates of every test record by P(Yes), with the model of STAGE (text, projector, groups)."""
+    # 1. Params and inputs
     seed, sets = params.load(int, "seed"), params.value(Data, "data.test_sets")
     weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
     objective, rule = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.routing")
@@ -46,6 +47,7 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
     reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / stage, encoder_folder, interactions, *tests.values()]
     stage_params = [seed, sets, weights, prompt, objective, rule, scoring, encoder_name]
     with runner.running("infer_thinkrec", stage, reads=reads, params=stage_params) as run:
+        # 2. The model of the stage, and the histories and vectors of the test users
         base, records = read_pinned(), {which: tables.read(path, RECORDS) for which, path in tests.items()}
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
         model = load_stage(scoring, base, weights, tokenizer, FOLDER, stage, seed)
@@ -53,14 +55,18 @@ def main(stage: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
         context = load_context(
             encoder, test_records, tables.read(interactions, SPLIT_INTERACTIONS), FOLDER / "records", model.groups
         )
+        # 3. Every candidate is scored by P(Yes), in shards that a killed run keeps
         shard = scoring.engine.shard_size if scoring.kind == "vllm" else SHARD
         ranker = StageRanker(model, prompt, objective, rule, Encoder(tokenizer), context)
         rankings: dict[str, pl.DataFrame] = {}
-        with answering_bar(test_records.height, quiet=quiet) as told:
+        with count_bar("ranked", test_records.height, quiet=quiet) as advance:
             for which, rows in records.items():
-                made = TimedShards(by_slice(rows, partial(ranker.rank, f"thinkrec-{stage}", titles)))
-                rankings[f"set{which}"] = compute_in_shards(rows.height, shard, run.work / which, RANKINGS, made, told)
-                run.cost[f"set{which}"] = made.cost()
+                rank = TimedShards(by_slice(rows, partial(ranker.rank, f"thinkrec-{stage}", titles)))
+                rankings[f"set{which}"] = compute_in_shards(
+                    rows.height, shard, run.work / which, RANKINGS, rank, advance
+                )
+                run.cost[f"set{which}"] = rank.cost()
+        # 4. The rankings, and the adapters that answered each record
         routing = {f"set{which}": ranker.routing(rows) for which, rows in records.items()}
         tables.write_all(rankings, paths.rankings(f"thinkrec-{stage}"), RANKINGS)
         tables.write_all(routing, paths.routing(f"thinkrec-{stage}"), ROUTING)

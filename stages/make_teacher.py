@@ -1,6 +1,6 @@
-"""A teacher that is no LLM: the world's oracle, or an ensemble.   python -m stages.make_teacher oracle
+"""Make a teacher that is no LLM: the world's oracle, or an ensemble.   python -m stages.make_teacher oracle
 Reads data/interactions of the training users (and data/world); writes data/teachers/<teacher>: lists.parquet,
-vectors.safetensors where it has vectors of items, and the members of an ensemble."""
+vectors.safetensors where it has item vectors, and the members of an ensemble."""
 
 import time
 from pathlib import Path
@@ -23,32 +23,36 @@ from stages.lib import paths, runner
 
 
 def main(teacher: str) -> None:
-    """Let TEACHER (oracle, ensemble) rank every place of the training sequences."""
-    seed = params.load(int, "seed")
-    world = params.load(World, "world")
+    """Rank the items at every position of the training sequences by TEACHER (oracle, ensemble)."""
+    # 1. Params and inputs
+    seed, world = params.load(int, "seed"), params.load(World, "world")
     ensemble = params.load(Ensemble, "distillation.ensemble")
-    truths = [paths.WORLD / name for name in ("item_truth.parquet", "user_truth.parquet")]
-    reads = [paths.interactions("train"), *(truths if teacher == "oracle" else [])]
+    item_path, user_path = (paths.WORLD / name for name in ("item_truth.parquet", "user_truth.parquet"))
+    source = paths.interactions("train")
+    reads = [source, *([item_path, user_path] if teacher == "oracle" else [])]
     with runner.running("make_teacher", teacher, reads=reads, params=[seed, world, ensemble]) as run:
-        seen, began = tables.read(paths.interactions("train"), SPLIT_INTERACTIONS), time.perf_counter()
-        vocabulary, who = Vocabulary(seen["item_id"]), user_targets(seen)
-        rows = full_sequences(training_sequences(seen, who, "both", vocabulary), who)
+        # 2. The training sequences
+        interactions, start = tables.read(source, SPLIT_INTERACTIONS), time.perf_counter()
+        vocabulary, users = Vocabulary(interactions["item_id"]), user_targets(interactions)
+        rows = full_sequences(training_sequences(interactions, users, "both", vocabulary), users)
         with files.atomic(Path("data/teachers") / teacher) as folder:
             folder.mkdir()
             if teacher == "oracle":
-                known = tables.read(truths[0], ITEM_TRUTH), tables.read(truths[1], USER_TRUTH)
-                lists = oracle_lists(world, rows, vocabulary, seen, known, ensemble.list_length)
+                # 3. Lists by the world's true utilities
+                latent = tables.read(item_path, ITEM_TRUTH), tables.read(user_path, USER_TRUTH)
+                lists = oracle_lists(world, rows, vocabulary, interactions, latent, ensemble.list_length)
             else:
+                # 3. Members fitted on the other folds; their lists and item vectors
                 fitted = fit_ensemble(ensemble, rows, vocabulary, seed, run.work)
-                run.cost["train_seconds"] = round(time.perf_counter() - began, 2)
+                run.cost["train_seconds"] = round(time.perf_counter() - start, 2)
                 save_members(fitted, vocabulary, rows.sequences, folder / "members")
-                began = time.perf_counter()
+                start = time.perf_counter()
                 lists = fitted.lists(rows, vocabulary)
-                run.cost["setTrain"] = {"seconds": round(time.perf_counter() - began, 2), "records": lists.height}
+                run.cost["setTrain"] = {"seconds": round(time.perf_counter() - start, 2), "records": lists.height}
                 if vectors := fitted.embeddings(vocabulary):
                     write_embeddings(vectors, folder / "vectors.safetensors")
             tables.write(lists, folder / "lists.parquet", TEACHER_LISTS)
-        run.cost["export_seconds"] = round(time.perf_counter() - began, 2)
+        run.cost["export_seconds"] = round(time.perf_counter() - start, 2)
 
 
 if __name__ == "__main__":

@@ -18,30 +18,33 @@ from stages.lib import paths, runner
 
 def main() -> None:
     """Rank by popularity and random order and, for a synthetic world, by both oracles."""
-    world = params.load(World, "world")
-    source = params.value(Source, "source.kind")
-    sets = params.value(Data, "data.test_sets")
+    # 1. Params and inputs
+    world, source = params.load(World, "world"), params.value(Source, "source.kind")
+    test_sets = params.value(Data, "data.test_sets")
     names = ["item_truth.parquet", "user_truth.parquet"] if source == "synthetic" else []
     preferences = [paths.WORLD / name for name in names]
-    tests = {which: paths.set_records(which, "test") for which in sets}
+    tests = {which: paths.set_records(which, "test") for which in test_sets}
     reads = [paths.ITEMS, paths.interactions("train"), *preferences, *tests.values()]
-    with runner.running("rank_references", None, reads=reads, params=[world, source, sets]):
-        items, interactions = (
-            tables.read(paths.ITEMS, ITEMS),
-            tables.read(paths.interactions("train"), SPLIT_INTERACTIONS),
-        )
-        oracle_tables = [
-            tables.read(path, table) for path, table in zip(preferences, (ITEM_TRUTH, USER_TRUTH), strict=False)
-        ]
-        ranked = {}
+    with runner.running("rank_references", None, reads=reads, params=[world, source, test_sets]):
+        # 2. Items, training interactions and, of a synthetic world, the true preferences
+        items = tables.read(paths.ITEMS, ITEMS)
+        interactions = tables.read(paths.interactions("train"), SPLIT_INTERACTIONS)
+        schemas = (ITEM_TRUTH, USER_TRUTH)
+        oracle_tables = [tables.read(path, schema) for path, schema in zip(preferences, schemas, strict=False)]
+        # 3. The scores of every reference method
+        rankings = {}
         for which, path in tests.items():
-            test = tables.read(path, RECORDS)
-            scores = {"popularity": oracle.popularity_scores(test, interactions), "random": oracle.random_scores(test)}
+            records = tables.read(path, RECORDS)
+            scores = {
+                "popularity": oracle.popularity_scores(records, interactions),
+                "random": oracle.random_scores(records),
+            }
             if oracle_tables:
-                scores["oracle"] = oracle.oracle_scores(world, test, *oracle_tables)
-                scores["oracle_text"] = oracle.text_oracle_scores(world, test, items, oracle_tables[0])
-            ranked[f"set{which}"] = pl.concat([from_scores(name, test, values) for name, values in scores.items()])
-        tables.write_all(ranked, paths.rankings("references"), RANKINGS)
+                scores["oracle"] = oracle.oracle_scores(world, records, *oracle_tables)
+                scores["oracle_text"] = oracle.text_oracle_scores(world, records, items, oracle_tables[0])
+            rankings[f"set{which}"] = pl.concat([from_scores(name, records, values) for name, values in scores.items()])
+        # 4. Rankings
+        tables.write_all(rankings, paths.rankings("references"), RANKINGS)
 
 
 if __name__ == "__main__":

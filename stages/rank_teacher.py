@@ -1,5 +1,5 @@
-"""Let a teacher that is no LLM rank the test.   python -m stages.rank_teacher ensemble
-Reads data/teachers/<teacher> (its members), the test readers' interactions and records; writes
+"""Rank the test candidates by a teacher that is no LLM.   python -m stages.rank_teacher ensemble
+Reads data/teachers/<teacher> (its members), the test users' interactions and records; writes
 data/rankings/<teacher>."""
 
 import time
@@ -20,18 +20,21 @@ from stages.lib import paths, runner
 
 def main(teacher: str) -> None:
     """Score every candidate of every test record with all members of TEACHER, one of distillation.teachers_to_rank."""
-    sets = params.value(Data, "data.test_sets")
-    ensemble = params.load(Ensemble, "distillation.ensemble")
-    folder, seen_path = Path("data/teachers") / teacher, paths.interactions("test")
+    # 1. Params and inputs
+    sets, p = params.value(Data, "data.test_sets"), params.load(Ensemble, "distillation.ensemble")
+    folder, source = Path("data/teachers") / teacher, paths.interactions("test")
     tests = {which: paths.set_records(which, "test") for which in sets}
-    reads = [folder, seen_path, *tests.values()]
-    with runner.running("rank_teacher", teacher, reads=reads, params=[sets, ensemble]) as run:
-        stored, seen = load_ensemble(folder / "members", ensemble), tables.read(seen_path, SPLIT_INTERACTIONS)
+    with runner.running("rank_teacher", teacher, reads=[folder, source, *tests.values()], params=[sets, p]) as run:
+        # 2. The members of all folds
+        ensemble, interactions = load_ensemble(folder / "members", p), tables.read(source, SPLIT_INTERACTIONS)
+        # 3. Rankings of each test set
         ranked: dict[str, pl.DataFrame] = {}
         for which, path in tests.items():
-            records, began = tables.read(path, RECORDS), time.perf_counter()
-            ranked[f"set{which}"] = from_scores(teacher, records, score_records(stored, records, seen, "both").scores)
-            run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - began, 2), "records": records.height}
+            records, start = tables.read(path, RECORDS), time.perf_counter()
+            ranked[f"set{which}"] = from_scores(
+                teacher, records, score_records(ensemble, records, interactions, "both").scores
+            )
+            run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - start, 2), "records": records.height}
         tables.write_all(ranked, paths.rankings(teacher), RANKINGS)
 
 

@@ -21,7 +21,7 @@ from kitrec.schemas.records import RECORDS
 from stages.lib import paths, runner
 
 
-def main(model: str, quiet: runner.Quiet = runner.NOBODY_WATCHES) -> None:
+def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train the adapter of MODEL (target-variant, e.g. movies-full) on 1-core users, always from the base."""
     # 1. Params and inputs
     seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")

@@ -40,7 +40,7 @@ def fit(
     """Train on your own interactions, evaluate on each user's last item, keep the best and the last model.
 
     Several GPUs: `accelerate launch --num_processes 4 -m kitrec.cli.main fit ...`"""
-    from kitrec.recommenders.fit import OwnData, train_on
+    from kitrec.recommenders.fit import FitData, train_on
     from kitrec.recommenders.sequence_training import SELECTION_METRIC
     from kitrec.training.distributed import distributed_context
     from kitrec.training.progress import training_bar
@@ -50,7 +50,10 @@ def fit(
     p = _method(method)
     p = p if mode is None else replace(p, training=replace(p.training, mode=mode))
     read = read_interactions(interactions, min_interactions)
-    data, first = OwnData(read, _read_item_metadata(p, metadata, embeddings, read.vocabulary)), distributed_context().is_main
+    data, first = (
+        FitData(read, _read_item_metadata(p, metadata, embeddings, read.vocabulary)),
+        distributed_context().is_main,
+    )
     write = tensorboard_callback(to / "logs", asdict(p), SELECTION_METRIC) if first else None
     with training_bar(method, p.training.epochs, SELECTION_METRIC, quiet=not first) as advance:
 
@@ -59,7 +62,7 @@ def fit(
             if write:
                 write(progress)
 
-        report = train_on(p, data, seed, negatives, on_progress, to, pinned=params.load(bool, "idrec.pin_memory"))
+        report = train_on(p, data, seed, negatives, on_progress, to, pin_memory=params.load(bool, "idrec.pin_memory"))
     if first:
         _show(report, read.dropped_rows, to)
 

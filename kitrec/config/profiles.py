@@ -67,7 +67,7 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
     yaml = _round_trip()
     tree = yaml.load(path.read_text(encoding="utf-8"))
     before = leaves(params.read(path))
-    expected = before | values
+    expected = before | dict(values)
     for key, value in values.items():
         if key not in before or before[key] != value:  # an inherited key stays inherited
             _set(tree, key, value)
@@ -82,7 +82,7 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def _round_trip() -> YAML:
-    """Return a reader and writer that keeps comments and anchors."""
+    """Return a loader and dumper that keeps comments and anchors."""
     yaml = YAML()
     yaml.width = 122
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -1,10 +1,10 @@
 """The catalogue of params.yaml: the dataclass of every section, renamed keys, and validation of the whole file."""
 
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from kitrec.config.renamed_keys import new_name
 from kitrec.config.rules import violations
 from kitrec.core import params
 from kitrec.core.errors import InputError
@@ -50,16 +50,6 @@ SECTIONS: dict[str, type] = {
     "judge": Judge,
     "tiny_base": TinyBase,
 }
-# Dotted key -> new name of its last part; `*` matches any parents, and a key without dots matches at any depth.
-RENAMED_KEYS: dict[str, str] = {
-    "evaluation.flips": "permutations",
-    "evaluation.fewest": "min_users",
-    "judge.per_type": "records_per_type",
-    "judge.attempts": "max_attempts",
-    "*.endpoint.at_once": "max_concurrency",
-    "*.endpoint.limit": "budget",
-    "*.endpoint.token_limit": "max_tokens_parameter",
-}
 
 
 def validate_params(path: Path = params.FILE) -> dict[str, Any]:
@@ -85,7 +75,7 @@ def renamed_parts(key: str) -> Iterator[tuple[str, str]]:
     old, new = "", ""
     for part in key.split("."):
         old = f"{old}.{part}" if old else part
-        name = _new_name(f"{new}.{part}" if new else part)
+        name = new_name(f"{new}.{part}" if new else part)
         if name != part:
             yield old, name
         new = f"{new}.{name}" if new else name
@@ -96,24 +86,18 @@ def renaming_problem(key: str, name: str) -> str:
     return f"{key}: renamed to `{name}`"
 
 
-def _new_name(key: str) -> str:
-    """Return the new name of the last part of a dotted key."""
-    last = key.rpartition(".")[2]
-    for pattern, name in RENAMED_KEYS.items():
-        if last == pattern or ("." in pattern and fnmatchcase(key, pattern)):
-            return name
-    return last
-
-
 def _with_new_names(node: Any, problems: list[str], old: str = "", new: str = "") -> Any:
     """Return a tree with renamed keys replaced, and report each, so that it causes no further problems."""
+    if isinstance(node, list):
+        return [_with_new_names(each, problems, old, new) for each in node]
     if not isinstance(node, Mapping):
         return node
     tree = {}
     for part, value in node.items():
-        name = _new_name(f"{new}.{part}" if new else str(part))
+        name = new_name(f"{new}.{part}" if new else str(part))
         if name != str(part):
-            problems.append(renaming_problem(f"{old}{part}", name))
+            problem = renaming_problem(f"{old}{part}", name)
+            problems += [problem] if problem not in problems else []
         key = part if name == str(part) else name
         tree[key] = _with_new_names(value, problems, f"{old}{part}.", f"{new}.{name}" if new else name)
     return tree

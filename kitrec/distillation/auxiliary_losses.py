@@ -19,7 +19,7 @@ from kitrec.distillation.selection_policies import SelectionPolicy, StudentScore
 from kitrec.recommenders.data.negatives import negatives_per_target
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.sequence_training import Extra, Taught
+from kitrec.recommenders.sequence_training import AuxiliaryLoss, TrainedBatch
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class DROSLoss:
     popularity_weights: torch.Tensor
     p: DROS
 
-    def __call__(self, taught: Taught) -> torch.Tensor:
-        batch = taught.lesson
+    def __call__(self, trained: TrainedBatch) -> torch.Tensor:
+        batch = trained.target_batch
         loss = losses.dros(
             batch.states.float(), batch.targets[:, None], self.model.output(), self.popularity_weights, self.p.beta
         )
@@ -50,9 +50,9 @@ class RankingDistillationLoss:
     p: StudentConfig
     seed: int
 
-    def __call__(self, taught: Taught) -> torch.Tensor:
-        batch, output = taught.lesson, self.model.output()
-        positions = self.sequences.starts[taught.sequences[batch.users]] + batch.positions
+    def __call__(self, trained: TrainedBatch) -> torch.Tensor:
+        batch, output = trained.target_batch, self.model.output()
+        positions = self.sequences.starts[trained.sequences[batch.users]] + batch.positions
         lists = np.where(batch.positions >= 0, self.lists.list_of_position[positions], -1)
         rows = np.flatnonzero(lists >= 0)
         if len(rows):
@@ -60,17 +60,20 @@ class RankingDistillationLoss:
             rows = rows[self.policy.choose(lists[rows], student)]
         if not len(rows):
             return batch.states.new_zeros(())
-        return self.p.ranking.weight * self._sum(taught, rows, lists[rows]) / len(batch.targets)
+        return self.p.ranking.weight * self._sum(trained, rows, lists[rows]) / len(batch.targets)
 
-    def negatives(self, taught: Taught, rows: np.ndarray) -> np.ndarray:
+    def negatives(self, trained: TrainedBatch, rows: np.ndarray) -> np.ndarray:
         """Draw [n, k] items, numbered from 0, that the users of these rows never interacted with."""
-        rng = generator(self.seed, "distill negatives", taught.epoch, taught.batch)
-        sequences, count = self.sequences.take(taught.sequences), self.p.student.loss.negatives
-        return negatives_per_target(rng, sequences, taught.lesson.users[rows], len(self.model.output()[0]), count) - 1
+        rng = generator(self.seed, "distill negatives", trained.epoch, trained.batch)
+        sequences, count = self.sequences.take(trained.sequences), self.p.student.loss.negatives
+        return (
+            negatives_per_target(rng, sequences, trained.target_batch.users[rows], len(self.model.output()[0]), count)
+            - 1
+        )
 
-    def _sum(self, taught: Taught, rows: np.ndarray, lists: np.ndarray) -> torch.Tensor:
-        output, device = self.model.output(), taught.lesson.states.device
-        states = taught.lesson.states[torch.from_numpy(rows).to(device)].float()
+    def _sum(self, trained: TrainedBatch, rows: np.ndarray, lists: np.ndarray) -> torch.Tensor:
+        output, device = self.model.output(), trained.target_batch.states.device
+        states = trained.target_batch.states[torch.from_numpy(rows).to(device)].float()
         items = torch.from_numpy(np.maximum(self.lists.items[lists] - 1, 0)).to(device)
         distances = torch.from_numpy(self.lists.distances[lists]).to(device)
         p = self.p.ranking.importance
@@ -82,7 +85,7 @@ class RankingDistillationLoss:
             weighted = weights.sum(1) > 0
             loss = losses.ranking_ce(states[weighted], items[weighted], weights[weighted], output)
         else:
-            negatives = torch.from_numpy(self.negatives(taught, rows)).to(device)
+            negatives = torch.from_numpy(self.negatives(trained, rows)).to(device)
             loss = losses.ranking_bce(states, items, weights, output, negatives).sum()
         if self.p.dros.alpha:
             dros = losses.dros(states, items, output, self.popularity_weights, self.p.dros.beta)
@@ -98,21 +101,21 @@ class EmbeddingDistillationLoss:
     projection: Projection
     weight: float
 
-    def __call__(self, taught: Taught) -> torch.Tensor:
-        items = taught.lesson.targets.unique() + 1
+    def __call__(self, trained: TrainedBatch) -> torch.Tensor:
+        items = trained.target_batch.targets.unique() + 1
         items = items[self.projection.has_vector[items]]
         if not len(items):
-            return taught.lesson.states.new_zeros(())
+            return trained.target_batch.states.new_zeros(())
         return self.weight * losses.distance(item_table(self.model).weight[items], self.projection.project_items(items))
 
 
-def combine_losses(terms: list[Extra]) -> Extra | None:
+def combine_losses(terms: list[AuxiliaryLoss]) -> AuxiliaryLoss | None:
     """Sum all terms in full precision; return None if there are none."""
     if not terms:
         return None
 
-    def combined(taught: Taught) -> torch.Tensor:
-        with torch.autocast(taught.lesson.states.device.type, enabled=False):
-            return torch.stack([term(taught).float() for term in terms]).sum()
+    def combined(trained: TrainedBatch) -> torch.Tensor:
+        with torch.autocast(trained.target_batch.states.device.type, enabled=False):
+            return torch.stack([term(trained).float() for term in terms]).sum()
 
     return combined

@@ -4,15 +4,21 @@
     test     paired t test of the users' differences, two-sided (scipy), with its 95 % interval
 Users are the unit, so 5 seeds do not make 5 times as many; the spread over seeds is reported beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from kitrec.core.ranking_metrics import expected_metric
+from kitrec.core.ranking_metrics import expected_metric, mean_metrics
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.ranking.full import ranks
+from kitrec.recommenders.sequence_training import Validation
+from kitrec.recommenders.storage import StoredModel
+
+DEPTHS = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True)
@@ -58,3 +64,24 @@ def compare(baseline: np.ndarray, distilled: np.ndarray) -> StudentComparison:
     by_seed = [with_teacher / without - 1 if without else None for without, with_teacher in means]
     gain = after / before - 1 if before else None
     return StudentComparison(before, after, gain, after - before, low, high, p_value, by_seed, len(differences))
+
+
+def compare_students(
+    baseline: Sequence[StoredModel], distilled: Sequence[StoredModel], test: Validation, depth: int
+) -> dict[str, Any]:
+    """Compare stored students, one model per seed: NDCG by user, and the mean metrics of both at all depths."""
+    before, after = (
+        np.stack([user_ndcg(stored.model, test.histories, test.targets, depth) for stored in models])
+        for models in (baseline, distilled)
+    )
+    metrics = {"baseline": _mean_metrics(baseline, test), "distilled": _mean_metrics(distilled, test)}
+    return {f"ndcg@{depth}": compare(before, after).metrics(), **metrics}
+
+
+def _mean_metrics(models: Sequence[StoredModel], test: Validation) -> dict[str, float]:
+    """Return the mean over the seeds; with one relevant item per user, Hit is Recall."""
+    by_seed = []
+    for stored in models:
+        better, equal = ranks(stored.model, test.histories, test.targets)
+        by_seed.append({name: value for k in DEPTHS for name, value in mean_metrics(better, equal, k).items()})
+    return {name: round(float(np.mean([metrics[name] for metrics in by_seed])), 6) for name in by_seed[0]}

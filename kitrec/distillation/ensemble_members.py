@@ -98,7 +98,9 @@ def fit_member(
 ) -> EnsembleMember:
     """Fit the model that the params describe."""
     if isinstance(p, SequenceMethod):
-        return as_member(train_sequence_model(p, ItemFeatures(), items, sequences, None, seed, work, lambda _: None).model)
+        return as_member(
+            train_sequence_model(p, ItemFeatures(), items, sequences, None, seed, work, lambda _: None).model
+        )
     return as_member(count_model(p.model, sequences, items, seed))
 
 

@@ -12,14 +12,9 @@ from kitrec.distillation.ensemble import FittedEnsemble, combine_scores
 from kitrec.distillation.ensemble_members import EnsembleMember, as_member
 from kitrec.distillation.params import Ensemble
 from kitrec.distillation.topk_lists import CHUNK
-from kitrec.recommenders import cross_domain_storage as crossdomain
-from kitrec.recommenders import sequence_storage
-from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.cross_domain_model import Ranker
-from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import SequenceMethod
+from kitrec.recommenders.storage import StoredModel, load_model, save_model
 
 
 @dataclass(frozen=True)
@@ -47,15 +42,7 @@ def save_members(ensemble: FittedEnsemble, vocabulary: Vocabulary, training: Seq
     popularity = np.bincount(training.items, minlength=len(vocabulary) + 1).astype(np.float32)
     for fold, members in enumerate(ensemble.members):
         for (name, p), member in zip(ensemble.p.members.items(), members, strict=True):
-            folder = to / f"{fold}-{name}"
-            if isinstance(p, SequenceMethod):
-                assert isinstance(member.model, Recommender)
-                sequence_storage.save_model(
-                    sequence_storage.Stored(member.model, vocabulary, popularity, {}), p.model, ItemFeatures(), folder
-                )
-            else:
-                assert isinstance(member.model, Ranker)
-                crossdomain.save_model(crossdomain.Stored(member.model, vocabulary, popularity, {}), p.model, folder)
+            save_model(StoredModel(member.model, vocabulary, popularity, {}), p.model, to / f"{fold}-{name}")
 
 
 def load_ensemble(folder: Path, p: Ensemble) -> StoredEnsemble:
@@ -63,8 +50,6 @@ def load_ensemble(folder: Path, p: Ensemble) -> StoredEnsemble:
     folders = [folder / f"{fold}-{name}" for fold in range(p.folds) for name in p.members]
     if missing := [str(path) for path in folders if not path.is_dir()]:
         raise InputError(f"{', '.join(missing)}: no such member; `dvc repro make_teacher@ensemble` makes them")
-    stored = [
-        (crossdomain if crossdomain.is_crossdomain(path) else sequence_storage).load_model(path) for path in folders
-    ]
+    stored = [load_model(path) for path in folders]
     members = [as_member(model.model) for model in stored]
     return StoredEnsemble(members, p.combine, stored[0].vocabulary, stored[0].popularity)

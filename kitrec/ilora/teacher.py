@@ -2,7 +2,7 @@
 
 Trained are experts, gate and projector (`learned`); the base and the sequence encoder stay frozen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,12 +10,16 @@ import torch
 from torch import nn
 
 from kitrec.core.errors import InputError
+from kitrec.core.randomness import derived_seed
 from kitrec.ilora.experts import GateContext, add_experts
 from kitrec.ilora.gates import build_gate
 from kitrec.ilora.hybrid_embedding import HybridEmbedding, Projector
-from kitrec.ilora.params import Mixture
+from kitrec.ilora.params import Ilora, Mixture
+from kitrec.ilora.prompts import PromptBuilder
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.llm.likelihood.shared_prefix import refuse_changed_logits
+from kitrec.prompts.template import Item
+from kitrec.prompts.tokens import Encoder
 
 
 class Learned(nn.Module):
@@ -71,3 +75,16 @@ class Teacher:
         """Answer each sample of a batch under its own gates [B, K] inside the block."""
         with self._gates.activate(gates):
             yield
+
+
+def new_teacher(p: Ilora, loaded_base: Any, encoder: SequenceEncoder, seed: int) -> Teacher:
+    """Return a teacher with initial weights: its experts add nothing yet."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(seed, "teacher weights"))
+        return Teacher(loaded_base, encoder, p.mixture)
+
+
+def prompt_builder_for(teacher: Teacher, encoder: Encoder, items: Mapping[str, Item], p: Ilora) -> PromptBuilder:
+    """Return the builder of this teacher's prompts."""
+    item_numbers = teacher.sequence_encoder.item_numbers if p.prompt.hybrid else {}
+    return PromptBuilder(encoder, items, item_numbers, teacher.vocab_size, p.prompt)

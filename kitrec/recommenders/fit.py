@@ -1,4 +1,4 @@
-"""Train a sequence model on your own interactions: leave-one-out to evaluate it, or on everything (full_data).
+"""Training of a sequence model on user-supplied files: leave-one-out to evaluate it, or on everything (full_data).
 
 <to>/best-000012-ndcg@10-0.0345   the model of the best epoch, for `kitrec predict`
 <to>/last-000032-ndcg@10-0.0341   the one of the last
@@ -16,13 +16,14 @@ import numpy as np
 
 from kitrec.core import files
 from kitrec.core.randomness import generator
+from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.interaction_files import Interactions
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import Method
-from kitrec.recommenders.ranking.full import places, quality
-from kitrec.recommenders.ranking.sampled import sampled_quality, untouched
+from kitrec.recommenders.params import SequenceMethod
+from kitrec.recommenders.ranking.full import ranks
+from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics
 from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
 from kitrec.recommenders.storage import StoredModel, save_model
 from kitrec.training.checkpoint import epoch_name
@@ -32,61 +33,69 @@ from kitrec.training.state import TrainingResult
 
 
 @dataclass(frozen=True)
-class OwnData:
+class FitData:
+    """Interactions and item metadata of user-supplied files."""
+
     interactions: Interactions
-    known: Known
+    features: ItemFeatures
 
 
 def train_on(
-    p: Method,
-    data: OwnData,
+    p: SequenceMethod,
+    data: FitData,
     seed: int,
     negatives: int,
     on_epoch_end: OnEpochEnd,
     to: Path,
     *,
-    pinned: bool = False,
+    pin_memory: bool = False,
 ) -> dict[str, Any]:
     """Train, store the best and the last model, return the report; `negatives` > 0: also test among that many."""
     interactions, split = data.interactions, leave_one_out(data.interactions.sequences)
-    everything = p.course.mode == "full_data"
+    everything = p.training.mode == "full_data"
     validation = None if everything else Validation(split.before_validation, split.validation)
     sequences, items = interactions.sequences if everything else split.train, len(interactions.vocabulary)
     popularity = np.bincount(sequences.items, minlength=items + 1).astype(np.float32)
-    others = {} if everything else _others(split, popularity[1:], seed, negatives)
+    sampled = {} if everything else _sampled_negatives(split, popularity[1:], seed, negatives)
     work = work_folder(p, data, seed, to)
-    result = train_sequence_model(p, data.known, items, sequences, validation, seed, work, on_epoch_end, pinned=pinned)
+    result = train_sequence_model(
+        p, data.features, items, sequences, validation, seed, work, on_epoch_end, pin_memory=pin_memory
+    )
     report: dict[str, Any] = {"chosen": result.metrics(), "users": len(interactions.users), "items": items}
     if not distributed_context().is_main:
         return report
     if not everything:
-        report |= {"test": _test_metrics(result.model, split, others)}
+        report |= {"test": _test_metrics(result.model, split, sampled)}
     _store(p, data, result, popularity, to)
     files.write_json(report, to / "report.json")
     return report
 
 
-def _others(split: LeaveOneOut, popularity: np.ndarray, seed: int, negatives: int) -> dict[str, np.ndarray]:
-    """`negatives` untouched items for each user, drawn uniformly and by popularity; none if that is 0."""
+def _sampled_negatives(split: LeaveOneOut, popularity: np.ndarray, seed: int, negatives: int) -> dict[str, np.ndarray]:
+    """Sample `negatives` items per user outside the history, uniformly and by popularity; none if that is 0."""
     weights = {"uniform": np.ones_like(popularity), "popularity": popularity} if negatives else {}
     return {
-        name: untouched(generator(seed, "sampled evaluation", name), split.judged, weight, negatives)
+        name: sample_negatives(generator(seed, "sampled evaluation", name), split.complete, weight, negatives)
         for name, weight in weights.items()
     }
 
 
-def _test_metrics(model: Recommender, split: LeaveOneOut, others: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Metrics of each user's last item, ranked among all items and among the drawn ones."""
-    among_all = quality(*places(model, split.before_test, split.test))
-    among_some = {name: sampled_quality(model, split.before_test, split.test, items) for name, items in others.items()}
-    return {"all": among_all, **among_some}
+def _test_metrics(
+    model: Recommender, split: LeaveOneOut, sampled: dict[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of each user's last item, ranked among all items and among the sampled ones."""
+    among_all = mean_metrics(*ranks(model, split.before_test, split.test))
+    among_sampled = {
+        name: sampled_metrics(model, split.before_test, split.test, negatives) for name, negatives in sampled.items()
+    }
+    return {"all": among_all, **among_sampled}
 
 
-def work_folder(p: Method, data: OwnData, seed: int, to: Path) -> Path:
-    """The checkpoint folder of these data and settings; folders of others are removed."""
-    settings = [asdict(p), data.interactions.vocabulary.item_ids, data.known.features, data.known.counts, seed]
-    digest, titles = hashlib.sha256(json.dumps(settings).encode()), data.known.titles
-    for sequences in (data.interactions.sequences, *data.known.values.values()):
+def work_folder(p: SequenceMethod, data: FitData, seed: int, to: Path) -> Path:
+    """Create the checkpoint folder of these data and settings; remove those of other data or settings."""
+    settings = [asdict(p), data.interactions.vocabulary.item_ids, data.features.names, data.features.counts, seed]
+    digest, titles = hashlib.sha256(json.dumps(settings).encode()), data.features.titles
+    for sequences in (data.interactions.sequences, *data.features.values.values()):
         digest.update(sequences.items.tobytes() + sequences.starts.tobytes())
     digest.update(b"" if titles is None else str(titles.shape).encode() + titles.tobytes())
     work = to / f"training-{digest.hexdigest()[:12]}"
@@ -97,7 +106,9 @@ def work_folder(p: Method, data: OwnData, seed: int, to: Path) -> Path:
     return work
 
 
-def _store(p: Method, data: OwnData, result: TrainingResult[Recommender], popularity: np.ndarray, to: Path) -> None:
+def _store(
+    p: SequenceMethod, data: FitData, result: TrainingResult[Recommender], popularity: np.ndarray, to: Path
+) -> None:
     """Store the best and the last model; those of an earlier run in this folder are removed."""
     progress = result.progress
     best = {name: tensor.clone() for name, tensor in result.model.state_dict().items()}
@@ -107,6 +118,6 @@ def _store(p: Method, data: OwnData, result: TrainingResult[Recommender], popula
         result.model.load_state_dict(weights)
         stored = StoredModel(result.model, data.interactions.vocabulary, popularity, progress.rows[epoch - 1])
         written.append(to / f"{role}-{epoch_name(progress, epoch, SELECTION_METRIC)}")
-        save_model(stored, p.model, written[-1], data.known)
+        save_model(stored, p.model, written[-1], data.features)
     for outdated in set(older) - set(written):
         shutil.rmtree(outdated)

@@ -2,8 +2,8 @@
 
 An epoch shuffles the users and trains on batches of their targets (data/target_batches.py) by one of the losses of
 losses.py. In standard mode the validation ranks all items; the best NDCG@10 (or NDCG at the validation's own depth) is
-kept. Patience counts from the first validation with anything right: where books fill the histories, a GRU ranks
-nothing but books for many epochs. The loop, early stopping and checkpoints are those of kitrec/training."""
+kept. Patience counts from the first validation above 0: where books fill the histories, a GRU ranks nothing but
+books for many epochs. The loop, early stopping and checkpoints are those of kitrec/training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,17 +16,19 @@ from torch.nn.utils import parametrize
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed, generator
+from kitrec.core.ranking_metrics import DEPTH, mean_metrics
 from kitrec.recommenders import losses
-from kitrec.recommenders.data.item_metadata import Known
-from kitrec.recommenders.data.negatives import own_negatives, shared_negatives
+from kitrec.recommenders.data.item_features import ItemFeatures
+from kitrec.recommenders.data.negatives import negatives_per_target, shared_negatives
 from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.data.target_batches import Lesson, learnable, lesson
+from kitrec.recommenders.data.target_batches import TargetBatch, target_batch, trainable_users
+from kitrec.recommenders.models import params
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.models.sequence_model import Recommender
-from kitrec.recommenders.params import Course, Loss, Method, Model
-from kitrec.recommenders.ranking.full import DEPTH, places, quality
+from kitrec.recommenders.params import Loss, SequenceMethod, TrainingConfig
+from kitrec.recommenders.ranking.full import ranks
 from kitrec.training.distributed import DistributedContext, distributed_context
 from kitrec.training.loop import OnEpochEnd, StateCallback, Step, Validate, fit, run_epochs
 from kitrec.training.schedule import rate_factor, set_learning_rate
@@ -51,47 +53,47 @@ class TrainedBatch:
 
     epoch: int
     batch: int
-    sequences: np.ndarray  # which of the learnable sequences the batch holds
-    lesson: Lesson
+    sequences: np.ndarray  # which of the trainable sequences the batch holds
+    target_batch: TargetBatch
 
 
 AuxiliaryLoss = Callable[[TrainedBatch], torch.Tensor]  # a term added to the loss, a mean over the batch's targets
 
 
-def new_model(p: Model, items: int, seed: int, known: Known | None = None) -> Recommender:
-    """A model with the initial weights of a seed."""
+def new_model(p: params.SequenceModel, items: int, seed: int, features: ItemFeatures | None = None) -> Recommender:
+    """Create a model with the initial weights of a seed."""
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "idrec weights"))
-        return build_sequence_model(p, items, known)
+        return build_sequence_model(p, items, features)
 
 
 def init_training(
-    model: Recommender, course: Course, distributed: DistributedContext | None = None
+    model: Recommender, config: TrainingConfig, distributed: DistributedContext | None = None
 ) -> TrainingState[Recommender]:
-    """The state before the first epoch, on the device of its process."""
+    """Create the state before the first epoch, on the device of its process."""
     distributed = distributed or DistributedContext(torch.device("cpu"))
     model.to(distributed.device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=course.learning_rate, weight_decay=course.weight_decay, fused=True
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     return TrainingState(model, optimizer, distributed=distributed)
 
 
-def loop_config(course: Course, depth: int = DEPTH) -> LoopConfig:
-    """The loop of a training that NDCG chooses; patience starts once anything is right."""
+def loop_config(config: TrainingConfig, depth: int = DEPTH) -> LoopConfig:
+    """Return the loop of a training whose epoch NDCG chooses; patience starts once NDCG exceeds 0."""
     selection = Selection(f"ndcg@{depth}", patience_from=0.0)
-    return LoopConfig(course.epochs, selection, course.patience, course.validate_every)
+    return LoopConfig(config.epochs, selection, config.patience, config.validate_every)
 
 
-def check_mode(course: Course, validation: object | None) -> None:
+def check_mode(config: TrainingConfig, validation: object | None) -> None:
     """Refuse a validation in full_data mode, and its absence in standard mode."""
-    if (validation is None) != (course.mode == "full_data"):
+    if (validation is None) != (config.mode == "full_data"):
         raise ValueError("standard mode needs a validation, full_data mode takes none")
 
 
 def train_sequence_model(
-    p: Method,
-    known: Known,
+    p: SequenceMethod,
+    features: ItemFeatures,
     items: int,
     sequences: Sequences,
     validation: Validation | None,
@@ -99,18 +101,19 @@ def train_sequence_model(
     work: Path,
     on_epoch_end: OnEpochEnd,
     *,
-    pinned: bool = False,
+    pin_memory: bool = False,
 ) -> TrainingResult[Recommender]:
     """Train a method from its initial weights, or from the checkpoint in `work`, to its best weights."""
-    state = init_training(new_model(p.model, items, seed, known), p.course, distributed_context(pinned=pinned))
-    return fit_sequence_model(state, sequences, validation, p.course, p.loss, seed, work, on_epoch_end)
+    model = new_model(p.model, items, seed, features)
+    state = init_training(model, p.training, distributed_context(pin_memory=pin_memory))
+    return fit_sequence_model(state, sequences, validation, p.training, p.loss, seed, work, on_epoch_end)
 
 
 def fit_sequence_model(
     state: TrainingState[Recommender],
     sequences: Sequences,
     validation: Validation | None,
-    course: Course,
+    config: TrainingConfig,
     loss: Loss,
     seed: int,
     work: Path,
@@ -118,7 +121,7 @@ def fit_sequence_model(
     auxiliary_loss: AuxiliaryLoss | None = None,
 ) -> TrainingResult[Recommender]:
     """Train a state on, from the checkpoint in `work` if there is one, and keep the best weights."""
-    plan = _plan(state, sequences, validation, course, loss, seed, auxiliary_loss)
+    plan = _plan(state, sequences, validation, config, loss, seed, auxiliary_loss)
     return fit(*plan, state, work, on_epoch_end)
 
 
@@ -126,28 +129,28 @@ def train(
     state: TrainingState[Recommender],
     sequences: Sequences,
     validation: Validation | None,
-    course: Course,
+    config: TrainingConfig,
     loss: Loss,
     seed: int,
     on_epoch_end: StateCallback,
     auxiliary_loss: AuxiliaryLoss | None = None,
 ) -> None:
     """Train a state in memory, without checkpoints; the last weights stay in place."""
-    run_epochs(*_plan(state, sequences, validation, course, loss, seed, auxiliary_loss), state, on_epoch_end)
+    run_epochs(*_plan(state, sequences, validation, config, loss, seed, auxiliary_loss), state, on_epoch_end)
 
 
 def _plan(
     state: TrainingState[Recommender],
     sequences: Sequences,
     validation: Validation | None,
-    course: Course,
+    config: TrainingConfig,
     loss: Loss,
     seed: int,
     auxiliary_loss: AuxiliaryLoss | None,
 ) -> tuple[Step, Validate | None, LoopConfig]:
-    """Step, validation and length of a training; refuse one that cannot learn or cannot be chosen."""
-    check_mode(course, validation)
-    useful = sequences.take(learnable(state.model, sequences))
+    """Return step, validation and length of a training; refuse one without targets, or without an epoch to choose."""
+    check_mode(config, validation)
+    useful = sequences.take(trainable_users(state.model, sequences))
     items = len(state.model.output()[0])
     if not len(useful):
         raise InputError("no user has enough known items to learn from: check the interactions")
@@ -155,17 +158,17 @@ def _plan(
         raise InputError("the validation is empty, no epoch can be chosen: give it users, or set mode: full_data")
     if loss.kind == "gbce" and loss.negatives >= items:
         raise InputError(f"loss.negatives: gbce needs fewer negatives ({loss.negatives}) than items ({items})")
-    step = SequenceStep(state, useful, course, loss, seed, auxiliary_loss)
+    step = SequenceStep(state, useful, config, loss, seed, auxiliary_loss)
     if validation is None:
-        return step, None, loop_config(course)
-    return step, partial(validate, state.model, validation), loop_config(course, validation.depth)
+        return step, None, loop_config(config)
+    return step, partial(validate, state.model, validation), loop_config(config, validation.depth)
 
 
 def validate(model: Recommender, validation: Validation) -> Row:
-    """Ranking metrics of the validation, and the mean weights of metadata gates."""
+    """Return the ranking metrics of the validation, and the mean weights of metadata gates."""
     model.eval()
     _gates(model)  # drop what earlier evaluations accumulated
-    metrics = quality(*places(model, validation.histories, validation.targets), validation.depth)
+    metrics = mean_metrics(*ranks(model, validation.histories, validation.targets), validation.depth)
     return metrics | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 
@@ -179,24 +182,25 @@ class SequenceStep:
 
     state: TrainingState[Recommender]
     sequences: Sequences
-    course: Course
+    config: TrainingConfig
     loss: Loss
     seed: int
     auxiliary_loss: AuxiliaryLoss | None
 
     def __call__(self, epoch: int) -> Row:
         """Train an epoch (from 0); return its mean loss over all targets."""
-        state, course, distributed = self.state, self.course, self.state.distributed
+        state, config, distributed = self.state, self.config, self.state.distributed
         rng = generator(self.seed, "idrec", epoch)
         order = rng.permutation(len(self.sequences))
-        batches = [order[start : start + course.batch] for start in range(0, len(order), course.batch)]
+        batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
         torch.manual_seed(derived_seed(self.seed, "idrec dropout", epoch) + distributed.rank)
         batch_rng = rng if distributed.world_size == 1 else generator(self.seed, "idrec", epoch, distributed.rank)
         state.model.train()
         total, targets = torch.zeros((), dtype=torch.float64, device=distributed.device), 0
         for number, users in enumerate(batches):
-            done = (epoch + (number + 0.5) / len(batches)) / course.epochs
-            set_learning_rate(state.optimizer, course.learning_rate, rate_factor(course.schedule, course.warmup, done))
+            done = (epoch + (number + 0.5) / len(batches)) / config.epochs
+            factor = rate_factor(config.schedule, config.warmup_ratio, done)
+            set_learning_rate(state.optimizer, config.learning_rate, factor)
             state.optimizer.zero_grad(set_to_none=True)
             value, count, all_count = self._batch_loss(epoch, number, users, batch_rng)
             if not all_count:  # nothing was masked in a batch of few items
@@ -212,16 +216,16 @@ class SequenceStep:
     def _batch_loss(
         self, epoch: int, number: int, users: np.ndarray, rng: np.random.Generator
     ) -> tuple[torch.Tensor | None, int, int]:
-        """Mean loss over this process's targets (None without any), their number, and that of all processes."""
+        """Return this process's mean loss (None without targets), its number of targets, and that of all processes."""
         model, distributed = self.state.model, self.state.distributed
         shard = distributed.shard(users)
         shard = shard[np.argsort(self.sequences.lengths[shard], kind="stable")]  # similar lengths pack best
         sequences = self.sequences.take(shard)
-        autocast = torch.autocast(distributed.device.type, torch.bfloat16, enabled=self.course.precision == "16-mixed")
-        packed = partial(pack, device=distributed.device, pinned=distributed.pinned)
+        autocast = torch.autocast(distributed.device.type, torch.bfloat16, enabled=self.config.precision == "16-mixed")
+        packed = partial(pack, device=distributed.device, pin_memory=distributed.pin_memory)
         with autocast, parametrize.cached():  # a computed weight is computed once per batch
-            targets = lesson(model, sequences, rng, packed) if len(sequences) else None
-            count = 0 if targets is None else len(targets.wanted)
+            targets = target_batch(model, sequences, rng, packed) if len(sequences) else None
+            count = 0 if targets is None else len(targets.targets)
             all_count = int(distributed.all_sum(count))
             if targets is None or not count:
                 return None, count, all_count
@@ -232,17 +236,17 @@ class SequenceStep:
 
 
 def mean_loss(
-    targets: Lesson, model: Recommender, sequences: Sequences, loss: Loss, rng: np.random.Generator
+    targets: TargetBatch, model: Recommender, sequences: Sequences, loss: Loss, rng: np.random.Generator
 ) -> torch.Tensor:
-    """The mean loss over a batch's targets; negatives are drawn from `rng`."""
+    """Return the mean loss over a batch's targets; negatives are sampled with `rng`."""
     output = model.output()
     items, device = len(output[0]), targets.states.device
     if loss.kind == "ce":
-        return losses.full(targets.states, targets.wanted, output)
+        return losses.cross_entropy(targets.states, targets.targets, output)
     if loss.kind == "bce":
-        negatives = own_negatives(rng, sequences, targets.users, items, loss.negatives)
-        return losses.bce(targets.states, targets.wanted, output, torch.from_numpy(negatives - 1).to(device))
+        negatives = negatives_per_target(rng, sequences, targets.users, items, loss.negatives)
+        return losses.bce(targets.states, targets.targets, output, torch.from_numpy(negatives - 1).to(device))
     shared = torch.from_numpy(shared_negatives(rng, items, loss.negatives) - 1).to(device)
     if loss.kind == "gbce":
-        return losses.gbce(targets.states, targets.wanted, output, shared, loss.calibration)
-    return losses.sampled(targets.states, targets.wanted, output, shared)
+        return losses.gbce(targets.states, targets.targets, output, shared, loss.calibration)
+    return losses.sampled_cross_entropy(targets.states, targets.targets, output, shared)

@@ -17,8 +17,8 @@ from safetensors import torch as tensor_file
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.cross_domain_model import Ranker
@@ -42,13 +42,13 @@ class StoredModel:
         return isinstance(self.model, Ranker)
 
     def candidate_scores(self, histories: Sequences, candidates: np.ndarray) -> np.ndarray:
-        """[users, C] scores of each user's own candidates."""
+        """Return the scores [users, C] of each user's candidates."""
         if isinstance(self.model, Ranker):
-            return self.model.candidate_scores(Readers(histories), candidates)
+            return self.model.candidate_scores(UserHistories(histories), candidates)
         return candidate_scores(self.model, histories, candidates)
 
     def all_scores(self, histories: Sequences) -> np.ndarray:
-        """[users, N] scores of all items by a sequence model; each history needs at least one item."""
+        """Return the scores [users, N] of all items by a sequence model; each history needs at least one item."""
         assert isinstance(self.model, Recommender)
         weight, bias = self.model.output()
         with torch.inference_mode():
@@ -56,16 +56,16 @@ class StoredModel:
             return (values if bias is None else values + bias).cpu().numpy()
 
 
-def save_model(stored: StoredModel, p: ModelParams, to: Path, known: Known | None = None) -> None:
+def save_model(stored: StoredModel, p: ModelParams, to: Path, features: ItemFeatures | None = None) -> None:
     """Write a model's folder atomically."""
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         draft.mkdir()
         tensors = {f"model.{name}": tensor.contiguous() for name, tensor in stored.model.state_dict().items()}
         tensors["popularity"] = torch.from_numpy(stored.popularity)
         tensor_file.save_file(tensors, draft / _WEIGHTS)
-        if known is not None and known.features:
-            array_file.save_file(_arrays(known), draft / _METADATA)
-        content = {"model": asdict(p), "told": stored.metrics, "items": stored.vocabulary.item_ids}
+        if features is not None and features.names:
+            array_file.save_file(_arrays(features), draft / _METADATA)
+        content = {"model": asdict(p), "metrics": stored.metrics, "items": stored.vocabulary.item_ids}
         files.write_json(content, draft / _JSON)
 
 
@@ -78,27 +78,27 @@ def load_model(folder: Path) -> StoredModel:
         tensors = tensor_file.load_file(folder / _WEIGHTS)
         popularity = tensors.pop("popularity").numpy()
         weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
-        model = restore_model(p, len(vocabulary), _known(folder / _METADATA), weights)
+        model = restore_model(p, len(vocabulary), _load_features(folder / _METADATA), weights)
         if len(popularity) != len(vocabulary) + 1:
             raise RuntimeError(f"{len(vocabulary)} items in {_JSON}, {len(popularity) - 1} in {_WEIGHTS}")
-        return StoredModel(model.eval(), vocabulary, popularity, content["told"])
+        return StoredModel(model.eval(), vocabulary, popularity, content["metrics"])
     except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError, FileNotFoundError) as problem:
-        raise InputError(f"{folder} holds no whole model ({problem}): train it again") from None
+        raise InputError(f"{folder} holds no complete model ({problem}): train it again") from None
 
 
-def _arrays(known: Known) -> dict[str, np.ndarray]:
-    arrays = {} if known.titles is None else {"titles": known.titles}
-    for name, lists in known.values.items():
+def _arrays(features: ItemFeatures) -> dict[str, np.ndarray]:
+    arrays = {} if features.titles is None else {"titles": features.titles}
+    for name, lists in features.values.items():
         arrays |= {f"{name}.items": lists.items, f"{name}.starts": lists.starts}
-        arrays[f"{name}.count"] = np.array([known.counts[name]])
+        arrays[f"{name}.count"] = np.array([features.counts[name]])
     return arrays
 
 
-def _known(path: Path) -> Known:
+def _load_features(path: Path) -> ItemFeatures:
     if not path.exists():
-        return Known()
+        return ItemFeatures()
     arrays = array_file.load_file(path)
     names = [name.removesuffix(".starts") for name in arrays if name.endswith(".starts")]
     values = {name: Sequences(arrays[f"{name}.items"], arrays[f"{name}.starts"]) for name in names}
     counts = {name: int(arrays[f"{name}.count"][0]) for name in names}
-    return Known(values, counts, arrays.get("titles"))
+    return ItemFeatures(values, counts, arrays.get("titles"))

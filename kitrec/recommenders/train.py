@@ -1,6 +1,6 @@
 """Train any recommender of the `idrec` section: from the users' tables to a stored model and its metrics.
 
-Sequence models, models over two domains and counted models share the training users, the vocabulary, and the
+Sequence models, models over two domains and non-parametric models share the training users, the vocabulary, and the
 development users whose held-out items choose the epoch."""
 
 import shutil
@@ -15,17 +15,29 @@ from torch import nn
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.cross_domain_training import train_cross_domain_model
-from kitrec.recommenders.data.cross_domain_batches import Readers
-from kitrec.recommenders.data.item_domains import of_seen
-from kitrec.recommenders.data.item_features import known_of
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.item_domains import item_domains_of
+from kitrec.recommenders.data.item_features import ItemFeatures, build_item_features
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.data.user_histories import History, histories, met, readers, truths, with_truths
+from kitrec.recommenders.data.user_histories import (
+    History,
+    ground_truth_items,
+    histories,
+    history_interactions,
+    training_sequences,
+    user_targets,
+)
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models import params
 from kitrec.recommenders.models.registry import count_model
-from kitrec.recommenders.params import BERT4Rec, Counted, Course, CrossDomain, Method, Ranker
-from kitrec.recommenders.ranking.within_domain import against, judged
+from kitrec.recommenders.params import (
+    CrossDomainMethod,
+    NonParametricMethod,
+    RankingMethod,
+    SequenceMethod,
+    TrainingConfig,
+)
+from kitrec.recommenders.ranking.within_domain import domain_validation, evaluate
 from kitrec.recommenders.search import drawn_setting, searched_values
 from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
 from kitrec.recommenders.storage import StoredModel, save_model
@@ -37,18 +49,18 @@ GATE = "val_gate/"
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The tables a training reads; nothing of the test."""
+    """Tables that a training reads; none of them holds test users."""
 
     seed: int
     items: pl.DataFrame
     train: pl.DataFrame
     development: pl.DataFrame
     work: Path
-    pinned: bool = False  # batches go to a GPU through pinned memory
+    pin_memory: bool = False  # batches go to a GPU through pinned memory
 
-    def interactions(self, course: Course) -> pl.DataFrame:
-        """Interactions of the training users; full_data has no validation and adds the development users'."""
-        return pl.concat([self.train, self.development]) if course.mode == "full_data" else self.train
+    def interactions(self, config: TrainingConfig) -> pl.DataFrame:
+        """Return the training users' interactions; full_data has no validation and adds the development users'."""
+        return pl.concat([self.train, self.development]) if config.mode == "full_data" else self.train
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class TrainedRecommender:
 
 
 def train_best(
-    name: str, p: Ranker, trials: int, data: TrainingData, on_epoch_end: OnEpochEnd, to: Path
+    name: str, p: RankingMethod, trials: int, data: TrainingData, on_epoch_end: OnEpochEnd, to: Path
 ) -> tuple[TrainedRecommender, list[dict[str, Any]]]:
     """Train `trials` settings of a method and store the best one; also return what was tried, with its metric."""
     if trials == 1:
@@ -74,52 +86,57 @@ def train_best(
             trained_by_trial[trial] = train_recommender(
                 setting, replace(data, work=work / "training"), on_epoch_end, work / "model"
             )
-        except InputError:  # a drawn setting that diverges loses; the method's own is for the user to fix
+        except InputError:  # a drawn setting that diverges loses; the user fixes the method's own
             if not trial:
                 raise
     scores = {trial: trained.metrics[SELECTION_METRIC] for trial, trained in trained_by_trial.items()}
     best = max(scores, key=lambda trial: scores[trial])
-    with files.whole(to) as draft:
+    with files.atomic(to) as draft:
         shutil.copytree(data.work / str(best) / "model", draft)
-    tried = [{**searched_values(p), SELECTION_METRIC: scores.get(trial)} for trial, p in enumerate(settings)]
+    tried = [
+        {**searched_values(setting), SELECTION_METRIC: scores.get(trial)} for trial, setting in enumerate(settings)
+    ]
     return trained_by_trial[best], tried
 
 
-def train_recommender(p: Ranker, data: TrainingData, on_epoch_end: OnEpochEnd, to: Path) -> TrainedRecommender:
-    """Train (or count) a method and store its best weights."""
-    interactions = data.train if isinstance(p, Counted) else data.interactions(p.course)
+def train_recommender(p: RankingMethod, data: TrainingData, on_epoch_end: OnEpochEnd, to: Path) -> TrainedRecommender:
+    """Train (or compute) a method and store its best weights."""
+    interactions = data.train if isinstance(p, NonParametricMethod) else data.interactions(p.training)
     vocabulary = Vocabulary(interactions["item_id"])
-    sequences = with_truths(interactions, readers(interactions), p.history, vocabulary)
-    known = None
-    if isinstance(p, Method):
-        features = p.model.metadata.features if isinstance(p.model, BERT4Rec) else []
-        known, notices = known_of(data.items, vocabulary, features, data.seed)
+    sequences = training_sequences(interactions, user_targets(interactions), p.history, vocabulary)
+    features = None
+    if isinstance(p, SequenceMethod):
+        requested = p.model.metadata.features if isinstance(p.model, params.BERT4Rec) else []
+        features, notices = build_item_features(data.items, vocabulary, requested, data.seed)
         print(*notices, sep="\n", end="\n" if notices else "")
-        trained = _train_sequence_model(p, data, known, vocabulary, sequences, on_epoch_end)
+        trained = _train_sequence_model(p, data, features, vocabulary, sequences, on_epoch_end)
     else:
         trained = _train_cross_domain_model(p, data, interactions, vocabulary, sequences, on_epoch_end)
     metrics = {name: round(value, 6) for name, value in trained.metrics.items()}
     popularity = np.bincount(sequences.items, minlength=len(vocabulary) + 1).astype(np.float32)
-    save_model(StoredModel(trained.model, vocabulary, popularity, metrics), p.model, to, known)
+    save_model(StoredModel(trained.model, vocabulary, popularity, metrics), p.model, to, features)
     return TrainedRecommender(trained.rows, {**metrics, "items": len(vocabulary), "sequences": len(sequences)})
 
 
 def development_validation(development: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Validation:
-    """The development users with a known history and a known held-out item."""
-    users = readers(development)
-    sequences, held_out = histories(development, users, history, vocabulary), truths(development, users, vocabulary)
+    """Return the development users with an item of their history and their held-out item in the vocabulary."""
+    users = user_targets(development)
+    sequences, held_out = (
+        histories(development, users, history, vocabulary),
+        ground_truth_items(development, users, vocabulary),
+    )
     usable = np.flatnonzero((sequences.lengths > 0) & (held_out > 0))
     return Validation(sequences.take(usable), held_out[usable])
 
 
-def positive_items(interactions: pl.DataFrame, p: CrossDomain) -> np.ndarray:
-    """Which items, in the order of `with_truths`, are rated high enough to be positives; unrated ones are."""
-    rated = met(interactions, readers(interactions), p.history)["rating"]
-    return (rated.fill_null(p.liked) >= p.liked).to_numpy()
+def positive_items(interactions: pl.DataFrame, p: CrossDomainMethod) -> np.ndarray:
+    """Return whether each item of `training_sequences` is a positive: rated high enough, or not rated."""
+    rated = history_interactions(interactions, user_targets(interactions), p.history)["rating"]
+    return (rated.fill_null(p.positive_rating) >= p.positive_rating).to_numpy()
 
 
 def validation_curves(rows: list[Row]) -> pl.DataFrame:
-    """Rows (epoch, series, value) of a plot: NDCG and the mean weights of metadata gates, for each validated epoch."""
+    """Return the rows (epoch, series, value) of a plot: NDCG and mean metadata gates of each validated epoch."""
     points = [
         {"epoch": int(row["epoch"]), "series": name.replace(GATE, "gate: "), "value": value}
         for row in rows
@@ -138,47 +155,56 @@ class _Trained:
 
 
 def _train_sequence_model(
-    p: Method, data: TrainingData, known: Known, vocabulary: Vocabulary, sequences: Sequences, on_epoch_end: OnEpochEnd
+    p: SequenceMethod,
+    data: TrainingData,
+    features: ItemFeatures,
+    vocabulary: Vocabulary,
+    sequences: Sequences,
+    on_epoch_end: OnEpochEnd,
 ) -> _Trained:
     validation = None
-    if p.course.mode == "standard":
+    if p.training.mode == "standard":
         validation = development_validation(data.development, p.history, vocabulary)
-    items, seed, work = len(vocabulary), data.seed, data.work
-    result = train_sequence_model(p, known, items, sequences, validation, seed, work, on_epoch_end, pinned=data.pinned)
+    items, seed, work, pin_memory = len(vocabulary), data.seed, data.work, data.pin_memory
+    result = train_sequence_model(
+        p, features, items, sequences, validation, seed, work, on_epoch_end, pin_memory=pin_memory
+    )
     return _Trained(result.model, result.progress.rows, result.metrics())
 
 
 def _train_cross_domain_model(
-    p: CrossDomain | Counted,
+    p: CrossDomainMethod | NonParametricMethod,
     data: TrainingData,
     interactions: pl.DataFrame,
     vocabulary: Vocabulary,
     sequences: Sequences,
     on_epoch_end: OnEpochEnd,
 ) -> _Trained:
-    catalogue = of_seen(interactions, vocabulary)
+    item_domains = item_domains_of(interactions, vocabulary)
     development = development_validation(data.development, p.history, vocabulary)
-    validated = isinstance(p, Counted) or p.course.mode == "standard"
+    validated = isinstance(p, NonParametricMethod) or p.training.mode == "standard"
     if not len(sequences) or (validated and not len(development.targets)):
         raise InputError(
             f"{len(sequences)} users to train on, {len(development.targets)} development users with a known history "
             "and held-out item: both need some; raise users.train or users.development_share"
         )
-    validation = against(Readers(development.histories), development.targets, catalogue, data.seed)
-    if isinstance(p, Counted):
-        model = count_model(p.model, sequences, catalogue.items, data.seed)
-        row = {"epoch": 1.0, **judged(model, validation)}
+    validation = domain_validation(UserHistories(development.histories), development.targets, item_domains, data.seed)
+    if isinstance(p, NonParametricMethod):
+        model = count_model(p.model, sequences, item_domains.items, data.seed)
+        row = {"epoch": 1.0, **evaluate(model, validation)}
         return _Trained(model, [row], row)
     positives = positive_items(interactions, p)
     if not positives.any():
-        raise InputError(f"no item has {p.liked} stars or more: nothing is a positive; lower `liked` of this method")
+        raise InputError(
+            f"no item is rated {p.positive_rating} or higher, there is no positive: lower this method's positive_rating"
+        )
     titles = None
     if isinstance(p.model, params.DTCDR) and p.model.titles:
-        known, _ = known_of(data.items, vocabulary, ["title"], data.seed)
-        assert known.titles is not None
-        titles = known.titles[: catalogue.items + 1]
-    users, chosen_by = Readers(sequences, liked=positives), validation if validated else None
+        features, _ = build_item_features(data.items, vocabulary, ["title"], data.seed)
+        assert features.titles is not None
+        titles = features.titles[: item_domains.items + 1]
+    users, selection = UserHistories(sequences, positive=positives), validation if validated else None
     result = train_cross_domain_model(
-        p.model, p.course, catalogue, users, chosen_by, data.seed, data.work, on_epoch_end, titles=titles
+        p.model, p.training, item_domains, users, selection, data.seed, data.work, on_epoch_end, titles=titles
     )
     return _Trained(result.model, result.progress.rows, result.metrics())

@@ -16,16 +16,15 @@ import polars as pl
 import torch
 
 from kitrec.core.errors import InputError
-from kitrec.recommenders import cross_domain_storage as crossdomain
 from kitrec.recommenders.data.cross_domain_batches import UserHistories, cross_domain_batch
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_storage import Stored, load_model
+from kitrec.recommenders.storage import StoredModel, load_model
 from kitrec.thinkrec.labelled_models import LabelledSASRec
 from kitrec.thinkrec.labelled_rows import LabelledRows
-from kitrec.thinkrec.labelled_training import Fitted
+from kitrec.thinkrec.labelled_training import LabelledResult
 from kitrec.thinkrec.vector_shards import Vectors
 
 
@@ -44,19 +43,16 @@ class CollaborativeEncoder:
 
 def load_collaborative_encoder(folder: Path) -> CollaborativeEncoder:
     """Load a folder of data/idrec or of `kitrec fit`: a sequence model, or BPR-MF."""
-    if not crossdomain.is_crossdomain(folder):
-        stored = load_model(folder)
+    stored = load_model(folder)
+    if not stored.is_cross_domain:
         return CollaborativeEncoder(stored.vocabulary, partial(sequence_model_vectors, stored))
-    cross_domain = crossdomain.load_model(folder)
-    if not isinstance(cross_domain.model, BPRMF):
+    if not isinstance(stored.model, BPRMF):
         raise InputError(f"{folder} has no single vector per user and item: take a sequence model or bpr_mf")
-    return CollaborativeEncoder(
-        cross_domain.vocabulary, partial(bpr_mf_vectors, cross_domain.model, cross_domain.vocabulary)
-    )
+    return CollaborativeEncoder(stored.vocabulary, partial(bpr_mf_vectors, stored.model, stored.vocabulary))
 
 
 @torch.inference_mode()
-def sequence_model_vectors(stored: Stored, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
+def sequence_model_vectors(stored: StoredModel, users: list[str], histories: Sequences) -> tuple[Vectors, Vectors]:
     """Return the vectors (users, items) of a sequence model; a user without a known item has no vector."""
     readable = np.flatnonzero(histories.lengths > 0)
     items = stored.model.output()[0].float().cpu().numpy()
@@ -71,7 +67,7 @@ def bpr_mf_vectors(
     """Return the vectors (users, items) of the cross-domain BPR-MF in its history form; a user without a known item has
     no vector."""
     readable = np.flatnonzero(histories.lengths > 0)
-    batch = cross_domain_batch(UserHistories(histories), model.catalogue.sides, readable, device=model.device)
+    batch = cross_domain_batch(UserHistories(histories), model.item_domains.sides, readable, device=model.device)
     states = model.users(batch, model.history_items.weight)[0].float().cpu().numpy()
     items = model.items.weight[1:].float().cpu().numpy()
     bias, history_items = (
@@ -83,11 +79,11 @@ def bpr_mf_vectors(
 
 
 @torch.inference_mode()
-def labelled_model_vectors(fitted: Fitted, labelled: LabelledRows) -> tuple[Vectors, Vectors]:
+def labelled_model_vectors(fitted: LabelledResult, labelled: LabelledRows) -> tuple[Vectors, Vectors]:
     """Return the vectors (users, items) of a like/dislike model; a user's vector is that of their newest row, unless it
     is zero."""
     newest = {user: row for row, user in enumerate(labelled.users)}
-    rows = fitted.known.rows(labelled).take(np.array(list(newest.values())))
+    rows = fitted.vocabulary.rows(labelled).take(np.array(list(newest.values())))
     states = fitted.model.user_vectors(rows).numpy()
     nonzero = np.flatnonzero(np.abs(states).sum(axis=1) > 0)
     users = list(newest)
@@ -97,7 +93,7 @@ def labelled_model_vectors(fitted: Fitted, labelled: LabelledRows) -> tuple[Vect
         states, items = with_bias(model.gain.item() * states, items, bias, abs(model.gain.item()))
     else:
         states, items = with_bias(states, items, bias, _rms(model.users.weight[1:].numpy()))
-    table = Vectors(fitted.known.items.item_ids, unit_table(items))
+    table = Vectors(fitted.vocabulary.items.item_ids, unit_table(items))
     return Vectors([users[k] for k in nonzero], unit(states[nonzero])), table
 
 

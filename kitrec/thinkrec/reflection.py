@@ -10,20 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import torch
 
 from kitrec.core.randomness import derived_seed
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.checkpoint import put
 from kitrec.thinkrec.conversion import Teacher, with_reasons
 from kitrec.thinkrec.model import ThinkModel, adapter_weights
 from kitrec.thinkrec.params import Reflection, TextStage
 from kitrec.thinkrec.records import Record, write_records
 from kitrec.thinkrec.samples import samples, verdict_tokens
-from kitrec.thinkrec.stage_training import Given
+from kitrec.thinkrec.stage_training import StageData
 from kitrec.thinkrec.storage import GENERAL, load_adapters, save_stage
-from kitrec.thinkrec.training import JUDGED_BY, Stage, learn
+from kitrec.thinkrec.training import SELECTION, Stage, train_stage
 from kitrec.thinkrec.yes_no_ranking import TransformersScorer, make_validator
+from kitrec.training.state import copy_tensors
 
 REFLECTED = "reflected.jsonl"  # the explained mistakes of the rounds that helped, with their provenance
 
@@ -52,7 +51,7 @@ class ReflectionResult:
 
 @dataclass(frozen=True)
 class ReflectionLoop:
-    """What a round needs: predicted P(Yes), a teacher, a learning step that can be undone, and the validation AUC."""
+    """The steps of a round: predict P(Yes), explain mistakes, learn from them (or undo that), validate the AUC."""
 
     predict: Callable[[Sequence[Record]], np.ndarray]
     teacher: Teacher
@@ -90,25 +89,25 @@ def mispredicted(records: Sequence[Record], probabilities: np.ndarray) -> list[R
     return [records[k] for k in order if (probabilities[k] > 0.5) != labels[k]]
 
 
-def reflect_text_stage(given: Given, p: TextStage, teacher: Teacher) -> ReflectionResult:
+def reflect_text_stage(data: StageData, p: TextStage, teacher: Teacher) -> ReflectionResult:
     """Run reflection after stage `text`; text/ is rewritten if a round helped."""
-    llm = load_adapters(given.load_base(), [GENERAL], given.base, given.folder, GENERAL)
-    model = ThinkModel(llm.eval(), None, verdict_tokens(Encoder(given.tokenizer)))
-    scorer = TransformersScorer(model, given.composer(vectors=False), given.objective)
-    validate = make_validator(scorer, given.valid)
-    learner = _Learner(given, p, model, validate)
-    loop = ReflectionLoop(scorer.score_records, teacher, learner.learn, lambda: validate()[JUDGED_BY])
-    result = reflect(given.train, loop, p.reflection)
+    llm = load_adapters(data.load_base(), [GENERAL], data.base, data.folder, GENERAL)
+    model = ThinkModel(llm.eval(), None, verdict_tokens(Encoder(data.tokenizer)))
+    scorer = TransformersScorer(model, data.composer(vectors=False), data.objective)
+    validate = make_validator(scorer, data.valid)
+    learner = _Learner(data, p, model, validate)
+    loop = ReflectionLoop(scorer.score_records, teacher, learner.learn, lambda: validate()[SELECTION.metric])
+    result = reflect(data.train, loop, p.reflection)
     if result.samples:
         origin = {"stage": "reflection", "rounds": len(result.rounds), "samples": len(result.samples)}
-        save_stage(llm, GENERAL, given.tokenizer, given.base, origin, given.folder / GENERAL)
-        write_records(result.samples, given.folder / GENERAL / REFLECTED)
+        save_stage(llm, GENERAL, data.tokenizer, data.base, origin, data.folder / GENERAL)
+        write_records(result.samples, data.folder / GENERAL / REFLECTED)
     return result
 
 
-def reflection_metrics(given: Given, p: TextStage, teacher: Teacher) -> list[dict[str, object]]:
+def reflection_metrics(data: StageData, p: TextStage, teacher: Teacher) -> list[dict[str, object]]:
     """Run the rounds that the params allow and return one dictionary per round."""
-    rounds = reflect_text_stage(given, p, teacher).rounds if p.reflection.rounds else []
+    rounds = reflect_text_stage(data, p, teacher).rounds if p.reflection.rounds else []
     return [asdict(row) | {"improved": row.improved} for row in rounds]
 
 
@@ -116,24 +115,23 @@ def reflection_metrics(given: Given, p: TextStage, teacher: Teacher) -> list[dic
 class _Learner:
     """Continues training with the config of stage `text`, and can undo it."""
 
-    given: Given
+    data: StageData
     p: TextStage
     model: ThinkModel
     validate: Callable[[], dict[str, float]]
 
     def learn(self, reasons: Sequence[Record], number: int) -> Callable[[], None]:
         """Train on the recommendation records and on the explained mistakes in place of the first rationales."""
-        given, tensors = self.given, adapter_weights(self.model.llm, GENERAL)
+        data, tensors = self.data, adapter_weights(self.model.llm, GENERAL)
         before = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-        plain = [record for record in given.train if record.mode == "v2"]
-        composer, encoder = given.composer(vectors=False), Encoder(given.tokenizer)
-        data = samples([*plain, *reasons], composer, encoder, derived_seed(given.seed, "reflection", number))
+        plain = [record for record in data.train if record.mode == "v2"]
+        composer, encoder = data.composer(vectors=False), Encoder(data.tokenizer)
+        stage_samples = samples([*plain, *reasons], composer, encoder, derived_seed(data.seed, "reflection", number))
         name = f"reflection-{number}"
-        stage = Stage(name, data, self.p.training, given.objective, given.seed, given.work / name)
-        learn(self.model, tensors, stage, self.validate, lambda progress: given.told(name, progress))
+        stage = Stage(name, stage_samples, self.p.training, data.objective, data.seed, data.work / name)
+        train_stage(self.model, tensors, stage, self.validate, lambda progress: data.on_validation(name, progress))
 
         def undo() -> None:
-            with torch.no_grad():
-                put(tensors, before)
+            copy_tensors(tensors, before)
 
         return undo

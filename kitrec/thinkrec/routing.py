@@ -1,4 +1,4 @@
-"""Which adapters answer for a user.
+"""Routing: the adapters that answer for a user.
 
     c_g = cosine(user, centroid_g),   w = softmax(c / T),  T = 0.1,   H = -sum w log w,   n groups
     group      if max w > 0.5 + 0.6 / n:  that group's adapter alone

@@ -1,9 +1,8 @@
 """Logits of Yes and No after many prompts with a common beginning, which is read once.
 
-The candidates of a user share everything up to their own title. That prefix is read causally and its keys and values
-are cached; then the suffixes of several candidates stand behind it in one row, each attending to the prefix and to
-itself, at the positions it would have alone. So every value equals that of a separate forward pass. A user has several
-rows, a batch several users.
+The candidates of a user share everything up to their own title. The suffixes of several candidates stand behind that
+prefix in one row, each attending to the prefix and to itself (kitrec/llm/likelihood/shared_prefix.py), so that every
+value equals that of a separate forward pass. A user has several rows, a batch several users.
 Shapes: B users, T positions of the prefix, N of the suffixes in a row, C candidates, h hidden width."""
 
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from kitrec.llm.likelihood.shared_prefix import states_behind_prefix
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.objective import like_logit
@@ -64,8 +64,7 @@ def yes_no_logits(model: ThinkModel, lists: Sequence[Sequence[ComposedPrompt]]) 
     """Return the logits after each user's prompts, all users in one batch."""
     lengths = [shared_length(prompts) for prompts in lists]
     cache = DynamicCache(config=model.causal.config)
-    longest = max(lengths)
-    if longest:
+    if any(lengths):
         prefixes = [cut(prompts[0], 0, length) for prompts, length in zip(lists, lengths, strict=True)]
         batch = embed(prefixes, model.table, model.projector, "right")
         model.decoder(inputs_embeds=batch.rows, past_key_values=cache, use_cache=True)
@@ -74,10 +73,10 @@ def yes_no_logits(model: ThinkModel, lists: Sequence[Sequence[ComposedPrompt]]) 
     ]
     rows = _pack_rows(suffixes)
     rows_per_user = len(rows) // len(lists)
-    if longest:
+    if any(lengths):
         cache.batch_repeat_interleave(rows_per_user)
     prefix_of_row = [length for length in lengths for _ in range(rows_per_user)]
-    logits = _suffix_logits(model, rows, prefix_of_row, longest, cache)
+    logits = _suffix_logits(model, rows, prefix_of_row, cache)
     starts = range(0, len(rows), rows_per_user)
     return [_as_logits(torch.cat(logits[start : start + rows_per_user])) for start in starts]
 
@@ -136,7 +135,7 @@ def _pack_rows(suffixes: list[list[ComposedPrompt]]) -> list[list[ComposedPrompt
 
 
 def _suffix_logits(
-    model: ThinkModel, rows: list[list[ComposedPrompt]], prefixes: list[int], longest: int, cache: DynamicCache
+    model: ThinkModel, rows: list[list[ComposedPrompt]], prefix_lengths: list[int], cache: DynamicCache
 ) -> list[torch.Tensor]:
     """Return _logits after each suffix of each row."""
     batch = embed([_joined(row) for row in rows], model.table, model.projector, "right")
@@ -148,18 +147,10 @@ def _suffix_logits(
         part[number, : sum(lengths)] = np.repeat(np.arange(len(row)), lengths)
         depth[number, : sum(lengths)] = np.concatenate([np.arange(length) for length in lengths]) if row else []
     which, positions = torch.from_numpy(part).to(device), torch.from_numpy(depth).to(device)
-    start = torch.tensor(prefixes, device=device)[:, None]
-    mask = torch.zeros(len(rows), count, longest + count, dtype=torch.bool, device=device)
-    mask[:, :, :longest] = (torch.arange(longest, device=device) < start)[:, None]
     same_suffix = which[:, :, None] == which[:, None, :]
-    mask[:, :, longest:] = same_suffix & (positions[:, :, None] >= positions[:, None, :])
-    hidden = model.decoder(
-        inputs_embeds=batch.rows,
-        position_ids=start + positions,
-        attention_mask=mask[:, None],
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state
+    visible = same_suffix & (positions[:, :, None] >= positions[:, None, :])
+    suffixes = {"inputs_embeds": batch.rows}
+    hidden = states_behind_prefix(model.decoder, suffixes, positions, visible, prefix_lengths, cache)
     ends = [np.cumsum([len(suffix) for suffix in row], dtype=np.int64) - 1 for row in rows]
     return [_logits(model, hidden[row, torch.from_numpy(last).to(device)]) for row, last in enumerate(ends)]
 

@@ -18,13 +18,13 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.groups import Grouped, cluster, grouped, read_groups, write_groups
+from kitrec.thinkrec.groups import UserGroups, cluster_users, read_groups, with_centroids, write_groups
 from kitrec.thinkrec.model import ThinkModel, adapter_weights, copy_adapter, with_adapter
-from kitrec.thinkrec.params import Clusters, Course, GroupsStage, Objective, ProjectorStage, Prompt, TextStage
+from kitrec.thinkrec.params import Clusters, GroupsStage, Objective, ProjectorStage, Prompt, TextStage, TrainingConfig
 from kitrec.thinkrec.projector import Projector
-from kitrec.thinkrec.prompt_composer import Composer
+from kitrec.thinkrec.prompt_composer import PromptComposer
 from kitrec.thinkrec.records import Record
-from kitrec.thinkrec.samples import samples, verdicts
+from kitrec.thinkrec.samples import samples, verdict_tokens
 from kitrec.thinkrec.storage import (
     GENERAL,
     GROUPS,
@@ -33,19 +33,19 @@ from kitrec.thinkrec.storage import (
     group_name,
     load_adapters,
     load_projected,
-    projector_of,
+    projector_hash,
     save_projected,
     save_stage,
 )
 from kitrec.thinkrec.training import Stage, Tensors, TrainedStage, train_stage
 from kitrec.thinkrec.vector_shards import Vectors
-from kitrec.thinkrec.yes_no_ranking import Asker, judge_of
+from kitrec.thinkrec.yes_no_ranking import TransformersScorer, make_validator
 from kitrec.training.state import Progress
 
 
 @dataclass(frozen=True)
 class StageData:
-    """The records, vectors, base and folders of the stages."""
+    """Records, vectors, base and folders of the stages."""
 
     prompt: Prompt
     objective: Objective
@@ -61,25 +61,25 @@ class StageData:
     seed: int
     on_validation: Callable[[str, Progress], None]  # takes the name of the stage too
 
-    def composer(self, *, vectors: bool) -> Composer:
-        """The composer of prompts with text alone, or with vectors."""
+    def composer(self, *, vectors: bool) -> PromptComposer:
+        """Return the composer of prompts with text alone, or with vectors."""
         templates = self.prompt.vectors if vectors else self.prompt.text
-        return Composer(templates, Encoder(self.tokenizer), self.prompt.history, self.users, self.items)
+        return PromptComposer(templates, Encoder(self.tokenizer), self.prompt.history_length, self.users, self.items)
 
 
 def train_text(data: StageData, p: TextStage) -> TrainedStage:
-    """Train stage 1."""
+    """Train stage `text`: a fresh adapter, on prompts of text alone."""
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(data.seed, "thinkrec adapter"))
         llm = with_adapter(data.load_base(), p.adapter, GENERAL)
-    model = ThinkModel(llm, None, verdicts(Encoder(data.tokenizer)))
-    trained = _train(data, model, adapter_weights(llm, GENERAL), "text", p.course, data.composer(vectors=False))
+    model = ThinkModel(llm, None, verdict_tokens(Encoder(data.tokenizer)))
+    trained = _train(data, model, adapter_weights(llm, GENERAL), "text", p.training, data.composer(vectors=False))
     save_stage(llm, GENERAL, data.tokenizer, data.base, {"stage": "text", **trained.metrics()}, data.folder / GENERAL)
     return trained
 
 
 def train_projector(data: StageData, p: ProjectorStage) -> TrainedStage:
-    """Train stage 2."""
+    """Train stage `projector`, on prompts with vectors; the adapter is trained along if the params say so."""
     composer = data.composer(vectors=True)
     tables = [vectors.rows for vectors in (data.users, data.items) if vectors is not None]
     llm = load_adapters(data.load_base(), [GENERAL], data.base, data.folder, GENERAL)
@@ -89,9 +89,9 @@ def train_projector(data: StageData, p: ProjectorStage) -> TrainedStage:
         projector.fit_to(
             torch.cat([torch.from_numpy(rows) for rows in tables]).numpy(), llm.get_input_embeddings().weight
         )
-    model = ThinkModel(llm, projector.to(llm.device), verdicts(Encoder(data.tokenizer)))
-    adapter = adapter_weights(llm, GENERAL) if p.moves == "projector_and_adapter" else {}
-    trained = _train(data, model, {**dict(projector.named_parameters()), **adapter}, "projector", p.course, composer)
+    model = ThinkModel(llm, projector.to(llm.device), verdict_tokens(Encoder(data.tokenizer)))
+    adapter = adapter_weights(llm, GENERAL) if p.trainable == "projector_and_adapter" else {}
+    trained = _train(data, model, {**dict(projector.named_parameters()), **adapter}, "projector", p.training, composer)
     origin = {"stage": "projector", **trained.metrics()}
 
     def save_moved(to: Path) -> None:
@@ -103,15 +103,15 @@ def train_projector(data: StageData, p: ProjectorStage) -> TrainedStage:
 
 
 def train_groups(data: StageData, p: GroupsStage, members: Path) -> dict[str, TrainedStage]:
-    """Train stage 3 and return the trained groups by name.
+    """Train stage `groups` and return the trained groups by name.
 
-    A group without training records or improvement keeps the general weights. Where groups are given, `members` is
-    their user2group.csv."""
+    A group without training records or improvement keeps the general weights. `members` is the user2group.csv of
+    groups from a file."""
     groups = _groups(data, p, members)
     without_group = len({record.user for record in data.train} - set(groups.group_of))
     composer = data.composer(vectors=True)
     llm = load_adapters(data.load_base(), [GENERAL], data.base, data.folder, PROJECTOR)
-    model = ThinkModel(llm, load_projected(data.folder).to(llm.device), verdicts(Encoder(data.tokenizer)))
+    model = ThinkModel(llm, load_projected(data.folder).to(llm.device), verdict_tokens(Encoder(data.tokenizer)))
     trained = {}
     for group in range(len(groups.centroids)):
         name, users = group_name(group), {user for user, of in groups.group_of.items() if of == group}
@@ -123,9 +123,9 @@ def train_groups(data: StageData, p: GroupsStage, members: Path) -> dict[str, Tr
         if train:
             weights = adapter_weights(llm, name)
             trained[name] = _train(
-                data, model, weights, name, p.course, composer, train=train, valid=valid, validate_start=True
+                data, model, weights, name, p.training, composer, train=train, valid=valid, validate_start=True
             )
-    with files.whole(data.folder / GROUPS) as draft:
+    with files.atomic(data.folder / GROUPS) as draft:
         for group, size in enumerate(groups.sizes):
             metrics = trained.get(group_name(group), TrainedStage(Progress(), {})).metrics()
             origin = {
@@ -133,7 +133,7 @@ def train_groups(data: StageData, p: GroupsStage, members: Path) -> dict[str, Tr
                 "group": group,
                 "users": size,
                 "training_users_without_group": without_group,
-                "projector": projector_of(data.folder),
+                "projector": projector_hash(data.folder),
                 **metrics,
             }
             save_stage(llm, group_name(group), data.tokenizer, data.base, origin, draft / group_name(group))
@@ -141,12 +141,12 @@ def train_groups(data: StageData, p: GroupsStage, members: Path) -> dict[str, Tr
     return trained
 
 
-def _groups(data: StageData, p: GroupsStage, members: Path) -> Grouped:
+def _groups(data: StageData, p: GroupsStage, members: Path) -> UserGroups:
     if data.users is None:
         raise InputError("groups come from user vectors: give a shard of users")
     if isinstance(p.members, Clusters):
-        return cluster(data.users, p.members.count, data.seed)
-    return grouped(read_groups(members), data.users)
+        return cluster_users(data.users, p.members.count, data.seed)
+    return with_centroids(read_groups(members), data.users)
 
 
 def _train(
@@ -154,8 +154,8 @@ def _train(
     model: ThinkModel,
     tensors: Tensors,
     name: str,
-    course: Course,
-    composer: Composer,
+    config: TrainingConfig,
+    composer: PromptComposer,
     *,
     train: Sequence[Record] | None = None,
     valid: Sequence[Record] | None = None,
@@ -168,6 +168,6 @@ def _train(
             "convert records with liked and disliked items"
         )
     stage_samples = samples(data.train if train is None else train, composer, Encoder(data.tokenizer), data.seed)
-    stage = Stage(name, stage_samples, course, data.objective, data.seed, data.work / name, validate_start)
-    validate = judge_of(Asker(model, composer, data.objective), valid)
+    stage = Stage(name, stage_samples, config, data.objective, data.seed, data.work / name, validate_start)
+    validate = make_validator(TransformersScorer(model, composer, data.objective), valid)
     return train_stage(model, tensors, stage, validate, lambda progress: data.on_validation(name, progress))

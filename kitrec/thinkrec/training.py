@@ -1,7 +1,7 @@
 """Training of one ThinkRec stage: some tensors learn, all others stay frozen.
 
-An epoch of the training loop (kitrec/training/loop.py) is a round of `judge_every` updates on mixed batches
-(batch_mixing.py) with the loss of objective.py; the AUC of the validation records chooses the round. All random
+An epoch of the training loop (kitrec/training/loop.py) is a round of `validate_every` updates on mixed batches
+(samples.py) with the loss of objective.py; the AUC of the validation records chooses the round. All random
 numbers come from the seed and the update, so a resumed stage ends with the same bytes."""
 
 import math
@@ -14,11 +14,10 @@ from torch import nn
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
-from kitrec.thinkrec.batch_mixing import Mixture
 from kitrec.thinkrec.model import ThinkModel
-from kitrec.thinkrec.objective import counts_of, loss
-from kitrec.thinkrec.params import Course, Objective
-from kitrec.thinkrec.samples import Sample, counts, modes, owners
+from kitrec.thinkrec.objective import batch_counts, loss
+from kitrec.thinkrec.params import Objective, TrainingConfig
+from kitrec.thinkrec.samples import MixedBatchSampler, Sample, reasoning_mask, sample_counts, token_owners
 from kitrec.training.loop import OnEpochEnd, Validate, fit
 from kitrec.training.schedule import set_learning_rate, warmup_cosine_of_update
 from kitrec.training.selection import LoopConfig, Selection
@@ -34,7 +33,7 @@ class Stage:
 
     name: str
     samples: Sequence[Sample]
-    course: Course
+    config: TrainingConfig
     objective: Objective
     seed: int
     work: Path
@@ -49,7 +48,7 @@ class TrainedStage:
     sample_counts: dict[str, int]
 
     def metrics(self) -> dict[str, float]:
-        """Sample counts and the finite numbers of the best round; 0 updates where none improved on the start."""
+        """Return sample counts and the finite numbers of the best round; 0 updates where none improved on the start."""
         if not self.progress.best_epoch:
             return {**self.sample_counts, "updates": 0}
         best = self.progress.rows[self.progress.best_epoch - 1]
@@ -63,18 +62,20 @@ def train_stage(
 ) -> TrainedStage:
     """Train the tensors, from the stage's checkpoint if there is one, and leave the best weights in place."""
     _freeze_all_but(model, tensors)
-    p = stage.course
+    p = stage.config
     optimizer = torch.optim.AdamW(tensors.values(), lr=p.learning_rate, weight_decay=p.weight_decay)
     state = TrainingState(model.llm, optimizer, weights=lambda: tensors)
-    mixture = Mixture(modes(stage.samples), stage.objective.reasoning, p.batch, stage.seed)
-    config = LoopConfig(p.updates // p.judge_every, SELECTION, p.patience)
+    sampler = MixedBatchSampler(
+        reasoning_mask(stage.samples), stage.objective.reasoning_ratio, p.batch_size, stage.seed
+    )
+    config = LoopConfig(p.updates // p.validate_every, SELECTION, p.patience)
 
     def validate_frozen() -> Row:
         model.llm.eval()
         return validate()
 
     result = fit(
-        StageStep(model, optimizer, stage, mixture),
+        StageStep(model, optimizer, stage, sampler),
         validate_frozen,
         config,
         state,
@@ -82,7 +83,7 @@ def train_stage(
         on_epoch_end,
         validate_start=stage.validate_start,
     )
-    return TrainedStage(result.progress, counts(stage.samples))
+    return TrainedStage(result.progress, sample_counts(stage.samples))
 
 
 def _freeze_all_but(model: ThinkModel, tensors: Tensors) -> None:
@@ -94,42 +95,42 @@ def _freeze_all_but(model: ThinkModel, tensors: Tensors) -> None:
 
 @dataclass(frozen=True)
 class StageStep:
-    """One round of updates."""
+    """Trains one round of updates; a step of the training loop."""
 
     model: ThinkModel
     optimizer: torch.optim.Optimizer
     stage: Stage
-    mixture: Mixture
+    sampler: MixedBatchSampler
 
     def __call__(self, number: int) -> Row:
         """Train a round (from 0); return its mean loss."""
-        p, llm = self.stage.course, self.model.llm
-        first, total = number * p.judge_every, 0.0
+        p, llm = self.stage.config, self.model.llm
+        first, total = number * p.validate_every, 0.0
         llm.train(any(parameter.requires_grad for parameter in llm.parameters()))  # no dropout in a frozen adapter
-        for update in range(first, first + p.judge_every):
+        for update in range(first, first + p.validate_every):
             torch.manual_seed(derived_seed(self.stage.seed, "thinkrec", self.stage.name, update))
-            factor = warmup_cosine_of_update(p.warmup, update, p.updates)
+            factor = warmup_cosine_of_update(p.warmup_ratio, update, p.updates)
             set_learning_rate(self.optimizer, p.learning_rate, factor)
             self.optimizer.zero_grad(set_to_none=True)
-            batch = [self.stage.samples[k] for k in self.mixture.batch(update)]
+            batch = [self.stage.samples[k] for k in self.sampler.batch(update)]
             total += _accumulate_gradients(self.model, self.stage, batch, update)
             parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, p.max_grad_norm)
             self.optimizer.step()
-        return {"updates": first + p.judge_every, "loss": total / p.judge_every}
+        return {"updates": first + p.validate_every, "loss": total / p.validate_every}
 
 
 def _accumulate_gradients(model: ThinkModel, stage: Stage, batch: Sequence[Sample], update: int) -> float:
     """Add up the gradients of a batch in micro-batches; return its loss."""
-    size, total = stage.course.at_once, 0.0
-    batch_counts = counts_of(torch.from_numpy(modes(batch)), torch.tensor(owners(batch), dtype=torch.long))
+    size, total = stage.config.micro_batch_size, 0.0
+    whole = batch_counts(torch.from_numpy(reasoning_mask(batch)), torch.tensor(token_owners(batch), dtype=torch.long))
     for start in range(0, len(batch), size):
         micro_batch = batch[start : start + size]
         outputs = model.outputs(micro_batch)
         device = outputs.yes.device
         labels = torch.tensor([sample.label for sample in micro_batch], device=device)
-        reasoning = torch.from_numpy(modes(micro_batch)).to(device)
-        value = loss(outputs, labels, reasoning, stage.objective, batch_counts)
+        reasoning = torch.from_numpy(reasoning_mask(micro_batch)).to(device)
+        value = loss(outputs, labels, reasoning, stage.objective, whole)
         if not math.isfinite(value.item()):
             raise InputError(
                 f"stage {stage.name}: the loss is {value.item()} at update {update + 1}; lower its learning_rate. "

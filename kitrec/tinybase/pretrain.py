@@ -1,6 +1,6 @@
-"""Pre-training of the tiny base: next-token loss on the learned tokens of a batch, logits only there.
+"""Pre-training of the tiny base: next-token loss on the target tokens of a batch, logits only there.
 
-L = mean over learned t of CE(x_t | x_<t); AdamW, linear warm-up, cosine to a tenth.
+L = mean over target tokens t of CE(x_t | x_<t); AdamW, linear warm-up, cosine to a tenth.
 An epoch of the training loop (kitrec/training/loop.py) is a stretch of SAVE_EVERY updates, after which a checkpoint is
 written; there is no validation, and the last weights are the result."""
 
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from transformers import Qwen3ForCausalLM
 
-from kitrec.tinybase.curriculum import Lesson
+from kitrec.tinybase.curriculum import CurriculumBatch
 from kitrec.training.checkpoint import resume, save_checkpoint
 from kitrec.training.loop import run_epochs
 from kitrec.training.schedule import half_cosine, set_learning_rate
@@ -30,7 +30,7 @@ class StepMetrics:
     """Numbers of one update: the loss, and how often a thought chose the right id (None where nothing is chosen)."""
 
     step: int
-    lesson: str
+    task: str
     tokens: int
     loss: float
     right_choice: float | None
@@ -38,7 +38,7 @@ class StepMetrics:
 
 def pretrain(
     model: Qwen3ForCausalLM,
-    batch_of: Callable[[int], Lesson],
+    batch_of: Callable[[int], CurriculumBatch],
     steps: int,
     learning_rate: float,
     opener: int,
@@ -69,20 +69,20 @@ def pretrain(
 
 
 def _update(
-    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, batch: Lesson, step: int, opener: int
+    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, batch: CurriculumBatch, step: int, opener: int
 ) -> StepMetrics:
-    learned = batch.learned[:, 1:]
+    mask = batch.loss_mask[:, 1:]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
-        logits = model.lm_head(hidden[learned])
-    labels, before = batch.ids[:, 1:][learned], batch.ids[:, :-1][learned]
+        hidden = model.model(input_ids=batch.input_ids, use_cache=False).last_hidden_state[:, :-1]
+        logits = model.lm_head(hidden[mask])
+    labels, before = batch.input_ids[:, 1:][mask], batch.input_ids[:, :-1][mask]
     loss = F.cross_entropy(logits.float(), labels)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     right = (logits.argmax(-1) == labels)[before == opener].tolist()
-    return StepMetrics(step, batch.name, batch.tokens, loss.item(), sum(right) / len(right) if right else None)
+    return StepMetrics(step, batch.task, batch.n_tokens, loss.item(), sum(right) / len(right) if right else None)
 
 
 def _rate_factor(step: int, steps: int) -> float:

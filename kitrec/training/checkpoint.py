@@ -22,7 +22,7 @@ _CHECKPOINTS = "last-*.safetensors"
 
 
 def epoch_name(progress: Progress, epoch: int, metric: str) -> str:
-    """Epoch and metric as part of a file name: 000012-ndcg@10-0.0345."""
+    """Return epoch and metric as part of a file name: 000012-ndcg@10-0.0345."""
     row = progress.rows[epoch - 1]
     metric = metric if metric in row else "loss"
     return f"{epoch:06d}-{metric}-{row[metric]:.4f}"
@@ -38,7 +38,7 @@ def save_checkpoint(
     for number, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
     path = work / f"last-{epoch_name(state.progress, state.progress.epoch, selection.metric)}.safetensors"
-    with files.whole(path) as draft:
+    with files.atomic(path) as draft:
         metadata = {"progress": json.dumps(asdict(state.progress))}
         save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, draft, metadata)
     for outdated in older:

@@ -18,7 +18,7 @@ class DistributedContext:
     device: torch.device
     rank: int = 0
     world_size: int = 1
-    pinned: bool = False  # batches go to the GPU through pinned memory
+    pin_memory: bool = False  # batches go to the GPU through pinned memory
 
     @property
     def is_main(self) -> bool:
@@ -26,11 +26,11 @@ class DistributedContext:
         return self.rank == 0
 
     def shard(self, users: np.ndarray) -> np.ndarray:
-        """This process's users of a batch."""
+        """Return this process's users of a batch."""
         return users[self.rank :: self.world_size]
 
     def all_sum(self, value: float) -> float:
-        """The sum over all processes."""
+        """Return the sum over all processes."""
         if self.world_size == 1:
             return value
         summed = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -45,7 +45,7 @@ class DistributedContext:
                 dist.all_reduce(parameter.grad)
 
     def broadcast(self, metrics: dict[str, float]) -> dict[str, float]:
-        """The metrics of the main process, in all processes."""
+        """Return the metrics of the main process, in all processes."""
         objects = [metrics]
         if self.world_size > 1:
             dist.broadcast_object_list(objects, src=0)
@@ -57,8 +57,8 @@ class DistributedContext:
             dist.barrier()
 
 
-def distributed_context(*, pinned: bool = False) -> DistributedContext:
-    """The context this process was started in; without a GPU memory is not pinned."""
+def distributed_context(*, pin_memory: bool = False) -> DistributedContext:
+    """Return the context that this process was started in; memory is pinned only for a GPU."""
     state = PartialState(cpu=not torch.accelerator.is_available())  # without it there is no process group on CPU
-    pinned = pinned and state.device.type == "cuda"
-    return DistributedContext(state.device, state.process_index, state.num_processes, pinned)
+    pin_memory = pin_memory and state.device.type == "cuda"
+    return DistributedContext(state.device, state.process_index, state.num_processes, pin_memory)

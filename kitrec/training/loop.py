@@ -25,7 +25,7 @@ OnEpochEnd = Callable[[Progress], None]
 def run_epochs(
     step: Step, validate: Validate | None, config: LoopConfig, state: TrainingState[M], on_epoch_end: StateCallback
 ) -> None:
-    """Train until the end, leaving the last weights in place. Without a validation the least loss is the best."""
+    """Train until the end, leaving the last weights in place; without a validation the lowest loss is the best."""
     progress = state.progress
     with torch.random.fork_rng():
         while not finished(progress, config):
@@ -50,9 +50,9 @@ def fit(
     *,
     validate_start: bool = False,
 ) -> TrainingResult[M]:
-    """Train from where the checkpoint in `work` left off, and put the best weights in place.
+    """Train from the checkpoint in `work`, if there is one, and restore the best weights.
 
-    `validate_start`: the weights at the start compete too, as epoch 0."""
+    `validate_start`: the initial weights compete too, as epoch 0."""
     best = {} if work is None else resume(state, work)
     state.distributed.barrier()
     if validate_start and not state.progress.epoch:

@@ -1,4 +1,4 @@
-"""The progress bar of everything that takes long: rich, with the latest numbers and the estimated time left."""
+"""Progress bars on the terminal, with the latest metrics and the estimated time left."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from kitrec.training.state import Progress
 
 
 class ProgressBar:
-    """One line per name."""
+    """A progress bar with one line per name."""
 
     def __init__(self, bar: RichProgress) -> None:
         self._bar = bar
         self._tasks: dict[str, TaskID] = {}
 
     def update(self, name: str, completed: float, total: int, text: str = "") -> None:
-        """Set how much of a line is done."""
+        """Set the completed part of a line."""
         if name not in self._tasks:
             self._tasks[name] = self._bar.add_task(name, total=total, text="")
         self._bar.update(self._tasks[name], completed=completed, text=text)
@@ -26,7 +26,7 @@ class ProgressBar:
 
 @contextmanager
 def progress_bar(*, quiet: bool) -> Iterator[ProgressBar]:
-    """A bar on the terminal; `quiet` hides it."""
+    """Show a bar on the terminal; `quiet` hides it."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,12 +42,12 @@ def progress_bar(*, quiet: bool) -> Iterator[ProgressBar]:
 def training_bar(
     name: str, epochs: int, metric: str, *, quiet: bool, unit: str = "epoch"
 ) -> Iterator[Callable[[Progress], None]]:
-    """An `on_epoch_end` callback that shows the latest epoch; the time left assumes that no epoch is skipped."""
+    """Yield an `on_epoch_end` callback that shows the latest epoch; the time left assumes that no epoch is skipped."""
     with progress_bar(quiet=quiet) as bar:
         bar.update(name, 0, epochs)
 
         def on_epoch_end(progress: Progress) -> None:
-            bar.update(name, progress.epoch, epochs, latest_numbers(progress, metric, unit))
+            bar.update(name, progress.epoch, epochs, latest_metrics(progress, metric, unit))
 
         yield on_epoch_end
 
@@ -56,14 +56,14 @@ def training_bar(
 def stages_bar(
     epochs: int, metric: str, *, quiet: bool, unit: str = "epoch"
 ) -> Iterator[Callable[[str, Progress], None]]:
-    """A callback for trainings one after the other, each named and with a line of its own."""
+    """Yield a callback for trainings one after the other, each with its name and its line."""
     with progress_bar(quiet=quiet) as bar:
-        yield lambda name, progress: bar.update(name, progress.epoch, epochs, latest_numbers(progress, metric, unit))
+        yield lambda name, progress: bar.update(name, progress.epoch, epochs, latest_metrics(progress, metric, unit))
 
 
 @contextmanager
 def count_bar(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A callback that advances the bar by a number of finished records."""
+    """Yield a callback that advances the bar by a number of finished records."""
     done = 0
     with progress_bar(quiet=quiet) as bar:
         bar.update(name, 0, total)
@@ -76,8 +76,8 @@ def count_bar(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int],
         yield advance
 
 
-def latest_numbers(progress: Progress, metric: str, unit: str = "epoch") -> str:
-    """The newest row in a few words: epoch 3: loss 2.1031, ndcg@10 0.0345, best 0.0351."""
+def latest_metrics(progress: Progress, metric: str, unit: str = "epoch") -> str:
+    """Return the newest row as text: epoch 3: loss 2.1031, ndcg@10 0.0345, best 0.0351."""
     row = progress.rows[-1]
     text = f"{unit} {row[unit]:.0f}: loss {row['loss']:.4f}"
     if metric in row:

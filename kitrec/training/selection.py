@@ -16,7 +16,7 @@ class Selection:
     patience_from: float = -math.inf
 
     def score(self, row: Row) -> float:
-        """The value to maximise."""
+        """Return the value to maximise."""
         return row[self.metric] if self.greater_is_better else -row[self.metric]
 
 
@@ -30,17 +30,17 @@ class LoopConfig:
     validate_every: int = 1
 
 
-TRAINING_LOSS = Selection("loss", greater_is_better=False)  # where there is no validation
+TRAINING_LOSS = Selection("loss", greater_is_better=False)  # without a validation
 
 
 def finished(progress: Progress, config: LoopConfig) -> bool:
-    """Whether the last epoch is reached or patience has run out."""
+    """Return whether the last epoch is reached or patience has run out."""
     out_of_patience = config.patience is not None and progress.epochs_without_improvement >= config.patience
     return progress.epoch >= config.epochs or out_of_patience
 
 
 def should_validate(progress: Progress, config: LoopConfig) -> bool:
-    """Whether the epoch that just ended is validated; the last one always is."""
+    """Return whether the epoch that just ended is validated; the last one always is."""
     return progress.epoch % config.validate_every == 0 or progress.epoch == config.epochs
 
 
@@ -52,7 +52,7 @@ def record_validation(progress: Progress, selection: Selection, metrics: Row) ->
 
 
 def record_loss(progress: Progress) -> None:
-    """Choose by the training loss, where there is no validation; patience does not apply."""
+    """Select by the training loss, without a validation; patience does not apply."""
     _improves(progress, TRAINING_LOSS)
 
 
@@ -62,7 +62,7 @@ def _improves(progress: Progress, selection: Selection) -> bool:
     if not math.isfinite(row["loss"] + score):
         raise InputError(
             f"epoch {progress.epoch}: loss {row['loss']}, {selection.metric} {row[selection.metric]} are not finite; "
-            "take a smaller learning_rate, or a warmup"
+            "take a smaller learning_rate, or a warmup_ratio"
         )
     better = score > progress.best
     if better:

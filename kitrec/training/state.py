@@ -1,4 +1,4 @@
-"""The state of a training: what a checkpoint has to hold, and what every callback may look at."""
+"""The state of a training, which checkpoints store and callbacks read."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from torch import nn
 from kitrec.training.distributed import DistributedContext
 
 M = TypeVar("M", bound=nn.Module)
-Row = dict[str, float]  # the numbers of one epoch
+Row = dict[str, float]  # loss, counts and metrics of one epoch
 
 
 @dataclass
@@ -43,11 +43,11 @@ class TrainingState(Generic[M]):
         return self.progress.best_epoch == self.progress.epoch
 
     def tensors(self) -> Mapping[str, torch.Tensor]:
-        """The stored tensors by name; they share memory with the model."""
+        """Return the stored tensors by name; they share memory with the model."""
         return self.model.state_dict() if self.weights is None else self.weights()
 
     def copied_tensors(self) -> dict[str, torch.Tensor]:
-        """A copy of the stored tensors."""
+        """Return a copy of the stored tensors."""
         return {name: tensor.detach().clone() for name, tensor in self.tensors().items()}
 
 
@@ -60,7 +60,7 @@ class TrainingResult(Generic[M]):
     last: dict[str, torch.Tensor]  # the weights after the last epoch
 
     def metrics(self) -> dict[str, float]:
-        """The numbers of the best epoch, and how many epochs there were."""
+        """Return the row of the best epoch and the number of epochs."""
         rows = self.progress.rows
         return {**rows[self.progress.best_epoch - 1], "epochs": len(rows)}
 

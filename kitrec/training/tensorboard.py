@@ -1,4 +1,4 @@
-"""TensorBoard's view of a training: every number of every epoch, gates as val_gate/*, all settings under HPARAMS."""
+"""TensorBoard logs of a training: every metric of every epoch, gates as val_gate/*, all settings under HPARAMS."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,8 +11,8 @@ from kitrec.training.state import Progress
 
 
 def tensorboard_callback(folder: Path, settings: Mapping[str, Any], metric: str) -> Callable[[Progress], None]:
-    """An `on_epoch_end` callback that writes the newest epoch, and the best value of the selection metric so far."""
-    writer: Any = SummaryWriter(str(folder))  # its own types say that it never has a file
+    """Return an `on_epoch_end` callback that writes the newest epoch, and the best selection metric so far."""
+    writer: Any = SummaryWriter(str(folder))  # its types declare no file_writer
     for part in hparams(dict(_leaves(settings)), {f"best/{metric}": 0.0}):  # add_hparams would open a file every time
         writer.file_writer.add_summary(part)
 
@@ -29,7 +29,7 @@ def tensorboard_callback(folder: Path, settings: Mapping[str, Any], metric: str)
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested settings as flat names; lists as text, since HPARAMS takes numbers, text and booleans only."""
+    """Flatten nested settings; lists become text, since HPARAMS takes numbers, text and booleans only."""
     leaves = []
     for key, value in tree.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What distillation cost, as the ledgers of its stages tell: only told on, never learned from, so no dependency."""
+"""The cost of distillation, from the cost files of its stages: for reports only, so no stage depends on them."""
 
 from pathlib import Path
 from typing import Any
@@ -7,40 +7,38 @@ from kitrec.core import files
 
 
 def durations(student: str, teacher: str) -> dict[str, float | None]:
-    """The four durations of a pair in seconds, and the teacher's per user; what nobody measured is null."""
-    eyes = teacher.removeprefix("ilora-")
-    if eyes == teacher:
-        made = _ledger(f"make_teacher-{teacher}")
-        trained = _whole(made, "train_seconds", 0.0) if made else None  # an oracle is not trained
+    """Return the four durations of a pair in seconds, and the teacher's per user; null where nothing was measured."""
+    encoder = teacher.removeprefix("ilora-")
+    if encoder == teacher:
+        export = _stage_cost(f"make_teacher-{teacher}")
+        training = _if_uninterrupted(export, "train_seconds", 0.0) if export else None  # an oracle is not trained
     else:
-        made, trained = _ledger(f"infer_teacher-{eyes}"), _whole(_ledger(f"train_teacher_ilora-{eyes}"), "seconds")
-    baseline, distilled = _ledger(f"train_student-{student}"), _ledger(f"distill_student-{student}-{teacher}")
+        export = _stage_cost(f"infer_teacher-{encoder}")
+        training = _if_uninterrupted(_stage_cost(f"train_teacher_ilora-{encoder}"), "seconds")
+    baseline = _stage_cost(f"train_student-{student}")
+    distilled = _stage_cost(f"distill_student-{student}-{teacher}")
     return {
-        "teacher_train_time_total": trained,
-        "distill_teacher_export_time": _whole(made, "export_seconds"),
+        "teacher_train_time_total": training,
+        "distill_teacher_export_time": _if_uninterrupted(export, "export_seconds"),
         "student_baseline_train_time": baseline.get("training_seconds"),
         "distill_student_train_time": distilled.get("training_seconds"),
-        "teacher_seconds_per_user": _per_user(_ledger(f"rank_teacher-{teacher}") or made),
+        "teacher_seconds_per_user": _seconds_per_user(_stage_cost(f"rank_teacher-{teacher}") or export),
     }
 
 
-def _whole(ledger: dict[str, Any], name: str, default: float | None = None) -> float | None:
-    """Seconds of a process that did all of it; one that went on after a kill knows its own part alone."""
-    return None if ledger.get("resumed") else ledger.get(name, default)
+def _if_uninterrupted(cost: dict[str, Any], name: str, default: float | None = None) -> float | None:
+    """Return the seconds of a process that did all of the work; a resumed one measured its own part alone."""
+    return None if cost.get("resumed") else cost.get(name, default)
 
 
-def _per_user(ledger: dict[str, Any]) -> float | None:
-    """Of all test sets; of the training rows it ranked where an ensemble ranks no test; an oracle asks nobody."""
-    sets = list(_sets(ledger).values())
-    records = sum(own["records"] for own in sets)  # a process that only went on from kept shards answered none
-    return round(sum(own["seconds"] for own in sets) / records, 6) if records else None
+def _seconds_per_user(cost: dict[str, Any]) -> float | None:
+    """Return the mean over all test sets, or over the training rows for an ensemble that ranks no test."""
+    sets = [set_cost for name, set_cost in cost.items() if name.startswith("set")]
+    records = sum(set_cost["records"] for set_cost in sets)  # 0 if a resumed process only reused stored shards
+    return round(sum(set_cost["seconds"] for set_cost in sets) / records, 6) if records else None
 
 
-def _sets(ledger: dict[str, Any]) -> dict[str, Any]:
-    return {name: own for name, own in ledger.items() if name.startswith("set")}
-
-
-def _ledger(stage: str) -> dict[str, Any]:
+def _stage_cost(stage: str) -> dict[str, Any]:
     path = Path("metrics/cost") / f"{stage}.json"
-    found: dict[str, Any] = files.read_json(path) if path.exists() else {}
-    return found
+    cost: dict[str, Any] = files.read_json(path) if path.exists() else {}
+    return cost

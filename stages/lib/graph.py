@@ -24,19 +24,19 @@ def mermaid() -> str:
         lines.append(f'  subgraph s{number}["{title.partition(":")[0].partition(" ->")[0]}"]')
         lines += [f"    {name}" for name in names]
         lines.append("  end")
-    lines += [f"  {writer} --> {reader}" for writer, reader in shortest(edges())]
+    lines += [f"  {producer} --> {consumer}" for producer, consumer in shortest(edges())]
     return "\n".join(lines)
 
 
 def edges() -> set[tuple[str, str]]:
-    """Return (writer, reader) of all stages, instances of a matrix taken together."""
+    """Return (producer, consumer) of all stages, instances of a matrix taken together."""
     bodies = stages()
     written = {name: [_path(out) for out in _outs(body)] for name, body in bodies.items()}
     return {
-        (writer, reader)
-        for reader, body in bodies.items()
-        for writer, outs in written.items()
-        if writer != reader and any(_overlap(out, _path(dep)) for out in outs for dep in body.get("deps", []))
+        (producer, consumer)
+        for consumer, body in bodies.items()
+        for producer, outs in written.items()
+        if producer != consumer and any(_overlap(out, _path(dep)) for out in outs for dep in body.get("deps", []))
     }
 
 
@@ -44,13 +44,13 @@ def shortest(pairs: set[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the pairs that no longer road says already, sorted."""
 
     def reach(start: str) -> set[str]:
-        after = {reader for writer, reader in pairs if writer == start}
+        after = {consumer for producer, consumer in pairs if producer == start}
         return after.union(*(reach(name) for name in after))
 
     return sorted(
-        (writer, reader)
-        for writer, reader in pairs
-        if not any(reader in reach(other) for start, other in pairs if start == writer and other != reader)
+        (producer, consumer)
+        for producer, consumer in pairs
+        if not any(consumer in reach(other) for start, other in pairs if start == producer and other != consumer)
     )
 
 
@@ -63,10 +63,10 @@ def _path(entry: Any) -> str:
     return _ITEM.sub("*", entry if isinstance(entry, str) else next(iter(entry)))
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Return whether one path may be the other, or a folder above it."""
-    pairs = zip_longest(one.split("/"), other.split("/"))
-    return all(not (a and b) or fnmatchcase(a, b) or fnmatchcase(b, a) for a, b in pairs)
+def _overlap(out: str, dep: str) -> bool:
+    """Return whether an out may be a dependency, lie in it or contain it."""
+    pairs = zip_longest(out.split("/"), dep.split("/"))
+    return all(not (a and b) or fnmatchcase(a, b) or ("*" not in b and fnmatchcase(b, a)) for a, b in pairs)
 
 
 def readme_with_graph(text: str) -> str:

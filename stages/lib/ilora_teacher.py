@@ -1,4 +1,4 @@
-"""What the stages of a trained iLoRA teacher share: the teacher, who writes its prompts, and the items."""
+"""The stored iLoRA teacher as several stages use it: with the builder of its prompts, and the items."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,11 +6,10 @@ from typing import NamedTuple
 import polars as pl
 
 from kitrec.core import tables
-from kitrec.ilora.learning import prompt_builder_for
 from kitrec.ilora.prompts import PromptBuilder
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import load_teacher, params_of
-from kitrec.ilora.teacher import Teacher
+from kitrec.ilora.teacher import Teacher, prompt_builder_for
 from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.pinning import read_pinned
 from kitrec.prompts.tokens import Encoder
@@ -20,17 +19,18 @@ from stages.lib import paths
 
 
 class Trained(NamedTuple):
-    """A stored teacher as it answers."""
+    """A stored teacher, ready to answer."""
 
     teacher: Teacher
-    writer: PromptBuilder
+    builder: PromptBuilder
     items: pl.DataFrame
     per_token: bool
 
 
-def trained_teacher(folder: Path, eyes: Path) -> Trained:
-    """The teacher of `folder`, that sees by the model of `eyes`."""
+def trained_teacher(folder: Path, encoder: Path) -> Trained:
+    """Load the teacher of `folder` with the stored sequence model of `encoder`."""
     base, p, items = read_pinned(), params_of(folder), tables.read(paths.ITEMS, ITEMS)
-    teacher = load_teacher(folder, load_base(base, p.base_weights), base, SequenceEncoder(load_model(eyes)))
-    known = {row["item_id"]: row for row in items.iter_rows(named=True)}
-    return Trained(teacher, prompt_builder_for(teacher, Encoder(load_tokenizer(base)), known, p), items, p.per_token)
+    teacher = load_teacher(folder, load_base(base, p.base_weights), base, SequenceEncoder(load_model(encoder)))
+    items_by_id = {row["item_id"]: row for row in items.iter_rows(named=True)}
+    builder = prompt_builder_for(teacher, Encoder(load_tokenizer(base)), items_by_id, p)
+    return Trained(teacher, builder, items, p.per_token)

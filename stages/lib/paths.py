@@ -1,4 +1,4 @@
-"""Where the stages put what they share; the same paths stand in dvc.yaml."""
+"""Paths that several stages use; dvc.yaml names the same ones."""
 
 from pathlib import Path
 
@@ -11,51 +11,51 @@ SCORES = Path("data/scores")
 
 
 def model_records(which: str, model: str, role: str) -> Path:
-    """Training or development records of one fine-tuned model."""
+    """Return the training or development records of a fine-tuned model."""
     return RECORDS / f"set{which}/{model}/{role}.parquet"
 
 
 def set_records(which: str, role: str) -> Path:
-    """Preference or test records of a candidate set."""
+    """Return the preference or test records of a candidate set."""
     return RECORDS / f"set{which}/{role}.parquet"
 
 
 def interactions(role: str) -> Path:
-    """The interactions of the users of a role."""
+    """Return the interactions of the users of a role."""
     return INTERACTIONS / f"{role}.parquet"
 
 
 def adapter(family: str, target_variant: str) -> Path:
-    """The folder of `dualft`, `movies-full`: adapters of one variant lie side by side."""
+    """Return the folder of an adapter such as `dualft`, `movies-full`; adapters of a variant share a folder."""
     target, variant = target_variant.split("-")
     return Path(f"models/{variant}/{family}-{target}")
 
 
 def answers(method: str) -> Path:
-    """Raw answers of a method: a table per test set."""
+    """Return the folder of a method's raw answers, a table per test set."""
     return Path("data/answers") / method
 
 
 def likelihoods(method: str) -> Path:
-    """How likely a method finds every candidate: a table per test set."""
+    """Return the folder of a method's likelihoods of all candidates, a table per test set."""
     return Path("data/likelihoods") / method
 
 
 def rationales(method: str) -> Path:
-    """Likelihoods of a method's rationales: a table per test set."""
+    """Return the folder of the likelihoods of a method's rationales, a table per test set."""
     return Path("data/rationales") / method
 
 
 def rankings(method: str) -> Path:
-    """Rankings of a method: a table per test set."""
+    """Return the folder of a method's rankings, a table per test set."""
     return Path("data/rankings") / method
 
 
 def routing(method: str) -> Path:
-    """Adapters and missing vectors behind the rankings of a ThinkRec stage: a table per test set."""
+    """Return the folder of the adapters and missing vectors behind a ThinkRec stage's rankings."""
     return Path("data/routing") / method
 
 
 def of_set(folder: Path, which: str) -> Path:
-    """The table of a test set in such a folder."""
+    """Return the table of a test set in such a folder."""
     return folder / f"set{which}.parquet"

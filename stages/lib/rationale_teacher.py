@@ -12,7 +12,7 @@ from kitrec.thinkrec.rationale_teachers import EndpointTeacher, TemplateTeacher
 from stages.lib import runner
 
 
-def teacher_of(
+def load_rationale_teacher(
     p: TemplateTeacherConfig | EndpointTeacherConfig, items: pl.DataFrame, seed: int, *, quiet: bool
 ) -> Teacher:
     """Return the teacher that the params name; a cached reply is never requested, and paid, again."""

@@ -1,5 +1,6 @@
-"""What every stage script shares: one message instead of a traceback, one living copy, a work folder that survives a
-kill, and the cost ledger. `main()` of a stage tells its story inside `with entry.running(...)`."""
+"""The frame of every stage script: errors as one message, one living copy, a work folder that survives a kill, costs.
+
+A stage does its work inside `with runner.running(...)`; `runner.start(main)` makes a command of it."""
 
 import hashlib
 import json
@@ -20,7 +21,7 @@ from stages.lib.fingerprints import check_fingerprint
 from stages.lib.lock import only_copy
 
 WORK = Path(".work")
-NOBODY_WATCHES = not sys.stderr.isatty()  # a log file wants no progress bars
+NO_TERMINAL = not sys.stderr.isatty()  # no progress bars in a log file
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]
 
 
@@ -45,18 +46,17 @@ def running(stage: str, item: str | None, *, reads: list[Path], params: list[Any
             raise InputError(f"{name} needs {', '.join(missing)}: `dvc repro` writes it, or `dvc pull` fetches it")
         work = WORK / name / _key(code, reads, params)
         run = Run(work, resumed=work.exists())
-        for stale in (WORK / name).glob("*"):
-            if stale != work:
-                shutil.rmtree(stale)
+        for outdated in set((WORK / name).glob("*")) - {work}:
+            shutil.rmtree(outdated)
         work.mkdir(parents=True, exist_ok=True)
         yield run
-        spent = {**cost.of_this_process(), "resumed": run.resumed, **run.cost, **cost.host_and_versions()}
-        files.write_json(spent, Path("metrics/cost") / f"{name}.json")
+        costs = {**cost.of_this_process(), "resumed": run.resumed, **run.cost, **cost.host_and_versions()}
+        files.write_json(costs, Path("metrics/cost") / f"{name}.json")
         shutil.rmtree(work)
 
 
 def start(main: Callable[..., None]) -> None:
-    """Run a stage's `main` as a command: what a user can mend is one message and exit code 1."""
+    """Run a stage's `main` as a command; an error the user can fix is one message and exit code 1."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(help=main.__doc__)(main)
     try:

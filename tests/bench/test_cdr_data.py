@@ -23,7 +23,7 @@ def made_pair():
 
 
 def ratings_of_side(sequences, made_pair, side):
-    users = sequences.users[made_pair.catalogue.sides[sequences.items] == side]
+    users = sequences.users[made_pair.item_domains.sides[sequences.items] == side]
     return np.bincount(users, minlength=len(sequences))
 
 
@@ -56,7 +56,7 @@ def test_cutting_keeps_the_first_items(made_pair):
     shorter, groups = cut(made_pair, 0, CORES, 0.2, seed=3)
     user = groups[3][0]
     kept = shorter.before_test.items[shorter.before_test.users == user]
-    assert [made_pair.ids[item - 1] for item in kept if made_pair.catalogue.sides[item] == 0] == [
+    assert [made_pair.ids[item - 1] for item in kept if made_pair.item_domains.sides[item] == 0] == [
         f"0-{user}-0",
         f"0-{user}-1",
     ]

@@ -52,9 +52,9 @@ def successors(items, prefix_length) -> list[int]:
 
 def made_config(kind: str = "sasrec", **changed) -> params.StudentConfig:
     model = changed.pop("model", {})
-    course = made_training_config(**({"epochs": 2, "batch_size": 4} | changed.pop("course", {})))
+    training = made_training_config(**({"epochs": 2, "batch_size": 4} | changed.pop("training", {})))
     student = SequenceMethod(
-        history="target", model=model_params(kind, **model), loss=changed.pop("loss", BCE), training=course
+        history="target", model=model_params(kind, **model), loss=changed.pop("loss", BCE), training=training
     )
     defaults = {
         "student": student,

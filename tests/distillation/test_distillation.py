@@ -23,7 +23,7 @@ from kitrec.recommenders.models.params import Masking
 from kitrec.recommenders.models.sasrec import SASRec
 from kitrec.recommenders.params import Loss
 from kitrec.recommenders.ranking.full import represent
-from kitrec.recommenders.sequence_training import Taught, Validation
+from kitrec.recommenders.sequence_training import TrainedBatch, Validation
 from tests.distillation.made_teachers import VOCABULARY, made_config, made_lists, made_rows, successors, with_keys
 from tests.recommenders.made_models import CE, ITEMS, KINDS, made_model
 
@@ -42,11 +42,11 @@ def validation_of(rows) -> Validation:
 
 def train_distilled(p: params.StudentConfig, work, teacher: Teacher = TEACHER, on_epoch_end=lambda _: None) -> Student:
     students = Students(p, ROWS, VOCABULARY, validation_of(ROWS), 7)
-    return students.distilled(teacher, work / "distilled", on_epoch_end)
+    return students.train_distilled(teacher, work / "distilled", on_epoch_end)
 
 
 def train_baseline(p: params.StudentConfig, work) -> Student:
-    return Students(p, ROWS, VOCABULARY, validation_of(ROWS), 7).baseline(work / "baseline", lambda _: None)
+    return Students(p, ROWS, VOCABULARY, validation_of(ROWS), 7).train_baseline(work / "baseline", lambda _: None)
 
 
 def same_weights(model, other) -> bool:
@@ -59,8 +59,8 @@ def test_a_teacher_of_weight_zero_leaves_the_baseline(kind, tmp_path):
     p = made_config(kind, model={"dropout": 0.2})
     p = replace(p, ranking=replace(p.ranking, weight=0.0))
     baseline, distilled = train_baseline(p, tmp_path), train_distilled(p, tmp_path)
-    assert same_weights(baseline.fitted.model, distilled.fitted.model)
-    assert baseline.fitted.progress == distilled.fitted.progress
+    assert same_weights(baseline.result.model, distilled.result.model)
+    assert baseline.result.progress == distilled.result.progress
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,16 +68,16 @@ def test_a_teacher_of_weight_zero_leaves_the_baseline(kind, tmp_path):
 def test_every_student_trains_with_every_auxiliary_loss(kind, loss, tmp_path):
     p = made_config(kind, loss=loss, dros=DROS)
     baseline = train_baseline(p, tmp_path)
-    assert not baseline.told
+    assert not baseline.alignment
     for form in (INJECTION, DISTANCE):
         distilled = train_distilled(replace(p, embedding=form), tmp_path / form.form)
-        rows = distilled.fitted.progress.rows
+        rows = distilled.result.progress.rows
         assert len(rows) == 2
         assert all(np.isfinite(row["loss"]) and "ndcg@20" in row for row in rows)
-        assert distilled.told["items without a teacher's vector"] == 2
+        assert distilled.alignment["items without a teacher's vector"] == 2
         # the result is a plain student, with or without a teacher
-        assert distilled.fitted.model.state_dict().keys() == baseline.fitted.model.state_dict().keys()
-        assert not same_weights(baseline.fitted.model, distilled.fitted.model)
+        assert distilled.result.model.state_dict().keys() == baseline.result.model.state_dict().keys()
+        assert not same_weights(baseline.result.model, distilled.result.model)
 
 
 @pytest.mark.parametrize("form", [INJECTION, DISTANCE], ids=["injection", "distance"])
@@ -92,13 +92,13 @@ def test_an_interrupted_training_resumes_to_the_same_student(form, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_distilled(p, tmp_path / "broken", on_epoch_end=stop)
     resumed = train_distilled(p, tmp_path / "broken")
-    assert same_weights(uninterrupted.fitted.model, resumed.fitted.model)
-    assert uninterrupted.fitted.progress == resumed.fitted.progress
+    assert same_weights(uninterrupted.result.model, resumed.result.model)
+    assert uninterrupted.result.progress == resumed.result.progress
 
 
 def test_padding_stays_zero_with_a_teachers_vectors(tmp_path):
     p = replace(made_config("gru4rec", embedding=INJECTION), ranking=made_config().ranking)
-    items = train_distilled(p, tmp_path).fitted.model.get_submodule("items").weight
+    items = train_distilled(p, tmp_path).result.model.get_submodule("items").weight
     assert not items[0].any()
 
 
@@ -115,15 +115,17 @@ def test_the_ranking_loss_of_a_batch_is_the_formula_row_by_row(kind, loss):
     counts = torch.bincount(torch.from_numpy(ROWS.sequences.items - 1), minlength=ITEMS).float()
     item_weights = losses.popularity_weights(counts, 0.05)
     users = np.array([3, 9, 0, 5])
-    batch = Taught(2, 1, users, target_batch(model, ROWS.sequences.take(users), np.random.default_rng(0)))
+    batch = TrainedBatch(2, 1, users, target_batch(model, ROWS.sequences.take(users), np.random.default_rng(0)))
     policy = build_policy(p.selection, lists, 0)
     term = RankingDistillationLoss(model, ROWS.sequences, lists, policy, item_weights, p, seed=4)
     weight, bias = model.output()
-    rows = np.flatnonzero(batch.lesson.positions >= 0)
+    rows = np.flatnonzero(batch.target_batch.positions >= 0)
     negatives = term.negatives(batch, rows)[:, 0] if loss == "bce" else None
     expected, count = 0.0, 0
     # a model numbers the items of a batch user by user
-    for number, (user, length) in enumerate(zip(batch.lesson.users[rows], batch.lesson.positions[rows], strict=True)):
+    for number, (user, length) in enumerate(
+        zip(batch.target_batch.users[rows], batch.target_batch.positions[rows], strict=True)
+    ):
         items = ROWS.sequences[users[user]]
         state = state_after(model, items, length)
         scores = weight @ state + (0 if bias is None else bias)
@@ -144,7 +146,7 @@ def test_the_ranking_loss_of_a_batch_is_the_formula_row_by_row(kind, loss):
         count += 1
     targets = [len(ROWS.sequences[user]) - 1 for user in users if len(ROWS.sequences[user]) > 1]
     assert count == (len(targets) if kind == "bert4rec" else sum(targets))
-    assert torch.allclose(term(batch), 0.7 * expected / len(batch.lesson.targets), rtol=1e-4)
+    assert torch.allclose(term(batch), 0.7 * expected / len(batch.target_batch.targets), rtol=1e-4)
 
 
 def state_after(model, items, length) -> torch.Tensor:
@@ -158,7 +160,7 @@ def test_rows_that_the_policy_drops_add_nothing():
     p = made_config()
     model, lists = made_model("sasrec"), align(TEACHER.lists, ROWS, VOCABULARY, 3, "refuse")
     users = np.arange(8)
-    batch = Taught(0, 0, users, target_batch(model, ROWS.sequences.take(users), np.random.default_rng(0)))
+    batch = TrainedBatch(0, 0, users, target_batch(model, ROWS.sequences.take(users), np.random.default_rng(0)))
 
     def value(name: str, fraction: float) -> float:
         policy = build_policy(params.Selection(policy=name, fraction=fraction), lists, 0)
@@ -227,10 +229,10 @@ def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, users, ep
     for seed in range(2):
         teacher = Teacher(made_lists(rows, successors, [0.0, 3.0, 6.0]), None)
         students, work = Students(p, rows, VOCABULARY, validation, seed), tmp_path / str(seed)
-        baseline = students.baseline(work / "baseline", lambda _: None)
-        distilled = students.distilled(teacher, work / "distilled", lambda _: None)
-        models = [student.fitted.model for student in (baseline, distilled)]
-        gains.append([user_ndcg(model, validation.histories, validation.truths, 20) for model in models])
+        baseline = students.train_baseline(work / "baseline", lambda _: None)
+        distilled = students.train_distilled(teacher, work / "distilled", lambda _: None)
+        models = [student.result.model for student in (baseline, distilled)]
+        gains.append([user_ndcg(model, validation.histories, validation.targets, 20) for model in models])
     comparison = compare(*np.array(gains).swapaxes(0, 1))
     assert comparison.distilled > comparison.baseline
     assert comparison.p_value < 0.01
@@ -242,4 +244,4 @@ def test_items_without_a_vector_are_refused_or_counted(tmp_path):
         train_distilled(p, tmp_path)
     complete = ItemEmbeddings(VOCABULARY.item_ids, np.ones((ITEMS, 6), dtype=np.float32))
     student = train_distilled(p, tmp_path, replace(TEACHER, embeddings=complete))
-    assert student.told["items without a teacher's vector"] == 0
+    assert student.alignment["items without a teacher's vector"] == 0

@@ -126,7 +126,7 @@ def test_any_function_that_scores_all_items_is_a_teacher():
 
 def test_ease_scores_of_all_items_equal_those_of_candidates():
     histories = made_sequences(40, seed=5, longest=6)
-    model = ease.count(histories, ITEMS, EASE(kind="ease", rank=40, penalty=2.0), 0)
+    model = ease.fit(histories, ITEMS, EASE(kind="ease", rank=40, penalty=2.0), 0)
     everything = np.tile(np.arange(1, ITEMS + 1), (40, 1))
     expected = model.candidate_scores(UserHistories(histories, np.arange(40)), everything)
     scores = EASEMember(model).scores(histories)

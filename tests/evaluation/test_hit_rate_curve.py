@@ -2,9 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec.evaluation.hit_rate_curve import hit_rate_curves
 from kitrec.evaluation.metrics import MISSING, metrics
-from kitrec.evaluation.scoring import count_better_and_equal, join_records, score
+from kitrec.evaluation.scoring import count_better_and_equal, hit_rate_curves, join_records, score
 from kitrec.schemas.rankings import from_scores
 from tests.evaluation.made_records import made_records
 

@@ -7,8 +7,8 @@ from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 from kitrec.ilora.params import MLP, Curriculum, Dense, Ilora, Mixture, Noisy, PromptConfig, TopK, TrainingConfig
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.teacher import Teacher
-from kitrec.recommenders import params as idrec
 from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.recommenders.models.params import SASRec
 from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.storage import StoredModel
 
@@ -49,7 +49,7 @@ def shipped_base(tiny_base) -> torch.nn.Module:
 
 
 def made_stored_model(item_ids: list[str], seed: int = 0) -> StoredModel:
-    p = idrec.SASRec(kind="sasrec", hidden_size=16, heads=2, layers=1, max_length=12, dropout=0.0)
+    p = SASRec(kind="sasrec", hidden_size=16, heads=2, layers=1, max_length=12, dropout=0.0)
     torch.manual_seed(seed)
     model = build_sequence_model(p, len(item_ids))
     with torch.no_grad():

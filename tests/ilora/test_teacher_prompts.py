@@ -39,7 +39,7 @@ def test_every_shown_item_is_followed_by_its_token(encoder):
 def test_without_item_tokens_the_prompt_is_plain_text(encoder, tokenizer, answer):
     builder = made_builder(encoder, answer=answer)
     sample = text_only(to_sample(builder.build(["I03"], ["I00", "I19"], "I19"), "u/1"), VOCAB_SIZE)
-    text = tokenizer.decode(sample.ids[: sample.prompt])
+    text = tokenizer.decode(sample.ids[: sample.prompt_length])
     assert f"oldest first:\n{history_line(ITEMS['I03'], None, STYLE)}\n## List" in text
     line = "".join(
         candidate_line(i, ITEMS[i], STYLE) if answer == "id" else history_line(ITEMS[i], None, STYLE)
@@ -47,12 +47,12 @@ def test_without_item_tokens_the_prompt_is_plain_text(encoder, tokenizer, answer
     )
     assert f"(2 items)\n{line}" in text
     expected = 'I19"' if answer == "id" else "Calm River 19<|im_end|>"
-    assert tokenizer.decode(sample.ids[sample.prompt :]).startswith(expected)
+    assert tokenizer.decode(sample.ids[sample.prompt_length :]).startswith(expected)
 
 
 def test_the_frame_is_the_chat_templates_own(encoder, tokenizer):
     sample = text_only(to_sample(made_builder(encoder).build(["I03"], ["I00", "I19"], "I19"), "u/1"), VOCAB_SIZE)
-    text = tokenizer.decode(sample.ids[: sample.prompt])
+    text = tokenizer.decode(sample.ids[: sample.prompt_length])
     content = text.removeprefix("<|im_start|>user\n").partition("<|im_end|>")[0]
     rendered = tokenizer.apply_chat_template(
         [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True, enable_thinking=False

@@ -13,18 +13,19 @@ from kitrec.core import files, tables
 from kitrec.core.errors import InputError
 from kitrec.core.shards import TimedShards, compute_in_shards
 from kitrec.ilora.export import item_embeddings, rank_candidates, score_candidates
-from kitrec.ilora.learning import Given, learn, new_teacher, prompt_builder_for
 from kitrec.ilora.params import Curriculum
-from kitrec.ilora.progress import bar
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import load_teacher, params_of, save_teacher
 from kitrec.ilora.tasks import build_tasks
+from kitrec.ilora.teacher import new_teacher, prompt_builder_for
+from kitrec.ilora.training import TrainingData, train_teacher
 from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.schemas.teacher_lists import KEY, TEACHER_LISTS
+from kitrec.training.progress import training_bar
 from tests.ilora.made_teachers import (
     GATES,
     made_mixture,
@@ -58,8 +59,8 @@ def params(**changed):
     return made_params(**({"training": training, "prompt": made_prompt_config(answer="id")} | changed))
 
 
-def given(work) -> Given:
-    return Given(3, ITEMS, made_tasks(2), made_tasks(3), work)
+def training_data(work) -> TrainingData:
+    return TrainingData(3, ITEMS, made_tasks(2), made_tasks(3), work)
 
 
 def encoder(seed: int = 0) -> SequenceEncoder:
@@ -70,7 +71,9 @@ def encoder(seed: int = 0) -> SequenceEncoder:
 def trained(base, tmp_path_factory):
     folder = tmp_path_factory.mktemp("teacher")
     rows, stored = [], made_stored_model(ENCODER_IDS)
-    learn(params(), base, stored, given(folder / "work"), lambda p: rows.append(p.rows[-1]), folder / "to")
+    train_teacher(
+        params(), base, stored, training_data(folder / "work"), lambda p: rows.append(p.rows[-1]), folder / "to"
+    )
     return folder / "to", rows
 
 
@@ -83,9 +86,9 @@ def loaded(trained, base):
 def test_a_folder_states_how_its_teacher_was_trained(trained):
     folder, rows = trained
     assert sorted(path.name for path in folder.iterdir()) == ["learned.safetensors", "teacher.json"]
-    told = files.read_json(folder / "teacher.json")["told"]
-    assert told["val_loss"] == pytest.approx(min(row["val_loss"] for row in rows), abs=1e-6)
-    assert told["tasks"] == 6
+    metrics = files.read_json(folder / "teacher.json")["metrics"]
+    assert metrics["val_loss"] == pytest.approx(min(row["val_loss"] for row in rows), abs=1e-6)
+    assert metrics["tasks"] == 6
     assert params_of(folder) == params()
     with safe_open(folder / "learned.safetensors", "pt") as file:
         assert "experts.model/layers/0/self_attn/q_proj.inner" in file.keys()  # noqa: SIM118  it is no dict
@@ -107,10 +110,10 @@ def test_an_interrupted_training_writes_the_same_file(trained, base, tmp_path):
     def stop(_):
         raise KeyboardInterrupt
 
-    for on_validation in (stop, lambda _: None):
+    for on_epoch_end in (stop, lambda _: None):
         try:
             stored = made_stored_model(ENCODER_IDS)
-            learn(params(), base, stored, given(tmp_path / "work"), on_validation, tmp_path / "to")
+            train_teacher(params(), base, stored, training_data(tmp_path / "work"), on_epoch_end, tmp_path / "to")
         except KeyboardInterrupt:
             continue
     assert files.sha256(tmp_path / "to") == files.sha256(trained[0])
@@ -231,9 +234,9 @@ def test_a_text_only_teacher_has_no_item_tokens(trained, base):
 
 def test_a_teacher_on_nf4_is_trained_and_loaded(base, tmp_path):
     p = params(base_weights="nf4", training=made_training_config(epochs=1, validate_every=3, learning_rate=1e-2))
-    with bar("teacher", 6, p.training, quiet=True) as on_validation:
+    with training_bar("teacher", 1, "val_loss", quiet=True, unit="update") as on_epoch_end:
         stored = made_stored_model(ENCODER_IDS)
-        progress = learn(p, base, stored, given(tmp_path / "work"), on_validation, tmp_path / "to")
+        progress = train_teacher(p, base, stored, training_data(tmp_path / "work"), on_epoch_end, tmp_path / "to")
     assert all(math.isfinite(row["val_loss"]) for row in progress.rows)
     teacher = load_teacher(tmp_path / "to", load_base(base, p.base_weights), base, encoder())
     builder = prompt_builder_for(teacher, Encoder(load_tokenizer(base)), ITEMS, p)

@@ -12,9 +12,8 @@ from kitrec.ilora.batch_schedule import BatchSchedule, hybrid_share
 from kitrec.ilora.dataset import TokenizedDataset
 from kitrec.ilora.params import Curriculum
 from kitrec.ilora.teacher import Teacher
-from kitrec.ilora.training import answer_loss, begin, judged, train
+from kitrec.ilora.training import answer_loss, fit_teacher, init_training, validate
 from kitrec.llm.finetuning.dataset import Sample
-from kitrec.recommenders.sequence_fitting import carry_on
 from tests.ilora.made_teachers import (
     GATES,
     VOCAB_SIZE,
@@ -51,19 +50,14 @@ def fresh_teacher(**changed) -> Teacher:
 
 def run(work, config, *, gate: str = "dense", interrupt_after: int | None = None):
     teacher = fresh_teacher(gate=GATES[gate])
-    training = begin(teacher, config)
+    state = init_training(teacher, config)
 
-    def on_validation(progress):
+    def on_epoch_end(progress):
         if progress.epoch == interrupt_after:
             raise KeyboardInterrupt
 
-    fitted = carry_on(
-        training,
-        lambda watch: train(training, teacher, made_dataset(30), made_dataset(8, 1), config, 7, watch),
-        work,
-        on_validation,
-    )
-    return teacher, fitted
+    result = fit_teacher(state, teacher, made_dataset(30), made_dataset(8, 1), config, 7, work, on_epoch_end)
+    return teacher, result
 
 
 @pytest.mark.parametrize("gate", ["dense", "noisy"])
@@ -72,8 +66,8 @@ def test_an_interrupted_training_ends_with_the_same_bytes(tmp_path, gate):
     for stop in (1, 3):
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "broken", made_training_config(), gate=gate, interrupt_after=stop)
-    resumed, fitted = run(tmp_path / "broken", made_training_config(), gate=gate)
-    assert fitted.progress.rows == expected.progress.rows
+    resumed, result = run(tmp_path / "broken", made_training_config(), gate=gate)
+    assert result.progress.rows == expected.progress.rows
     for name, tensor in uninterrupted.learned.state_dict().items():
         assert torch.equal(tensor, resumed.learned.state_dict()[name]), name
 
@@ -108,8 +102,8 @@ def test_the_loss_is_that_of_the_model_on_the_answers():
     for k, sample in enumerate(data.samples):
         with torch.no_grad(), teacher.use_gates(teacher.gates(data.user_embeddings[k : k + 1])):
             logits = teacher.base(input_ids=torch.from_numpy(sample.ids[None].astype(np.int64))).logits[0]
-        labels = torch.from_numpy(sample.ids[sample.prompt :].astype(np.int64))
-        expected += F.cross_entropy(logits[sample.prompt - 1 : -1], labels, reduction="sum").item()
+        labels = torch.from_numpy(sample.ids[sample.prompt_length :].astype(np.int64))
+        expected += F.cross_entropy(logits[sample.prompt_length - 1 : -1], labels, reduction="sum").item()
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
@@ -119,7 +113,7 @@ def test_the_gate_is_trained_at_its_ratio_of_the_learning_rate():
         learning_rate=1e-2, warmup_ratio=0.0, epochs=50, validate_every=1, max_grad_norm=1e9, curriculum=HYBRID
     )
     before = {name: parameter.clone() for name, parameter in teacher.learned.named_parameters()}
-    training = begin(teacher, config)
+    state = init_training(teacher, config)
 
     class OneUpdateError(Exception):
         pass
@@ -128,7 +122,7 @@ def test_the_gate_is_trained_at_its_ratio_of_the_learning_rate():
         raise OneUpdateError
 
     with pytest.raises(OneUpdateError):
-        train(training, teacher, made_dataset(8), made_dataset(4, 1), config, 7, stop)
+        fit_teacher(state, teacher, made_dataset(8), made_dataset(4, 1), config, 7, None, stop)
     for name, parameter in teacher.learned.named_parameters():
         step = (parameter - before[name]).abs().max().item()  # the first step of AdamW is the rate itself
         assert step == pytest.approx(1e-2 * (0.3 if name.startswith("gate.") else 1.0), rel=0.02), name
@@ -141,8 +135,8 @@ def test_the_size_of_micro_batches_does_not_matter():
         config = made_training_config(
             batch_size=batch_size, gradient_accumulation_steps=steps, epochs=1, validate_every=1, learning_rate=1e-2
         )
-        training = begin(teacher, config)
-        train(training, teacher, made_dataset(8), made_dataset(4, 1), config, 7, lambda _: None)
+        state = init_training(teacher, config)
+        fit_teacher(state, teacher, made_dataset(8), made_dataset(4, 1), config, 7, None, lambda _: None)
         weights.append(torch.cat([tensor.flatten() for tensor in teacher.learned.state_dict().values()]))
     assert (weights[0] - weights[1]).abs().max() < 1e-4
 
@@ -158,13 +152,13 @@ def test_it_learns_answers_that_depend_on_the_user_alone():
         batch_size=16,
         gradient_accumulation_steps=1,
     )
-    training = begin(teacher, config)
+    state = init_training(teacher, config)
     data = made_dataset(64)
-    train(training, teacher, data, made_dataset(32, 1), config, 7, lambda _: None)
+    fit_teacher(state, teacher, data, made_dataset(32, 1), config, 7, None, lambda _: None)
     chance = math.log(2) / 2  # of the two answer tokens one is a coin flip, the other certain
-    assert training.progress.rows[0]["val_loss"] > 0.8 * chance
-    assert -training.progress.best < 0.3 * chance
-    without_users = judged(teacher, TokenizedDataset(data.samples, torch.zeros_like(data.user_embeddings)))
+    assert state.progress.rows[0]["val_loss"] > 0.8 * chance
+    assert -state.progress.best < 0.3 * chance
+    without_users = validate(teacher, TokenizedDataset(data.samples, torch.zeros_like(data.user_embeddings)))
     assert without_users["val_loss"] > 0.9 * chance
 
 
@@ -177,25 +171,27 @@ def test_gradient_checkpointing_trains_the_same_weights(tmp_path):
 
 def test_patience_stops_training_and_the_best_weights_are_restored(tmp_path):
     config = made_training_config(learning_rate=0.5, patience=2, epochs=20, validate_every=1)
-    teacher, fitted = run(tmp_path, config)
-    rows = fitted.progress.rows
+    teacher, result = run(tmp_path, config)
+    rows = result.progress.rows
     losses = [row["val_loss"] for row in rows]
     assert len(rows) == int(np.argmin(losses)) + 1 + 2
-    assert judged(teacher, made_dataset(8, 1))["val_loss"] == pytest.approx(min(losses), rel=1e-6)
+    assert validate(teacher, made_dataset(8, 1))["val_loss"] == pytest.approx(min(losses), rel=1e-6)
 
 
 def test_a_loss_that_is_not_finite_names_its_rows():
     teacher, config = made_teacher(encoder=made_encoder(ITEMS)), made_training_config()
     with torch.no_grad():
         teacher.learned.gate.weigh.weight[0, 0] = torch.nan
+    state = init_training(teacher, config)
     with pytest.raises(InputError, match=r"the loss is nan in .*u\d/1"):
-        train(begin(teacher, config), teacher, made_dataset(8), made_dataset(4, 1), config, 7, lambda _: None)
+        fit_teacher(state, teacher, made_dataset(8), made_dataset(4, 1), config, 7, None, lambda _: None)
 
 
 def test_empty_tables_are_refused():
     teacher, config = made_teacher(encoder=made_encoder(ITEMS)), made_training_config()
+    state = init_training(teacher, config)
     with pytest.raises(InputError, match="both tables need rows"):
-        train(begin(teacher, config), teacher, made_dataset(8), made_dataset(0), config, 7, lambda _: None)
+        fit_teacher(state, teacher, made_dataset(8), made_dataset(0), config, 7, None, lambda _: None)
 
 
 def test_an_epoch_has_every_sample_once_and_the_hybrid_share_grows():
@@ -206,8 +202,8 @@ def test_an_epoch_has_every_sample_once_and_the_hybrid_share_grows():
     shares = []
     for epoch in range(8):
         parts = [part for n in range(4 * epoch, 4 * epoch + 4) for part, _ in schedule.micro_batches(n)]
-        names = [sample.record for part in parts for sample in part]
-        assert sorted(names) == sorted(sample.record for sample in data.samples)
+        names = [sample.record_id for part in parts for sample in part]
+        assert sorted(names) == sorted(sample.record_id for sample in data.samples)
         shares.append(np.mean([sample.ids.max() >= VOCAB_SIZE for part in parts for sample in part]))
     assert shares[:2] == [0, 0] and shares[6:] == [1, 1]
     assert 0 < shares[3] < shares[5] < 1
@@ -218,7 +214,7 @@ def test_user_embeddings_belong_to_their_samples():
     schedule = BatchSchedule(data, made_training_config(), VOCAB_SIZE, seed=1)
     for samples, user_embeddings in schedule.micro_batches(1):
         for sample, vector in zip(samples, user_embeddings, strict=True):
-            assert torch.equal(vector, data.user_embeddings[int(sample.record[1:-2])])
+            assert torch.equal(vector, data.user_embeddings[int(sample.record_id[1:-2])])
 
 
 def test_the_curriculum_is_a_linear_ramp():

@@ -18,17 +18,17 @@ from kitrec.recommenders.data.packed_batches import pack
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.params import Metadata
-from kitrec.recommenders.models.sequence_registry import build
+from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.ranking.top_k import predict
-from kitrec.recommenders.sequence_storage import Stored
+from kitrec.recommenders.storage import StoredModel
 from tests.recommenders.made_models import ITEMS, KINDS, made_model, made_sequences, model_params
 
 VOCABULARY = Vocabulary(f"i{number:02d}" for number in range(1, ITEMS + 1))
 POPULARITY = np.arange(ITEMS + 1, dtype=np.float32)
 
 
-def stored(kind: str) -> Stored:
-    return Stored(made_model(kind), VOCABULARY, POPULARITY, {})
+def stored(kind: str) -> StoredModel:
+    return StoredModel(made_model(kind), VOCABULARY, POPULARITY, {})
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +116,9 @@ def test_latency_is_measured_for_each_batch_size(folders):
 def test_a_model_with_metadata_features_is_refused(tmp_path):
     titles = np.ones((ITEMS + 2, 4), dtype=np.float32)
     p = model_params("bert4rec", metadata=Metadata(features=["title"], fusion="gate", dropout=0.0))
-    model = build(p, ITEMS, ItemFeatures(titles=titles))
+    model = build_sequence_model(p, ITEMS, ItemFeatures(titles=titles))
     with pytest.raises(InputError, match=r"metadata\.features"):
-        export(Stored(model, VOCABULARY, POPULARITY, {}), tmp_path / "x")
+        export(StoredModel(model, VOCABULARY, POPULARITY, {}), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 

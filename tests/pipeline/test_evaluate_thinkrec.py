@@ -67,10 +67,10 @@ def test_auc_is_that_of_the_held_out_items_and_lies_in_its_interval(records):
             for item in candidates
         ]
         scores = [score for of_record in made_scores(rows) for score in of_record]
-        found = metrics[f"set{which}"]
-        assert found["auc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-5)
-        assert found["auc_low"] < found["auc"] < found["auc_high"]
-        assert set(found) == {"auc", "auc_low", "auc_high", "uauc", "uauc_low", "uauc_high"}
+        of_set = metrics[f"set{which}"]
+        assert of_set["auc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-5)
+        assert of_set["auc_low"] < of_set["auc"] < of_set["auc_high"]
+        assert set(of_set) == {"auc", "auc_low", "auc_high", "uauc", "uauc_low", "uauc_high"}
 
 
 def test_groups_add_their_routing_and_the_missing_vectors(records):

@@ -5,8 +5,9 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-from kitrec.config import profiles, sections
-from kitrec.config.sections import RENAMED_KEYS, validate_params
+from kitrec.config import profiles, renamed_keys, sections
+from kitrec.config.renamed_keys import RENAMED_KEYS
+from kitrec.config.sections import validate_params
 from kitrec.core import params
 from kitrec.core.errors import InputError
 from tests.conftest import ROOT
@@ -158,7 +159,7 @@ def test_a_renamed_key_is_reported_once_with_its_new_name(copy, old, new, key, n
 
 
 def test_renamed_parents_are_reported_for_their_old_path(copy, monkeypatch):
-    monkeypatch.setattr(sections, "RENAMED_KEYS", {**RENAMED_KEYS, "judging": "judge", "judge.rounds": "repeats"})
+    monkeypatch.setattr(renamed_keys, "RENAMED_KEYS", {**RENAMED_KEYS, "judging": "judge", "judge.rounds": "repeats"})
     text = copy.read_text()
     copy.write_text(text.replace("\njudge: ", "\njudging: ").replace("  repeats: 2 ", "  rounds: 2 "))
     with pytest.raises(InputError) as refused:

@@ -8,13 +8,13 @@ from tests.recommenders.made_domains import CATALOGUE, made_batch, made_model, m
 
 
 def by_hand(model, user, source, target):
-    """Both towers for single vectors, in numpy and float64."""
+    """Return the logits of both towers for single vectors, in numpy and float64."""
     a, b = np.concatenate([user, source]), np.concatenate([user, target])
-    for own, other, shared in zip(model.source, model.target, model.cross, strict=True):
-        w, v, h = (layer.weight.detach().double().numpy() for layer in (own, other, shared))
+    for layer_a, layer_b, shared in zip(model.source, model.target, model.cross, strict=True):
+        w, v, h = (layer.weight.detach().double().numpy() for layer in (layer_a, layer_b, shared))
         a, b = (
-            np.maximum(w @ a + h @ b + own.bias.detach().numpy(), 0),
-            np.maximum(v @ b + h @ a + other.bias.detach().numpy(), 0),
+            np.maximum(w @ a + h @ b + layer_a.bias.detach().numpy(), 0),
+            np.maximum(v @ b + h @ a + layer_b.bias.detach().numpy(), 0),
         )
     return [
         float(out.weight.detach().double().numpy()[0] @ x + out.bias.item())
@@ -25,14 +25,14 @@ def by_hand(model, user, source, target):
 def test_forward_is_the_cross_unit_of_the_paper():
     model, rng = made_model("conet"), np.random.default_rng(1)
     user, source, target = (rng.normal(size=(5, *shape, 8)) for shape in ((), (3,), (3,)))
-    found = model(*(torch.from_numpy(x).float() for x in (user, source, target)))
+    logits = model(*(torch.from_numpy(x).float() for x in (user, source, target)))
     for n in range(5):
         for c in range(3):
             expected = by_hand(model, user[n], source[n, c], target[n, c])
-            assert [own[n, c].item() for own in found] == pytest.approx(expected, abs=1e-5)
+            assert [tower[n, c].item() for tower in logits] == pytest.approx(expected, abs=1e-5)
 
 
-def test_gradients_are_those_of_differences():
+def test_gradients_equal_finite_differences():
     model = made_model("conet").double()
     rng = np.random.default_rng(2)
     values = [torch.from_numpy(rng.normal(size=shape)) for shape in ((4, 8), (4, 2, 8), (4, 2, 8))]
@@ -45,18 +45,18 @@ def test_gradients_are_those_of_differences():
     for layers in (model.source, model.target, model.cross):
         for layer in layers:
             weight, step = layer.weight, 1e-6
-            for place in ((0, 0), (1, 3), (5, 7)):
+            for position in ((0, 0), (1, 3), (5, 7)):
                 with torch.no_grad():
-                    weight[place] += step
+                    weight[position] += step
                     higher = total()
-                    weight[place] -= 2 * step
+                    weight[position] -= 2 * step
                     lower = total()
-                    weight[place] += step
-                assert float(weight.grad[place]) == pytest.approx(float(higher - lower) / (2 * step), abs=1e-5)
+                    weight[position] += step
+                assert float(weight.grad[position]) == pytest.approx(float(higher - lower) / (2 * step), abs=1e-5)
 
 
-def test_one_matrix_serves_both_directions():
-    """Without the cross matrices the towers know nothing of each other; with one of them both do."""
+def test_one_cross_matrix_connects_the_towers_in_both_directions():
+    """With the cross matrices each tower depends on the other's item; without them neither does."""
     model = made_model("conet")
     rng = np.random.default_rng(3)
     user, source, target, other = (torch.from_numpy(rng.normal(size=(1, 8))).float() for _ in range(4))
@@ -73,24 +73,24 @@ def test_one_matrix_serves_both_directions():
     assert moved() == (False, False)
 
 
-def test_scores_are_the_target_towers_with_the_newest_source_item():
+def test_scores_come_from_the_target_tower_beside_the_newest_source_item():
     model, users = made_model("conet"), made_users(6)
     candidates = np.tile(np.arange(21, 31), (6, 1))
-    found = model.candidate_scores(users, candidates)
+    scores = model.candidate_scores(users, candidates)
     user = model.users(made_batch(users), model.items.weight)[0].detach().double().numpy()
     vectors = model.items.weight.detach().double().numpy()
     for u in range(6):
         newest = [item for item in users.histories[u].tolist() if item <= 20][-1]
         for c in range(10):
             expected = by_hand(model, user[u], vectors[newest], vectors[candidates[u, c]])[1]
-            assert found[u, c] == pytest.approx(expected, abs=1e-5)
+            assert scores[u, c] == pytest.approx(expected, abs=1e-5)
 
 
-def test_candidates_of_both_domains_in_one_list_get_the_scores_of_their_towers():
+def test_mixed_candidates_get_the_scores_of_their_domains_towers():
     model, users = made_model("conet"), made_users(4)
     mixed = model.candidate_scores(users, np.tile([3, 25], (4, 1)))
-    alone = [model.candidate_scores(users, np.full((4, 1), item)) for item in (3, 25)]
-    assert np.allclose(mixed, np.concatenate(alone, axis=1), atol=1e-6)
+    separate = [model.candidate_scores(users, np.full((4, 1), item)) for item in (3, 25)]
+    assert np.allclose(mixed, np.concatenate(separate, axis=1), atol=1e-6)
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_each_domain():
@@ -121,8 +121,8 @@ def test_sconet_adds_the_sum_of_absolute_cross_weights():
         assert torch.allclose(one.weight.grad - other.weight.grad, 0.3 * one.weight.sign(), atol=1e-5)
 
 
-def test_the_other_towers_label_says_nothing_of_the_own_one():
-    """A row's partner is a positive as often beside a positive as beside a negative."""
+def test_the_labels_of_the_two_towers_are_independent():
+    """The source item is a positive as often beside a positive target item as beside a negative."""
     users = made_users(3000, seed=4)
     batch = made_pair_batch(users, negatives=3)
     source_positive = (torch.arange(4) - batch.shift[:, None]) % 4 == 0

@@ -28,22 +28,22 @@ YES, NO = torch.tensor([True]), torch.tensor([False])
         ("mean", (NO, NO), [0, 0, 0]),
     ],
 )
-def test_combinations_by_hand(how, present, expected):
+def test_combinations_equal_values_computed_by_hand(how, present, expected):
     assert combine(how, [ONE, OTHER], list(present)).tolist() == [expected]
 
 
-def test_neumf_by_hand():
+def test_neumf_equals_its_formula_in_numpy():
     torch.manual_seed(0)
     tower, rng = NeuMF(4, 4, [5, 3]), np.random.default_rng(0)
     user, item = rng.normal(size=(2, 4))
-    weights = {name: own.detach().double().numpy() for name, own in tower.named_parameters()}
+    weights = {name: parameter.detach().double().numpy() for name, parameter in tower.named_parameters()}
     hidden = np.concatenate([user, item])
     for layer in ("mlp.0", "mlp.2"):
         hidden = np.maximum(weights[f"{layer}.weight"] @ hidden + weights[f"{layer}.bias"], 0)
     both = np.concatenate([(weights["project.weight"] @ user) * item, hidden])
     expected = weights["out.weight"][0] @ both + weights["out.bias"][0]
-    found = tower(torch.from_numpy(user).float(), torch.from_numpy(item).float())
-    assert found.item() == pytest.approx(expected, abs=1e-5)
+    logit = tower(torch.from_numpy(user).float(), torch.from_numpy(item).float())
+    assert logit.item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_dmf_is_the_cosine_of_both_towers():
@@ -55,27 +55,30 @@ def test_dmf_is_the_cosine_of_both_towers():
         sides.append(values @ layer.weight.detach().double().numpy().T + layer.bias.detach().numpy())
     lengths = np.linalg.norm(sides[0], axis=1) * np.linalg.norm(sides[1], axis=1)
     cosine = (sides[0] * sides[1]).sum(1) / lengths
-    found = tower(torch.from_numpy(user).float(), torch.from_numpy(item).float()).sigmoid().detach().numpy()
-    assert np.allclose(found, (1 + cosine) / 2, atol=1e-4)
+    scores = tower(torch.from_numpy(user).float(), torch.from_numpy(item).float()).sigmoid().detach().numpy()
+    assert np.allclose(scores, (1 + cosine) / 2, atol=1e-4)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
-def test_the_loss_weighs_the_domains(weight):
+def test_target_weight_weighs_the_losses_of_the_domains(weight):
     batch = made_pair_batch(made_users(8))
     losses = [made_model("dtcdr", target_weight=w).loss(batch).item() for w in (weight, 0.0, 1.0)]
     assert losses[0] == pytest.approx((1 - weight) * losses[1] + weight * losses[2], rel=1e-5)
 
 
-def test_a_weight_of_one_teaches_the_target_tower_alone():
+def test_a_target_weight_of_one_trains_the_target_tower_only():
     model = made_model("dtcdr", target_weight=1.0)
     model.loss(made_pair_batch(made_users(8))).backward()
-    slopes = [max(float(own.grad.abs().max()) for own in tower.parameters()) for tower in (model.source, model.target)]
+    slopes = [
+        max(float(parameter.grad.abs().max()) for parameter in tower.parameters())
+        for tower in (model.source, model.target)
+    ]
     assert slopes[0] == 0.0 and slopes[1] > 0
 
 
 @pytest.mark.parametrize("rating", ["neumf", "dmf"])
-def test_a_constant_guess_does_not_win_the_loss(rating):
-    """The best constant says 1/(1 + k) everywhere; what learned a handful of readers is far below it."""
+def test_the_loss_falls_below_that_of_a_constant_score(rating):
+    """The best constant score is 1/(1 + k); a model trained on a handful of users is far below its loss."""
     torch.manual_seed(0)
     model = build_cross_domain_model(model_params("dtcdr", rating=rating), CATALOGUE)
     batch, optimizer = made_pair_batch(made_users(10)), RowAdamW(model, 0.03, 0.0)
@@ -89,24 +92,24 @@ def test_a_constant_guess_does_not_win_the_loss(rating):
 
 
 @pytest.mark.parametrize("combination", ["concat", "max", "mean"])
-def test_titles_enter_readers_and_items(combination):
+def test_titles_change_user_and_item_vectors(combination):
     rng = np.random.default_rng(0)
     titles = rng.normal(size=(CATALOGUE.items + 1, 5)).astype(np.float32)
     p = model_params("dtcdr", titles=True, combination=combination)
     torch.manual_seed(0)
     model, users = build_cross_domain_model(p, CATALOGUE, titles=titles).eval(), made_users(4)
-    listed = np.tile(np.arange(21, 31), (4, 1))
-    before = model.candidate_scores(users, listed)
+    candidates = np.tile(np.arange(21, 31), (4, 1))
+    before = model.candidate_scores(users, candidates)
     with torch.no_grad():
         model.get_buffer("titles")[1:21] = 0  # of the books: only readers change
-    asked = made_batch(users)
-    assert asked.has(0).all() and not np.allclose(before, model.candidate_scores(users, listed), atol=1e-6)
+    batch = made_batch(users)
+    assert batch.has(0).all() and not np.allclose(before, model.candidate_scores(users, candidates), atol=1e-6)
     with pytest.raises(ValueError, match="titles"):
         build_cross_domain_model(p, CATALOGUE)
 
 
-def test_an_item_without_a_title_has_no_text_to_combine():
-    """A vector of zeros would halve a mean; it is not there."""
+def test_an_item_without_a_title_combines_no_text():
+    """A vector of zeros would halve a mean."""
     rng = np.random.default_rng(0)
     titles = rng.normal(size=(CATALOGUE.items + 1, 5)).astype(np.float32)
     titles[[0, 3, 25]] = 0
@@ -118,7 +121,7 @@ def test_an_item_without_a_title_has_no_text_to_combine():
     plain, text = model.items(items), model.text(torch.from_numpy(titles)[items])
     found = model.embed_items(items)
     assert torch.allclose(found[0], plain[0]) and torch.allclose(found[1], (plain[1] + text[1]) / 2)
-    asked = [made_batch(UserHistories(sequences_from_lists([own]))) for own in ([2, 3], [2])]
-    numbers = [model.users(own, model.items.weight)[0] for own in asked]
-    texts = [2 * model.embed_users(own) - number for own, number in zip(asked, numbers, strict=True)]
+    batches = [made_batch(UserHistories(sequences_from_lists([history]))) for history in ([2, 3], [2])]
+    numbers = [model.users(batch, model.items.weight)[0] for batch in batches]
+    texts = [2 * model.embed_users(batch) - number for batch, number in zip(batches, numbers, strict=True)]
     assert torch.allclose(texts[0], texts[1], atol=1e-6)  # item 3 has no part in the mean

@@ -99,9 +99,9 @@ def test_a_mixture_equals_the_concatenation_merge_of_peft_and_not_the_linear_one
     ids = torch.randint(300, 1500, (2, 20), generator=torch.Generator().manual_seed(0))
     with stack.weighted(weights):
         mixed = hidden_states(model, ids)
-    for row, own in enumerate(weights.tolist()):
+    for row, of_user in enumerate(weights.tolist()):
         for merge in ("cat", "linear"):
-            model.llm.add_weighted_adapter(NAMES, own, f"{merge}{row}", combination_type=merge)
+            model.llm.add_weighted_adapter(NAMES, of_user, f"{merge}{row}", combination_type=merge)
             model.llm.set_adapter(f"{merge}{row}")
             gap = (hidden_states(model, ids[row : row + 1])[0] - mixed[row]).abs().max().item()
             assert gap < 1e-4 if merge == "cat" else gap > 1e-2, (merge, gap)
@@ -110,18 +110,18 @@ def test_a_mixture_equals_the_concatenation_merge_of_peft_and_not_the_linear_one
     general_only = hidden_states(model, ids)
     with stack.weighted(torch.tensor([[1.0, 0, 0]] * 2)):
         assert torch.allclose(hidden_states(model, ids), general_only, atol=1e-4)
-    assert torch.equal(hidden_states(model, ids), general_only)  # afterwards it is what it was
+    assert torch.equal(hidden_states(model, ids), general_only)  # afterwards nothing has changed
     folded = stack.folded(weights[0])
     stacked = adapter_weights(model.llm, "stacked")
-    kept = {name: own.detach().clone() for name, own in stacked.items()}
+    kept = {name: weight.detach().clone() for name, weight in stacked.items()}
     with torch.no_grad():
-        for name, own in folded.items():
-            stacked[name].copy_(own)
+        for name, weight in folded.items():
+            stacked[name].copy_(weight)
     model.llm.set_adapter("stacked")
     assert torch.allclose(hidden_states(model, ids[:1])[0], mixed[0], atol=1e-4)
     with torch.no_grad():
-        for name, own in kept.items():
-            stacked[name].copy_(own)
+        for name, weight in kept.items():
+            stacked[name].copy_(weight)
 
 
 def test_a_copied_adapter_gives_the_same_hidden_states(tiny_base, tokenizer):

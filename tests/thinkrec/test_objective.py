@@ -53,10 +53,10 @@ def test_micro_batch_losses_add_up_to_the_loss_of_the_batch():
     whole, p = outputs(), made_objective()
     parts = [([0], [0, 1]), ([1, 2], [2, 3])]  # samples, and their answer tokens
     total = 0.0
-    for own, words in parts:
-        of = [own.index(k) for k in whole.sample[words].tolist()]
-        part = Outputs(whole.yes[own], whole.no[own], whole.token_log_probs[words], torch.tensor(of))
-        total += loss(part, LABELS[own], REASONING[own], p, batch_counts(REASONING, whole.sample)).item()
+    for rows, tokens in parts:
+        sample = [rows.index(k) for k in whole.sample[tokens].tolist()]
+        part = Outputs(whole.yes[rows], whole.no[rows], whole.token_log_probs[tokens], torch.tensor(sample))
+        total += loss(part, LABELS[rows], REASONING[rows], p, batch_counts(REASONING, whole.sample)).item()
     assert total == pytest.approx(loss(whole, LABELS, REASONING, p).item(), abs=1e-6)
 
 
@@ -79,28 +79,30 @@ def batch(tokenizer):
 
 
 def test_recommendation_samples_alone_have_the_plain_bce_loss(tiny_base, tokenizer, batch):
-    model, own = made_model(tiny_base, tokenizer), batch("v2")
-    labels = torch.tensor([s.label for s in own])
-    value_found = model.outputs(own)
-    value = loss(value_found, labels, torch.zeros(len(own), dtype=torch.bool), made_objective(theta=1.0, gamma=0.0))
-    ids = [torch.from_numpy(s.prompt.ids) for s in own]
+    model, batch_samples = made_model(tiny_base, tokenizer), batch("v2")
+    labels = torch.tensor([s.label for s in batch_samples])
+    outputs = model.outputs(batch_samples)
+    no_reasoning = torch.zeros(len(batch_samples), dtype=torch.bool)
+    value = loss(outputs, labels, no_reasoning, made_objective(theta=1.0, gamma=0.0))
+    ids = [torch.from_numpy(s.prompt.ids) for s in batch_samples]
     with torch.no_grad():
         logits = torch.stack([model.llm(input_ids=one[None]).logits[0, -1, model.verdict_tokens.yes] for one in ids])
     assert value.item() == pytest.approx(F.binary_cross_entropy_with_logits(logits, labels.float()).item(), abs=2e-6)
 
 
 def test_reasoning_samples_alone_have_the_plain_language_model_loss(tiny_base, tokenizer, batch):
-    """transformers' own loss: the mean over all answer tokens, prompts masked."""
-    model, own = made_model(tiny_base, tokenizer), batch("v1")
+    """The loss of transformers: the mean over all answer tokens, prompts masked."""
+    model, batch_samples = made_model(tiny_base, tokenizer), batch("v1")
     value = loss(
-        model.outputs(own),
-        torch.tensor([s.label for s in own]),
-        torch.ones(len(own), dtype=torch.bool),
+        model.outputs(batch_samples),
+        torch.tensor([s.label for s in batch_samples]),
+        torch.ones(len(batch_samples), dtype=torch.bool),
         made_objective(alpha=0.0, beta=1.0),
     )
-    longest = max(len(s.sequence) for s in own)
-    ids, labels = torch.zeros(len(own), longest, dtype=torch.long), torch.full((len(own), longest), -100)
-    for row, s in enumerate(own):
+    longest = max(len(s.sequence) for s in batch_samples)
+    ids = torch.zeros(len(batch_samples), longest, dtype=torch.long)
+    labels = torch.full((len(batch_samples), longest), -100)
+    for row, s in enumerate(batch_samples):
         ids[row, : len(s.sequence)] = torch.from_numpy(s.sequence.ids)
         labels[row, len(s.prompt) : len(s.sequence)] = torch.tensor(s.answer)
     with torch.no_grad():
@@ -113,20 +115,20 @@ def test_left_and_right_padding_give_the_same_states(tiny_base, tokenizer):
     prompts = [composer.compose(made_record(k)) for k in (0, 3, 6)]
     states = []
     for side in ("left", "right"):
-        own = embed(prompts, model.table, model.projector, side)
+        batch = embed(prompts, model.table, model.projector, side)
         with torch.no_grad():
             hidden = model.decoder(
-                inputs_embeds=own.rows, attention_mask=own.mask.long(), position_ids=own.positions
+                inputs_embeds=batch.rows, attention_mask=batch.mask.long(), position_ids=batch.positions
             ).last_hidden_state
-        last = [int(start) + len(p) - 1 for start, p in zip(own.starts, prompts, strict=True)]
+        last = [int(start) + len(p) - 1 for start, p in zip(batch.starts, prompts, strict=True)]
         states.append(hidden[range(3), last])
     assert torch.allclose(states[0], states[1], atol=1e-4)
 
 
 def test_gradients_reach_the_adapter_and_the_projector(tiny_base, tokenizer):
     model = made_model(tiny_base, tokenizer)
-    own = samples([made_record(k) for k in range(3)], made_composer(tokenizer), Encoder(tokenizer), 0)
-    loss(model.outputs(own), torch.tensor([0, 1, 0]), torch.zeros(3, dtype=torch.bool), made_objective()).backward()
+    batch = samples([made_record(k) for k in range(3)], made_composer(tokenizer), Encoder(tokenizer), 0)
+    loss(model.outputs(batch), torch.tensor([0, 1, 0]), torch.zeros(3, dtype=torch.bool), made_objective()).backward()
     trained = [p for name, p in model.llm.named_parameters() if "lora_" in name and p.requires_grad]
     assert trained and all(p.grad is not None for p in trained) and any(p.grad.abs().max() > 0 for p in trained)
     assert all(p.grad.abs().max() > 0 for p in model.projector.parameters())
@@ -134,25 +136,25 @@ def test_gradients_reach_the_adapter_and_the_projector(tiny_base, tokenizer):
 
 def test_batches_keep_the_ratio_and_cover_every_sample():
     reasoning = np.arange(40) % 4 == 0  # 10 of 40
-    mixture = MixedBatchSampler(reasoning, 0.2, 16, seed=3)
-    drawn = np.concatenate([mixture.batch(k) for k in range(20)])
+    sampler = MixedBatchSampler(reasoning, 0.2, 16, seed=3)
+    drawn = np.concatenate([sampler.batch(k) for k in range(20)])
     assert reasoning[drawn].sum() == 64  # a fifth of 320
-    assert all(2 <= reasoning[mixture.batch(k)].sum() <= 4 for k in range(20))
+    assert all(2 <= reasoning[sampler.batch(k)].sum() <= 4 for k in range(20))
     assert sorted(drawn[~reasoning[drawn]][:30]) == sorted(np.flatnonzero(~reasoning))  # an epoch is everything once
     later = MixedBatchSampler(reasoning, 0.2, 16, seed=3)
-    assert (later.batch(13) == mixture.batch(13)).all()
-    assert not (MixedBatchSampler(reasoning, 0.2, 16, seed=4).batch(0) == mixture.batch(0)).all()
+    assert (later.batch(13) == sampler.batch(13)).all()
+    assert not (MixedBatchSampler(reasoning, 0.2, 16, seed=4).batch(0) == sampler.batch(0)).all()
 
 
 def test_a_single_kind_fills_all_batches():
     for kind in (True, False):
-        own = MixedBatchSampler(np.full(5, kind), 0.2, 4, seed=0)
-        assert sorted(np.concatenate([own.batch(k) for k in range(5)])) == sorted([*range(5)] * 4)
+        sampler = MixedBatchSampler(np.full(5, kind), 0.2, 4, seed=0)
+        assert sorted(np.concatenate([sampler.batch(k) for k in range(5)])) == sorted([*range(5)] * 4)
     with pytest.raises(InputError, match="no sample"):
         MixedBatchSampler(np.empty(0, dtype=bool), 0.2, 4, seed=0)
 
 
 def test_yes_and_no_begin_with_different_tokens(tokenizer, tiny_base):
-    own = verdict_tokens(Encoder(tokenizer))
-    assert tokenizer.decode([own.yes]) == "Y" and tokenizer.decode([own.no]) == "N"
-    assert AutoModelForCausalLM.from_pretrained(tiny_base).config.vocab_size > max(own.yes, own.no)
+    tokens = verdict_tokens(Encoder(tokenizer))
+    assert tokenizer.decode([tokens.yes]) == "Y" and tokenizer.decode([tokens.no]) == "N"
+    assert AutoModelForCausalLM.from_pretrained(tiny_base).config.vocab_size > max(tokens.yes, tokens.no)

@@ -21,18 +21,18 @@ from tests.thinkrec.made_thinkrec import made_record
 
 
 class Memory:
-    """Believes of a target what its reasons said, and guesses the rest from the wrong side."""
+    """Predicts the label of the targets that it was trained on, and mispredicts the others."""
 
     def __init__(self, learns: bool) -> None:
         self.known, self.learns = dict[str, int](), learns
 
     def predict(self, records: Sequence[Record]) -> np.ndarray:
-        return np.array([self.known.get(own.target, 0.2 + 0.01 * int(own.target[1:])) for own in records])
+        return np.array([self.known.get(record.target, 0.2 + 0.01 * int(record.target[1:])) for record in records])
 
     def learn(self, samples: Sequence[Record], _number: int):
         before = dict(self.known)
         if self.learns:
-            self.known |= {own.target: own.label for own in samples}
+            self.known |= {record.target: record.label for record in samples}
 
         def undo() -> None:
             self.known = before
@@ -40,11 +40,11 @@ class Memory:
         return undo
 
 
-RECORDS = [made_record(k, target=f"i{k}", label=int(k % 5 == 0)) for k in range(20)]  # four liked, all guessed wrong
+RECORDS = [made_record(k, target=f"i{k}", label=int(k % 5 == 0)) for k in range(20)]  # four positives, all mispredicted
 
 
 def looped(memory: Memory, teacher, rounds: int, max_mistakes: int):
-    labels = np.array([own.label for own in RECORDS])
+    labels = np.array([record.label for record in RECORDS])
     loop = ReflectionLoop(memory.predict, teacher, memory.learn, lambda: auc(labels, memory.predict(RECORDS)))
     return reflect(RECORDS, loop, Reflection(rounds=rounds, max_mistakes=max_mistakes))
 
@@ -52,11 +52,13 @@ def looped(memory: Memory, teacher, rounds: int, max_mistakes: int):
 def test_mistakes_are_explained_learned_and_reported():
     memory = Memory(learns=True)
     result = looped(memory, TemplateTeacher({}), rounds=3, max_mistakes=2)
-    assert [(own.mistakes, own.requested, own.learned) for own in result.rounds] == [(4, 2, 2), (2, 2, 2), (0, 0, 0)]
-    assert [own.improved for own in result.rounds] == [True, True, False] and memory.predict(RECORDS)[0] == 1
-    assert [own.target for own in result.samples] == ["i0", "i5", "i10", "i15"]  # the surest mistakes first
-    assert all(own.mode == "v1" and own.reason.startswith("Yes. ") for own in result.samples)
-    assert [own.provenance for own in result.samples] == ["reflection 1, template"] * 2 + ["reflection 2, template"] * 2
+    assert [(row.mistakes, row.requested, row.learned) for row in result.rounds] == [(4, 2, 2), (2, 2, 2), (0, 0, 0)]
+    assert [row.improved for row in result.rounds] == [True, True, False] and memory.predict(RECORDS)[0] == 1
+    # the most confident mistakes first
+    assert [record.target for record in result.samples] == ["i0", "i5", "i10", "i15"]
+    assert all(record.mode == "v1" and record.reason.startswith("Yes. ") for record in result.samples)
+    provenance = ["reflection 1, template"] * 2 + ["reflection 2, template"] * 2
+    assert [record.provenance for record in result.samples] == provenance
     assert result.rounds[1].after == 1.0 > result.rounds[0].after > result.rounds[0].before
 
 
@@ -69,18 +71,19 @@ def test_a_round_without_improvement_is_reported_and_undone():
 
 
 def test_the_wrong_side_of_one_half_is_a_mistake():
-    own = [made_record(k, label=label) for k, label in enumerate([1, 1, 0, 0, 1])]
-    assert mispredicted(own, np.array([0.4, 0.6, 0.9, 0.5, 0.1])) == [own[2], own[4], own[0]]
+    records = [made_record(k, label=label) for k, label in enumerate([1, 1, 0, 0, 1])]
+    assert mispredicted(records, np.array([0.4, 0.6, 0.9, 0.5, 0.1])) == [records[2], records[4], records[0]]
 
 
 def made_endpoint(url: str, **changed) -> Endpoint:
-    own = {"url": url, "model": "teacher", "temperature": 0.0, "max_tokens": 60, "max_tokens_parameter": "max_tokens"}
-    own |= {"timeout": 5.0, "retries": 0, "max_concurrency": 2, "input_price": 1.0, "output_price": 1.0, "budget": 1.0}
-    return Endpoint(**(own | changed))
+    fields = {"url": url, "model": "teacher", "temperature": 0.0, "max_tokens": 60, "timeout": 5.0, "retries": 0}
+    fields |= {"max_tokens_parameter": "max_tokens", "max_concurrency": 2}
+    fields |= {"input_price": 1.0, "output_price": 1.0, "budget": 1.0}
+    return Endpoint(**(fields | changed))
 
 
-def honest(asked):
-    content = json.loads(asked["messages"][1]["content"])
+def honest(request):
+    content = json.loads(request["messages"][1]["content"])
     return 200, completion(json.dumps({"verdict": content["right answer"], "reason": "yes, it is like the rest."}))
 
 
@@ -95,12 +98,13 @@ def server():
 
 def teacher(server: ChatServer, folder, **changed) -> EndpointTeacher:
     endpoint = made_endpoint(server.url, **changed)
-    return EndpointTeacher(endpoint, lambda asked: complete(asked, endpoint, ReplyCache(folder), quiet=True), seed=3)
+    cache = ReplyCache(folder)
+    return EndpointTeacher(endpoint, lambda requests: complete(requests, endpoint, cache, quiet=True), seed=3)
 
 
 def test_replies_of_an_endpoint_are_cached(server, tmp_path):
     result = looped(Memory(learns=True), teacher(server, tmp_path), rounds=1, max_mistakes=3)
-    assert [own.provenance for own in result.samples] == ["reflection 1, endpoint:teacher"] * 3
+    assert [record.provenance for record in result.samples] == ["reflection 1, endpoint:teacher"] * 3
     assert result.samples[0].reason == "Yes. it is like the rest." and len(server.requests) == 3
     shown = json.loads(server.requests[0]["messages"][1]["content"])
     assert set(shown) == {"history", "item", "right answer", "the recommender's wrong answer"}
@@ -111,11 +115,11 @@ def test_replies_of_an_endpoint_are_cached(server, tmp_path):
 
 def test_replies_that_break_the_schema_or_the_label_are_counted(server, tmp_path):
     wrong, good = '{"verdict": "No", "reason": "Bad."}', '{"verdict": "Yes", "reason": "Good."}'
-    said = iter([wrong, "no json", good, "{}", '{"verdict": "Yes", "reason": "No, never."}'])
-    server.answer = lambda _: (200, completion(next(said)))
-    asked = [made_record(k, label=1) for k in range(5)]
-    kept, dropped = with_reasons(asked, teacher(server, tmp_path, max_concurrency=1))
-    assert [own.reason for own in kept] == ["Yes. Good."]
+    replies = iter([wrong, "no json", good, "{}", '{"verdict": "Yes", "reason": "No, never."}'])
+    server.answer = lambda _: (200, completion(next(replies)))
+    records = [made_record(k, label=1) for k in range(5)]
+    kept, dropped = with_reasons(records, teacher(server, tmp_path, max_concurrency=1))
+    assert [record.reason for record in kept] == ["Yes. Good."]
     assert dropped == {"unexplained": 3, "contradicting_reasons": 1}
 
 

@@ -13,7 +13,7 @@ from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.item_domains import ItemDomains
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models import params as crossdomain
+from kitrec.recommenders.models import params as model_kinds
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.models.params import SASRec
 from kitrec.recommenders.storage import StoredModel
@@ -26,7 +26,7 @@ from tests.thinkrec.made_thinkrec import made_objective, made_training_config
 
 
 def made_rows(seed: int, count: int) -> LabelledRows:
-    """Users and items have two colours; a user likes their own colour, and only that stands in the history."""
+    """Users and items have two colours; a user likes items of the same colour, and the history holds only those."""
     rng = np.random.default_rng(seed)
     users, items = rng.integers(0, 20, count), rng.integers(0, 30, count)
     labels = (users % 2 == items % 2).astype(np.int64)
@@ -35,7 +35,7 @@ def made_rows(seed: int, count: int) -> LabelledRows:
 
 
 def made_labelled_config(model: MF | SASRec, **changed) -> LabelledTrainingConfig:
-    own = {
+    fields = {
         "epochs": 40,
         "batch_size": 64,
         "learning_rate": 1e-2,
@@ -43,8 +43,8 @@ def made_labelled_config(model: MF | SASRec, **changed) -> LabelledTrainingConfi
         "patience": 40,
         "next_item_weight": 0.0,
     }
-    own |= {"bias_lr_multiplier": 1.0}
-    return LabelledTrainingConfig(model=model, **(own | changed))
+    fields |= {"bias_lr_multiplier": 1.0}
+    return LabelledTrainingConfig(model=model, **(fields | changed))
 
 
 SMALL = SASRec(kind="sasrec", hidden_size=8, heads=1, layers=1, max_length=4, dropout=0.0)
@@ -75,7 +75,7 @@ def test_unseen_users_and_items_are_scored_by_the_biases():
     )
     unseen = LabelledRows(["nobody", "nobody"], ["nothing", "1"], np.array([0, 1]), [[], []])
     bias = fitted.model.bias.item()
-    known_logit = bias + fitted.model.item_bias.weight[fitted.known.items.item_ids.index("1") + 1].item()
+    known_logit = bias + fitted.model.item_bias.weight[fitted.vocabulary.items.item_ids.index("1") + 1].item()
     assert np.allclose(fitted.scores(unseen), 1 / (1 + np.exp([-bias, -known_logit])), atol=1e-6)
 
 
@@ -103,16 +103,16 @@ def test_vectors_of_a_sequence_model_give_its_scores():
 
 def test_vectors_of_bpr_mf_give_its_scores():
     torch.manual_seed(0)
-    catalogue = ItemDomains(np.array([0, 1, 1, 2, 2, 2]))
-    model = BPRMF(catalogue, None, crossdomain.BPRMF(kind="bpr_mf", hidden_size=4, negatives=1))
+    item_domains = ItemDomains(np.array([0, 1, 1, 2, 2, 2]))
+    model = BPRMF(item_domains, None, model_kinds.BPRMF(kind="bpr_mf", hidden_size=4, negatives=1))
     torch.nn.init.normal_(model.items.weight)
     torch.nn.init.normal_(model.bias.weight)
-    readers = UserHistories(sequences_from_lists([[1, 3], [2, 4, 5]]))
+    histories = UserHistories(sequences_from_lists([[1, 3], [2, 4, 5]]))
     users, items = bpr_mf_vectors(
         model, Vocabulary(list("abcde")), ["u", "nobody", "v"], sequences_from_lists([[1, 3], [], [2, 4, 5]])
     )
     assert users.ids == ["u", "v"]
-    expected = model.candidate_scores(readers, np.array([[1, 2, 3, 4, 5]] * 2))
+    expected = model.candidate_scores(histories, np.array([[1, 2, 3, 4, 5]] * 2))
     assert_same_but_for_a_scale(users.rows @ items.rows.T, expected)
 
 
@@ -135,11 +135,10 @@ def test_vectors_of_a_labelled_model_encode_the_newest_row():
 def test_vectors_of_a_labelled_model_give_its_order_of_items(p):
     fitted = fit_labelled(made_labelled_config(p, epochs=3), made_rows(0, 200), made_rows(1, 100), seed=0)
     user = made_rows(0, 200).users[0]
-    rows = LabelledRows([user], [fitted.known.items.item_ids[0]], np.array([1]), [fitted.known.items.item_ids[:2]])
+    item_ids = fitted.vocabulary.items.item_ids
+    rows, count = LabelledRows([user], item_ids[:1], np.array([1]), [item_ids[:2]]), len(item_ids)
     users, items = labelled_model_vectors(fitted, rows)
-    every = fitted.known.items.item_ids
-    count = len(every)
-    all_items = LabelledRows([user] * count, every, np.ones(count), [rows.histories[0]] * count)
+    all_items = LabelledRows([user] * count, item_ids, np.ones(count), [rows.histories[0]] * count)
     scores = torch.logit(torch.from_numpy(fitted.scores(all_items)).double()).numpy()
     assert np.array_equal(np.argsort(items.rows @ users.rows[0]), np.argsort(scores))
 
@@ -151,10 +150,10 @@ def test_validation_rows_of_one_label_are_refused():
 
 
 def test_invalid_params_are_refused():
-    for cls, own, changes in (
+    for cls, params, changes in (
         (Objective, made_objective(), {"alpha": 0.0, "beta": 0.0}),
         (TrainingConfig, made_training_config(), {"updates": 5}),
     ):
         problems: list[str] = []
-        tree = {name: getattr(own, name) for name in own.__dataclass_fields__} | changes
+        tree = {name: getattr(params, name) for name in params.__dataclass_fields__} | changes
         assert parse(cls, "x", {"x": tree}, problems) is None and len(problems) == 1, problems

@@ -28,10 +28,10 @@ from tests.thinkrec.made_thinkrec import BOTH, TEXT, made_composer, made_model, 
 )
 def test_settings_that_an_engine_cannot_score_are_refused(changed, rule):
     tree = params.read(ROOT / "params.yaml")
-    own = tree["thinkrec"]
-    own["encoders"], own["train"] = ["sasrec"], {"text": "records", **changed.get("train", {})}
-    own["objective"] |= changed.get("objective", {})
-    own["scoring"] = {"kind": "vllm", "engine": tree["engine"] | changed.get("engine", {})}
+    section = tree["thinkrec"]
+    section["encoders"], section["train"] = ["sasrec"], {"text": "records", **changed.get("train", {})}
+    section["objective"] |= changed.get("objective", {})
+    section["scoring"] = {"kind": "vllm", "engine": tree["engine"] | changed.get("engine", {})}
     problems: list[str] = []
     params.parse(ThinkRec, "thinkrec", tree, problems)
     assert len(problems) == 1 and rule in problems[0]
@@ -43,15 +43,15 @@ def test_an_engine_and_transformers_agree_on_yes_and_no(tiny_base, tokenizer, tm
     origin = {"stage": "text"}
     save_stage(model.llm, "general", tokenizer, base, origin, tmp_path / "text")
     save_projected(
-        model.projector, tmp_path, origin, lambda own: save_stage(model.llm, "general", tokenizer, base, origin, own)
+        model.projector, tmp_path, origin, lambda to: save_stage(model.llm, "general", tokenizer, base, origin, to)
     )
     composer = made_composer(tokenizer, templates=(BOTH, TEXT, "<ItemIDList> <TargetItemID> <TargetItemTitle>?"))
     prompts = [composer.compose(made_record(k), k) for k in range(9)]
-    reference = [said for own in prompts for said in yes_no_logits(model, [[own]])]
+    reference = [logits for prompt in prompts for logits in yes_no_logits(model, [[prompt]])]
     engine = made_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
     served = load_served(base, tokenizer, engine, tmp_path, "projector", seed=1)
     actual = served.log_probabilities(prompts)
-    expected = np.array([[said.log_yes[0], said.log_no[0]] for said in reference])
+    expected = np.array([[logits.log_yes[0], logits.log_no[0]] for logits in reference])
     assert np.abs(actual - expected).max() <= 1e-3
     with pytest.raises(InputError, match=r"a prompt has 600 tokens, the engine takes 511: raise .*max_model_len"):
         long = ComposedPrompt(
@@ -59,11 +59,11 @@ def test_an_engine_and_transformers_agree_on_yes_and_no(tiny_base, tokenizer, tm
         )
         served.log_probabilities([long])
     with model.llm.disable_adapter():
-        base_says = yes_no_logits(model, [[prompts[0]]])[0].log_yes[0]
-    assert abs(base_says - expected[0, 0]) > 1e-2  # the adapter is not nothing
-    lists = [[made_record(k) for k in own] for own in (range(4), [4], range(5, 9))]
+        base_log_yes = yes_no_logits(model, [[prompts[0]]])[0].log_yes[0]
+    assert abs(base_log_yes - expected[0, 0]) > 1e-2  # the adapter changes the scores
+    lists = [[made_record(k) for k in numbers] for numbers in (range(4), [4], range(5, 9))]
     objective = made_objective(logit="yes_minus_no")
     by_transformers = TransformersScorer(model, composer, objective).probabilities(lists)
     by_engine = served.scorer(composer, objective).probabilities(lists)
-    assert [len(own) for own in by_engine] == [4, 1, 4]
+    assert [len(scores) for scores in by_engine] == [4, 1, 4]
     assert np.abs(np.concatenate(by_transformers) - np.concatenate(by_engine)).max() <= 1e-3

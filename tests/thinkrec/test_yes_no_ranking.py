@@ -36,20 +36,21 @@ def test_shared_prefix_logits_equal_a_forward_pass_per_prompt(model, tokenizer, 
     monkeypatch.setattr(shared_prefix, "ROW_TOKENS", row_tokens)
     composer = made_composer(tokenizer, templates=(template,))
     lists = [
-        [composer.compose(own) for own in made_candidates(number, count)] for number, count in ((0, 4), (3, 6), (2, 1))
+        [composer.compose(record) for record in made_candidates(number, count)]
+        for number, count in ((0, 4), (3, 6), (2, 1))
     ]
-    for prompts, logits_found in zip(lists, yes_no_logits(model, lists), strict=True):
+    for prompts, actual in zip(lists, yes_no_logits(model, lists), strict=True):
         reference = yes_no_logits_one_by_one(model, prompts)
         for name in ("yes", "no", "log_yes", "log_no"):
-            assert np.abs(getattr(logits_found, name) - getattr(reference, name)).max() < 2e-4, name
+            assert np.abs(getattr(actual, name) - getattr(reference, name)).max() < 2e-4, name
         with torch.no_grad():
             logits = model.llm(inputs_embeds=_embedded(model, prompts[-1])).logits[0, -1].log_softmax(-1)
         assert reference.log_yes[-1] == pytest.approx(logits[model.verdict_tokens.yes].item(), abs=1e-4)
 
 
-def _embedded(model, own):
-    rows = model.table(torch.from_numpy(own.ids))[None].detach().clone()
-    rows[0, torch.from_numpy(own.slots)] = model.projector(torch.from_numpy(own.vectors)).detach()
+def _embedded(model, prompt):
+    rows = model.table(torch.from_numpy(prompt.ids))[None].detach().clone()
+    rows[0, torch.from_numpy(prompt.slots)] = model.projector(torch.from_numpy(prompt.vectors)).detach()
     return rows
 
 
@@ -70,19 +71,19 @@ def test_users_in_a_batch_do_not_change_each_other(model, tokenizer):
     scorer = TransformersScorer(model, made_composer(tokenizer), made_objective())
     lists = [made_candidates(number, 3) for number in range(3)]
     together = scorer.probabilities(lists)
-    for own, reference in zip(lists, together, strict=True):
-        assert np.allclose(scorer.probabilities([own])[0], reference, atol=1e-5)
+    for records, reference in zip(lists, together, strict=True):
+        assert np.allclose(scorer.probabilities([records])[0], reference, atol=1e-5)
     assert all(((p > 0) & (p < 1)).all() for p in together)
 
 
 def test_scores_do_not_depend_on_the_order_of_records(model, tokenizer):
     scorer = TransformersScorer(model, made_composer(tokenizer), made_objective(logit="yes_minus_no"))
-    records = [own for number in range(3) for own in made_candidates(number, 4)]
+    records = [record for number in range(3) for record in made_candidates(number, 4)]
     values, order = scorer.score_records(records), np.random.default_rng(0).permutation(len(records))
     assert np.allclose(scorer.score_records([records[k] for k in order]), values[order], atol=1e-5)
-    labels = [replace(own, label=k % 2) for k, own in enumerate(records)]
-    bootstrap_auc = make_validator(scorer, labels)()
-    assert bootstrap_auc["auc"] == pytest.approx(auc(np.array([own.label for own in labels]), values), abs=1e-6)
+    labels = [replace(record, label=k % 2) for k, record in enumerate(records)]
+    metrics = make_validator(scorer, labels)()
+    assert metrics["auc"] == pytest.approx(auc(np.array([record.label for record in labels]), values), abs=1e-6)
 
 
 def test_each_user_is_scored_by_their_own_mixture(tiny_base, tokenizer):
@@ -91,28 +92,27 @@ def test_each_user_is_scored_by_their_own_mixture(tiny_base, tokenizer):
     scorer = TransformersScorer(model, made_composer(tokenizer), made_objective(), stack)
     lists = [made_candidates(number, 5) for number in range(3)]
     mixed = scorer.probabilities(lists, np.eye(3))
-    for own, name, reference in zip(lists, ("general", "one", "two"), mixed, strict=True):
+    for records, name, reference in zip(lists, ("general", "one", "two"), mixed, strict=True):
         model.llm.set_adapter(name)
-        assert np.allclose(scorer.probabilities([own])[0], reference, atol=1e-5), name
+        assert np.allclose(scorer.probabilities([records])[0], reference, atol=1e-5), name
 
 
 def test_pipeline_records_become_rankings(model, tokenizer, dataset, items, tmp_path):
     records = dataset.records["B"]["test"].head(2)
     composer = PromptComposer((TEXT,), Encoder(tokenizer), 5, None, None)
-    titles = {own: item["title"] for own, item in items.items()}
+    titles = {item_id: item["title"] for item_id, item in items.items()}
     item_lists = user_histories(records, dataset.interactions["test"])
-    table = rank_candidates(
-        "thinkrec", records, item_lists, titles, TransformersScorer(model, composer, made_objective())
-    )
+    scorer = TransformersScorer(model, composer, made_objective())
+    table = rank_candidates("thinkrec", records, item_lists, titles, scorer)
     write(table, tmp_path / "rankings.parquet", RANKINGS)
     for row, record in zip(table.iter_rows(named=True), records.iter_rows(named=True), strict=True):
         assert sorted(row["item_ids"]) == sorted(record["candidate_ids"])
         assert row["scores"] == sorted(row["scores"], reverse=True)
     candidates = candidate_records(records.row(0, named=True), item_lists, titles)
-    one_by_one = TransformersScorer(model, composer, made_objective()).probabilities([[own] for own in candidates])
+    one_by_one = scorer.probabilities([[record] for record in candidates])
     score_of = dict(zip(*table.select("item_ids", "scores").row(0), strict=True))
-    assert [score_of[own.target] for own in candidates] == pytest.approx(
-        [float(own[0]) for own in one_by_one], abs=1e-5
+    assert [score_of[record.target] for record in candidates] == pytest.approx(
+        [float(scores[0]) for scores in one_by_one], abs=1e-5
     )
 
 
@@ -120,12 +120,12 @@ def test_verdict_logits_of_a_16_bit_head_still_separate_candidates(tiny_base, to
     """Differences of two logits near 16 are steps of 1/8 there."""
     model = made_model(tiny_base, tokenizer)
     model.llm.to(torch.bfloat16)
-    head, own = model.causal.get_output_embeddings(), [model.verdict_tokens.yes, model.verdict_tokens.no]
+    head, tokens = model.causal.get_output_embeddings(), [model.verdict_tokens.yes, model.verdict_tokens.no]
     hidden = 8 * torch.randn(200, head.in_features, generator=torch.manual_seed(0)).bfloat16()
 
-    def ahead(logits: torch.Tensor) -> torch.Tensor:
+    def margin(logits: torch.Tensor) -> torch.Tensor:
         return (logits[:, 0] - logits[:, 1]).double()
 
-    expected = ahead(hidden.double() @ head.weight[own].double().T)
-    assert torch.allclose(ahead(model.verdict_logits(hidden)), expected, atol=1e-4)
-    assert (ahead(head(hidden)[:, own]) - expected).abs().max() > 1e-2
+    expected = margin(hidden.double() @ head.weight[tokens].double().T)
+    assert torch.allclose(margin(model.verdict_logits(hidden)), expected, atol=1e-4)
+    assert (margin(head(hidden)[:, tokens]) - expected).abs().max() > 1e-2

@@ -56,8 +56,8 @@ def test_the_stated_verdict_is_recognised(text, verdict):
 
 
 def made_line(**changed) -> str:
-    own = {"UserID": "u", "HisItemIDs": ["a", "b"], "HisItemTitles": ["A", "B"], "TargetItemID": "c"}
-    return json.dumps(own | {"TargetItemTitle": "C", "label": 1, "mode": "v2"} | changed)
+    fields = {"UserID": "u", "HisItemIDs": ["a", "b"], "HisItemTitles": ["A", "B"], "TargetItemID": "c"}
+    return json.dumps(fields | {"TargetItemTitle": "C", "label": 1, "mode": "v2"} | changed)
 
 
 def test_vectors_may_be_inline(tmp_path):
@@ -66,7 +66,7 @@ def test_vectors_may_be_inline(tmp_path):
     (tmp_path / "r.jsonl").write_text(made_line(User_emb=user, TargetItem_emb=target, History_embs=history))
     read = read_records(tmp_path / "r.jsonl")
     assert (read.users.find("u") == rows[0]).all()
-    assert [(read.items.find(own) == row).all() for own, row in zip("cab", rows[1:], strict=True)] == [True] * 3
+    assert [(read.items.find(item) == row).all() for item, row in zip("cab", rows[1:], strict=True)] == [True] * 3
 
 
 def test_conflicting_and_empty_vectors_of_a_user_are_refused(tmp_path):
@@ -90,10 +90,8 @@ def test_a_rationale_that_contradicts_its_label_is_dropped_and_counted(tmp_path)
     ]
     (tmp_path / "r.jsonl").write_text("\n".join(lines))
     read = read_records(tmp_path / "r.jsonl")
-    assert [own.reason for own in read.records] == [
-        "Yes. Fine.",
-        "Yes. fine",
-    ]  # in the form whose first token is scored
+    # in the form whose first token is scored
+    assert [record.reason for record in read.records] == ["Yes. Fine.", "Yes. fine"]
     assert read.dropped == {"contradicting_reasons": 3}
 
 
@@ -151,46 +149,46 @@ def test_interactions_become_a_positive_and_its_negatives():
     rows = [("u", item, time) for time, item in enumerate("abc")] + [("v", "a", 5), ("w", "b", 1), ("w", "d", 0)]
     table = pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row")
     records = from_interactions(table, {item: item.upper() for item in "abcdef"}, list("abcdef"), 2, seed=1)
-    assert [own.user for own in records] == ["u"] * 3 + ["w"] * 3
-    assert [own.label for own in records] == [1, 0, 0] * 2
+    assert [record.user for record in records] == ["u"] * 3 + ["w"] * 3
+    assert [record.label for record in records] == [1, 0, 0] * 2
     assert records[0].history == ("a", "b") and records[0].target == "c" and records[3].target == "b"
-    assert {own.target for own in records[1:3]} <= set("def") and records[1].target != records[2].target
+    assert {record.target for record in records[1:3]} <= set("def") and records[1].target != records[2].target
     assert records[0].titles == ("A", "B") and records[0].target_title == "C"
     repeated = pl.DataFrame([("u", "a", 0), ("u", "b", 1), ("u", "a", 2)], schema=table.columns, orient="row")
     first, *rest = from_interactions(repeated, {}, [*"abcd", *"dd"], 2, seed=1)
-    assert (first.history, first.target) == (("b",), "a") and {own.target for own in rest} == {"c", "d"}
+    assert (first.history, first.target) == (("b",), "a") and {record.target for record in rest} == {"c", "d"}
     with pytest.raises(InputError, match="user u has interactions with all but 3"):
         from_interactions(table, {}, list("abcdef"), 4, seed=1)
 
 
 def test_pipeline_records_are_converted(dataset, items):
     records = dataset.records["B"]["train"].head(5)
-    titles = {own: item["title"] for own, item in items.items()}
+    titles = {item_id: item["title"] for item_id, item in items.items()}
     item_lists = user_histories(records, dataset.interactions["train"])
     converted = from_records(records, item_lists, titles, 3, seed=1)
-    assert len(converted) == 20 and sum(own.label for own in converted) == 5
+    assert len(converted) == 20 and sum(record.label for record in converted) == 5
     every = from_records(records, item_lists, titles, None, seed=1)
-    assert len(every) == records["candidate_ids"].list.len().sum() and sum(own.label for own in every) == 5
+    assert len(every) == records["candidate_ids"].list.len().sum() and sum(record.label for record in every) == 5
     for row, group in zip(records.iter_rows(named=True), range(0, 20, 4), strict=True):
-        own = converted[group : group + 4]
-        assert own[0].target == row["gt_item_id"] and len({r.target for r in own}) == 4
-        assert {r.target for r in own} <= set(row["candidate_ids"])
-        assert not set(own[0].history) & {r.target for r in own}
-        assert sorted(own[0].history) == sorted([*row["source_items"], *row["target_items"]])
+        of_record = converted[group : group + 4]
+        assert of_record[0].target == row["gt_item_id"] and len({record.target for record in of_record}) == 4
+        assert {record.target for record in of_record} <= set(row["candidate_ids"])
+        assert not set(of_record[0].history) & {record.target for record in of_record}
+        assert sorted(of_record[0].history) == sorted([*row["source_items"], *row["target_items"]])
 
 
 def test_histories_are_in_time_order_across_both_domains(dataset):
-    records, seen = dataset.records["B"]["train"], dataset.interactions["train"]
-    when = {(user, item): time for user, item, time in seen.select("user_id", "item_id", "time").iter_rows()}
+    records, interactions = dataset.records["B"]["train"], dataset.interactions["train"]
+    when = {(user, item): time for user, item, time in interactions.select("user_id", "item_id", "time").iter_rows()}
     interleaved = 0
-    for reader, items in user_histories(records, seen).items():
-        user = reader.rpartition(":")[0]
+    for user_key, items in user_histories(records, interactions).items():
+        user = user_key.rpartition(":")[0]
         times = [when[user, item] for item in items]
         assert times == sorted(times)
-        domains = seen.filter(user_id=user).select("item_id", "domain")
-        own = [dict(domains.iter_rows())[item] for item in items]
-        interleaved += own != sorted(own, key=lambda name: name != SOURCE)
-    assert interleaved  # some read a book after a film: Books first would be another order
+        domains = interactions.filter(user_id=user).select("item_id", "domain")
+        ordered = [dict(domains.iter_rows())[item] for item in items]
+        interleaved += ordered != sorted(ordered, key=lambda name: name != SOURCE)
+    assert interleaved  # some users rated a book after a film: Books first would be another order
 
 
 def test_labelled_rows_are_read(tmp_path):
@@ -198,7 +196,8 @@ def test_labelled_rows_are_read(tmp_path):
     (tmp_path / "train.tsv").write_text("user\titem\trating\ttime\n7\t1\t1\t5\n7\t2\t0\t6\n")
     (tmp_path / "train_history.tsv").write_text("user\titem\tlabel\thistory\n7\t1\t1\t\n7\t2\t0\t1\n")
     converted = from_labelled(read_labelled(tmp_path, "train"), read_titles(tmp_path))
-    assert [(own.history, own.target_title, own.label) for own in converted] == [((), "One", 1), (("1",), "Two", 0)]
+    rows = [(record.history, record.target_title, record.label) for record in converted]
+    assert rows == [((), "One", 1), (("1",), "Two", 0)]
     (tmp_path / "train.tsv").write_text("user\titem\trating\ttime\n7\t1\t\t5\n7\t2\t0\t6\n")
     with pytest.raises(InputError, match="other rows"):
         read_labelled(tmp_path, "train")
@@ -212,14 +211,14 @@ def test_template_rationales_agree_with_their_labels():
     records = [made_record(k) for k in range(20)]
     explained, dropped = with_reasons(records, TemplateTeacher(categories))
     assert len(explained) == 20 and dropped == {"unexplained": 0, "contradicting_reasons": 0}
-    assert all(own.mode == "v1" and own.provenance == "template" and own.reason for own in explained)
-    assert not any(contradicts(own.reason, own.label) for own in explained)
+    assert all(record.mode == "v1" and record.provenance == "template" and record.reason for record in explained)
+    assert not any(contradicts(record.reason, record.label) for record in explained)
     one = made_record(1, history=("i1", "i2"), titles=("a", "b"), target="i6")
     assert TemplateTeacher(categories).explain([one]) == ["Yes. Noir returns in the history."]
 
 
 class Liar:
-    """Says nothing of every third record, and Yes of every other."""
+    """Explains two of three records, all by Yes."""
 
     name = "liar"
 
@@ -230,7 +229,8 @@ class Liar:
 def test_missing_and_contradicting_rationales_are_counted():
     records = [made_record(k) for k in range(6)]  # labels 0 1 0 1 0 1
     explained, dropped = with_reasons(records, Liar())
-    assert [own.label for own in explained] == [1, 1] and dropped == {"unexplained": 2, "contradicting_reasons": 2}
+    assert [record.label for record in explained] == [1, 1]
+    assert dropped == {"unexplained": 2, "contradicting_reasons": 2}
 
 
 def test_an_empty_table_has_no_records():

@@ -1,4 +1,4 @@
-"""Early stopping: patience counts validations without improvement, once anything is right."""
+"""Early stopping: patience counts validations without improvement, once the metric exceeds 0."""
 
 from kitrec.training.selection import Selection, record_validation
 from kitrec.training.state import Progress

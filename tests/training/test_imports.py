@@ -9,6 +9,6 @@ TRAINING = sorted((Path(__file__).resolve().parents[2] / "kitrec" / "training").
 
 
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.name)
-def test_the_trainer_imports_nothing_of_the_project_but_its_core(path):
+def test_the_trainer_imports_only_kitrecs_core(path):
     imported = re.findall(r"(?:from|import) (kitrec\.\w+)", path.read_text())
     assert set(imported) <= {"kitrec.core", "kitrec.training"}

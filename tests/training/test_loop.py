@@ -1,4 +1,4 @@
-"""The training loop by itself, on a line that is fitted: best weights, patience, checkpoints, resuming."""
+"""The training loop on a linear regression: best weights, patience, checkpoints, resuming."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from kitrec.core.errors import InputError
 from kitrec.training.loop import fit
-from kitrec.training.progress import latest_numbers
+from kitrec.training.progress import latest_metrics
 from kitrec.training.selection import LoopConfig, Selection
 from kitrec.training.state import Progress, TrainingState
 
@@ -22,9 +22,9 @@ def made_state(rate: float = 0.1) -> TrainingState[nn.Linear]:
 
 
 def run(work, *, state=None, errors=None, epochs=4, stop=None, **changed):
-    """Random inputs of each epoch come from its number; `errors` replaces what the validation says."""
+    """Random inputs of each epoch come from its number; `errors` replaces the validation metric."""
     state = state or made_state()
-    said = None if errors is None else iter(errors)
+    values = None if errors is None else iter(errors)
 
     def step(epoch):
         torch.manual_seed(epoch)
@@ -37,7 +37,7 @@ def run(work, *, state=None, errors=None, epochs=4, stop=None, **changed):
 
     def validate():
         with torch.no_grad():
-            return {"error": (state.model.weight - 1).abs().sum().item() if said is None else next(said)}
+            return {"error": (state.model.weight - 1).abs().sum().item() if values is None else next(values)}
 
     def on_epoch_end(progress):
         if progress.epoch == stop:
@@ -61,7 +61,7 @@ def test_an_interrupted_training_ends_with_the_same_bytes(tmp_path):
     assert kept.name == f"last-000004-error-{whole.progress.rows[-1]['error']:.4f}.safetensors"
 
 
-def test_the_weights_of_the_best_epoch_come_back():
+def test_the_weights_of_the_best_epoch_are_restored():
     result = run(None, errors=[3.0, 1.0, 2.0, 2.5])
     assert (result.progress.best, result.progress.best_epoch) == (-1.0, 2)
     assert torch.equal(result.model.weight, run(None, errors=[3.0, 1.0], epochs=2).last["weight"])
@@ -74,7 +74,7 @@ def test_patience_ends_a_training_and_unvalidated_epochs_do_not_count():
     assert skipped.epoch == 6 and ["error" in row for row in skipped.rows] == [False, True] * 3
 
 
-def test_the_start_competes_where_it_is_validated():
+def test_the_initial_weights_compete_if_they_are_validated():
     state = made_state()
     before = state.model.weight.detach().clone()
     assert not torch.equal(run(None, state=made_state(), errors=[2.0, 1.0], epochs=1).model.weight, before)
@@ -82,7 +82,7 @@ def test_the_start_competes_where_it_is_validated():
     assert result.progress.best_epoch == 0 and torch.equal(result.model.weight, before)
 
 
-def test_numbers_that_are_not_finite_stop_the_training_with_a_way_out():
+def test_a_loss_or_metric_that_is_not_finite_stops_the_training_with_a_way_out():
     with pytest.raises(InputError, match=r"epoch 2: .*error nan are not finite; take a smaller learning_rate"):
         run(None, errors=[1.0, math.nan])
 
@@ -106,6 +106,6 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path, content):
         run(tmp_path)
 
 
-def test_the_bar_shows_the_latest_and_the_best_numbers():
+def test_the_progress_bar_shows_the_latest_and_the_best_metrics():
     progress = Progress(epoch=3, best=-0.25, best_epoch=2, rows=[{"epoch": 3, "loss": 2.0, "error": 0.5}])
-    assert latest_numbers(progress, "error") == "epoch 3: loss 2.0000, error 0.5000, best 0.2500"
+    assert latest_metrics(progress, "error") == "epoch 3: loss 2.0000, error 0.5000, best 0.2500"

@@ -1,10 +1,13 @@
-"""Likelihoods of all continuations of a text by one forward over the text and one over their trie (transformers).
+"""Suffixes behind a common prefix that is read once, and the likelihoods of all continuations of a text (transformers).
 
-The text is read once, causally and without a mask, its keys and values kept; the nodes of the trie (trie.py) attend to
-the text and to their own ancestors, at the positions of a separate forward. So every value equals that of a separate
-forward, at the cost of the text and a few tokens. Shapes: B texts, T positions, N nodes, V words."""
+The prefix is read causally and without a mask, its keys and values are cached; then all suffix positions run at once,
+each attending to the prefix and to its own predecessors, at the position that it would have in a separate forward pass.
+So every value equals that of a separate forward pass, at the cost of the prefix and a few tokens.
+Continuations of a text share tokens too: their suffix positions are the nodes of a trie (trie.py). ThinkRec's prompts
+of one user are scored in the same way (kitrec/thinkrec/shared_prefix.py).
+Shapes: B texts, N suffix positions or nodes, h hidden width, C continuations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,27 @@ def likelihoods(model: Any, requests: Sequence[ScoringRequest]) -> list[np.ndarr
         for k, values in zip(batch, _score(model, [requests[k] for k in batch]), strict=True):
             scores[k] = values
     return scores
+
+
+def states_behind_prefix(
+    decoder: Any,
+    suffixes: Mapping[str, torch.Tensor],
+    depth: torch.Tensor,
+    visible: torch.Tensor,
+    prefix_lengths: Sequence[int],
+    cache: DynamicCache,
+) -> torch.Tensor:
+    """Return the hidden states [B, N, h] of suffix positions behind the prefixes in `cache`, padded on the right.
+
+    `suffixes` holds the decoder's input_ids [B, N] or inputs_embeds [B, N, h]; `depth` [B, N] counts positions from the
+    end of the prefix, and `visible` [B, N, N] says which suffix positions a position attends to."""
+    start = torch.tensor(prefix_lengths, device=depth.device)[:, None]
+    in_prefix = torch.arange(cache.get_seq_length(), device=depth.device) < start
+    mask = torch.cat([in_prefix[:, None].expand(-1, depth.shape[1], -1), visible], dim=2)
+    hidden: torch.Tensor = decoder(
+        **suffixes, position_ids=start + depth, attention_mask=mask[:, None], past_key_values=cache, use_cache=True
+    ).last_hidden_state
+    return hidden
 
 
 def refuse_changed_logits(config: Any) -> None:
@@ -61,7 +85,7 @@ def _score(model: Any, requests: Sequence[ScoringRequest]) -> list[np.ndarray]:
     hidden = _decoder(model)(input_ids=prefixes, past_key_values=cache, use_cache=True).last_hidden_state
     last = hidden[torch.arange(len(requests)), torch.tensor(lengths) - 1]
     width = max(len(t.tokens) for t in tries)
-    nodes = _nodes(model, tries, lengths, prefixes.shape[1], cache) if width else last.new_zeros(len(requests), 0, 1)
+    nodes = _nodes(model, tries, lengths, cache) if width else last.new_zeros(len(requests), 0, 1)
     scores = []
     for row, t in enumerate(tries):
         states = torch.cat([last[row : row + 1], nodes[row, : len(t.tokens)]]) if len(t.tokens) else last[row : row + 1]
@@ -69,29 +93,19 @@ def _score(model: Any, requests: Sequence[ScoringRequest]) -> list[np.ndarray]:
     return scores
 
 
-def _nodes(model: Any, tries: list[Trie], lengths: list[int], longest: int, cache: DynamicCache) -> torch.Tensor:
-    """Return the hidden states of all nodes [B, N, width]."""
+def _nodes(model: Any, tries: list[Trie], lengths: list[int], cache: DynamicCache) -> torch.Tensor:
+    """Return the hidden states of all nodes [B, N, h]."""
     device = model.device
     tokens = _padded([t.tokens for t in tries], device)
     depth = _padded([t.depth for t in tries], device)
-    start = torch.tensor(lengths, device=device)[:, None]
-    mask = torch.zeros(len(tries), tokens.shape[1], longest + tokens.shape[1], dtype=torch.bool, device=device)
-    mask[:, :, :longest] = (torch.arange(longest, device=device) < start)[:, None]
+    visible = torch.zeros(*tokens.shape, tokens.shape[1], dtype=torch.bool, device=device)
     for row, t in enumerate(tries):
-        ancestors = torch.from_numpy(t.attention_mask()).to(device)
-        mask[row, : len(t.tokens), longest : longest + len(t.tokens)] = ancestors
-    out = _decoder(model)(
-        input_ids=tokens,
-        position_ids=start + depth,
-        attention_mask=mask[:, None],
-        past_key_values=cache,
-        use_cache=True,
-    )
-    return out.last_hidden_state
+        visible[row, : len(t.tokens), : len(t.tokens)] = torch.from_numpy(t.attention_mask()).to(device)
+    return states_behind_prefix(_decoder(model), {"input_ids": tokens}, depth, visible, lengths, cache)
 
 
 def _summed(model: Any, states: torch.Tensor, t: Trie) -> np.ndarray:
-    """Return the log likelihoods of the continuations [C] from the states of root and nodes [1 + N, width]."""
+    """Return the log likelihoods of the continuations [C] from the states of root and nodes [1 + N, h]."""
     used = t.at >= -1
     rows, tokens = t.at[used] + 1, t.token[used]
     values = np.zeros(t.at.shape)

@@ -79,7 +79,7 @@ def by_length(sequences: Sequences) -> np.ndarray:
     return np.argsort(sequences.lengths, kind="stable")
 
 
-def pack(sequences: Sequences, device: torch.device | str = "cpu", *, pinned: bool = False) -> PackedBatch:
+def pack(sequences: Sequences, device: torch.device | str = "cpu", *, pin_memory: bool = False) -> PackedBatch:
     """Return the sequences of a batch as tensors; with pinned memory the copies to a GPU overlap its work."""
     lengths = sequences.lengths
     positions = np.arange(len(sequences.items)) - np.repeat(sequences.starts[:-1], lengths)
@@ -87,7 +87,7 @@ def pack(sequences: Sequences, device: torch.device | str = "cpu", *, pinned: bo
 
     def to_tensor(array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array, dtype=bool if array.dtype == bool else np.int64))
-        return (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=pinned)
+        return (tensor.pin_memory() if pin_memory else tensor).to(device, non_blocking=pin_memory)
 
     parts = tuple(_part(sequences, positions, first, end, to_tensor) for first, end in _similar_lengths(lengths))
     return PackedBatch(

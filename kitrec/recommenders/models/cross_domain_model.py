@@ -9,26 +9,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from kitrec.recommenders.data.cross_domain_batches import Asked, Readers, ask
-from kitrec.recommenders.data.item_domains import Catalogue
+from kitrec.recommenders.data.cross_domain_batches import CrossDomainBatch, UserHistories, cross_domain_batch
+from kitrec.recommenders.data.item_domains import ItemDomains
 
 
 @dataclass(frozen=True)
-class Lesson:
+class PairBatch:
     """Rows of a user with one positive and k negatives of each side; positives are hidden from the history shown."""
 
-    asked: Asked
+    users: CrossDomainBatch
     items: torch.Tensor  # [n, 2, 1 + k] source and target; the positive first; 0 where the user has none
     counted: torch.Tensor  # [n, 2] whether the positive counts in the loss (otherwise it only fills the pair)
     shift: torch.Tensor  # [n] 0 ... k, random rotation of the source's items where sides are paired
 
 
 class Ranker(nn.Module, ABC):
-    """A model that scores candidates of users, by their histories or (paper form) their numbers."""
+    """A model that scores candidates of users, by their histories or (paper form) their index."""
 
     @abstractmethod
-    def candidate_scores(self, readers: Readers, candidates: np.ndarray) -> np.ndarray:
-        """[B, C], higher is better."""
+    def candidate_scores(self, users: UserHistories, candidates: np.ndarray) -> np.ndarray:
+        """Return scores [B, C], higher is better."""
 
 
 class Learner(Ranker):
@@ -36,18 +36,18 @@ class Learner(Ranker):
 
     chunk = 256  # users scored at once
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, item_domains: ItemDomains) -> None:
         super().__init__()
-        self.catalogue = catalogue
-        self.register_buffer("domains", torch.from_numpy(catalogue.domains))
+        self.item_domains = item_domains
+        self.register_buffer("domains", torch.from_numpy(item_domains.domains))
 
     @abstractmethod
-    def loss(self, lesson: Lesson) -> torch.Tensor:
-        """The loss over the counted positives of a batch."""
+    def loss(self, batch: PairBatch) -> torch.Tensor:
+        """Return the loss over the counted positives of a batch."""
 
     @abstractmethod
-    def scores(self, asked: Asked, candidates: torch.Tensor) -> torch.Tensor:
-        """[B, C] scores for a batch of users."""
+    def scores(self, batch: CrossDomainBatch, candidates: torch.Tensor) -> torch.Tensor:
+        """Return the scores [B, C] of a batch of users."""
 
     @property
     def device(self) -> torch.device:
@@ -55,22 +55,22 @@ class Learner(Ranker):
         return next(self.parameters()).device
 
     def are_target(self, items: torch.Tensor) -> torch.Tensor:
-        """Which items belong to a target domain."""
+        """Return whether each item belongs to a target domain."""
         domains = self.get_buffer("domains")
         return domains[items] > 1
 
-    def candidate_scores(self, readers: Readers, candidates: np.ndarray) -> np.ndarray:
-        """[B, C] scores, in chunks of users to bound memory."""
+    def candidate_scores(self, users: UserHistories, candidates: np.ndarray) -> np.ndarray:
+        """Return scores [B, C], in chunks of users to bound memory."""
         scores = np.empty(candidates.shape, dtype=np.float32)
         with torch.inference_mode():
-            for start in range(0, len(readers), self.chunk):
-                rows = np.arange(start, min(start + self.chunk, len(readers)))
-                asked = ask(readers, self.catalogue.sides, rows, device=self.device)
-                listed = torch.from_numpy(candidates[rows]).to(self.device)
-                scores[rows] = self.scores(asked, listed).float().cpu().numpy()
+            for start in range(0, len(users), self.chunk):
+                rows = np.arange(start, min(start + self.chunk, len(users)))
+                batch = cross_domain_batch(users, self.item_domains.sides, rows, device=self.device)
+                part = torch.from_numpy(candidates[rows]).to(self.device)
+                scores[rows] = self.scores(batch, part).float().cpu().numpy()
         return scores
 
 
 def counted_mean(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
-    """The mean of the counted values, zero where none is."""
+    """Return the mean of the counted values, zero if none is counted."""
     return (values * counted).sum() / counted.sum().clamp(min=1)

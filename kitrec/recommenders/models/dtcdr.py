@@ -44,7 +44,7 @@ class NeuMF(nn.Module):
 
 
 class DMF(nn.Module):
-    """The logit of r from e_u [..., a] and e_i [..., b], so that both towers return logits."""
+    """Return the logit of r from e_u [..., a] and e_i [..., b], so that both towers return logits."""
 
     def __init__(self, user_width: int, item_width: int, layers: list[int]) -> None:
         super().__init__()

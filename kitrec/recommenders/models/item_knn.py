@@ -2,7 +2,7 @@
 
     sim(i, j) = |U_i & U_j| / (sqrt(|U_i| |U_j|) + shrink)         U_i the training users with item i, of any domain
     r_uj = sum of sim(i, j) over the user's items i among the k nearest of j
-Similarities across domains count like those within one: a user's books score films that readers of these books watched.
+Similarities across domains count like those within one: a user's books score films that users of these books watched.
 Only the k nearest of each item are kept, computed in blocks of items, so the full similarity matrix is never held."""
 
 import numpy as np

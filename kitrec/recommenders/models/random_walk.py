@@ -5,7 +5,7 @@ Companion 2014: P3alpha).
     r_v  = p_v (P_iu P_ui)^hops                                   p_v the row of the user to score, built like P_ui
 One hop leads from the user's items to users who share one and on to all their items; items of both domains are nodes
 alike, so books lead to films. Deviation: the paper walks one hop; for users with few items two hops reach items that
-nobody who shares an item had. Shapes: U training users, N items."""
+no user who shares an item has had. Shapes: U training users, N items."""
 
 from functools import cached_property
 

@@ -1,4 +1,4 @@
-"""All recommenders by their params: the one place that builds, counts and restores every kind."""
+"""All recommenders by their params: the one place that builds, computes and restores every kind."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -8,99 +8,90 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from kitrec.recommenders import params as sequence_params
-from kitrec.recommenders.data.item_domains import Catalogue
-from kitrec.recommenders.data.item_metadata import Known
+from kitrec.recommenders.data.item_domains import ItemDomains
+from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.models import params
+from kitrec.recommenders.models import ease, item_knn, params, popularity, random_walk
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.models.caser import Caser
 from kitrec.recommenders.models.conet import CoNet
 from kitrec.recommenders.models.cross_domain_model import Learner, Ranker
 from kitrec.recommenders.models.dtcdr import DTCDR
-from kitrec.recommenders.models.ease import EASE
-from kitrec.recommenders.models.ease import count as count_ease
 from kitrec.recommenders.models.gru4rec import GRU4Rec
-from kitrec.recommenders.models.item_knn import ItemKNN
-from kitrec.recommenders.models.item_knn import count as count_item_knn
-from kitrec.recommenders.models.popularity import Popularity
-from kitrec.recommenders.models.popularity import count as count_popularity
-from kitrec.recommenders.models.random_walk import RandomWalk
-from kitrec.recommenders.models.random_walk import count as count_random_walk
 from kitrec.recommenders.models.sasrec import SASRec
 from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sscdr import SSCDR
 
-_AnyParams = (
-    sequence_params.SASRec
-    | sequence_params.BERT4Rec
-    | sequence_params.GRU4Rec
-    | sequence_params.Caser
-    | params.Learned
-    | params.Counted
-)
-ModelParams = Annotated[_AnyParams, Field(discriminator="kind")]
-_COUNTED: dict[type, type[Ranker]] = {
-    params.ItemKNN: ItemKNN,
-    params.EASE: EASE,
-    params.RandomWalk: RandomWalk,
-    params.Popularity: Popularity,
+ModelParams = Annotated[
+    params.SASRec
+    | params.BERT4Rec
+    | params.GRU4Rec
+    | params.Caser
+    | params.CrossDomainModel
+    | params.NonParametricModel,
+    Field(discriminator="kind"),
+]
+_NON_PARAMETRIC: dict[type, type[Ranker]] = {
+    params.ItemKNN: item_knn.ItemKNN,
+    params.EASE: ease.EASE,
+    params.RandomWalk: random_walk.RandomWalk,
+    params.Popularity: popularity.Popularity,
 }
 
 
-def build_sequence_model(p: sequence_params.Model, items: int, known: Known | None = None) -> Recommender:
-    """A new sequence model of `items` items; only BERT4Rec reads metadata."""
+def build_sequence_model(p: params.SequenceModel, items: int, features: ItemFeatures | None = None) -> Recommender:
+    """Create a sequence model of `items` items; only BERT4Rec reads metadata."""
     match p:
-        case sequence_params.SASRec():
+        case params.SASRec():
             return SASRec(items, p)
-        case sequence_params.GRU4Rec():
+        case params.GRU4Rec():
             return GRU4Rec(items, p)
-        case sequence_params.Caser():
+        case params.Caser():
             return Caser(items, p)
-        case sequence_params.BERT4Rec():
-            return BERT4Rec(items, p, known)
+        case params.BERT4Rec():
+            return BERT4Rec(items, p, features)
 
 
 def build_cross_domain_model(
-    p: params.Learned, catalogue: Catalogue, users: int | None = None, titles: np.ndarray | None = None
+    p: params.CrossDomainModel, item_domains: ItemDomains, users: int | None = None, titles: np.ndarray | None = None
 ) -> Learner:
-    """A new model over two domains: the history form, or the paper's where `users` says how many there are."""
+    """Create a model over two domains: the history form, or the paper's if the number of `users` is given."""
     match p:
         case params.CoNet():
-            return CoNet(catalogue, users, p)
+            return CoNet(item_domains, users, p)
         case params.DTCDR():
-            return DTCDR(catalogue, users, p, titles)
+            return DTCDR(item_domains, users, p, titles)
         case params.SSCDR():
-            return SSCDR(catalogue, users, p)
+            return SSCDR(item_domains, users, p)
         case params.BPRMF():
-            return BPRMF(catalogue, users, p)
+            return BPRMF(item_domains, users, p)
 
 
-def count_model(p: params.Counted, histories: Sequences, items: int, seed: int) -> Ranker:
-    """A model that is computed from the histories, without training."""
+def count_model(p: params.NonParametricModel, histories: Sequences, items: int, seed: int) -> Ranker:
+    """Compute a model from the histories, without gradient training."""
     match p:
         case params.ItemKNN():
-            return count_item_knn(histories, items, p)
+            return item_knn.fit(histories, items, p)
         case params.EASE():
-            return count_ease(histories, items, p, seed)
+            return ease.fit(histories, items, p, seed)
         case params.RandomWalk():
-            return count_random_walk(histories, items, p)
+            return random_walk.fit(histories, items, p)
         case params.Popularity():
-            return count_popularity(histories, items)
+            return popularity.fit(histories, items)
 
 
-def restore_model(p: ModelParams, items: int, known: Known, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
-    """The model of stored params and weights, of any kind."""
-    for kind, counted in _COUNTED.items():
+def restore_model(p: ModelParams, items: int, features: ItemFeatures, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Create the model of stored params and weights, of any kind."""
+    for kind, model_type in _NON_PARAMETRIC.items():
         if isinstance(p, kind):
-            return counted(**tensors)
+            return model_type(**tensors)
     model: nn.Module
-    if isinstance(p, params.Learned):
+    if isinstance(p, params.CrossDomainModel):
         titles = tensors["titles"].numpy() if "titles" in tensors else None
-        model = build_cross_domain_model(p, Catalogue(tensors["domains"].numpy()), titles=titles)
+        model = build_cross_domain_model(p, ItemDomains(tensors["domains"].numpy()), titles=titles)
     else:
-        assert not isinstance(p, params.Counted)
-        model = build_sequence_model(p, items, known)
+        assert not isinstance(p, params.NonParametricModel)
+        model = build_sequence_model(p, items, features)
     model.load_state_dict(tensors)
     return model

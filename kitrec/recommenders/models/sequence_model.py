@@ -7,23 +7,23 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
-from kitrec.recommenders.data.packed_batches import Packed
+from kitrec.recommenders.data.packed_batches import PackedBatch
 from kitrec.recommenders.data.sequences import Sequences
 
 
 class Recommender(nn.Module, ABC):
     """score of item i = represent(history) · W_i + b_i"""
 
-    length: int  # the newest items of a history that it reads
+    max_length: int  # number of newest items of a history that the model reads
 
     def shown(self, histories: Sequences) -> Sequences:
-        """Histories cut to the newest items, as `represent` takes them."""
-        return histories.newest(self.length)
+        """Cut histories to their newest items, as `represent` takes them."""
+        return histories.newest(self.max_length)
 
     @abstractmethod
-    def represent(self, batch: Packed) -> torch.Tensor:
-        """[B, d] states after each user's last item; every user has at least one item."""
+    def represent(self, batch: PackedBatch) -> torch.Tensor:
+        """Return the states [B, d] after each user's last item; every user has at least one item."""
 
     @abstractmethod
     def output(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """W [N, d] and b [N] (None without a bias) of items 1 ... N."""
+        """Return W [N, d] and b [N] (None without a bias) of items 1 ... N."""

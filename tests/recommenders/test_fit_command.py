@@ -1,4 +1,4 @@
-"""Training on one's own files, as a person does it; and by two processes at once."""
+"""`kitrec fit` on user-supplied files, in one process and in two."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ from kitrec.recommenders.data.interaction_files import Interactions
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.fit import OwnData, work_folder
+from kitrec.recommenders.fit import FitData, work_folder
 from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.sequence_training import Validation, train_sequence_model
 from kitrec.recommenders.train import validation_curves
@@ -32,7 +32,7 @@ ITEMS = 24
 
 
 def write_data(folder: Path) -> None:
-    """Readers walk along the items one by one; each item has one of four genres, and a title of words."""
+    """Write users who walk along the items one by one; each item has one of four genres."""
     rng = np.random.default_rng(0)
     rows = ["user,item,time"]
     for user, first in enumerate(rng.integers(0, ITEMS, size=150)):
@@ -43,12 +43,12 @@ def write_data(folder: Path) -> None:
 
 
 def write_params(folder: Path, epochs: int) -> None:
-    """The shipped methods, small."""
+    """Write the shipped params with small methods."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for name, own in tree["idrec"]["methods"].items():
+    for name, method in tree["idrec"]["methods"].items():
         if name in ("sasrec", "bert4rec"):
-            own["model"] |= {"hidden_size": 16, "max_length": 12, "dropout": 0.1}
-            own["training"] |= {"epochs": epochs, "patience": epochs, "batch_size": 32, "learning_rate": 0.01}
+            method["model"] |= {"hidden_size": 16, "max_length": 12, "dropout": 0.1}
+            method["training"] |= {"epochs": epochs, "patience": epochs, "batch_size": 32, "learning_rate": 0.01}
     (folder / "params.yaml").write_text(yaml.safe_dump(tree))
 
 
@@ -58,7 +58,7 @@ def kitrec(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
 
 
-def test_a_person_trains_on_a_file_and_predicts_from_best_and_last(tmp_path, monkeypatch):
+def test_fit_stores_a_best_and_a_last_model_that_predict_loads(tmp_path, monkeypatch):
     write_data(tmp_path)
     write_params(tmp_path, epochs=15)
     done = kitrec(tmp_path, "fit", "own.csv", "--to", "mine", "--metadata", ".", "--negatives", "10")
@@ -79,7 +79,7 @@ def test_a_person_trains_on_a_file_and_predicts_from_best_and_last(tmp_path, mon
     assert offered[0] == offered[1] and offered[2].count("\n") == offered[0].count("\n")
 
 
-def test_full_data_has_no_test_and_other_settings_start_anew(tmp_path, monkeypatch):
+def test_full_data_reports_no_test_and_other_settings_start_a_new_training(tmp_path, monkeypatch):
     write_data(tmp_path)
     write_params(tmp_path, epochs=2)
     monkeypatch.chdir(tmp_path)
@@ -95,18 +95,18 @@ def test_full_data_has_no_test_and_other_settings_start_anew(tmp_path, monkeypat
     assert "-loss-" in after["best"] and "-loss-" in after["last"]
 
 
-def data_of(lists: list[list[int]], genre: list[int]) -> OwnData:
+def data_of(lists: list[list[int]], genre: list[int]) -> FitData:
     users, items = [str(k) for k in range(len(lists))], Vocabulary(["a", "b", "c"])
-    known = ItemFeatures({"genre": sequences_from_lists([[], *([own] for own in genre), []])}, {"genre": 3})
-    return OwnData(Interactions(users, items, sequences_from_lists(lists), [0.0] * len(lists), 0), known)
+    features = ItemFeatures({"genre": sequences_from_lists([[], *([code] for code in genre), []])}, {"genre": 3})
+    return FitData(Interactions(users, items, sequences_from_lists(lists), [0.0] * len(lists), 0), features)
 
 
-def test_other_data_or_metadata_of_the_same_size_start_anew(tmp_path):
-    """The same items cut otherwise between users; other genres of the same number."""
+def test_other_data_or_metadata_of_the_same_size_start_a_new_training(tmp_path):
+    """The same items divided differently between users; other genres of the same number."""
     p = SequenceMethod(history="target", model=model_params("sasrec"), loss=CE, training=made_training_config())
     data = [data_of([[1, 2, 3], [1, 2, 3]], [0, 1, 2]), data_of([[1, 2, 3, 1], [2, 3]], [0, 1, 2])]
     data.append(data_of([[1, 2, 3], [1, 2, 3]], [2, 1, 0]))
-    assert len({work_folder(p, own, 0, tmp_path).name for own in data}) == 3
+    assert len({work_folder(p, fit_data, 0, tmp_path).name for fit_data in data}) == 3
     assert work_folder(p, data[0], 0, tmp_path) == work_folder(p, data[0], 0, tmp_path)
 
 
@@ -117,7 +117,7 @@ def invoke(*arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("own.csv", "--method", "conet"), "it has no sequences"),
         (("own.csv", "--method", "bert"), "bert4rec"),
@@ -129,11 +129,11 @@ def invoke(*arguments: str) -> None:
         (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: not used by this method"),
     ],
 )
-def test_what_cannot_be_trained_is_told_before_it_is_tried(tmp_path, monkeypatch, arguments, told):
+def test_unusable_input_is_refused_before_training(tmp_path, monkeypatch, arguments, message):
     write_data(tmp_path)
     write_params(tmp_path, epochs=1)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         invoke("fit", *arguments, "--to", "mine")
     assert not list(Path("mine").glob("*-*"))
 
@@ -144,7 +144,7 @@ SEQUENCES = sequences_from_lists(
 
 
 def some_fit(work: Path) -> TrainingResult:
-    """No dropout and nothing drawn, so that how many share the work cannot matter; the last batch has one user."""
+    """Train without dropout or sampling, so that the number of processes cannot matter; the last batch has one user."""
     p = SequenceMethod(
         history="target", model=model_params("sasrec"), loss=CE, training=made_training_config(batch_size=2, epochs=3)
     )
@@ -156,17 +156,17 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from safetensors.torch import save_file
-from tests.recommenders.test_idrec_own_data import some_fit
+from tests.recommenders.test_fit_command import some_fit
 from kitrec.training.distributed import distributed_context
 
-fitted = some_fit(Path("work"))
+result = some_fit(Path("work"))
 assert distributed_context().world_size == 2
-save_file(fitted.model.state_dict(), f"work/{distributed_context().rank}.safetensors")
-Path(f"work/{distributed_context().rank}.json").write_text(json.dumps(fitted.progress.rows))
+save_file(result.model.state_dict(), f"work/{distributed_context().rank}.safetensors")
+Path(f"work/{distributed_context().rank}.json").write_text(json.dumps(result.progress.rows))
 """
 
 
-def test_two_processes_learn_what_one_learns(tmp_path):
+def test_two_processes_train_to_the_metrics_of_one(tmp_path):
     (tmp_path / "own.py").write_text(SCRIPT)
     (tmp_path / "work").mkdir()
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "own.py"]
@@ -174,14 +174,14 @@ def test_two_processes_learn_what_one_learns(tmp_path):
     done = subprocess.run(launch, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     one, other = (tensor_file.load_file(tmp_path / f"work/{rank}.safetensors") for rank in (0, 1))
-    assert all(torch.equal(one[name], own) for name, own in other.items())
-    told = [files.read_json(tmp_path / f"work/{rank}.json") for rank in (0, 1)]
-    (tmp_path / "alone").mkdir()
-    expected = some_fit(tmp_path / "alone").progress.rows
-    assert told[0] == told[1] == [pytest.approx(row, rel=1e-4) for row in expected]  # Adam makes much of rounding
+    assert all(torch.equal(one[name], tensor) for name, tensor in other.items())
+    rows = [files.read_json(tmp_path / f"work/{rank}.json") for rank in (0, 1)]
+    (tmp_path / "single").mkdir()
+    expected = some_fit(tmp_path / "single").progress.rows
+    assert rows[0] == rows[1] == [pytest.approx(row, rel=1e-4) for row in expected]  # Adam amplifies rounding
 
 
-def test_validations_become_rows_of_a_plot():
+def test_validation_curves_hold_the_validated_epochs():
     rows = [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0, "ndcg@10": 0.5, "val_gate/item": 0.75, "mrr": 0.1}]
     expected = [{"epoch": 2, "series": "gate: item", "value": 0.75}, {"epoch": 2, "series": "ndcg@10", "value": 0.5}]
     assert validation_curves(rows).to_dicts() == expected

@@ -26,15 +26,15 @@ def model() -> str:
     return str(Path(CARRIER.origin).parent / "model")
 
 
-def test_the_library_and_the_mean_of_the_last_layer_agree(model):
+def test_sentence_and_bert_embeddings_of_a_mean_pooling_model_agree(model):
     """all-MiniLM-L6-v2 pools by the mean over tokens: the two methods are then the same."""
     sentences, mean = sentence_embeddings(LINES, model, batch_size=2), bert_embeddings(LINES, model, batch_size=2)
     assert sentences.shape == (3, 384) and np.allclose(sentences, mean, atol=1e-5)
-    likeness = sentences @ sentences.T
-    assert likeness[0, 1] > likeness[0, 2] + 0.2
+    similarity = sentences @ sentences.T
+    assert similarity[0, 1] > similarity[0, 2] + 0.2
 
 
-def test_the_command_makes_them_from_files(model, tmp_path, monkeypatch):
+def test_the_command_embeds_titles_from_files(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("titles.tsv").write_text("item\ttitle\na\tA war on Mars\nb\tBaking bread\n")
     Path("genres.tsv").write_text("item\tgenre\nb\tCooking\nb\tHome\n")

@@ -35,7 +35,7 @@ def encoder_layer(block: nn.Module, width: int, *, first: bool, activation: str)
     return layer.eval()
 
 
-def test_sasrec_is_a_pre_norm_encoder_with_a_causal_mask():
+def test_sasrec_equals_torchs_pre_norm_encoder_with_a_causal_mask():
     model = made_model("sasrec")
     items = torch.tensor([HISTORY])
     x = 4 * model.items(items) + model.places(torch.arange(6, -1, -1))
@@ -47,7 +47,7 @@ def test_sasrec_is_a_pre_norm_encoder_with_a_causal_mask():
 
 
 @pytest.mark.parametrize("others", [[], [[5, 6], [1, 2, 3, 4, 5, 6, 7, 8]]])
-def test_bert4rec_is_a_post_norm_encoder_that_sees_all(others):
+def test_bert4rec_equals_torchs_bidirectional_post_norm_encoder(others):
     model = made_model("bert4rec")
     items = torch.tensor([HISTORY])
     x = F.layer_norm(
@@ -61,7 +61,7 @@ def test_bert4rec_is_a_post_norm_encoder_that_sees_all(others):
     assert torch.allclose(model.restored(found), projected, atol=1e-5)
 
 
-def test_gru4rec_is_the_recurrence_written_out():
+def test_gru4rec_equals_the_recurrence_written_out():
     model = made_model("gru4rec")
     wide, narrow = model.recurrent.weight_ih_l0.chunk(3), model.recurrent.weight_hh_l0.chunk(3)
     shift, turn = model.recurrent.bias_ih_l0.chunk(3), model.recurrent.bias_hh_l0.chunk(3)
@@ -75,7 +75,7 @@ def test_gru4rec_is_the_recurrence_written_out():
     assert torch.allclose(model.represent(pack(sequences_from_lists([HISTORY])))[0], state, atol=1e-5)
 
 
-def test_caser_is_its_convolutions_written_out():
+def test_caser_equals_its_convolutions_written_out():
     model = made_model("caser")
     image = model.items.weight[torch.tensor(HISTORY[-5:])]  # [L, d]
     wide = []
@@ -93,12 +93,12 @@ def test_caser_is_its_convolutions_written_out():
     assert torch.allclose(model.represent(pack(sequences_from_lists([HISTORY])))[0], expected, atol=1e-5)
 
 
-def test_windows_stop_at_their_own_users_first_item():
+def test_a_window_stops_at_the_first_item_of_its_user():
     batch = pack(sequences_from_lists([[1, 2, 3], [4, 5]]))
     assert windows_before(batch, torch.tensor([1, 2, 4]), 3).tolist() == [[0, 0, 1], [0, 1, 2], [0, 0, 4]]
 
 
-def test_multi_head_attention_keeps_to_its_part_of_a_ragged_batch():
+def test_attention_stays_within_the_sequences_of_a_packed_batch():
     model = made_model("sasrec")
     lists = [HISTORY[:n] for n in (1, 7, 2, 5, 3)]
     together = model(pack(sequences_from_lists(lists)))
