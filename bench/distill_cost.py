@@ -26,8 +26,8 @@ from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import History
 from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.train import development_validation
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths
 from stages.lib.ilora_teacher import Trained, trained_teacher
 

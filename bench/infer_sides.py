@@ -20,10 +20,11 @@ from kitrec.core import params
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.generation.params import Engine
-from kitrec.llm.generation.requests import Request, ScoringRequest
+from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.vllm_engine import Sampling, VllmEngine
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.shared_prefix import likelihoods
+from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import prompt_style

@@ -29,14 +29,14 @@ ANALYSIS = Path("data/analysis")
 
 def main() -> None:
     """Compare all methods pairwise on the same users, and their stated confidence with the ratings."""
-# 1. Params and inputs
+    # 1. Params and inputs
     seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
     p = params.load(Evaluation, "evaluation")
     sets = params.value(Data, "data.test_sets")
     scored, tested = {w: paths.of_set(paths.SCORES, w) for w in sets}, paths.set_records(which, "test")
     rankings = [paths.of_set(paths.rankings(name), which) for name in p.methods]
     with runner.running("analyse", None, reads=[*scored.values(), tested, *rankings], params=[seed, which, sets, p]):
-# 2. Paired tests and means by stratum, each with its interval
+        # 2. Paired tests and means by stratum, each with its interval
         matrices = {w: score_matrix(tables.read(path, SCORES)) for w, path in scored.items()}
         m = matrices.pop(which)
         resampling = {"resamples": p.resamples, "seed": seed}
@@ -45,17 +45,17 @@ def main() -> None:
         tables.write(means, ANALYSIS / "strata_means.parquet", STRATA_MEANS)
         tables.write(compared, ANALYSIS / "comparisons.parquet", COMPARISONS)
         files.write_json(comparisons_to_dict(compared), Path("metrics/significance.json"))
-# 3. The 2x2 ablation
+        # 3. The 2x2 ablation
         effects = ablation(m, p.ablation, permutations=p.permutations, **resampling) if p.ablation.methods else None
         files.write_json({} if effects is None else effects_to_dict(effects), Path("metrics/ablation.json"))
-# 4. Stated confidence against ratings
+        # 4. Stated confidence against ratings
         answers = pl.concat([tables.read(path, RANKINGS) for path in rankings])
         records = tables.read(tested, RECORDS)
         confidence = stated_confidence(answers, records)
         methods = confidence["method"].unique().sort().to_list()
         by_method = {name: calibration_errors(confidence.filter(pl.col("method") == name)) for name in methods}
         files.write_json(by_method, Path("metrics/confidence.json"))
-# 5. Tables of the plots
+        # 5. Tables of the plots
         others = {w: overall_means(other, min_users=p.min_users, **resampling) for w, other in matrices.items()}
         plots = {
             "calibration": calibration_curve(confidence),

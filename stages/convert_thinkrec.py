@@ -11,9 +11,9 @@ from kitrec.core.domains import MODELS
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.data.user_histories import histories, user_targets
 from kitrec.recommenders.params import AnyMethod
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
 from kitrec.thinkrec.conversion import from_records, shown_titles, user_histories, user_keys, with_reasons
 from kitrec.thinkrec.params import ThinkRec

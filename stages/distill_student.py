@@ -16,7 +16,7 @@ from kitrec.distillation.student_training import (
     training_curves,
     training_metrics,
 )
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.training.progress import stages_bar
 from stages.lib import paths, runner

@@ -19,7 +19,7 @@ from stages.lib import paths, runner
 
 def main() -> None:
     """Compute Hit, MRR and NDCG of every method for every user, and their means by domain, core and user type."""
-# 1. Params and inputs
+    # 1. Params and inputs
     trained_set = params.value(Data, "data.candidate_set")
     sets = params.value(Data, "data.test_sets")
     methods = params.value(Evaluation, "evaluation.methods")
@@ -27,12 +27,12 @@ def main() -> None:
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [*tests.values(), *(path for listed in inputs.values() for path in listed)]
     with runner.running("evaluate", None, reads=reads, params=[trained_set, sets, methods]):
-# 2. Every user's metrics, per test set
+        # 2. Every user's metrics, per test set
         scores = {}
         for which, listed in inputs.items():
             rankings = pl.concat([tables.read(path, RANKINGS) for path in listed])
             scores[which] = score(rankings, tables.read(tests[which], RECORDS))
-# 3. Scores, and their means as metrics
+        # 3. Scores, and their means as metrics
         headline = scores[trained_set]
         others = [table for which, table in scores.items() if which != trained_set]
         tables.write_all({f"set{which}": table for which, table in scores.items()}, paths.SCORES, SCORES)

@@ -6,7 +6,7 @@ from pathlib import Path
 from kitrec.core import files, params, tables
 from kitrec.evaluation.perplexity import perplexities
 from kitrec.preprocessing.params import Data
-from kitrec.schemas.rationales import RATIONALES
+from kitrec.schemas.likelihoods import RATIONALES
 from stages.lib import paths, runner
 
 

@@ -17,8 +17,8 @@ from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 from stages.lib.ilora_teacher import trained_teacher

@@ -10,9 +10,9 @@ from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.recommenders.storage import load_model
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
 
 

@@ -18,9 +18,9 @@ from kitrec.ilora.user_tasks import tasks_from_records, tasks_from_steps, with_t
 from kitrec.llm.base.pinning import FILE
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.training.progress import count_bar
 from stages.lib import paths, runner

@@ -15,11 +15,11 @@ from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.tokens import Encoder
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.routing import ROUTING
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
 from kitrec.thinkrec.conversion import shown_titles
 from kitrec.thinkrec.inference import StageRanker, load_context, load_stage

@@ -29,7 +29,7 @@ from stages.lib import paths, runner
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Answer all test records by METHOD (a key of infer.methods), each user by the model of its type."""
-# 1. Params and inputs
+    # 1. Params and inputs
     seed = params.load(int, "seed")
     sets = params.value(Data, "data.test_sets")
     prompt = params.load(Prompt, "prompt")
@@ -39,12 +39,12 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
     reads = [FILE, paths.ITEMS, *records.values(), *adapters.values()]
     with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
-# 2. One engine with the base and all adapters of the method
+        # 2. One engine with the base and all adapters of the method
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet))
-# 3. Prompts of each test set, generated shard by shard
+        # 3. Prompts of each test set, generated shard by shard
         answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)
@@ -61,7 +61,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
                 method, test["record_id"].to_list(), requests, generate, max_length=prompt.max_length, **shards
             )
             run.cost[f"set{which}"] = generation_statistics(answers[f"set{which}"], time.monotonic() - start)
-# 4. One table of raw answers per test set
+        # 4. One table of raw answers per test set
         tables.write_all(answers, paths.answers(method), ANSWERS)
 
 

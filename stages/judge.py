@@ -28,7 +28,7 @@ FOLDER = Path("data/judge")
 
 def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Rate rationales of the same users, and compare them in pairs; cached requests are never sent again."""
-# 1. Params and inputs
+    # 1. Params and inputs
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     resamples = params.value(Evaluation, "evaluation.resamples")
     p = params.load(Judge, "judge")
@@ -36,10 +36,10 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     rankings = [paths.of_set(paths.rankings(name), which) for name in p.methods]
     reads = [paths.ITEMS, tested, *rankings]
     with runner.running("judge", None, reads=reads, params=[which, seed, resamples, p]) as run:
-# 2. Replies of earlier runs
+        # 2. Replies of earlier runs
         cache = ReplyCache(runner.WORK / "replies")  # `dvc checkout` does not empty it: no reply is paid for twice
         cache.import_from(FOLDER / "replies")
-# 3. Verdicts on single rationales and on pairs
+        # 3. Verdicts on single rationales and on pairs
         single, pairs = (Verdicts(tables.from_rows([], table), {}) for table in (VERDICTS, PAIR_VERDICTS))
         metrics = {}
         if p.methods:
@@ -54,7 +54,7 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             pairs = judge_pairs(sample, items, p, seed=seed, complete=send)
             run.cost |= {"requests": len(cache) - cached, "request_seconds": round(time.monotonic() - start, 2)}
             metrics = summarise(sample, single, pairs, resamples=resamples, seed=seed)
-# 4. Verdicts with the replies behind them, and their summary
+        # 4. Verdicts with the replies behind them, and their summary
         cache.export(single.replies | pairs.replies, FOLDER / "replies")
         tables.write(single.table, FOLDER / "verdicts.parquet", VERDICTS)
         tables.write(pairs.table, FOLDER / "pairs.parquet", PAIR_VERDICTS)

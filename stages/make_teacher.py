@@ -14,7 +14,7 @@ from kitrec.distillation.oracle_teacher import oracle_lists
 from kitrec.distillation.params import Ensemble
 from kitrec.recommenders.data.user_histories import training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH

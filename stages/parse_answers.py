@@ -20,13 +20,13 @@ from stages.lib import paths, runner
 
 def main(method: str) -> None:
     """Turn answers and likelihoods of METHOD into rankings, and count failures."""
-# 1. Params and inputs
+    # 1. Params and inputs
     sets = params.value(Data, "data.test_sets")
     folders = (paths.answers(method), paths.likelihoods(method))
     inputs = {w: (*(paths.of_set(folder, w) for folder in folders), paths.set_records(w, "test")) for w in sets}
     reads = [paths.ITEMS, *(path for group in inputs.values() for path in group)]
     with runner.running("parse_answers", method, reads=reads, params=[sets]):
-# 2. Written rankings from the texts, scored ones from the likelihoods
+        # 2. Written rankings from the texts, scored ones from the likelihoods
         items = tables.read(paths.ITEMS, ITEMS)
         rankings, statistics = {}, {}
         for which, (answered, scored, tested) in inputs.items():
@@ -36,7 +36,7 @@ def main(method: str) -> None:
             rankings[f"set{which}"] = pl.concat([written, likely])
             mentions = history_mentions(answers, written, records, items)
             statistics[f"set{which}"] = {**answer_statistics(written, answers), "history_mentions": mentions}
-# 3. One table per test set, failures counted
+        # 3. One table per test set, failures counted
         tables.write_all(rankings, paths.rankings(method), RANKINGS)
         files.write_json(statistics, Path(f"metrics/answers/{method}.json"))
 

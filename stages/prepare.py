@@ -15,10 +15,10 @@ from kitrec.preprocessing.overlap import apply_overlap_policy
 from kitrec.preprocessing.params import Candidates, Source, Users
 from kitrec.preprocessing.preference_pairs import preference_pairs
 from kitrec.recommenders.params import IdRec
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.preferences import PREFERENCES
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.sources.quarantine import Quarantine
 from kitrec.synthetic.build import write_world
 from kitrec.synthetic.params import World
@@ -30,28 +30,28 @@ PREFERENCE_PAIRS, REJECTS = Path("data/preferences"), Path("data/rejects.jsonl")
 
 def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Load a source, hold out every user's last target interaction, draw candidate sets A and B, audit for leaks."""
-# 1. Params and inputs
+    # 1. Params and inputs
     seed, source = params.load(int, "seed"), params.load(Source, "source")
     world, users = params.load(World, "world"), params.load(Users, "users")
     candidates, train_on = params.load(Candidates, "candidates"), params.value(IdRec, "idrec.train_on")
     reads, stage_params = [paths.PARAMS_OK, sources.RAW], [seed, source, world, users, candidates, train_on]
     with runner.running("prepare", None, reads=reads, params=stage_params) as run:
-# 2. Load the source; invalid rows are quarantined
+        # 2. Load the source; invalid rows are quarantined
         rejects = Quarantine()
         config = sources.SourceConfig(seed, source, world, users, candidates, run.work, rejects, train_on, quiet)
         data = sources.load_source(config)
         rejects.write(REJECTS)
         rejects.check(source.reject_limit, REJECTS)
-# 3. Overlap policy and leak audit, before anything is written
+        # 3. Overlap policy and leak audit, before anything is written
         dataset, overlap = apply_overlap_policy(data.dataset, source.overlap)
         by_set, history = dataset.records, dataset.training_history
         findings = {w: audit(AuditInput(r, data.items, data.interactions, history)) for w, r in by_set.items()}
         leaks = enforce(findings, source.leaks, source.overlap)
-# 4. The tables
+        # 4. The tables
         write_world(data.world, paths.WORLD)
         tables.write(data.items, paths.ITEMS, ITEMS)
         write_dataset(seed, dataset, data.others, data.teacher)
-# 5. What was prepared, as metrics
+        # 5. What was prepared, as metrics
         difficulty = {w: difficulty_report(r["test"], data.items, history) for w, r in by_set.items()}
         metrics = {"source": source.kind, "rows": rejects.read, "rejected": rejects.reasons(), **data.counts}
         metrics |= {"items": data.items.height, **count_rows(dataset), "others": data.others.height}

@@ -27,7 +27,7 @@ from stages.lib import paths, runner
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Score a sample of records by METHOD, their candidates in three orders, and compare the rankings by likelihood."""
-# 1. Params and inputs
+    # 1. Params and inputs
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     prompt, engine_params = params.load(Prompt, "prompt"), params.load(Engine, "engine")
     sample = params.value(Probes, "probes.records")
@@ -37,7 +37,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     reads = [FILE, paths.ITEMS, records_path, *adapters.values()]
     used = [which, seed, prompt, engine_params, sample, p]
     with runner.running("probe_orders", method, reads=reads, params=used):
-# 2. A sample of records, and the engine
+        # 2. A sample of records, and the engine
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
@@ -47,7 +47,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         head = AnswerHead(encoder, style)
         engine = VllmEngine(base, engine_params, adapters, seed=seed, quiet=quiet)
         generate = Generator(engine, encoder, p, seed, style.labels).generate
-# 3. Scores of the candidates in three orders, and their agreement
+        # 3. Scores of the candidates in three orders, and their agreement
         scores = {}
         for number in range(3):
             shown, orders = permuted(records, number, seed)

@@ -28,7 +28,7 @@ from stages.lib import paths, runner
 
 def main(method: str) -> None:
     """Score a sample of METHOD's answers on the NF4 base its adapters were trained on and on whole weights."""
-# 1. Params and inputs
+    # 1. Params and inputs
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     prompt, engine = params.load(Prompt, "prompt"), params.load(Engine, "engine")
     sample = params.value(Probes, "probes.records")
@@ -38,7 +38,7 @@ def main(method: str) -> None:
     reads = [FILE, paths.ITEMS, answers_path, records_path, *adapters.values()]
     used = [which, seed, prompt, engine, sample, p]
     with runner.running("probe_precision", method, reads=reads, params=used):
-# 2. A sample of answered records as scoring requests
+        # 2. A sample of answered records as scoring requests
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
@@ -48,7 +48,7 @@ def main(method: str) -> None:
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
         head = AnswerHead(encoder, prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items))
         requests = scoring_requests(requests_for(records, items, encoder, p, prompt), records["text"].to_list(), head)
-# 3. Scores on both kinds of weights, and their agreement
+        # 3. Scores on both kinds of weights, and their agreement
         served = partial(load_for_serving, base, getattr(torch, engine.dtype))
         loaded = {"nf4": partial(load_quantised, base), engine.dtype: served}  # one after the other: memory holds one
         scores = {name: Scorer(load(), base, adapters).score(requests) for name, load in loaded.items()}

@@ -5,10 +5,10 @@ import polars as pl
 
 from kitrec.core import params, tables
 from kitrec.preprocessing.params import Data, Source
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.synthetic import oracle
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH

@@ -12,9 +12,9 @@ from kitrec.distillation.ensemble_storage import load_ensemble
 from kitrec.distillation.params import Ensemble
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.ranking.candidates import score_records
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from stages.lib import paths, runner
 
 

@@ -4,7 +4,7 @@ Reads data/answers/<method>, the test records, the base and models/<variant>; wr
 import polars as pl
 
 from kitrec.llm.likelihood.rationales import score_rationales
-from kitrec.schemas.rationales import RATIONALES
+from kitrec.schemas.likelihoods import RATIONALES
 from stages.lib import paths, runner
 from stages.lib.scoring import AnsweredSet, score_sets
 

@@ -13,8 +13,8 @@ from kitrec.core.errors import InputError
 from kitrec.recommenders.params import AnyMethod, IdRec, NonParametricMethod, RankingMethod
 from kitrec.recommenders.sequence_training import SELECTION_METRIC
 from kitrec.recommenders.train import TrainingData, train_best, validation_curves
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.training.progress import training_bar
 from kitrec.training.state import Progress
 from kitrec.training.tensorboard import tensorboard_callback

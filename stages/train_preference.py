@@ -26,7 +26,7 @@ from stages.lib import paths, runner
 
 def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Optimise the adapter of MODEL (e.g. dualft-movies) on the preference users of its types."""
-# 1. Params and inputs
+    # 1. Params and inputs
     seed, prompt = params.load(int, "seed"), params.load(Prompt, "prompt")
     which = params.value(Data, "data.candidate_set")
     p = params.load(Preference, "preference")
@@ -34,14 +34,14 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     records, pairs = paths.set_records(which, "preference"), Path(f"data/preferences/set{which}.parquet")
     reads = [FILE, paths.ITEMS, records, pairs, source]
     with runner.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
-# 2. The fine-tuned adapter, and the records of its users
+        # 2. The fine-tuned adapter, and the records of its users
         base = read_pinned()
         check_adapter(source, base)
         tokenizer = load_tokenizer(base)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         types = [name for name, user_type in USER_TYPES.items() if user_type.model == model]
         preference_records = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(types))
-# 3. Preference training, on pairs or on rewards
+        # 3. Preference training, on pairs or on rewards
         encoder = Encoder(tokenizer)
         job = PreferenceJob(load_quantised(base), source, tokenizer, seed, run.work, quiet)
         if p.method == "dpo":
@@ -53,7 +53,7 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
                 preference_records, items, encoder, prompt, max_new_tokens=p.max_new_tokens, seed=seed
             )
             result = train_grpo(job, dataset, p)
-# 4. The adapter, its curve and its metrics
+        # 4. The adapter, its curve and its metrics
         origin = files.read_json(source / "origin.json") | {"preference": p.method}
         origin |= {"preference_data": files.sha256(pairs if p.method == "dpo" else records)}
         save_adapter(result.adapter, tokenizer, base, origin, Path("models/preferred") / model)

@@ -9,7 +9,7 @@ from kitrec.core import files, params, tables
 from kitrec.core.randomness import derived_seed
 from kitrec.distillation.params import Distillation, StudentConfig
 from kitrec.distillation.student_training import student_data, train_student, training_curves, training_metrics
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.training.progress import stages_bar
 from stages.lib import paths, runner
 

@@ -13,8 +13,8 @@ from kitrec.ilora.user_tasks import tasks_from_steps
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.recommenders.params import AnyMethod
 from kitrec.recommenders.storage import load_model
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.training.progress import training_bar
 from stages.lib import paths, runner
 

@@ -143,7 +143,7 @@ def _load_vectors(folder: Path) -> np.ndarray:
     try:
         if tensors.exists():
             return array_file.load_file(tensors)["vectors"]
-        return np.load(array)  # without pickle: arrays of objects are refused
+        return np.load(array)  # arrays of Python objects are refused
     except FileNotFoundError:
         raise InputError(
             f"{folder} has no {array.name} or {tensors.name}; a .pt file can run code and is not opened: "

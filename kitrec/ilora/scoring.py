@@ -15,8 +15,8 @@ import torch
 
 from kitrec.ilora.dataset import CandidateScoringDataset
 from kitrec.ilora.teacher import Teacher
-from kitrec.llm.generation.requests import ScoringRequest
 from kitrec.llm.likelihood import shared_prefix
+from kitrec.llm.likelihood.trie import ScoringRequest
 
 EXTRA_TOKENS = 4  # that generation may use beyond the longest name
 

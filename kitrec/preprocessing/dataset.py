@@ -8,7 +8,7 @@ from kitrec.core.domains import MODELS, SOURCE, TARGETS, USER_TYPES
 from kitrec.preprocessing.params import Candidates
 from kitrec.preprocessing.records import HeldOutCase, build_pools, build_records, history_pairs, hold_out_last
 from kitrec.preprocessing.users import UserGroups, split_training
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 
 ROLES = ("train", "development", "preference", "test")
 

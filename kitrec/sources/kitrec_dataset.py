@@ -12,8 +12,8 @@ from kitrec.core.domains import SETS, SOURCE
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.dataset import ROLES, Dataset
 from kitrec.preprocessing.users import split_training
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine
 

@@ -47,7 +47,7 @@ Score = Callable[[AnsweredSet], pl.DataFrame]
 
 def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table) -> None:
     """Score the answers of METHOD to every test set by `score`, and write the tables to `folder`."""
-# 1. Params and inputs
+    # 1. Params and inputs
     sets = params.value(Data, "data.test_sets")
     prompt = params.load(Prompt, "prompt")
     engine = params.load(Engine, "engine")
@@ -56,13 +56,13 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
     adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
     reads = [FILE, paths.ITEMS, *(path for pair in inputs.values() for path in pair), *adapters.values()]
     with runner.running(stage, method, reads=reads, params=[sets, prompt, engine, p]) as run:
-# 2. The base with the method's adapters
+        # 2. The base with the method's adapters
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
         scorer = Scorer(load_for_serving(base, getattr(torch, engine.dtype)), base, adapters)
-# 3. The likelihoods of each test set
+        # 3. The likelihoods of each test set
         scores = {}
         for which, (answers_path, records_path) in inputs.items():
             answers = tables.read(answers_path, ANSWERS)
@@ -75,5 +75,5 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
             scores[f"set{which}"] = score(test)
             seconds = time.monotonic() - start
             run.cost[f"set{which}"] = {"seconds": round(seconds, 2), "per_second": round(len(requests) / seconds, 2)}
-# 4. One table per test set
+        # 4. One table per test set
         tables.write_all(scores, folder, table)

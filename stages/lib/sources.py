@@ -10,7 +10,7 @@ from kitrec.core.domains import SETS
 from kitrec.preprocessing.dataset import Dataset, build_dataset, mark_last_target_items
 from kitrec.preprocessing.params import Candidates, Source, Users
 from kitrec.preprocessing.users import UserGroups, classify, sample_roles, sampled_users
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.sources import amazon2023, kitrec_dataset, kitrec_hub
 from kitrec.sources.category_teacher import CategoryTeacher
 from kitrec.sources.quarantine import Quarantine

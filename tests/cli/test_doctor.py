@@ -23,7 +23,7 @@ def test_a_complete_project_passes(project):
 def test_an_unknown_param_is_reported_with_the_way_out(project):
     (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("patience:", "patients:"))
     (check,) = (check for check in doctor.run_checks(project / "params.yaml") if not check.ok)
-    assert check.name == "params" and "did you mean `patience`?" in check.way_out
+    assert check.name == "params" and "did you mean `early_stopping_patience`?" in check.way_out
 
 
 def test_a_folder_without_weights_is_no_base(project):

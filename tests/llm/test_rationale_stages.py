@@ -8,7 +8,7 @@ import pytest
 
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
-from kitrec.schemas.rationales import RATIONALES
+from kitrec.schemas.likelihoods import RATIONALES
 from stages import evaluate_rationales
 from stages.lib.fingerprints import reached_files
 from tests.conftest import ROOT

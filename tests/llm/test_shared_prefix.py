@@ -10,9 +10,9 @@ from kitrec.core import params
 from kitrec.core.errors import InputError
 from kitrec.llm.finetuning.arguments import lora_config
 from kitrec.llm.finetuning.params import FineTune
-from kitrec.llm.generation.requests import ScoringRequest
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.shared_prefix import likelihoods
+from kitrec.llm.likelihood.trie import ScoringRequest
 from tests.conftest import ROOT
 
 

@@ -14,10 +14,11 @@ from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.adapters import save_adapter
 from kitrec.llm.generation.engine_options import configure_process
 from kitrec.llm.generation.generator import Generator
-from kitrec.llm.generation.requests import Request, ScoringRequest
+from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.vllm_engine import Sampling, VllmEngine
 from kitrec.llm.likelihood.candidates import Scorer
 from kitrec.llm.likelihood.shared_prefix import likelihoods
+from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.parsing.parser import parse
 from kitrec.prompts.tokens import Encoder
 from tests.llm.made_methods import made_engine, made_method

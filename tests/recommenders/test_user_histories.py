@@ -6,7 +6,7 @@ import pytest
 from kitrec.preprocessing.dataset import ROLES
 from kitrec.recommenders.data.user_histories import histories, history_interactions, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.schemas.split_interactions import SPLIT_INTERACTIONS
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.sources.kitrec_dataset import dataset_from_records
 
 ROWS = [  # two targets: the music was held out after two more books had been read

@@ -1,4 +1,4 @@
-"""Requests to write or to score, in token ids, each addressed to an adapter or to the base."""
+"""Prompts in token ids, each addressed to an adapter or to the base."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -28,15 +28,6 @@ class Request:
     notes: tuple[str, ...] = ()
     source_items: int = 0
     target_items: int = 0
-
-
-@dataclass(frozen=True)
-class ScoringRequest:
-    """A prefix, the continuations to be scored after it, and the adapter that scores them (None: the base)."""
-
-    prefix: list[int]
-    continuations: list[list[int]]
-    adapter: str | None
 
 
 def requests_for(

@@ -11,7 +11,8 @@ from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
 from kitrec.llm.generation.engine_options import configure_process, engine_options, lora_options
 from kitrec.llm.generation.params import Engine
-from kitrec.llm.generation.requests import Request, ScoringRequest
+from kitrec.llm.generation.requests import Request
+from kitrec.llm.likelihood.trie import ScoringRequest
 
 
 @dataclass(frozen=True)

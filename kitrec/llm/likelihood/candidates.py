@@ -14,8 +14,9 @@ from kitrec.core.errors import InputError
 from kitrec.core.shards import compute_in_shards
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
-from kitrec.llm.generation.requests import Request, ScoringRequest, prompt_hash
+from kitrec.llm.generation.requests import Request, prompt_hash
 from kitrec.llm.likelihood.shared_prefix import likelihoods
+from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.schemas.likelihoods import LIKELIHOODS
 

@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 
 from kitrec.core.shards import compute_in_shards
-from kitrec.llm.generation.requests import Request, ScoringRequest
+from kitrec.llm.generation.requests import Request
+from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.parsing.parser import parse
 from kitrec.prompts.tokens import Encoder, split_thought
-from kitrec.schemas.rationales import RATIONALES
+from kitrec.schemas.likelihoods import RATIONALES
 
 Score = Callable[[list[ScoringRequest]], list[np.ndarray]]
 _RATIONALE = re.compile(r'"rationale"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)

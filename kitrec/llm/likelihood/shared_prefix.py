@@ -15,8 +15,7 @@ import torch
 from transformers import DynamicCache
 
 from kitrec.core.errors import InputError
-from kitrec.llm.generation.requests import ScoringRequest
-from kitrec.llm.likelihood.trie import Trie, build_trie
+from kitrec.llm.likelihood.trie import ScoringRequest, Trie, build_trie
 
 BATCH_TOKENS = 16_384
 ROWS = 1024  # positions whose logits exist at a time

@@ -11,6 +11,15 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class ScoringRequest:
+    """A prefix, the continuations to be scored after it, and the adapter that scores them (None: the base)."""
+
+    prefix: list[int]
+    continuations: list[list[int]]
+    adapter: str | None
+
+
+@dataclass(frozen=True)
 class Trie:
     """`tokens`, `parent`, `depth` [N], parents first; `at`, `token` [C, J]: which node predicts what (-2: none)."""
 
