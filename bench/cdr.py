@@ -20,7 +20,7 @@ from kitrec.recommenders.data.cross_domain_batches import UserHistories, cross_d
 from kitrec.recommenders.data.item_domains import NegativeSampler
 from kitrec.recommenders.data.pair_batches import sample_epoch
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.models.cross_domain_model import PairBatch
+from kitrec.recommenders.models.interface import PairBatch
 from kitrec.recommenders.models.registry import build_cross_domain_model
 
 COMMAND, REPEATS, BATCH, NEGATIVES = "python -m bench.cdr", 3, 256, 4

@@ -28,7 +28,7 @@ from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.cross_domain_training import train_cross_domain_model
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.title_embeddings import tfidf_embeddings
-from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.interface import Ranker
 from kitrec.recommenders.models.params import DTCDR, CrossDomainModel
 from kitrec.recommenders.models.registry import count_model
 from kitrec.recommenders.params import TrainingConfig

@@ -26,8 +26,8 @@ from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
 from kitrec.recommenders.data.item_features import ItemFeatures, build_item_features
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.params import BERT4Rec
-from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics
 from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model

@@ -25,8 +25,8 @@ from bench.running import start
 from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.registry import build_sequence_model
-from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import init_training, train

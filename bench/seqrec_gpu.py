@@ -16,8 +16,8 @@ from bench.running import start
 from bench.seqrec_settings import CE, SETTINGS, method, sasrec, training_config
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.registry import build_sequence_model
-from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.sequence_training import init_training, train
 from kitrec.training.distributed import distributed_context

@@ -15,8 +15,8 @@ from bench.running import start
 from bench.seqrec import OURS, PEER, items, prepared, theirs
 from bench.seqrec_settings import training_config
 from kitrec.recommenders.data.sequences import LeaveOneOut
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.registry import build_sequence_model
-from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.params import TrainingConfig
 from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, init_training, train
 from kitrec.training.state import TrainingState

@@ -18,7 +18,7 @@ from kitrec.distillation.params import DROS, StudentConfig
 from kitrec.distillation.selection_policies import SelectionPolicy, StudentScores
 from kitrec.recommenders.data.negatives import negatives_per_target
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.sequence_training import AuxiliaryLoss, TrainedBatch
 
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from kitrec.core.ranking_metrics import expected_metric, mean_metrics
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.recommenders.storage import StoredModel

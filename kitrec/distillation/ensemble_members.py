@@ -17,9 +17,8 @@ from scipy import sparse
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences, interaction_matrix
 from kitrec.recommenders.models import ease, item_knn, random_walk
-from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.interface import Ranker, Recommender
 from kitrec.recommenders.models.registry import count_model
-from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.params import NonParametricMethod, SequenceMethod
 from kitrec.recommenders.ranking.full import represent
 from kitrec.recommenders.sequence_training import train_sequence_model

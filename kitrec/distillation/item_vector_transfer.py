@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from kitrec.core.randomness import derived_seed
 from kitrec.distillation.item_embeddings import EmbeddingTable
-from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.interface import Recommender
 
 PROJECTION = "teacher_projection"
 

@@ -31,7 +31,7 @@ from kitrec.distillation.selection_policies import build_policy
 from kitrec.recommenders.data.target_batches import trainable_users
 from kitrec.recommenders.data.user_histories import History, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.sequence_training import (
     AuxiliaryLoss,
     Validation,

@@ -17,7 +17,7 @@ from kitrec.core.errors import InputError
 from kitrec.recommenders.data.packed_batches import PackedBatch
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.caser import Caser
-from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.interface import Recommender
 
 
 @dataclass(frozen=True)

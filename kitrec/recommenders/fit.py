@@ -20,7 +20,7 @@ from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.interaction_files import Interactions
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
-from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics

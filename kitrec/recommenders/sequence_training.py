@@ -25,8 +25,8 @@ from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.target_batches import TargetBatch, target_batch, trainable_users
 from kitrec.recommenders.models import params
 from kitrec.recommenders.models.bert4rec import BERT4Rec
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.registry import build_sequence_model
-from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.params import Loss, SequenceMethod, TrainingConfig
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.training.distributed import DistributedContext, distributed_context

@@ -21,9 +21,8 @@ from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.interface import Ranker, Recommender
 from kitrec.recommenders.models.registry import ModelParams, restore_model
-from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.ranking.full import candidate_scores, represent
 
 _WEIGHTS, _METADATA, _JSON = "model.safetensors", "metadata.safetensors", "model.json"

@@ -100,3 +100,27 @@ def test_no_broad_except_without_a_reason():
         for line in path.read_text().splitlines():
             if re.search(r"except( Exception| BaseException)?:", line):
                 assert "#" in line, f"{path}: {line}"
+
+
+def test_few_files_hold_less_than_forty_lines_with_a_single_public_name():
+    """A file deserves its door: what has an obvious home stands there."""
+
+    def public_names(tree: ast.Module) -> list[str]:
+        names = []
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.append(node.name)
+            elif isinstance(node, ast.Assign):
+                names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names.append(node.target.id)
+        return [name for name in names if not name.startswith("_")]
+
+    thin = [
+        str(path.relative_to(ROOT))
+        for path in library()
+        if path.name != "__init__.py"
+        and path.read_text().count("\n") < 40
+        and len(public_names(ast.parse(path.read_text()))) <= 1
+    ]
+    assert len(thin) <= 15, thin

@@ -8,7 +8,7 @@ from kitrec.recommenders.data.item_domains import ItemDomains, NegativeSampler
 from kitrec.recommenders.data.pair_batches import pair_batches, sample_epoch
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.models import params
-from kitrec.recommenders.models.cross_domain_model import Learner
+from kitrec.recommenders.models.interface import Learner
 from kitrec.recommenders.models.registry import build_cross_domain_model
 from kitrec.recommenders.params import TrainingConfig
 

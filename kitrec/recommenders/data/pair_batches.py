@@ -13,7 +13,7 @@ import torch
 
 from kitrec.recommenders.data.cross_domain_batches import UserHistories, cross_domain_batch
 from kitrec.recommenders.data.item_domains import ItemDomains, NegativeSampler
-from kitrec.recommenders.models.cross_domain_model import PairBatch
+from kitrec.recommenders.models.interface import PairBatch
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.caser import Caser, windows_before
 from kitrec.recommenders.models.gru4rec import GRU4Rec
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.sasrec import SASRec
-from kitrec.recommenders.models.sequence_model import Recommender
 
 Pack = Callable[[Sequences], PackedBatch]
 

@@ -24,9 +24,9 @@ from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.packed_batches import PackedBatch
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.attention import Attention
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.metadata_fusion import Fusion
 from kitrec.recommenders.models.params import BERT4Rec as Params
-from kitrec.recommenders.models.sequence_model import Recommender
 
 
 class BERT4Rec(Recommender):

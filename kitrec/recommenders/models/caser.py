@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from kitrec.recommenders.data.packed_batches import PackedBatch
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.params import Caser as Params
-from kitrec.recommenders.models.sequence_model import Recommender
 
 
 class Caser(Recommender):

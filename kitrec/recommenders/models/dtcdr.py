@@ -23,7 +23,7 @@ from torch import nn
 from kitrec.recommenders.data.cross_domain_batches import CrossDomainBatch
 from kitrec.recommenders.data.item_domains import ItemDomains
 from kitrec.recommenders.models import params
-from kitrec.recommenders.models.cross_domain_model import Learner, PairBatch, counted_mean
+from kitrec.recommenders.models.interface import Learner, PairBatch, counted_mean
 from kitrec.recommenders.models.user_encoders import embedding_table, mean_embeddings, user_encoder
 
 EPSILON = 1e-6

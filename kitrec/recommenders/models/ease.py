@@ -14,7 +14,7 @@ from sklearn.utils.extmath import randomized_svd
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.sequences import Sequences, interaction_matrix
 from kitrec.recommenders.models import params
-from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.interface import Ranker
 
 CHUNK = 512
 

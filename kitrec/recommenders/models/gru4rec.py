@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from kitrec.recommenders.data.packed_batches import PackedBatch
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.params import GRU4Rec as Params
-from kitrec.recommenders.models.sequence_model import Recommender
 
 
 class GRU4Rec(Recommender):

@@ -8,7 +8,7 @@ import torch
 
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.sequences import Sequences, interaction_matrix
-from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.interface import Ranker
 
 
 class Popularity(Ranker):

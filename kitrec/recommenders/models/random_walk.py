@@ -16,7 +16,7 @@ from scipy import sparse
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.sequences import Sequences, interaction_matrix
 from kitrec.recommenders.models import params
-from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.interface import Ranker
 
 CHUNK = 512
 

@@ -16,11 +16,10 @@ from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.bpr_mf import BPRMF
 from kitrec.recommenders.models.caser import Caser
 from kitrec.recommenders.models.conet import CoNet
-from kitrec.recommenders.models.cross_domain_model import Learner, Ranker
 from kitrec.recommenders.models.dtcdr import DTCDR
 from kitrec.recommenders.models.gru4rec import GRU4Rec
+from kitrec.recommenders.models.interface import Learner, Ranker, Recommender
 from kitrec.recommenders.models.sasrec import SASRec
-from kitrec.recommenders.models.sequence_model import Recommender
 from kitrec.recommenders.models.sscdr import SSCDR
 
 ModelParams = Annotated[

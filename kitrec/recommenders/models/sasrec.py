@@ -20,8 +20,8 @@ from torch import nn
 
 from kitrec.recommenders.data.packed_batches import PackedBatch
 from kitrec.recommenders.models.attention import Attention
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.params import SASRec as Params
-from kitrec.recommenders.models.sequence_model import Recommender
 
 
 class SASRec(Recommender):

@@ -10,7 +10,7 @@ import torch
 
 from kitrec.recommenders.data.packed_batches import by_length, pack
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.interface import Recommender
 
 CHUNK = 512
 

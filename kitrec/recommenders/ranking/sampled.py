@@ -8,7 +8,7 @@ import numpy as np
 from kitrec.core.errors import InputError
 from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.models.sequence_model import Recommender
+from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.ranking.full import candidate_scores
 
 NEGATIVES = 100

@@ -11,7 +11,7 @@ from kitrec.core.randomness import generator
 from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
 from kitrec.recommenders.data.item_domains import ItemDomains, NegativeSampler
-from kitrec.recommenders.models.cross_domain_model import Ranker
+from kitrec.recommenders.models.interface import Ranker
 
 MAX_CANDIDATES = 1000
 

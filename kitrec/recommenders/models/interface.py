@@ -1,6 +1,6 @@
-"""The interface of models over two domains, as training and ranking use it.
+"""The interfaces of recommenders, as training and ranking use them: sequence models, and models over two domains.
 
-Shapes: B users, C candidates each, n rows of a batch, k negatives."""
+Shapes: B users, C candidates each, N items, d width of the output vectors, n rows of a batch, k negatives."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,6 +11,26 @@ from torch import nn
 
 from kitrec.recommenders.data.cross_domain_batches import CrossDomainBatch, UserHistories, cross_domain_batch
 from kitrec.recommenders.data.item_domains import ItemDomains
+from kitrec.recommenders.data.packed_batches import PackedBatch
+from kitrec.recommenders.data.sequences import Sequences
+
+
+class Recommender(nn.Module, ABC):
+    """score of item i = represent(history) · W_i + b_i"""
+
+    max_length: int  # number of newest items of a history that the model reads
+
+    def shown(self, histories: Sequences) -> Sequences:
+        """Cut histories to their newest items, as `represent` takes them."""
+        return histories.newest(self.max_length)
+
+    @abstractmethod
+    def represent(self, batch: PackedBatch) -> torch.Tensor:
+        """Return the states [B, d] after each user's last item; every user has at least one item."""
+
+    @abstractmethod
+    def output(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return W [N, d] and b [N] (None without a bias) of items 1 ... N."""
 
 
 @dataclass(frozen=True)
