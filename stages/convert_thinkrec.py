@@ -2,8 +2,6 @@
 Reads the items, the records of the training and development users and their interactions, data/idrec/<method>; writes
 data/thinkrec/records: train.jsonl (labels and rationales), valid.jsonl, their vectors, and where these come from."""
 
-from pathlib import Path
-
 import polars as pl
 
 from kitrec.core import files, params, tables
@@ -33,7 +31,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     negatives = params.value(ThinkRec, "thinkrec.negatives")
     teacher = params.value(ThinkRec, "thinkrec.teacher")
-    folder, interactions = Path("data/idrec") / method, [paths.interactions(role) for role in ROLES.values()]
+    folder, interactions = paths.recommender(method), [paths.interactions(role) for role in ROLES.values()]
     records = {part: [paths.model_records(which, m, role) for m in MODELS] for part, role in ROLES.items()}
     reads = [paths.ITEMS, folder, *interactions, *(path for listed in records.values() for path in listed)]
     stage_params = [seed, which, history, negatives, teacher]
@@ -51,7 +49,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         sequences = histories(rows, users, history, encoder.vocabulary)
         user_vectors, item_vectors = encoder.encode(user_keys(users), sequences)
         # 4. The folder of records, shards and their origin
-        with files.atomic(Path("data/thinkrec/records")) as draft:
+        with files.atomic(paths.THINKREC / "records") as draft:
             draft.mkdir()
             write_shard(user_vectors, draft / SHARDS["users"])
             write_shard(item_vectors, draft / SHARDS["items"])

@@ -27,7 +27,7 @@ def main(student: str, teacher: str, quiet: runner.Quiet = runner.NO_TERMINAL) -
     # 1. Params and inputs
     seed, seeds = params.load(int, "seed"), params.value(Distillation, "distillation.seeds")
     p = params.load(StudentConfig, f"distillation.settings.{student}")
-    name, folder = f"{student}-{teacher}", Path("data/teachers") / teacher
+    name, folder = f"{student}-{teacher}", paths.teacher(teacher)
     sources = {role: paths.interactions(role) for role in ("train", "development")}
     with runner.running("distill_student", name, reads=[folder, *sources.values()], params=[seed, seeds, p]) as run:
         # 2. The users' sequences, and the development users' held-out items
@@ -38,7 +38,7 @@ def main(student: str, teacher: str, quiet: runner.Quiet = runner.NO_TERMINAL) -
         lists_and_vectors = Teacher(lists, read_embeddings(vectors) if vectors.exists() else None)
         # 4. A student of every seed, the same seeds as without a teacher
         students, epochs, metric = [], p.student.training.epochs, f"ndcg@{p.depth}"
-        with files.atomic(Path("data/students") / name) as to, stages_bar(epochs, metric, quiet=quiet) as show:
+        with files.atomic(paths.student(name)) as to, stages_bar(epochs, metric, quiet=quiet) as show:
             for number in range(seeds):
                 on_epoch_end, work = partial(show, f"{name}, seed {number}"), run.work / str(number)
                 student_seed = derived_seed(seed, student, number)

@@ -29,7 +29,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     # 1. Params and inputs
     sets = params.value(Data, "data.test_sets")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
-    folder, encoder, source = Path("data/ilora") / method, Path("data/idrec") / method, paths.interactions("test")
+    folder, encoder, source = paths.ilora_teacher(method), paths.recommender(method), paths.interactions("test")
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [FILE, folder, encoder, paths.ITEMS, source, *tests.values()]
     with runner.running("examine_teacher", method, reads=reads, params=[sets, history]) as run:

@@ -21,7 +21,7 @@ def main(method: str) -> None:
     # 1. Params and inputs
     test_sets = params.value(Data, "data.test_sets")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
-    model_folder, interactions_path = Path("data/idrec") / method, paths.interactions("test")
+    model_folder, interactions_path = paths.recommender(method), paths.interactions("test")
     records_paths = {which: paths.set_records(which, "test") for which in test_sets}
     reads = [model_folder, interactions_path, *records_paths.values()]
     with runner.running("infer_idrec", method, reads=reads, params=[test_sets, history]) as run:

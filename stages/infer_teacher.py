@@ -5,7 +5,6 @@ students data/teachers/ilora-<method> (lists.parquet, vectors.safetensors), and 
 import shutil
 import time
 from functools import partial
-from pathlib import Path
 
 import polars as pl
 
@@ -33,7 +32,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     seed, p = params.load(int, "seed"), params.load(Tasks, "ilora.tasks")
     sets = params.value(Data, "data.test_sets")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
-    name, folder, encoder = f"ilora-{method}", Path("data/ilora") / method, Path("data/idrec") / method
+    name, folder, encoder = f"ilora-{method}", paths.ilora_teacher(method), paths.recommender(method)
     tests = {which: paths.set_records(which, "test") for which in sets}
     sources = [paths.interactions(role) for role in ("train", "test")]
     reads = [FILE, folder, encoder, paths.ITEMS, *sources, *tests.values()]
@@ -54,7 +53,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             if not (vectors := run.work / "vectors.safetensors").exists():  # the LLM reads the whole catalogue
                 item_ids = sorted(teacher.sequence_encoder.item_numbers)
                 write_embeddings(item_embeddings(teacher, item_ids, builder, steps["history"].to_list()), vectors)
-            with files.atomic(Path("data/teachers") / name) as to:
+            with files.atomic(paths.teacher(name)) as to:
                 to.mkdir()
                 tables.write(lists, to / "lists.parquet", TEACHER_LISTS)
                 shutil.copyfile(vectors, to / vectors.name)

@@ -4,7 +4,6 @@ interactions of the test users; writes data/rankings/thinkrec-<stage> and data/r
 record, the adapters that answered and the vectors that were missing)."""
 
 from functools import partial
-from pathlib import Path
 
 import polars as pl
 
@@ -27,7 +26,7 @@ from kitrec.thinkrec.params import ThinkRec
 from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 
-FOLDER = Path("data/thinkrec")
+FOLDER = paths.THINKREC
 SHARD = 32  # records that a killed run has to score again; an engine has its own
 
 
@@ -42,7 +41,7 @@ def main(stage: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     if not encoders:
         raise InputError("thinkrec is off: `kitrec profile use variants=thinkrec`, then `dvc repro evaluate_thinkrec`")
     (encoder_name,) = encoders
-    encoder_folder, interactions = Path("data/idrec") / encoder_name, paths.interactions("test")
+    encoder_folder, interactions = paths.recommender(encoder_name), paths.interactions("test")
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [FILE, paths.ITEMS, FOLDER / "records", FOLDER / stage, encoder_folder, interactions, *tests.values()]
     stage_params = [seed, sets, weights, prompt, objective, rule, scoring, encoder_name]

@@ -4,10 +4,8 @@ Reads the test records, the pinned base and models/<variant>; writes data/answer
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from kitrec.core import params, tables
-from kitrec.core.domains import MODELS
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import list_length_warnings
@@ -36,7 +34,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     engine_params = params.load(Engine, "engine")
     p = params.load(Method, f"infer.methods.{method}")
     records = {which: paths.set_records(which, "test") for which in sets}
-    adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
+    adapters = paths.adapters(p.model)
     reads = [FILE, paths.ITEMS, *records.values(), *adapters.values()]
     with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
         # 2. One engine with the base and all adapters of the method

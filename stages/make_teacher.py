@@ -3,7 +3,6 @@ Reads data/interactions of the training users (and data/world); writes data/teac
 vectors.safetensors where it has item vectors, and the members of an ensemble."""
 
 import time
-from pathlib import Path
 
 from kitrec.core import files, params, tables
 from kitrec.distillation.alignment import full_sequences
@@ -35,7 +34,7 @@ def main(teacher: str) -> None:
         interactions, start = tables.read(source, SPLIT_INTERACTIONS), time.perf_counter()
         vocabulary, users = Vocabulary(interactions["item_id"]), user_targets(interactions)
         rows = full_sequences(training_sequences(interactions, users, "both", vocabulary), users)
-        with files.atomic(Path("data/teachers") / teacher) as folder:
+        with files.atomic(paths.teacher(teacher)) as folder:
             folder.mkdir()
             if teacher == "oracle":
                 # 3. Lists by the world's true utilities

@@ -25,7 +25,7 @@ from kitrec.synthetic.params import World
 from kitrec.synthetic.teacher import Teacher
 from stages.lib import paths, runner, sources
 
-PREFERENCE_PAIRS, REJECTS = Path("data/preferences"), Path("data/rejects.jsonl")
+REJECTS = Path("data/rejects.jsonl")
 
 
 def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
@@ -68,7 +68,7 @@ def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, teacher: Te
         records |= {f"set{which}/{role}": roles[role] for role in ("preference", "test")}
         preferences[f"set{which}"] = preference_pairs(seed, roles["preference"], teacher.explain)
     tables.write_all(records, paths.RECORDS, RECORDS)
-    tables.write_all(preferences, PREFERENCE_PAIRS, PREFERENCES)
+    tables.write_all(preferences, paths.PREFERENCES, PREFERENCES)
     tables.write_all({**dataset.interactions, "others": others}, paths.INTERACTIONS, SPLIT_INTERACTIONS)
 
 

@@ -4,7 +4,6 @@ Reads the test records, the base and models/<variant>; writes metrics/orders/<me
 from pathlib import Path
 
 from kitrec.core import files, params, tables
-from kitrec.core.domains import MODELS
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.generation.generator import Generator
@@ -33,7 +32,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     sample = params.value(Probes, "probes.records")
     p = params.load(Method, f"infer.methods.{method}")
     records_path = paths.set_records(which, "test")
-    adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
+    adapters = paths.adapters(p.model)
     reads = [FILE, paths.ITEMS, records_path, *adapters.values()]
     used = [which, seed, prompt, engine_params, sample, p]
     with runner.running("probe_orders", method, reads=reads, params=used):

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from kitrec.core import files, params, tables
-from kitrec.core.domains import MODELS
 from kitrec.llm.base.loading import load_for_serving, load_quantised, load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.generation.params import Engine, Method
@@ -34,7 +33,7 @@ def main(method: str) -> None:
     sample = params.value(Probes, "probes.records")
     p = params.load(Method, f"infer.methods.{method}")
     answers_path, records_path = paths.of_set(paths.answers(method), which), paths.set_records(which, "test")
-    adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
+    adapters = paths.adapters(p.model)
     reads = [FILE, paths.ITEMS, answers_path, records_path, *adapters.values()]
     used = [which, seed, prompt, engine, sample, p]
     with runner.running("probe_precision", method, reads=reads, params=used):

@@ -25,7 +25,7 @@ def main(student: str, teacher: str) -> None:
     # 1. Params and inputs
     sets, p = params.value(Data, "data.test_sets"), params.load(StudentConfig, f"distillation.settings.{student}")
     name, source = f"{student}-{teacher}", paths.interactions("test")
-    folders = [Path("data/students") / student, Path("data/students") / name]
+    folders = [paths.student(student), paths.student(name)]
     tests = {which: paths.set_records(which, "test") for which in sets}
     with runner.running("rank_student", name, reads=[*folders, source, *tests.values()], params=[sets, p]):
         # 2. Both students with all their seeds, the test users' interactions

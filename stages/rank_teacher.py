@@ -3,7 +3,6 @@ Reads data/teachers/<teacher> (its members), the test users' interactions and re
 data/rankings/<teacher>."""
 
 import time
-from pathlib import Path
 
 import polars as pl
 
@@ -22,7 +21,7 @@ def main(teacher: str) -> None:
     """Score every candidate of every test record with all members of TEACHER, one of distillation.teachers_to_rank."""
     # 1. Params and inputs
     sets, p = params.value(Data, "data.test_sets"), params.load(Ensemble, "distillation.ensemble")
-    folder, source = Path("data/teachers") / teacher, paths.interactions("test")
+    folder, source = paths.teacher(teacher), paths.interactions("test")
     tests = {which: paths.set_records(which, "test") for which in sets}
     with runner.running("rank_teacher", teacher, reads=[folder, source, *tests.values()], params=[sets, p]) as run:
         # 2. The members of all folds

@@ -48,7 +48,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
                 write_tensorboard(progress)
                 show(progress)
 
-            trained, tried = train_best(method, p, trials, data, on_epoch_end, Path("data/idrec") / method)
+            trained, tried = train_best(method, p, trials, data, on_epoch_end, paths.recommender(method))
         # 5. Curves and metrics
         curve = pl.DataFrame(trained.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6))
         validations = validation_curves(trained.rows)

@@ -30,8 +30,8 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     seed, prompt = params.load(int, "seed"), params.load(Prompt, "prompt")
     which = params.value(Data, "data.candidate_set")
     p = params.load(Preference, "preference")
-    source = Path("models/full") / model
-    records, pairs = paths.set_records(which, "preference"), Path(f"data/preferences/set{which}.parquet")
+    source = paths.MODELS / "full" / model
+    records, pairs = paths.set_records(which, "preference"), paths.of_set(paths.PREFERENCES, which)
     reads = [FILE, paths.ITEMS, records, pairs, source]
     with runner.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
         # 2. The fine-tuned adapter, and the records of its users
@@ -56,7 +56,7 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         # 4. The adapter, its curve and its metrics
         origin = files.read_json(source / "origin.json") | {"preference": p.method}
         origin |= {"preference_data": files.sha256(pairs if p.method == "dpo" else records)}
-        save_adapter(result.adapter, tokenizer, base, origin, Path("models/preferred") / model)
+        save_adapter(result.adapter, tokenizer, base, origin, paths.MODELS / "preferred" / model)
         _write_results(model, result, len(dataset))
 
 

@@ -26,7 +26,7 @@ def main(student: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         data = student_data(train, development, p.student.history)
         # 3. A student of every seed, the same seeds as with a teacher
         students, epochs, metric = [], p.student.training.epochs, f"ndcg@{p.depth}"
-        with files.atomic(Path("data/students") / student) as to, stages_bar(epochs, metric, quiet=quiet) as show:
+        with files.atomic(paths.student(student)) as to, stages_bar(epochs, metric, quiet=quiet) as show:
             for number in range(seeds):
                 on_epoch_end, work = partial(show, f"{student}, seed {number}"), run.work / str(number)
                 student_seed, folder = derived_seed(seed, student, number), to / str(number)

@@ -25,7 +25,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     seed = params.load(int, "seed")
     p, tasks = params.load(Ilora, "ilora.teacher"), params.load(Tasks, "ilora.tasks")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
-    encoder = Path("data/idrec") / method
+    encoder = paths.recommender(method)
     sources = {role: paths.interactions(role) for role in ("train", "development")}
     reads = [FILE, encoder, paths.ITEMS, *sources.values()]
     with runner.running("train_teacher_ilora", method, reads=reads, params=[seed, p, tasks, history]) as run:
@@ -42,7 +42,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         # 3. Training, resumed from the newest checkpoint; the best weights are stored
         name, stretches = f"ilora-{method}", planned_stretches(train.height, p.training)
         with training_bar(name, stretches, SELECTION.metric, quiet=quiet, unit="update") as show:
-            progress = train_teacher(p, read_pinned(), load_model(encoder), data, show, Path("data/ilora") / method)
+            progress = train_teacher(p, read_pinned(), load_model(encoder), data, show, paths.ilora_teacher(method))
         # 4. The curve
         curve = pl.DataFrame(progress.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6))
         with files.atomic(Path(f"plots/training/{name}.csv")) as draft:

@@ -20,7 +20,7 @@ from kitrec.training.progress import stages_bar
 from stages.lib import paths, runner
 from stages.lib.rationale_teacher import load_rationale_teacher
 
-FOLDER, GROUPS_FILE = Path("data/thinkrec"), Path("raw/user2group.csv")
+FOLDER, GROUPS_FILE = paths.THINKREC, Path("raw/user2group.csv")
 
 
 def main(stage: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+from kitrec.core import domains
+
 PARAMS_OK = Path("data/params.ok")
 ITEMS = Path("data/items.parquet")
 WORLD = Path("data/world")
 RECORDS = Path("data/records")
 INTERACTIONS = Path("data/interactions")
 SCORES = Path("data/scores")
+PREFERENCES = Path("data/preferences")
+THINKREC = Path("data/thinkrec")
+MODELS = Path("models")
 
 
 def model_records(which: str, model: str, role: str) -> Path:
@@ -28,7 +33,32 @@ def interactions(role: str) -> Path:
 def adapter(family: str, target_variant: str) -> Path:
     """Return the folder of an adapter such as `dualft`, `movies-full`; adapters of a variant share a folder."""
     target, variant = target_variant.split("-")
-    return Path(f"models/{variant}/{family}-{target}")
+    return MODELS / variant / f"{family}-{target}"
+
+
+def adapters(variant: str) -> dict[str, Path]:
+    """Return the adapter of every fine-tuned model of a variant; the base has none."""
+    return {} if variant == "base" else {name: MODELS / variant / name for name in domains.MODELS}
+
+
+def recommender(method: str) -> Path:
+    """Return the folder of a trained recommender over item ids."""
+    return Path("data/idrec") / method
+
+
+def ilora_teacher(method: str) -> Path:
+    """Return the folder of the iLoRA teacher whose gate reads the user embeddings of `method`."""
+    return Path("data/ilora") / method
+
+
+def teacher(name: str) -> Path:
+    """Return the folder of a teacher's lists and item vectors."""
+    return Path("data/teachers") / name
+
+
+def student(name: str) -> Path:
+    """Return the folder of a student, one model per seed; a distilled one is named `<student>-<teacher>`."""
+    return Path("data/students") / name
 
 
 def answers(method: str) -> Path:

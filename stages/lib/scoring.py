@@ -9,7 +9,6 @@ import polars as pl
 import torch
 
 from kitrec.core import params, tables
-from kitrec.core.domains import MODELS
 from kitrec.core.tables import Table
 from kitrec.llm.base.loading import load_for_serving, load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
@@ -53,7 +52,7 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
     engine = params.load(Engine, "engine")
     p = params.load(Method, f"infer.methods.{method}")
     inputs = {which: (paths.of_set(paths.answers(method), which), paths.set_records(which, "test")) for which in sets}
-    adapters = {name: Path("models") / p.model / name for name in MODELS} if p.fine_tuned else {}
+    adapters = paths.adapters(p.model)
     reads = [FILE, paths.ITEMS, *(path for pair in inputs.values() for path in pair), *adapters.values()]
     with runner.running(stage, method, reads=reads, params=[sets, prompt, engine, p]) as run:
         # 2. The base with the method's adapters
