@@ -67,7 +67,7 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
     yaml = _round_trip()
     tree = yaml.load(path.read_text(encoding="utf-8"))
     before = leaves(params.read(path))
-    expected = before | dict(values)
+    expected = before | leaves(values)
     for key, value in values.items():
         if key not in before or before[key] != value:  # an inherited key stays inherited
             _set(tree, key, value)

@@ -29,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scored = {"tokens": 2, "loglik_writer": -2 * math.log(4), "loglik_base": -2 * math.log(8)}
     missing = dict.fromkeys(scored)
     rows = [{"method": "m", "record_id": "a", **scored}, {"method": "m", "record_id": "b", **missing}]
-    sets = {"setA": tables.frame(rows, RATIONALES), "setB": tables.frame(rows[1:], RATIONALES)}
+    sets = {"setA": tables.from_rows(rows, RATIONALES), "setB": tables.from_rows(rows[1:], RATIONALES)}
     tables.write_all(sets, Path("data/rationales/m"), RATIONALES)
     return tmp_path
 

@@ -240,7 +240,7 @@ INFER = ["python", "-m", "stages.infer_vllm", "kitrec_full"]
             "params.yaml",
             ("patience:", "patients:"),
             ["dvc", "repro"],
-            "dualft.patients: unknown key; did you mean `patience`?",
+            "dualft.early_stopping_patients: unknown key; did you mean `early_stopping_patience`?",
         ),
         ("data/items.parquet", b"PAR1half", INFER, "not a whole parquet file"),
         ("models/base/base.json", OTHER_BASE, INFER, "was trained on another base"),
