@@ -6,6 +6,8 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, and by every process that a test starts
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -78,3 +80,12 @@ def tokenizer(tiny_base: Path):
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(tiny_base)
+
+
+@pytest.fixture(autouse=True)
+def gradients_stay_enabled() -> Iterator[None]:
+    """A test that leaves torch without gradients fails itself, not every later one in its process."""
+    yield
+    if not torch.is_grad_enabled():
+        torch.set_grad_enabled(True)
+        pytest.fail("this test left torch without gradients")
