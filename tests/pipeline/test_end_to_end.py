@@ -183,8 +183,8 @@ def test_metrics_and_plots_are_what_dvc_shows(finished):
 
 def test_adapters_are_published_with_their_settings_curve_and_results(finished):
     clone = finished[0]
-    told = clone.run("kitrec", "hub", "push-model", "me", "--set", "A", "--all")
-    assert told.returncode == 0 and told.stdout.count("dry run") == 4, told.stderr
+    result = clone.run("kitrec", "hub", "push-model", "me", "--set", "A", "--all")
+    assert result.returncode == 0 and result.stdout.count("dry run") == 4, result.stderr
     other = clone.run("kitrec", "hub", "push-model", "me", "--set", "B", "--all")
     assert other.returncode == 1 and "was trained on set A, not B: name the experiment" in other.stderr
     write_model("kitrec-x", "A", "dualft_movies", "full", clone.folder, clone.folder / "card")
@@ -321,8 +321,8 @@ def test_set_b_as_an_experiment_is_compared_by_the_same_keys(finished):
     headline = changed["metrics/evaluate.json"]
     assert "oracle_text.scored.hit@1" in headline
     assert all({"old", "new", "diff"} <= set(change) for change in headline.values())
-    told = clone.run("kitrec", "hub", "push-model", "me", "--set", "B", "--all", "--experiment", "set-b")
-    assert told.returncode == 0 and told.stdout.count("dry run") == 4, told.stderr
+    result = clone.run("kitrec", "hub", "push-model", "me", "--set", "B", "--all", "--experiment", "set-b")
+    assert result.returncode == 0 and result.stdout.count("dry run") == 4, result.stderr
     shown = clone.run("dvc", "exp", "show", "--csv").stdout
     assert "set-b" in shown and "data.candidate_set" in shown
     page = clone.run("dvc", "plots", "diff", "HEAD", "set-b", "-o", "page-ab")
@@ -373,8 +373,8 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
     shown = clone.run("kitrec", "show")
     assert "llm4cdr" in shown.stdout and "What a prompt shows" in shown.stdout
     for command in (["report"], ["tables"], ["trace", "kitrec_full", "mrr"], ["compare", "workspace", "workspace"]):
-        told = clone.run("kitrec", *command)
-        assert told.returncode == 0, told.stderr
+        result = clone.run("kitrec", *command)
+        assert result.returncode == 0, result.stderr
     assert "<svg" in (clone.folder / "report/index.html").read_text()
     assert {path.suffix for path in (clone.folder / "report/figures").iterdir()} == {".png", ".svg"}
     (clone.folder / "params.yaml").write_text(kept)
@@ -388,9 +388,10 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
         for student, teacher in itertools.product(("sasrec", "gru4rec"), ("oracle", "ensemble", "ilora-sasrec")):
             pair = f"{student}-{teacher}"
             assert "scored" in headline[pair]
-            told = files.read_json(clone.folder / f"metrics/students/{pair}.json")
-            compared = told["ndcg@20"]
-            assert {f"{name}@{k}" for name in ("hit", "ndcg") for k in (1, 5, 10, 20)} | {"mrr"} == set(told["taught"])
+            metrics = files.read_json(clone.folder / f"metrics/students/{pair}.json")
+            compared = metrics["ndcg@20"]
+            names = {f"{name}@{k}" for name in ("hit", "ndcg") for k in (1, 5, 10, 20)} | {"mrr"}
+            assert set(metrics["distilled"]) == names
             assert compared["low"] <= compared["difference"] <= compared["high"] and len(compared["gain_by_seed"]) == 5
             times = files.read_json(clone.folder / f"metrics/time/{pair}.json")
             assert times["distill_student_train_time"] > 0 and times["onnx_differs_from_torch_by"] <= 1e-5
@@ -401,11 +402,11 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
         examined = files.read_json(clone.folder / "metrics/ilora/sasrec.json")["setA"]["all"]
         assert examined["samples"] == 20 and 0 <= examined["hit_ratio@1"] <= examined["valid_ratio"] <= 1
         assert clone.run("kitrec", "teacher", "to-text", "data/teachers/oracle", "--to", "text").returncode == 0
-        told = clone.run("kitrec", "teacher", "from-text", "text", "--to", "data/teachers/mine")
-        assert told.returncode == 0 and "lists" in told.stdout, told.stderr
-        (clone.folder / "readers.tsv").write_text("user\titem\ttime\nu\tnone\t0\n")
-        told = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "readers.tsv", "--to", "best.tsv")
-        assert told.returncode == 0 and "1 users ranked by popularity" in told.stdout, told.stderr
+        result = clone.run("kitrec", "teacher", "from-text", "text", "--to", "data/teachers/mine")
+        assert result.returncode == 0 and "lists" in result.stdout, result.stderr
+        (clone.folder / "users.tsv").write_text("user\titem\ttime\nu\tnone\t0\n")
+        result = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "users.tsv", "--to", "best.tsv")
+        assert result.returncode == 0 and "1 users ranked by popularity" in result.stdout, result.stderr
         before = results(clone.folder)
         clone.break_off("distill_student@sasrec-oracle", "1/last-*")
         clone.start("-s", "distill_student@sasrec-oracle")
@@ -435,10 +436,12 @@ def test_thinkrec_goes_from_records_to_routed_answers(finished):
     with clone.variant("thinkrec", "evaluate_thinkrec") as headline:
         for stage in ("text", "projector", "groups"):
             assert "scored" in headline[f"thinkrec-{stage}"]
-            told = files.read_json(clone.folder / f"metrics/thinkrec/{stage}.json")
-            assert set("AB") == {name[3:] for name in told if name.startswith("set")}
-            assert all(own["auc_low"] <= own["auc"] <= own["auc_high"] for name, own in told.items() if "set" in name)
-            assert ("routing" in told) == (stage == "groups")
+            metrics = files.read_json(clone.folder / f"metrics/thinkrec/{stage}.json")
+            assert set("AB") == {name[3:] for name in metrics if name.startswith("set")}
+            assert all(
+                own["auc_low"] <= own["auc"] <= own["auc_high"] for name, own in metrics.items() if "set" in name
+            )
+            assert ("routing" in metrics) == (stage == "groups")
         routing = files.read_json(clone.folder / "metrics/thinkrec/groups.json")["routing"]
         assert routing["group"] + routing["general"] + routing["mixture"] == routing["users"] == 20
         assert len(files.read_json(clone.folder / "metrics/train/thinkrec-text.json")["reflection"]) == 1
@@ -464,5 +467,5 @@ def scores_of_projector(clone: Clone, scoring: dict[str, Any]) -> pl.Series:
     profiles.put(clone.folder / "params.yaml", changed | {"thinkrec.train": {"text": "records", "projector": "text"}})
     done = clone.run("dvc", "repro", "-s", "infer_thinkrec@projector")
     assert done.returncode == 0, done.stderr[-3000:]
-    told = pl.read_parquet(clone.folder / "data/rankings/thinkrec-projector/setA.parquet")
-    return told.explode("item_ids", "scores").sort("record_id", "item_ids")["scores"]
+    rankings = pl.read_parquet(clone.folder / "data/rankings/thinkrec-projector/setA.parquet")
+    return rankings.explode("item_ids", "scores").sort("record_id", "item_ids")["scores"]
