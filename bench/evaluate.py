@@ -34,7 +34,7 @@ def main() -> None:
     strata = strata_means(m, resamples=RESAMPLES, min_users=30, seed=1)
     strata_seconds = time.perf_counter() - began
     family = Family(kind="scored", metrics=["mrr"], pairs=[("m0", "m1")])
-    tested = comparisons(m, family, resamples=RESAMPLES, permutations=PERMUTATIONS, seed=1)
+    tested = comparisons(m, family, answer_items={}, resamples=RESAMPLES, permutations=PERMUTATIONS, seed=1)
     seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     loop = _loop(m)

@@ -11,10 +11,11 @@ from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import list_length_warnings
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.llm4cdr import with_notes
-from kitrec.llm.generation.params import Engine, Method
+from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.replicas import EngineSpec, start_engines
 from kitrec.llm.generation.requests import requests_for
 from kitrec.llm.generation.resumable import generate_answers, generation_statistics
+from kitrec.parsing.length_warnings import length_warnings
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import single_token_labels
@@ -23,6 +24,7 @@ from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
 from stages.lib import paths, runner
+from stages.lib.methods import load_method
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
@@ -32,7 +34,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     sets = params.value(Data, "data.test_sets")
     prompt = params.load(Prompt, "prompt")
     engine_params = params.load(Engine, "engine")
-    p = params.load(Method, f"infer.methods.{method}")
+    p = load_method(method)
     records = {which: paths.set_records(which, "test") for which in sets}
     adapters = paths.adapters(p.model)
     reads = [FILE, paths.ITEMS, *records.values(), *adapters.values()]
@@ -58,6 +60,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             answers[f"set{which}"] = generate_answers(
                 method, test["record_id"].to_list(), requests, generate, max_length=prompt.max_length, **shards
             )
+            _warn(length_warnings(answers[f"set{which}"], p.max_new_tokens, p.thinking_budget), run)
             run.cost[f"set{which}"] = generation_statistics(answers[f"set{which}"], time.monotonic() - start)
         # 4. One table of raw answers per test set
         tables.write_all(answers, paths.answers(method), ANSWERS)
@@ -67,7 +70,7 @@ def _warn(warnings: list[str], run: runner.Run) -> None:
     """Print warnings, and keep them with the costs."""
     for warning in warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    run.cost["warnings"] = warnings
+    run.cost["warnings"] = list(dict.fromkeys([*run.cost.get("warnings", []), *warnings]))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.generation.generator import Generator
-from kitrec.llm.generation.params import Engine, Method
+from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import requests_for
 from kitrec.llm.generation.vllm_engine import VllmEngine
 from kitrec.llm.likelihood.candidate_orders import permuted, unpermuted
@@ -22,6 +22,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
 from stages.lib import paths, runner
+from stages.lib.methods import load_method
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
@@ -30,7 +31,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     prompt, engine_params = params.load(Prompt, "prompt"), params.load(Engine, "engine")
     sample = params.value(Probes, "probes.records")
-    p = params.load(Method, f"infer.methods.{method}")
+    p = load_method(method)
     records_path = paths.set_records(which, "test")
     adapters = paths.adapters(p.model)
     reads = [FILE, paths.ITEMS, records_path, *adapters.values()]

@@ -9,7 +9,7 @@ import torch
 from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_for_serving, load_quantised, load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.generation.params import Engine, Method
+from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import requests_for
 from kitrec.llm.likelihood.candidates import Scorer, scoring_requests
 from kitrec.llm.likelihood.params import Probes
@@ -23,6 +23,7 @@ from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
 from stages.lib import paths, runner
+from stages.lib.methods import load_method
 
 
 def main(method: str) -> None:
@@ -31,7 +32,7 @@ def main(method: str) -> None:
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     prompt, engine = params.load(Prompt, "prompt"), params.load(Engine, "engine")
     sample = params.value(Probes, "probes.records")
-    p = params.load(Method, f"infer.methods.{method}")
+    p = load_method(method)
     answers_path, records_path = paths.of_set(paths.answers(method), which), paths.set_records(which, "test")
     adapters = paths.adapters(p.model)
     reads = [FILE, paths.ITEMS, answers_path, records_path, *adapters.values()]

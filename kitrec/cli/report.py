@@ -9,9 +9,11 @@ from scmrepo.git import Git
 
 from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
+from kitrec.evaluation.params import Evaluation
 from kitrec.preprocessing.params import Data, Source
 from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.report import cost_sections, sections
+from kitrec.report.answer_sections import answers_by_stratum
 from kitrec.report.page import Example, Report, page
 from kitrec.report.rendering import write_figures
 from kitrec.schemas.answers import ANSWERS
@@ -35,18 +37,20 @@ def report() -> None:
     answers = {
         name: sets for name, sets in _metrics("metrics/answers").items() if name in methods and f"set{which}" in sets
     }
-    ledgers = _metrics("metrics/cost")
+    ledgers, min_users = _metrics("metrics/cost"), params.value(Evaluation, "evaluation.min_users")
     times = {pair: timing for pair, timing in _metrics("metrics/time").items() if pair in methods}
     users = int(means["n"].max())  # type: ignore[arg-type]  # a count
     seconds = cost_sections.inference_seconds(ledgers, times, f"set{which}", users)
     parts = [
-        sections.headline(means),
+        *sections.warnings(answers, f"set{which}"),
+        sections.headline(means, answers, f"set{which}"),
         sections.declared_comparisons(comparisons),
         sections.by_core(means),
         sections.hit_rates(_plot("ranks")),
         sections.set_comparison(_plot("sets")),
         sections.calibration(_plot("calibration")),
         sections.strata(means),
+        answers_by_stratum(_confidence(which), answers, _metrics("metrics/rationales"), min_users),
         cost_sections.quality_against_cost(means, seconds),
         *([cost_sections.students(means, _metrics("metrics/students"), seconds)] if times else []),
         cost_sections.stage_costs(ledgers),
@@ -64,6 +68,13 @@ def report() -> None:
 
 def _metrics(folder: str) -> dict[str, dict[str, Any]]:
     return {path.stem: files.read_json(path) for path in sorted(Path(folder).glob("*.json"))}
+
+
+def _confidence(which: str) -> dict[str, dict[str, Any]]:
+    """Return test set -> method -> its errors, the set of training first."""
+    others = [f"set{other}" for other in params.value(Data, "data.test_sets") if other != which]
+    names = {f"set{which}": "confidence", **dict.fromkeys(others, "confidence_other_set")}
+    return {name: files.read_json(Path(f"metrics/{stem}.json")) for name, stem in names.items()}
 
 
 def _plot(name: str) -> pl.DataFrame:

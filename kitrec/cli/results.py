@@ -16,7 +16,13 @@ from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.run_comparison import compare_runs
-from kitrec.report.headline import headline_tables, mentions_table, prompt_contents_table
+from kitrec.report.headline import (
+    headline_tables,
+    length_warnings,
+    mentions_table,
+    prompt_contents_table,
+    requested_items,
+)
 from kitrec.report.paper_tables import latex, markdown, paper_table
 from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
@@ -34,6 +40,8 @@ def show() -> None:
     overall_and_cores = headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json"))
     answers = Path("metrics/answers")
     Console().print(*overall_and_cores, prompt_contents_table(answers), mentions_table(answers))
+    for warning in length_warnings(answers):
+        print(f"WARNING: {warning}")
 
 
 def paper_tables(
@@ -45,7 +53,7 @@ def paper_tables(
     """Print the headline table as Markdown, and write it to report/ as Markdown and LaTeX."""
     means = tables.read(ANALYSIS / "strata_means.parquet", STRATA_MEANS)
     comparisons = tables.read(ANALYSIS / "comparisons.parquet", COMPARISONS)
-    table = paper_table(means, comparisons, kind, METRICS, reference)
+    table = paper_table(means, comparisons, kind, METRICS, reference, requested_items(Path("metrics/answers")))
     for ending, text in (("md", markdown(table)), ("tex", latex(table))):
         with files.atomic(PAPER / f"{kind}.{ending}") as draft:
             draft.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from kitrec.config.sections import renamed_parts, renaming_problem, validate_tree
+from kitrec.config.sections import moving_problem, renamed_parts, renaming_problem, validate_tree
 from kitrec.core import files, params
 from kitrec.core.errors import InputError
 
@@ -62,8 +62,10 @@ def use(path: Path, choices: list[str]) -> None:
 def put(path: Path, values: Mapping[str, Any]) -> None:
     """Set dotted keys in the file, keeping comments; the file is changed only if the result is valid."""
     renamed = {old: name for key in values for old, name in renamed_parts(key)}
-    if renamed:
-        raise InputError("; ".join(renaming_problem(old, name) for old, name in renamed.items()))
+    outdated = [renaming_problem(old, name) for old, name in renamed.items()]
+    outdated += [problem for problem in map(moving_problem, values) if problem]
+    if outdated:
+        raise InputError("; ".join(outdated))
     yaml = _round_trip()
     tree = yaml.load(path.read_text(encoding="utf-8"))
     before = leaves(params.read(path))

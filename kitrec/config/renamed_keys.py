@@ -106,6 +106,18 @@ RENAMED_KEYS: dict[str, str] = {
     ),
 }
 
+# Dotted key -> the key that says the same today, for several of the old ones at once.
+MOVED_KEYS: dict[str, str] = {
+    "infer.methods.*.answer_items": "infer.budgets.answer_items",
+    "infer.methods.*.max_new_tokens": "infer.budgets.item_tokens",
+    "infer.methods.*.thinking_budget": "infer.budgets.thought_tokens",
+}
+
+
+def new_place(key: str) -> str | None:
+    """Return the key that says today what a dotted key once said; None where it was not moved."""
+    return next((place for pattern, place in MOVED_KEYS.items() if fnmatchcase(key, pattern)), None)
+
 
 def new_name(key: str) -> str:
     """Return today's name of the last part of a dotted key."""

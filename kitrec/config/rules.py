@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kitrec.core.domains import MODELS
+from kitrec.llm.generation.params import budgeted
 from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.params import CrossDomainMethod, SequenceMethod
 
@@ -16,6 +17,8 @@ def violations(s: Mapping[str, Any]) -> list[str]:
     """Return all violated rules as error messages; `s` maps section names to their dataclasses."""
     return [
         *_lengths_and_models(s),
+        *_budgets(s),
+        *_equal_lists(s),
         *_training(s),
         *_method_references(s),
         *_rankings(s),
@@ -31,20 +34,59 @@ def violations(s: Mapping[str, Any]) -> list[str]:
 
 
 def _lengths_and_models(s: Mapping[str, Any]) -> list[str]:
-    """Require enough items and tokens, and trained adapters for all methods."""
+    """Require enough items, and trained adapters for all methods."""
     problems = []
     for domain in ("movies", "music"):
         if s["world"].items(domain) < 2 * s["candidates"].count:
             problems.append(f"world.{domain}: must be at least twice candidates.count ({s['candidates'].count}) items")
     for name, method in s["infer"].methods.items():
-        prefill = PREFILL if method.thinking_budget or method.structured_outputs else 0
-        needed = s["prompt"].max_length + method.max_new_tokens + prefill
-        if s["engine"].max_model_len < needed:
-            problems.append(
-                f"engine.max_model_len: {s['engine'].max_model_len} cannot hold a prompt of prompt.max_length plus "
-                f"infer.methods.{name}.max_new_tokens; raise it to {needed}"
-            )
         problems += _untrained_adapter(name, method.model, s)
+    return problems
+
+
+def _budgets(s: Mapping[str, Any]) -> list[str]:
+    """Require an engine, and rewarded answers, that hold what the budgets of the base allow."""
+    methods = {name: budgeted(method, s["infer"].budgets) for name, method in s["infer"].methods.items()}
+    needed = {
+        name: m.max_new_tokens + (PREFILL if m.thinking_budget or m.structured_outputs else 0)
+        for name, m in methods.items()
+    }
+    largest = max(needed, key=lambda name: needed[name], default=None)
+    problems = []
+    if largest and s["engine"].max_model_len < s["prompt"].max_length + needed[largest]:
+        problems.append(
+            f"engine.max_model_len: {s['engine'].max_model_len} cannot hold a prompt of prompt.max_length "
+            f"({s['prompt'].max_length}) and the {needed[largest]} tokens that infer.budgets gives {largest}; raise it "
+            f"to {s['prompt'].max_length + needed[largest]}, or lower one of them"
+        )
+    answer = s["infer"].budgets.thought_tokens + s["infer"].budgets.item_tokens
+    if s["preference"].models and s["preference"].method == "grpo" and s["preference"].max_new_tokens < answer:
+        problems.append(
+            f"preference.max_new_tokens: {s['preference'].max_new_tokens} cuts answers that infer.budgets lets "
+            f"adapters write, and a cut answer earns no reward; raise it to {answer}"
+        )
+    return problems
+
+
+def _equal_lists(s: Mapping[str, Any]) -> list[str]:
+    """Require declared tests of written rankings to compare lists of the same number of items.
+
+    The first item is the same question at any length: hit@1 needs no equal lists."""
+    items = {name: budgeted(method, s["infer"].budgets).answer_items for name, method in s["infer"].methods.items()}
+    family, ablation = s["evaluation"].family, s["evaluation"].ablation
+    groups = {"family.pairs": (family, family.pairs), "ablation.methods": (ablation, [ablation.methods])}
+    problems = []
+    for key, (tested, compared) in groups.items():
+        if tested.kind != "written" or set(tested.metrics) <= {"hit@1"}:
+            continue
+        for names in compared:
+            requested = {name: items[name] for name in names if name in items}
+            if len(set(requested.values())) > 1:
+                listed = ", ".join(f"{name} {count}" for name, count in requested.items())
+                problems.append(
+                    f"evaluation.{key}: written answers of different numbers of items ({listed}) compare in hit@1 "
+                    "alone; take kind: scored, metrics: [hit@1], or infer.budgets.answer_items: 1"
+                )
     return problems
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kitrec.config.renamed_keys import new_name
+from kitrec.config.renamed_keys import new_name, new_place
 from kitrec.config.rules import violations
 from kitrec.core import params
 from kitrec.core.errors import InputError
@@ -81,6 +81,12 @@ def renamed_parts(key: str) -> Iterator[tuple[str, str]]:
         new = f"{new}.{name}" if new else name
 
 
+def moving_problem(key: str) -> str | None:
+    """Return the error message of a key that was moved, None of any other."""
+    place = new_place(key)
+    return f"{key}: moved to `{place}`, of the base and all its methods; remove it here" if place else None
+
+
 def renaming_problem(key: str, name: str) -> str:
     """Return the error message of a renamed key."""
     return f"{key}: renamed to `{name}`"
@@ -94,6 +100,10 @@ def _with_new_names(node: Any, problems: list[str], old: str = "", new: str = ""
         return node
     tree = {}
     for part, value in node.items():
+        moved = moving_problem(f"{new}.{part}" if new else str(part))
+        if moved:
+            problems += [moved] if moved not in problems else []
+            continue
         name = new_name(f"{new}.{part}" if new else str(part))
         if name != str(part):
             problem = renaming_problem(f"{old}{part}", name)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from kitrec.core.randomness import generator
+
 BLOCK = 250  # resamples whose weights are held at once
 
 
@@ -29,6 +31,36 @@ class UserSums:
         """Return means without each user [U, K]; without the only user they are zero."""
         remaining = self.counts.sum() - self.counts
         return np.asarray((self.sums.sum(axis=0) - self.sums) / np.maximum(remaining, 1)[:, None])
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are drawn: every stratum by a stream of its own."""
+
+    resamples: int
+    seed: int
+
+    def means_and_intervals(
+        self, users: UserSums, stratum: str, member: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return means over a stratum's records with the bounds of their intervals, each [K]."""
+        means = users.means()
+        drawn = resampled_means(users, self.resamples, generator(self.seed, "bootstrap", stratum, member))
+        low, high = intervals(means, drawn, accelerations(users.leave_one_out_means()))
+        return means, np.minimum(low, means), np.maximum(high, means)
+
+
+def user_sums(owners: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> UserSums:
+    """Return the sums of values [R, K] by their user [R], and their counts; with weights [R] the sums are weighted and
+    the weights are counted, so that means are weighted ones."""
+    weights = np.ones(len(owners)) if weights is None else weights
+    _, owner = np.unique(owners, return_inverse=True)
+    counts = np.bincount(owner, weights=weights)
+    if len(counts) == len(owner) and (weights == 1).all():
+        return UserSums(values, np.ones(len(owner)))
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, owner, values * weights[:, None])
+    return UserSums(sums, counts)
 
 
 def resampled_means(users: UserSums, resamples: int, rng: np.random.Generator) -> np.ndarray:

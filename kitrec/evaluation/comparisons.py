@@ -1,8 +1,9 @@
 """Pairwise comparisons of methods with the same kind of ranking, user by user; corrected within the declared family.
 
-Holm, Bonferroni, Benjamini-Hochberg: statsmodels. Stars mark Holm's p below .05, .01 and .001."""
+Holm, Bonferroni, Benjamini-Hochberg: statsmodels. Stars mark Holm's p below .05, .01 and .001. Written answers
+that were asked for different numbers of items are compared in hit@1 alone: it reads the first item alone."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -19,9 +20,14 @@ CORRECTIONS = {"p_holm": "holm", "p_bonferroni": "bonferroni", "p_bh": "fdr_bh"}
 STARS = (0.001, 0.01, 0.05)
 
 
-def comparisons(m: ScoreMatrix, family: Family, *, resamples: int, permutations: int, seed: int) -> pl.DataFrame:
-    """Return the comparisons table."""
-    pairs = _pairs(m, family)
+FIRST_ITEM = "hit@1"
+
+
+def comparisons(
+    m: ScoreMatrix, family: Family, *, answer_items: Mapping[str, int], resamples: int, permutations: int, seed: int
+) -> pl.DataFrame:
+    """Return the comparisons table; `answer_items` is the number of items that each written method was asked for."""
+    pairs = _pairs(m, family, answer_items)
     if not pairs:
         return pl.DataFrame(schema=dict(COMPARISONS.columns))
     first, second = (np.array(side) for side in zip(*pairs, strict=True))
@@ -41,8 +47,9 @@ def comparisons(m: ScoreMatrix, family: Family, *, resamples: int, permutations:
     return _corrected(table, family).cast(pl.Schema(COMPARISONS.columns)).select(*COMPARISONS.columns)
 
 
-def _pairs(m: ScoreMatrix, family: Family) -> list[tuple[int, int]]:
+def _pairs(m: ScoreMatrix, family: Family, answer_items: Mapping[str, int]) -> list[tuple[int, int]]:
     """Return column indices of all pairs; a declared pair keeps its order, any other one is ordered by name."""
+    metrics = list(dict.fromkeys(c.metric for c in m.columns))
     pairs = []
     methods = {kind: sorted({c.method for c in m.columns if c.kind == kind}) for kind in {c.kind for c in m.columns}}
     _check(family.pairs, methods.get(family.kind, []), family.kind)
@@ -50,9 +57,10 @@ def _pairs(m: ScoreMatrix, family: Family) -> list[tuple[int, int]]:
         declared = {frozenset(pair): pair for pair in family.pairs} if kind == family.kind else {}
         for both in combinations(methods[kind], 2):
             first, second = declared.get(frozenset(both), both)
+            equal = kind != "written" or answer_items.get(first) == answer_items.get(second)
             pairs += [
                 (m.column_index(first, kind, metric), m.column_index(second, kind, metric))
-                for metric in dict.fromkeys(c.metric for c in m.columns)
+                for metric in (metrics if equal else [FIRST_ITEM])
             ]
     return pairs
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kitrec.core.errors import InputError
-from kitrec.evaluation.bootstrap import UserSums
+from kitrec.evaluation.bootstrap import UserSums, user_sums
 from kitrec.schemas.scores import METRICS
 
 _RECORD = ("record_id", "candidate_hash", "user_id", "target", "user_type", "user_category", "core", "gt_has_metadata")
@@ -37,13 +37,7 @@ class ScoreMatrix:
 
     def user_sums(self) -> UserSums:
         """Return sums and counts by user: a user with two records is resampled with both."""
-        _, owner = np.unique(self.records["user_id"].to_numpy(), return_inverse=True)
-        counts = np.bincount(owner).astype(float)
-        if len(counts) == len(owner):
-            return UserSums(self.values, np.ones(len(owner)))
-        sums = np.zeros((len(counts), self.values.shape[1]))
-        np.add.at(sums, owner, self.values)
-        return UserSums(sums, counts)
+        return user_sums(self.records["user_id"].to_numpy(), self.values)
 
     def column_index(self, method: str, kind: str, metric: str) -> int:
         """Return the index of a column."""

@@ -3,13 +3,12 @@
 from collections.abc import Collection, Iterator, Mapping
 from itertools import product
 
-import numpy as np
 import polars as pl
 
 from kitrec.core.domains import CORES, TARGETS, USER_TYPES
-from kitrec.core.randomness import generator
-from kitrec.evaluation.bootstrap import accelerations, intervals, resampled_means
+from kitrec.evaluation.bootstrap import Resampling
 from kitrec.evaluation.score_matrix import ScoreMatrix
+from kitrec.evaluation.strata import ALL
 from kitrec.schemas.strata_means import STRATA_MEANS
 
 _CATEGORIES = tuple(dict.fromkeys(kind.category for kind in USER_TYPES.values()))
@@ -20,7 +19,7 @@ STRATA = {  # name -> (column of the records, its members in order)
     "core": ("core", CORES),
     "truth_metadata": ("gt_has_metadata", (True, False)),
 }
-ALL, DOMAIN_CORE = "all", "domain_core"
+DOMAIN_CORE = "domain_core"
 
 
 def strata_means(m: ScoreMatrix, *, resamples: int, min_users: int, seed: int) -> pl.DataFrame:
@@ -72,9 +71,7 @@ def _strata(m: ScoreMatrix) -> Iterator[tuple[str, str, ScoreMatrix]]:
 
 def _means(m: ScoreMatrix, stratum: str, member: str, resamples: int, min_users: int, seed: int) -> pl.DataFrame:
     users = m.user_sums()
-    means = users.means()
-    drawn = resampled_means(users, resamples, generator(seed, "bootstrap", stratum, member))
-    low, high = intervals(means, drawn, accelerations(users.leave_one_out_means()))
+    means, low, high = Resampling(resamples, seed).means_and_intervals(users, stratum, member)
     return pl.DataFrame(
         {
             "method": [c.method for c in m.columns],
@@ -85,8 +82,8 @@ def _means(m: ScoreMatrix, stratum: str, member: str, resamples: int, min_users:
             "n": len(m.values),
             "users": len(users.counts),
             "mean": means,
-            "low": np.minimum(low, means),
-            "high": np.maximum(high, means),
+            "low": low,
+            "high": high,
             "few": len(users.counts) < min_users,
         }
     )

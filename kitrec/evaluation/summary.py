@@ -5,11 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import CORES, TARGETS, USER_TYPES
+from kitrec.evaluation.strata import measures_by_stratum
 from kitrec.schemas.scores import METRICS
-
-STRATA = {"domain": TARGETS, "core": CORES, "user_type": tuple(USER_TYPES)}
-_COLUMN = {"domain": "target", "core": "core", "user_type": "user_type"}
 
 
 def summarise(scores: pl.DataFrame) -> dict[str, Any]:
@@ -30,11 +27,7 @@ def _per_ranking(scores: pl.DataFrame, table: Callable[[pl.DataFrame], dict[str,
 
 
 def _strata(rows: pl.DataFrame) -> dict[str, Any]:
-    means: dict[str, Any] = {}
-    for name, members in STRATA.items():
-        column = pl.col(_COLUMN[name])
-        means[name] = {m: _means(part) for m in members if (part := rows.filter(column == m)).height}
-    return means
+    return measures_by_stratum(rows, lambda part, *_: _means(part))
 
 
 def _means(rows: pl.DataFrame) -> dict[str, float | int]:

@@ -15,8 +15,8 @@ _MATCHED = "\0"  # replaces a matched name, so that no other name is matched acr
 
 def history_mentions(
     answers: pl.DataFrame, rankings: pl.DataFrame, records: pl.DataFrame, items: pl.DataFrame
-) -> dict[str, float]:
-    """Return the mean number of distinct source items an answer mentions, and the share of answers that mention any."""
+) -> pl.DataFrame:
+    """Return of every answer (`record_id`) how many distinct source items it mentions (`history_mentions`)."""
     titles = dict(items.select("item_id", "title").iter_rows())
     joined = answers.join(rankings.select("record_id", "rationale"), on="record_id", how="left").join(
         records.select("record_id", history="source_items"), on="record_id", how="left"
@@ -25,8 +25,7 @@ def history_mentions(
         len(mentioned_items(reasoning_text(text, rationale), {item: titles.get(item) for item in history}))
         for text, rationale, history in joined.select("text", "rationale", "history").iter_rows()
     ]
-    n = max(len(counts), 1)
-    return {"mean": round(sum(counts) / n, 4), "share": round(sum(count > 0 for count in counts) / n, 4)}
+    return joined.select("record_id", history_mentions=pl.Series(counts, dtype=pl.Int64))
 
 
 def reasoning_text(text: str | None, rationale: str | None) -> str:

@@ -41,8 +41,9 @@ def rank_likelihoods(likelihoods: pl.DataFrame, records: pl.DataFrame) -> pl.Dat
     return pl.concat([scored, empty.with_columns(status=pl.lit("no_answer"))])
 
 
-def answer_statistics(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str, object]:
-    """Return shares of every status, of invented ids, of answers cut at the token limit and of shortened prompts."""
+def answer_statistics(rankings: pl.DataFrame, answers: pl.DataFrame, *, answer_items: int) -> dict[str, object]:
+    """Return shares of every status, of invented ids, of answers cut at the token limit and of shortened prompts; the
+    items that answers name, and the number that the prompt asks for."""
     n = rankings.height
     invented = (rankings["invalid_ids"].list.len() > 0).sum()
     reasons = dict(answers["finish_reason"].value_counts().iter_rows())
@@ -57,6 +58,7 @@ def answer_statistics(rankings: pl.DataFrame, answers: pl.DataFrame) -> dict[str
         "shortened_prompt_share": round((answers["shortened"].list.len() > 0).sum() / n, 4),
         "prompt_contents": prompt_contents(answers),
         "items_named": round(rankings["item_ids"].list.len().sum() / n, 3),
+        "answer_items": answer_items,
     }
 
 

@@ -4,6 +4,7 @@ Text from data is encoded so that it can never become a control token: special t
 token (Qwen3's `<think>` is one that is *not* marked special) is broken after its first character."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from kitrec.core.errors import InputError
@@ -47,6 +48,11 @@ class Encoder:
             ids += self._split(text[start:cut])
             start = cut
         return ids + self._split(text[start:])
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, control tokens included."""
+        text = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return str(text)
 
     def _split(self, text: str) -> list[int]:
         return self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]

@@ -35,12 +35,29 @@ def prompt_contents_table(answers: Path) -> Table:
 
 
 def mentions_table(answers: Path) -> Table:
-    """Return the average number of items that answers name, and of history items that their reasoning mentions."""
-    table = _table("Items named in an answer, on average", ("items_named", "history_mentions"), ("method", "test set"))
+    """Return how many items answers are asked for and name, how long their thoughts are, and the history items that
+    their reasoning mentions, on average."""
+    columns = ("answer_items", "items_named", "thinking_characters", "history_mentions")
+    table = _table("Answers, on average", columns, ("method", "test set"))
     for method, which, statistics in _statistics(answers):
-        mentions = statistics["history_mentions"]["mean"]
-        table.add_row(method, which, f"{statistics['items_named']:.2f}", f"{mentions:.2f}")
+        thought, mentions = (statistics[name]["mean"] for name in columns[2:])
+        requested, named = statistics["answer_items"], statistics["items_named"]
+        table.add_row(method, which, str(requested), f"{named:.2f}", f"{thought:.0f}", f"{mentions:.2f}")
     return table
+
+
+def requested_items(answers: Path) -> dict[str, int]:
+    """Return the number of items that each method's answers were asked for."""
+    return {method: statistics["answer_items"] for method, _, statistics in _statistics(answers)}
+
+
+def length_warnings(answers: Path) -> list[str]:
+    """Return the warnings of answers that end by a limit of length."""
+    return [
+        f"{method}, {which}: {warning}"
+        for method, which, statistics in _statistics(answers)
+        for warning in statistics["warnings"]
+    ]
 
 
 def _statistics(answers: Path) -> list[tuple[str, str, dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """Headline tables for papers in Markdown and LaTeX: methods by metrics, the best in bold, significance stars."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -37,9 +37,16 @@ class PaperTable:
 
 
 def paper_table(
-    strata_means: pl.DataFrame, comparisons: pl.DataFrame, kind: str, metrics: Sequence[str], reference: str
+    strata_means: pl.DataFrame,
+    comparisons: pl.DataFrame,
+    kind: str,
+    metrics: Sequence[str],
+    reference: str,
+    answer_items: Mapping[str, int],
 ) -> PaperTable:
-    """Return the table of one kind of ranking; stars mark declared comparisons of `reference` with a method."""
+    """Return the table of one kind of ranking; stars mark declared comparisons of `reference` with a method.
+
+    `answer_items` is the number of items that each written method was asked for."""
     overall = strata_means.filter(
         (pl.col("stratum") == "all") & (pl.col("kind") == kind) & pl.col("metric").is_in(metrics)
     )
@@ -67,6 +74,10 @@ def paper_table(
             f" Stars: {reference} differs from the method (* p < .05, ** p < .01, *** p < .001; paired tests, "
             f"corrected by Holm over {declared.height} declared comparisons)."
         )
+    requested = {method: answer_items[method] for method in methods if kind == "written" and method in answer_items}
+    if len(set(requested.values())) > 1:
+        listed = ", ".join(f"{method} {items}" for method, items in requested.items())
+        caption += f" Items that an answer was asked for: {listed}; different numbers compare in hit@1 alone."
     return PaperTable(caption, metrics, rows)
 
 

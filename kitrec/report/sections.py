@@ -11,15 +11,25 @@ from kitrec.report.page import Section
 SHOWN = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10")
 
 
-def headline(means: pl.DataFrame) -> Section:
-    """Return means with intervals."""
+def headline(means: pl.DataFrame, answers: Mapping[str, Mapping[str, Any]], which: str) -> Section:
+    """Return means with intervals, and with the number of items that written answers were asked for."""
     overall = means.filter(pl.col("stratum") == "all")
     n, users = overall["n"].to_list()[0], overall["users"].to_list()[0]
     text = (
         f"Means over {n} records of {users} users with 95 % BCa intervals by resampled users. Scored rankings order "
         "all candidates by likelihood, at the same depth for every method; written ones are parsed from the answers."
     )
-    return Section("Headline", text, ["ranking", *SHOWN], _metric_rows(overall, SHOWN))
+    requested = {method: sets[which]["answer_items"] for method, sets in answers.items()}
+    if len(set(requested.values())) > 1:
+        text += " Written rankings of different numbers of items compare in Hit@1 alone."
+    return Section("Headline", text, ["ranking", *SHOWN], _metric_rows(overall, SHOWN, requested))
+
+
+def warnings(answers: Mapping[str, Mapping[str, Any]], which: str) -> list[Section]:
+    """Return the warnings of answers cut at a limit, if there are any."""
+    rows = [[method, warning] for method, sets in answers.items() for warning in sets[which]["warnings"]]
+    text = "Results of these methods are lower than they would be without the limit."
+    return [Section("Warnings", text, ["method", "warning"], rows)] if rows else []
 
 
 def declared_comparisons(comparisons: pl.DataFrame) -> Section:
@@ -101,11 +111,14 @@ def failures(answers: Mapping[str, Mapping[str, Any]], which: str) -> Section:
     return Section("Failures", "Shares of answers by parse status, and of other failures.", columns, rows)
 
 
-def _metric_rows(means: pl.DataFrame, metrics: Iterable[str]) -> list[list[str]]:
+def _metric_rows(means: pl.DataFrame, metrics: Iterable[str], requested: Mapping[str, int]) -> list[list[str]]:
     by_ranking: dict[tuple[str, str], dict[str, str]] = {}
     for row in means.sort("kind", "method").iter_rows(named=True):
         text = f"{row['mean']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
         by_ranking.setdefault((row["method"], row["kind"]), {})[row["metric"]] = text
-    return [
-        [f"{method} ({kind})", *(values[metric] for metric in metrics)] for (method, kind), values in by_ranking.items()
-    ]
+
+    def name(method: str, kind: str) -> str:
+        items = requested.get(method) if kind == "written" else None
+        return f"{method} ({kind}, {items} item{'s' * (items > 1)})" if items else f"{method} ({kind})"
+
+    return [[name(*ranking), *(values[metric] for metric in metrics)] for ranking, values in by_ranking.items()]

@@ -24,6 +24,7 @@ from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
 from stages.lib import paths, runner
+from stages.lib.methods import load_method
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
     sets = params.value(Data, "data.test_sets")
     prompt = params.load(Prompt, "prompt")
     engine = params.load(Engine, "engine")
-    p = params.load(Method, f"infer.methods.{method}")
+    p = load_method(method)
     inputs = {which: (paths.of_set(paths.answers(method), which), paths.set_records(which, "test")) for which in sets}
     adapters = paths.adapters(p.model)
     reads = [FILE, paths.ITEMS, *(path for pair in inputs.values() for path in pair), *adapters.values()]

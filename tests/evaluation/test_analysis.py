@@ -9,7 +9,8 @@ from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.contrasts import ablation
 from kitrec.evaluation.params import Ablation, Family
 from kitrec.evaluation.score_matrix import score_matrix
-from kitrec.evaluation.strata_means import ALL, STRATA, means_by_core, means_by_set, overall_means, strata_means
+from kitrec.evaluation.strata import ALL
+from kitrec.evaluation.strata_means import STRATA, means_by_core, means_by_set, overall_means, strata_means
 from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
 from kitrec.schemas.strata_means import STRATA_MEANS
@@ -103,7 +104,7 @@ def test_users_with_two_records_are_resampled_with_both():
 
 
 def test_declared_comparisons_keep_their_direction_and_only_they_are_corrected(three, tmp_path):
-    result = comparisons(score_matrix(scores(three)), FAMILY, resamples=300, permutations=300, seed=1)
+    result = comparisons(score_matrix(scores(three)), FAMILY, resamples=300, permutations=300, seed=1, answer_items={})
     tables.write(result, tmp_path / "c.parquet", COMPARISONS)
     assert result.height == 3 * len(METRICS)
     row = result.row(
@@ -123,7 +124,8 @@ def test_intervals_and_tests_use_the_same_difference_if_users_have_several_recor
     """Twenty users with eleven records each, the others with one: effect and difference use the same values."""
     owners = [f"T{k % 20}" if k < 220 else f"U{k}" for k in range(USERS)]
     m = score_matrix(scores(three, owners=owners))
-    result = comparisons(m, FAMILY, resamples=200, permutations=200, seed=1).filter(metric="mrr", method="b", other="a")
+    result = comparisons(m, FAMILY, resamples=200, permutations=200, seed=1, answer_items={})
+    result = result.filter(metric="mrr", method="b", other="a")
     difference = three["b"] - three["a"]
     sums = pl.DataFrame({"who": owners, "d": difference}).group_by("who").agg(pl.col("d").sum())["d"].to_numpy()
     per_user = sums * len(sums) / USERS
@@ -138,11 +140,24 @@ def test_comparing_a_method_with_its_copy_gives_p_1_in_every_test(three):
         resamples=100,
         permutations=100,
         seed=1,
+        answer_items={},
     )
     for name in ("p", "p_t", "p_wilcoxon", "p_permutation"):
         assert (result[name] == 1).all()
     assert (result["effect"] == 0).all() and (result["stars"] == "").all()
     assert result["low"].to_list() == result["high"].to_list() == [0.0] * result.height
+
+
+def test_written_answers_of_different_numbers_of_items_are_compared_in_their_first_item_alone(three):
+    family = Family(kind="written", metrics=["hit@1"], pairs=[("a", "b")])
+    both = pl.concat([scores(three), scores(three, kind="written")])
+    items = {"a": 1, "b": 10, "c": 1}
+    drawn = {"resamples": 100, "permutations": 100, "seed": 1}
+    result = comparisons(score_matrix(both), family, answer_items=items, **drawn)
+    compared = {pair: set(part["metric"]) for pair, part in result.group_by("kind", "method", "other")}
+    assert compared["written", "a", "b"] == compared["written", "b", "c"] == {"hit@1"}
+    assert compared["written", "a", "c"] == compared["scored", "a", "b"] == set(METRICS)
+    assert result.filter("declared").height == 1
 
 
 def test_methods_with_other_records_or_lists_are_refused(three):
@@ -162,7 +177,7 @@ def test_methods_with_other_records_or_lists_are_refused(three):
 def test_an_unknown_method_in_the_family_is_reported(three):
     family = Family(kind="scored", metrics=["mrr"], pairs=[("b", "oracle")])
     with pytest.raises(InputError, match="oracle has no scored ranking"):
-        comparisons(score_matrix(scores(three)), family, resamples=100, permutations=100, seed=1)
+        comparisons(score_matrix(scores(three)), family, resamples=100, permutations=100, seed=1, answer_items={})
 
 
 def test_main_effects_and_interaction_match_values_worked_by_hand():

@@ -4,14 +4,17 @@ import math
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
 from kitrec.schemas.likelihoods import RATIONALES
+from kitrec.schemas.records import RECORDS
 from stages import evaluate_rationales
 from stages.lib.fingerprints import reached_files
 from tests.conftest import ROOT
+from tests.evaluation.made_records import made_records
 
 GPU_STAGES = (
     *("train_dualft", "train_singleft", "train_preference", "infer_vllm", "score_candidates", "score_rationales"),
@@ -31,15 +34,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [{"method": "m", "record_id": "a", **scored}, {"method": "m", "record_id": "b", **missing}]
     sets = {"setA": tables.from_rows(rows, RATIONALES), "setB": tables.from_rows(rows[1:], RATIONALES)}
     tables.write_all(sets, Path("data/rationales/m"), RATIONALES)
+    records = made_records([["X"], ["Y"]], ["X", "Y"]).with_columns(record_id=pl.Series(["a", "b"]))
+    for which in ("A", "B"):
+        tables.write(records, Path(f"data/records/set{which}/test.parquet"), RECORDS)
     return tmp_path
 
 
 def test_the_metrics_of_both_sets_come_from_the_likelihoods_alone(project):
     evaluate_rationales.main("m")
-    assert files.read_json(project / "metrics/rationales/m.json") == {
-        "setA": {"n": 1, "coverage": 0.5, "tokens": 2, "writer": 4.0, "base": 8.0},
-        "setB": {"n": 0, "coverage": 0.0, "tokens": 0, "writer": None, "base": None},
-    }
+    metrics = files.read_json(project / "metrics/rationales/m.json")
+    keys = ("n", "coverage", "tokens", "writer", "base")
+    assert [metrics["setA"][key] for key in keys] == [1, 0.5, 2, 4.0, 8.0]
+    assert [metrics["setB"][key] for key in keys] == [0, 0.0, 0, None, None]
+    assert metrics["setA"]["domain"]["movies"]["writer"] == 4.0 and set(metrics["setA"]["core"]) == {"1"}
     assert (project / "metrics/cost/evaluate_rationales-m.json").is_file()
 
 

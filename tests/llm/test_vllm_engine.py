@@ -14,12 +14,13 @@ from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.adapters import save_adapter
 from kitrec.llm.generation.engine_options import configure_process
 from kitrec.llm.generation.generator import Generator
-from kitrec.llm.generation.requests import Request
+from kitrec.llm.generation.requests import Request, requests_for
 from kitrec.llm.generation.vllm_engine import Sampling, VllmEngine
 from kitrec.llm.likelihood.candidates import Scorer
 from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.parsing.parser import parse
+from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from tests.llm.made_methods import made_engine, made_method
 
@@ -44,7 +45,7 @@ def served(tmp_path_factory, tiny_base, tokenizer):
                 parameter.data = torch.randn_like(parameter) * 0.1
         model.save_pretrained(folder / f"{name}.checkpoint")
         save_adapter(folder / f"{name}.checkpoint", tokenizer, base, {}, folder / name)
-    engine = made_engine(dtype="float32", max_model_len=512, max_num_seqs=16, gpu_memory_utilization=0.5, shard_size=8)
+    engine = made_engine(dtype="float32", max_model_len=1024, max_num_seqs=16, gpu_memory_utilization=0.5, shard_size=8)
     return VllmEngine(base, engine, {n: folder / n for n in NAMES}, seed=1, quiet=True), folder
 
 
@@ -144,20 +145,39 @@ def test_structured_answers_name_candidates_only(served, tokenizer, thinking, it
         assert (reply.text.count("</think>") == 1) == thinking
 
 
-def test_a_thought_over_its_budget_is_closed_and_marked_as_cut(served, tokenizer):
-    replies = generated(served[0], tokenizer, thinking=True, thinking_budget=4)
-    for reply in replies:
-        thought, end, _ = reply.text.partition("</think>")
-        assert end and len(Encoder(tokenizer).plain(thought.replace("<think>", ""))) <= 8
-    assert "thought_cut" in {reply.finish_reason for reply in replies}
+@pytest.fixture
+def prompts(dataset, items, tokenizer):
+    """Prompts of the world's records: the tiny base opens a thought and ends it."""
+    records = dataset.records["A"]["test"].head(6)
+    prompt = Prompt(max_length=800, summaries=True, labels=False)
+    return requests_for(records, items, Encoder(tokenizer), made_method("base", thinking=True), prompt)
 
 
-def test_in_two_parts_a_greedy_text_is_the_one_written_in_one_part(served, tokenizer):
-    """A budget that no thought reaches changes nothing but the seam behind the thought."""
-    whole, parts = (generated(served[0], tokenizer, thinking=True, thinking_budget=budget) for budget in (None, 79))
-    for expected, reply in zip(whole, parts, strict=True):
-        if expected.finish_reason == "stop" and "</think>\n\n" in expected.text:
-            assert reply.text == expected.text
+def written(engine, tokenizer, prompts, budget):
+    method = made_method("base", thinking=True, max_new_tokens=160, thinking_budget=budget)
+    return Generator(engine, Encoder(tokenizer), method, seed=1).generate(prompts)
+
+
+def test_a_thought_over_its_budget_is_closed_answered_and_marked_as_cut(served, tokenizer, prompts):
+    whole, cut = (written(served[0], tokenizer, prompts, budget) for budget in (None, 4))
+    for expected, reply in zip(whole, cut, strict=True):
+        assert "<think>" in expected.text
+        thought, end, answer = reply.text.partition("</think>")
+        assert end and expected.text.startswith(thought) and Encoder(tokenizer).plain(thought[7:]) == expected.ids[1:4]
+        assert answer.startswith("\n\n") and '"item_id"' in answer and reply.finish_reason == "thought_cut"
+
+
+def test_thoughts_within_their_budget_are_written_in_one_part(served, tokenizer, prompts):
+    """Only those over the budget are read a second time, so a budget in between changes some texts and not others."""
+    end = Encoder(tokenizer).end_think
+    whole = written(served[0], tokenizer, prompts, None)
+    lengths = sorted(reply.ids.index(end) for reply in whole if end in reply.ids)
+    budget = lengths[len(lengths) // 2]
+    replies = written(served[0], tokenizer, prompts, budget)
+    for expected, reply in zip(whole, replies, strict=True):
+        within = end in expected.ids[: budget + 1]
+        assert (reply == expected) == within and (reply.finish_reason == "thought_cut") == (not within)
+    assert sum(reply == expected for expected, reply in zip(whole, replies, strict=True)) >= 1
 
 
 def test_sampling_with_a_seed_takes_more_prompts_than_one_step_reads(served):
@@ -186,7 +206,7 @@ def test_an_engine_that_failed_answers_the_next_call_as_before(served, monkeypat
         engine.generate(requests(), GREEDY)
     assert engine.generate(requests(), GREEDY) == expected
     with pytest.raises(RuntimeError, match="maximum context length"):
-        engine.generate([*requests(), Request(list(range(300, 900)), None)], GREEDY)  # longer than the engine takes
+        engine.generate([*requests(), Request(list(range(300, 1500)), None)], GREEDY)  # longer than the engine takes
     assert engine.generate(requests(), GREEDY) == expected
 
 

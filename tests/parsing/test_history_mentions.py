@@ -62,14 +62,15 @@ def test_the_reasoning_is_thought_and_rationale_without_the_answer_itself():
     assert reasoning_text(None, None).strip() == "" and reasoning_text('{"item_id": "Dune"}', None).strip() == ""
 
 
-def test_the_mean_and_the_share_are_over_all_answers():
+def test_mentions_are_counted_for_every_answer():
     texts = ["<think>Dune, 1984</think>{}", "<think>Emma</think>{}", None, "{}"]
     names = ["R0", "R1", "R2", "R3"]
     answers = pl.DataFrame({"record_id": names, "text": texts}, schema_overrides={"text": pl.String})
     rankings = pl.DataFrame({"record_id": names, "rationale": [None, None, None, "Dune Messiah was liked"]})
     records = pl.DataFrame({"record_id": names[::-1], "source_items": [["B2"], ["B1"], ["B1"], ["B1", "B3"]]})
     items = pl.DataFrame({"item_id": list(TITLES), "title": list(TITLES.values())})
-    assert history_mentions(answers, rankings, records, items) == {"mean": 0.75, "share": 0.5}
+    counted = history_mentions(answers, rankings, records, items)
+    assert counted.rows() == [("R0", 2), ("R1", 0), ("R2", 0), ("R3", 1)]
 
 
 def test_long_histories_and_thoughts_are_matched_quickly():

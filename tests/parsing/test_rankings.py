@@ -35,9 +35,9 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
     assert rankings["status"].to_list() == ["ok", "no_json", "no_answer", "no_candidate"]
     assert rankings["item_ids"].to_list() == [[ids[0][5]], [], [], ["INVENTED"]]
     assert rankings["candidate_hash"].equals(records["candidate_hash"])
-    statistics = answer_statistics(rankings, answers)
+    statistics = answer_statistics(rankings, answers, answer_items=10)
     assert statistics["n"] == 4 and statistics["cut_share"] == 0.25 and statistics["invented_id_share"] == 0.25
-    assert statistics["shortened_prompt_share"] == 0.25
+    assert statistics["shortened_prompt_share"] == 0.25 and statistics["answer_items"] == 10
     assert sum(statistics["status"].values()) == 1.0
     assert statistics["prompt_contents"] == {
         "source_items": 3.0,

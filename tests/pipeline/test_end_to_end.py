@@ -212,7 +212,10 @@ def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
         "source.reject_limit": {"prepare"},
         "data.candidate_set": {f"train_{f}@{t}-full" for f in ("dualft", "singleft") for t in ("movies", "music")}
         | {"evaluate", "analyse"},
-        "infer.methods.base_direct.max_new_tokens": {"infer_vllm@base_direct", "score_candidates@base_direct"},
+        "infer.methods.base_direct.top_k": {
+            *(f"{stage}@base_direct" for stage in ("infer_vllm", "score_candidates", "parse_answers")),
+            "analyse",  # which declares all methods, for the number of items that each is asked for
+        },
     }
     values = {
         "singleft.weight_decay": 0.5,
@@ -220,7 +223,7 @@ def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
         "evaluation.family.metrics": ["mrr"],
         "source.reject_limit": 0.5,
         "data.candidate_set": "B",
-        "infer.methods.base_direct.max_new_tokens": 5,
+        "infer.methods.base_direct.top_k": 5,
     }
     for key, stages in expected.items():
         profiles.put(clone.folder / "params.yaml", {key: values[key]})

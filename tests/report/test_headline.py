@@ -1,6 +1,13 @@
 import json
 
-from kitrec.report.headline import SHOWN, headline_tables, mentions_table, prompt_contents_table
+from kitrec.report.headline import (
+    SHOWN,
+    headline_tables,
+    length_warnings,
+    mentions_table,
+    prompt_contents_table,
+    requested_items,
+)
 
 
 def test_tables_show_each_ranking_with_the_values_of_the_metrics_files(tmp_path):
@@ -42,13 +49,24 @@ def test_prompt_contents_of_all_methods_are_listed(tmp_path):
 
 def test_mentions_of_all_methods_are_listed(tmp_path):
     for name, mean in (("kitrec_full", 1.5), ("base_direct", 0.0)):
-        statistics = {"prompt_contents": {}, "items_named": 0.957, "history_mentions": {"mean": mean, "share": 0.5}}
+        statistics = {
+            "prompt_contents": {},
+            "answer_items": 10,
+            "items_named": 0.957,
+            "thinking_characters": {"mean": 1955.4},
+            "history_mentions": {"mean": mean, "share": 0.5},
+            "warnings": ["cut"] if mean else [],
+        }
         (tmp_path / f"{name}.json").write_text(json.dumps({"setA": statistics, "setB": statistics}))
     (tmp_path / "idrec-sasrec.json").write_text(json.dumps({"setA": {"n": 7}}))  # no prompts
     columns = [list(column.cells) for column in mentions_table(tmp_path).columns]
     assert columns == [
         ["base_direct"] * 2 + ["kitrec_full"] * 2,
         ["setA", "setB"] * 2,
+        ["10"] * 4,
         ["0.96"] * 4,
+        ["1955"] * 4,
         ["0.00"] * 2 + ["1.50"] * 2,
     ]
+    assert length_warnings(tmp_path) == ["kitrec_full, setA: cut", "kitrec_full, setB: cut"]
+    assert requested_items(tmp_path) == {"base_direct": 10, "kitrec_full": 10}

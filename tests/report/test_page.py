@@ -73,9 +73,11 @@ def test_the_headline_shows_every_ranking_with_its_interval():
             for metric in sections.SHOWN
         ]
     )
-    headline = sections.headline(means)
+    asked = {name: {"setA": {"answer_items": items}} for name, items in (("m", 1), ("base", 10))}
+    headline = sections.headline(means, asked, "setA")
+    assert "different numbers of items compare in Hit@1 alone" in headline.text
     assert [row[0] for row in headline.rows] == [
         "m (scored)",
-        "m (written)",
+        "m (written, 1 item)",
     ] and "9 records of 8 users" in headline.text
     assert all(cell == "0.500 (0.400–0.600)" for row in headline.rows for cell in row[1:])

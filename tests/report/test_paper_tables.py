@@ -25,7 +25,7 @@ def table():
     comparisons = pl.DataFrame(
         [{**declared, "other": "base", "stars": "**"}, {**declared, "other": "popularity", "stars": "***"}]
     )
-    return paper_table(strata_means, comparisons, "scored", METRICS, "kitrec_full"), strata_means, comparisons
+    return paper_table(strata_means, comparisons, "scored", METRICS, "kitrec_full", {}), strata_means, comparisons
 
 
 def test_the_best_are_bold_ties_included_and_stars_mark_significant_declared_comparisons(table):
@@ -35,6 +35,15 @@ def test_the_best_are_bold_ties_included_and_stars_mark_significant_declared_com
     assert r"| base | 0.100\*\* | **0.420** |" in lines
     assert r"| popularity | 0.050\*\*\* | 0.200 |" in lines
     assert "n = 600" in lines[-1] and "Holm over 2 declared" in lines[-1]
+
+
+def test_a_table_of_written_rankings_tells_unequal_numbers_of_items(table):
+    _, means, comparisons = table
+    written = [frame.with_columns(kind=pl.lit("written")) for frame in (means, comparisons)]
+    for base, said in ((10, "asked for: base 10, kitrec_full 1; different numbers compare in hit@1 alone"), (1, None)):
+        asked = {"kitrec_full": 1, "base": base, "llm4cdr": 5}  # the last one is not in the table
+        caption = paper_table(*written, "written", METRICS, "kitrec_full", asked).caption
+        assert said in caption if said else "asked for" not in caption
 
 
 def test_latex_has_the_values_of_the_table(table):
@@ -88,4 +97,4 @@ def test_latex_compiles(table, which, tmp_path):
 
 def test_a_kind_without_rankings_is_refused(table):
     with pytest.raises(InputError, match="no written ranking"):
-        paper_table(table[1], table[2], "written", METRICS, "kitrec_full")
+        paper_table(table[1], table[2], "written", METRICS, "kitrec_full", {})

@@ -1,7 +1,8 @@
 """Generation of a method's replies: in one part, or the thought first and then the answer.
 
-In two parts the thought is limited (and closed where it was not finished), and only the answer is bound to the schema:
-a JSON object or array, in the order of its keys, whose ids are the record's candidates."""
+A thought over its budget is closed there and the answer written after it. With a schema all replies are in two parts:
+only the answer is bound to it, a JSON object or array, in the order of its keys, whose ids are the record's
+candidates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,23 +38,37 @@ class Generator:
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Return one reply per request, its text as if it had been written in one part."""
         budget, structured = self.method.thinking_budget, self.method.structured_outputs
-        if budget:
+        if structured and budget:
             sampling = replace(self._sampling(budget), stop=self.encoder.end_think)
-            thoughts = [self._closed(reply) for reply in self.engine.generate(requests, sampling)]
-            return self._answers(requests, thoughts, "\n\n" + (FENCE if structured else ""))
+            thoughts = [self._closed(reply, budget) for reply in self.engine.generate(requests, sampling)]
+            return self._answers(requests, thoughts, f"\n\n{FENCE}")
         if structured:
             return self._answers(requests, [Reply("", [], "")] * len(requests), FENCE)
-        return self.engine.generate(requests, self._sampling(self.method.max_new_tokens))
+        replies = self.engine.generate(requests, self._sampling(self.method.max_new_tokens))
+        return self._with_closed_thoughts(requests, replies, budget) if budget else replies
 
-    def _closed(self, thought: Reply) -> Reply:
-        """Return the thought with its end; the reason stays `length` where it had to be closed."""
+    def _with_closed_thoughts(self, requests: Sequence[Request], replies: list[Reply], budget: int) -> list[Reply]:
+        """Return the replies, those whose thought is over its budget replaced: only they are read a second time."""
+        over = [k for k, reply in enumerate(replies) if self._is_over(reply, budget)]
+        if not over:
+            return replies
+        thoughts = [self._closed(replies[k], budget) for k in over]
+        answered = self._answers([requests[k] for k in over], thoughts, "\n\n")
+        by_row = dict(zip(over, answered, strict=True))
+        return [by_row.get(k, reply) for k, reply in enumerate(replies)]
+
+    def _is_over(self, reply: Reply, budget: int) -> bool:
+        """Return whether a thought did not end within the budget; a whole text without any thought is an answer."""
+        thinks = self.encoder.think in reply.ids or reply.finish_reason == "length"
+        return thinks and self.encoder.end_think not in reply.ids[: budget + 1]
+
+    def _closed(self, thought: Reply, budget: int) -> Reply:
+        """Return the thought with its end, after at most `budget` tokens; the reason is `length` where it was cut."""
         ids = [token for token in thought.ids if token != self.encoder.end_of_turn]
-        if self.encoder.end_think in ids:
-            ids = ids[: ids.index(self.encoder.end_think)]
-        else:
-            thought = replace(thought, finish_reason="length")
-        text = thought.text.partition("</think>")[0].replace("<|im_end|>", "")
-        return Reply(f"{text}</think>", [*ids, self.encoder.end_think], thought.finish_reason)
+        ended = self.encoder.end_think in ids[: budget + 1]
+        ids = ids[: ids.index(self.encoder.end_think)] if ended else ids[:budget]
+        closed = [*ids, self.encoder.end_think]
+        return Reply(self.encoder.text(closed), closed, "stop" if ended else "length")
 
     def _answers(self, requests: Sequence[Request], thoughts: Sequence[Reply], opening: str) -> list[Reply]:
         """Generate what follows the thoughts and the answer's opening."""

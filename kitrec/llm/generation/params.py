@@ -1,5 +1,6 @@
-"""Sections `engine` and `infer` of params.yaml."""
+"""Sections `engine` and `infer` of params.yaml, and a method with the budgets of its base."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -23,13 +24,22 @@ class Engine:
 
 
 @section
-class Method:
+class Budgets:
+    """What all methods of a base are given: tokens of a thought and of each item of an answer with its rationale.
+
+    `answer_items`: the items that the base is asked for; an adapter answers one, as it was trained."""
+
+    thought_tokens: Count
+    item_tokens: Count
+    answer_items: Count
+    close_thoughts: bool  # a thought over its budget is closed, so that an answer follows
+
+
+@section
+class MethodParams:
     model: Literal["full", "direct", "preferred", "base"]  # a folder of adapters under models/, or no adapter
     steps: Literal["single", "llm4cdr"]
     thinking: bool
-    answer_items: Count
-    max_new_tokens: Count
-    thinking_budget: Annotated[int, Field(ge=1)] | None
     temperature: Amount
     top_p: Annotated[float, Field(gt=0, le=1)]
     top_k: Annotated[int, Field(ge=0)]
@@ -45,19 +55,29 @@ class Method:
             self.steps == "single" or (self.model == "base" and not self.thinking),
             "steps: llm4cdr prompts the base in three steps, without a thought; set model: base and thinking: false",
         )
-        require(
-            self.thinking_budget is None or self.thinking,
-            "thinking_budget: there is no thought to limit; set it to null, or thinking to true",
-        )
-        require(
-            self.thinking_budget is None or self.thinking_budget < self.max_new_tokens,
-            f"thinking_budget: {self.thinking_budget} leaves no token of max_new_tokens, {self.max_new_tokens}",
-        )
-        require(
-            not (self.structured_outputs and self.thinking) or self.thinking_budget is not None,
-            "structured_outputs: a thought that never ends would leave the answer no token; set thinking_budget",
-        )
         done()
+
+
+@section
+class Infer:
+    budgets: Budgets
+    methods: dict[str, MethodParams]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A method with the budgets of its base; `thinking_budget` is null where no thought is closed."""
+
+    model: str
+    steps: str
+    thinking: bool
+    answer_items: int
+    max_new_tokens: int
+    thinking_budget: int | None
+    temperature: float
+    top_p: float
+    top_k: int
+    structured_outputs: bool
 
     @property
     def fine_tuned(self) -> bool:
@@ -65,6 +85,21 @@ class Method:
         return self.model != "base"
 
 
-@section
-class Infer:
-    methods: dict[str, Method]
+def budgeted(p: MethodParams, budgets: Budgets) -> Method:
+    """Return a method with what its base's budgets give it.
+
+    A schema can only bind an answer that begins at a known place: a thought before it is always closed."""
+    items = 1 if p.model != "base" else budgets.answer_items
+    closed = p.thinking and (budgets.close_thoughts or p.structured_outputs)
+    return Method(
+        model=p.model,
+        steps=p.steps,
+        thinking=p.thinking,
+        answer_items=items,
+        max_new_tokens=p.thinking * budgets.thought_tokens + items * budgets.item_tokens,
+        thinking_budget=budgets.thought_tokens if closed else None,
+        temperature=p.temperature,
+        top_p=p.top_p,
+        top_k=p.top_k,
+        structured_outputs=p.structured_outputs,
+    )
