@@ -67,9 +67,13 @@ def test_the_mean_and_the_share_are_over_all_answers():
     names = ["R0", "R1", "R2", "R3"]
     answers = pl.DataFrame({"record_id": names, "text": texts}, schema_overrides={"text": pl.String})
     rankings = pl.DataFrame({"record_id": names, "rationale": [None, None, None, "Dune Messiah was liked"]})
-    records = pl.DataFrame({"record_id": names[::-1], "source_items": [["B2"], ["B1"], ["B1"], ["B1", "B3"]]})
+    histories = [["B2"], ["B1"], ["B1"], ["B1", "B3"]]
+    records = pl.DataFrame({"record_id": names[::-1], "source_items": histories, "source_texts": [None] * 4})
     items = pl.DataFrame({"item_id": list(TITLES), "title": list(TITLES.values())})
     assert history_mentions(answers, rankings, records, items) == {"mean": 0.75, "share": 0.5}
+    own_titles = [[{"item_id": item, "title": "Emma"} for item in history] for history in histories]
+    renamed = records.with_columns(source_texts=pl.Series(own_titles))
+    assert history_mentions(answers, rankings, renamed, items) == {"mean": 0.25, "share": 0.25}
 
 
 def test_long_histories_and_thoughts_are_matched_quickly():
