@@ -149,7 +149,9 @@ def _generated(model: Any, requests: Sequence[Request]) -> int:
 def _questions(base: PinnedBase, count: int, *, labels: bool = False) -> list[ScoringRequest]:
     records, items = draw_records(count, hundred=True)
     encoder = Encoder(load_tokenizer(base))
-    style = prompt_style(Prompt(max_length=4096, summaries=True, labels=labels), encoder, thinking=THINKING.thinking)
+    style = prompt_style(
+        Prompt(max_length=4096, text="rendered", summaries=True, labels=labels), encoder, thinking=THINKING.thinking
+    )
     head = AnswerHead(encoder, style)
     requests = requests_for_base(records, items, encoder, labels=labels)
     return [

@@ -8,7 +8,7 @@ from dataclasses import replace
 from kitrec.core import params, tables
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.finetuning.adapters import list_length_warnings
+from kitrec.llm.finetuning.adapters import list_length_warnings, prompt_warnings
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.llm4cdr import with_notes
 from kitrec.llm.generation.params import Engine
@@ -48,7 +48,8 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)
-            _warn(list_length_warnings(adapters, max(map(len, test["candidate_ids"]), default=0)), run)
+            longest = max(map(len, test["candidate_ids"]), default=0)
+            _warn([*list_length_warnings(adapters, longest), *prompt_warnings(adapters, prompt.form)], run)
             start = time.monotonic()
             shards = {"shard_size": engine_params.shard_size, "work": run.work / which}
             if p.steps == "llm4cdr":

@@ -13,7 +13,7 @@ from kitrec.preprocessing.difficulty import difficulty_report
 from kitrec.preprocessing.leak_audit import audit, enforce
 from kitrec.preprocessing.overlap import apply_overlap_policy
 from kitrec.preprocessing.params import Candidates, Source, Users
-from kitrec.preprocessing.preference_pairs import preference_pairs
+from kitrec.preprocessing.preference_pairs import PairOutputs, preference_pairs
 from kitrec.recommenders.params import IdRec
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
@@ -22,7 +22,6 @@ from kitrec.schemas.records import RECORDS
 from kitrec.sources.quarantine import Quarantine
 from kitrec.synthetic.build import write_world
 from kitrec.synthetic.params import World
-from kitrec.synthetic.teacher import Teacher
 from stages.lib import paths, runner, sources
 
 REJECTS = Path("data/rejects.jsonl")
@@ -50,26 +49,28 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         # 4. The tables
         write_world(data.world, paths.WORLD)
         tables.write(data.items, paths.ITEMS, ITEMS)
-        write_dataset(seed, dataset, data.others, data.teacher)
+        pairs = write_dataset(seed, dataset, data.others, data.pair_outputs)
         # 5. What was prepared, as metrics
         difficulty = {w: difficulty_report(r["test"], data.items, history) for w, r in by_set.items()}
         metrics = {"source": source.kind, "rows": rejects.read, "rejected": rejects.reasons(), **data.counts}
         metrics |= {"items": data.items.height, **count_rows(dataset), "others": data.others.height}
-        metrics |= {"overlap": overlap, "leaks": leaks, "difficulty": difficulty}
+        metrics |= {"preference_pairs": pairs, "overlap": overlap, "leaks": leaks, "difficulty": difficulty}
         files.write_json(metrics, Path("metrics/data.json"))
 
 
-def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, teacher: Teacher) -> None:
-    """Write per set training and development records by model (with outputs), preference and test records (without)."""
+def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, pair_outputs: PairOutputs) -> dict[str, int]:
+    """Write per set training and development records by model (with outputs), preference and test records; return the
+    number of preference pairs by set."""
     records, preferences = dict[str, pl.DataFrame](), dict[str, pl.DataFrame]()
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
             records |= {f"set{which}/{model}/{role}": rows for model, rows in by_model(roles[role]).items()}
         records |= {f"set{which}/{role}": roles[role] for role in ("preference", "test")}
-        preferences[f"set{which}"] = preference_pairs(seed, roles["preference"], teacher.explain)
+        preferences[f"set{which}"] = preference_pairs(seed, roles["preference"], pair_outputs)
     tables.write_all(records, paths.RECORDS, RECORDS)
     tables.write_all(preferences, paths.PREFERENCES, PREFERENCES)
     tables.write_all({**dataset.interactions, "others": others}, paths.INTERACTIONS, SPLIT_INTERACTIONS)
+    return {which.removeprefix("set"): pairs.height for which, pairs in preferences.items()}
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             )
             result = train_grpo(job, dataset, p)
         # 4. The adapter, its curve and its metrics
-        origin = files.read_json(source / "origin.json") | {"preference": p.method}
+        origin = files.read_json(source / "origin.json") | {"preference": p.method, "prompt": prompt.form}
         origin |= {"preference_data": files.sha256(pairs if p.method == "dpo" else records)}
         save_adapter(result.adapter, tokenizer, base, origin, paths.MODELS / "preferred" / model)
         _write_results(model, result, len(dataset))

@@ -58,6 +58,7 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         run.cost |= {"batch": result.batch_size, **result.throughput}  # smaller than configured where memory was short
         # 5. The adapter, its curves and its metrics
         origin = {"records": files.sha256(sources["train"]), "candidate_set": which, "candidates": train.candidates}
+        origin |= {"prompt": prompt.form}
         save_adapter(result.checkpoint, tokenizer, base, origin, paths.adapter("singleft", model))
         write_curves(result, Path(f"plots/training/{job.run_name}"))
         inputs = {"base": base.fingerprint, "data": {role: files.sha256(path) for role, path in sources.items()}}

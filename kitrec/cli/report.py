@@ -11,6 +11,7 @@ from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.preprocessing.params import Data, Source
+from kitrec.prompts.shown_items import candidate_items, history_items
 from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.report import cost_sections, sections
 from kitrec.report.answer_sections import answers_by_stratum
@@ -119,13 +120,16 @@ def _examples(which: str, method: str) -> list[Example]:
 
 def _example(title: str, record: Mapping[str, Any], items: Mapping[str, Any], text: str | None) -> Example:
     history = [
-        history_line(items[item], rating, STYLE).strip()
+        history_line(item, rating, STYLE).strip()
         for side in ("source", "target")
-        for item, rating in zip(record[f"{side}_items"], record[f"{side}_ratings"], strict=True)
+        for item, rating in zip(history_items(record, items, side), record[f"{side}_ratings"], strict=True)
     ]
-    candidates = [candidate_line(item, items[item], STYLE).strip() for item in record["candidate_ids"]]
-    ground_truth = candidate_line(record["gt_item_id"], items[record["gt_item_id"]], STYLE).strip()
-    return Example(f"{title}: {record['user_type']}", history, candidates, text or "(none)", ground_truth)
+    shown = zip(record["candidate_ids"], candidate_items(record, items), strict=True)
+    candidates = {item: candidate_line(item, facts, STYLE).strip() for item, facts in shown}
+    ground_truth = candidates[record["gt_item_id"]]
+    return Example(
+        f"{title}: {record['user_type']}", history, list(candidates.values()), text or "(none)", ground_truth
+    )
 
 
 def _rows(path: Path, table: tables.Table) -> list[dict[str, Any]]:

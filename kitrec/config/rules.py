@@ -39,6 +39,12 @@ def _lengths_and_models(s: Mapping[str, Any]) -> list[str]:
     for domain in ("movies", "music"):
         if s["world"].items(domain) < 2 * s["candidates"].count:
             problems.append(f"world.{domain}: must be at least twice candidates.count ({s['candidates'].count}) items")
+    if s["prompt"].published and s["source"].kind not in ("kitrec", "hub"):
+        problems.append(
+            f"prompt.text: source.kind {s['source'].kind} has no published prompts; set rendered, or kitrec or hub"
+        )
+    if s["prompt"].published and s["prompt"].labels:
+        problems.append("prompt.labels: published prompts have none; set labels to false, or prompt.text to rendered")
     for name, method in s["infer"].methods.items():
         problems += _untrained_adapter(name, method.model, s)
     return problems

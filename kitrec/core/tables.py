@@ -2,8 +2,8 @@
 
 The schemas themselves stand in kitrec/schemas."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,12 @@ class Table:
     key: tuple[str, ...]
     nullable: frozenset[str] = field(default_factory=frozenset)
     rules: Mapping[str, pl.Expr] = field(default_factory=dict)
+
+    def without(self, names: Collection[str]) -> "Table":
+        """Return the schema of the other columns."""
+        columns = {name: dtype for name, dtype in self.columns.items() if name not in names}
+        rules = {name: rule for name, rule in self.rules.items() if columns.keys() >= set(rule.meta.root_names())}
+        return replace(self, columns=columns, rules=rules)
 
 
 def rating_rule(column: str) -> dict[str, pl.Expr]:
@@ -55,15 +61,16 @@ def write_all(frames: Mapping[str, pl.DataFrame], folder: Path, table: Table) ->
             write(frame, draft / f"{name}.parquet", table)
 
 
-def read(path: Path, table: Table) -> pl.DataFrame:
-    """Read a parquet file; raise if it violates the schema."""
+def read(path: Path, table: Table, *, leave_out: Collection[str] = ()) -> pl.DataFrame:
+    """Read a parquet file, without some of its columns; raise if it violates the schema."""
     try:
-        frame = pl.read_parquet(path)
+        kept = [name for name in pl.read_parquet_schema(path) if name not in leave_out] if leave_out else None
+        frame = pl.read_parquet(path, columns=kept)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: `dvc repro` writes it, or `dvc pull` fetches it") from None
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise InputError(f"{path} is not a whole parquet file ({problem}): remove it and run `dvc repro`") from None
-    _check(frame, table, str(path))
+    _check(frame, table.without(leave_out), str(path))
     return frame
 
 

@@ -12,7 +12,7 @@ from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
 from kitrec.hub.cards import data_card, model_card
 from kitrec.hub.rows import to_rows
-from kitrec.prompts.template import Item
+from kitrec.prompts.shown_items import Item
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
 

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from kitrec.core.domains import LABELS, SOURCE
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.shown_items import Item
+from kitrec.prompts.template import Style, segments
 
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
 SYSTEM = "You rank candidate items of a target domain for the reader of a source domain."

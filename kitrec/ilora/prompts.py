@@ -14,7 +14,8 @@ from kitrec.core.errors import InputError
 from kitrec.ilora.params import PromptConfig
 from kitrec.llm.finetuning.dataset import Sample
 from kitrec.prompts.answer_head import AnswerHead
-from kitrec.prompts.template import UNKNOWN, Item, Style, candidate_line, history_line
+from kitrec.prompts.shown_items import UNKNOWN, Item
+from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.prompts.tokens import Encoder
 
 STYLE = Style(thinking=False, answer_items=1, summaries=False)

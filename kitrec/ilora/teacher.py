@@ -18,7 +18,7 @@ from kitrec.ilora.params import Ilora, Mixture
 from kitrec.ilora.prompts import PromptBuilder
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.llm.likelihood.shared_prefix import refuse_changed_logits
-from kitrec.prompts.template import Item
+from kitrec.prompts.shown_items import Item
 from kitrec.prompts.tokens import Encoder
 
 

@@ -27,7 +27,7 @@ from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.dataset import IGNORE_INDEX, Sample, collate
 from kitrec.llm.finetuning.frozen_head_loss import summed_loss
-from kitrec.prompts.template import Item
+from kitrec.prompts.shown_items import Item
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.storage import StoredModel
 from kitrec.training.loop import OnEpochEnd, fit

@@ -18,7 +18,7 @@ from kitrec.llm_judge.sampling import Sample
 from kitrec.llm_judge.verdicts import PAIR, SINGLE, MalformedError, parse_verdict
 from kitrec.openai_client.replies import Reply
 from kitrec.openai_client.request import ChatRequest, Message, Schema, build_request
-from kitrec.prompts.template import Item
+from kitrec.prompts.shown_items import Item
 from kitrec.schemas.verdicts import PAIR_VERDICTS, RATINGS, VERDICTS
 
 Complete = Callable[[Sequence[ChatRequest]], list[Reply]]

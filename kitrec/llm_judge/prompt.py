@@ -2,13 +2,13 @@
 
 It contains neither the name of a method, nor the held-out item, nor the other candidates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kitrec.core.domains import LABELS, SOURCE
 from kitrec.llm_judge.sampling import Rationale
 from kitrec.openai_client.request import Message, to_json_data
-from kitrec.prompts.template import UNKNOWN, Item
+from kitrec.prompts.shown_items import UNKNOWN, Item, candidate_items, history_items
 from kitrec.schemas.verdicts import RATINGS
 
 MAX_HISTORY = 50  # latest items of each history
@@ -42,12 +42,12 @@ Answer with one JSON object: winner, which is "first", "second", or "tie" if nei
 
 def single(record: Mapping[str, Any], items: Mapping[str, Item], rationale: Rationale) -> list[Message]:
     """Return the messages that request ratings of a rationale."""
-    return _messages(_SINGLE, record, items, _recommendation(rationale, items))
+    return _messages(_SINGLE, record, items, _recommendation(rationale, record, items))
 
 
 def pair(record: Mapping[str, Any], items: Mapping[str, Item], first: Rationale, second: Rationale) -> list[Message]:
     """Return the messages that request the better of two rationales."""
-    both = {"first": _recommendation(first, items), "second": _recommendation(second, items)}
+    both = {name: _recommendation(r, record, items) for name, r in (("first", first), ("second", second))}
     return _messages(_PAIR, record, items, both)
 
 
@@ -58,8 +58,8 @@ def _messages(
     criteria = "".join(f"- {name}: {_CRITERIA[name].format(source=source, target=target)}\n" for name in RATINGS)
     system = task.format(source=source, target=target, criteria=criteria, data=_DATA, names=", ".join(RATINGS))
     histories = {
-        f"{source} history": _history(record["source_items"], record["source_ratings"], items),
-        f"{target} history": _history(record["target_items"], record["target_ratings"], items),
+        f"{source} history": _history(history_items(record, items, "source"), record["source_ratings"]),
+        f"{target} history": _history(history_items(record, items, "target"), record["target_ratings"]),
     }
     return [
         {"role": "system", "content": system},
@@ -67,13 +67,14 @@ def _messages(
     ]
 
 
-def _history(ids: list[str], ratings: list[float | None], items: Mapping[str, Item]) -> list[dict[str, Any]]:
-    rated = list(zip(ids, ratings, strict=True))[-MAX_HISTORY:]
-    return [{**_shown(items[item_id]), "stars": rating} for item_id, rating in rated]
+def _history(items: Sequence[Item], ratings: list[float | None]) -> list[dict[str, Any]]:
+    rated = list(zip(items, ratings, strict=True))[-MAX_HISTORY:]
+    return [{**_shown(item), "stars": rating} for item, rating in rated]
 
 
-def _recommendation(rationale: Rationale, items: Mapping[str, Item]) -> dict[str, Any]:
-    return {"recommended": _shown(items[rationale.item_id]), "rationale": rationale.text}
+def _recommendation(rationale: Rationale, record: Mapping[str, Any], items: Mapping[str, Item]) -> dict[str, Any]:
+    candidates = dict(zip(record["candidate_ids"], candidate_items(record, items), strict=True))
+    return {"recommended": _shown(candidates[rationale.item_id]), "rationale": rationale.text}
 
 
 def _shown(item: Item) -> dict[str, Any]:

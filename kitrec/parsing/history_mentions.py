@@ -4,7 +4,7 @@ Names count as whole words in any case, the longest first: where "Dune Messiah" 
 A title that two items share counts as one mention. A title needs two letters or digits."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -18,14 +18,24 @@ def history_mentions(
 ) -> pl.DataFrame:
     """Return of every answer (`record_id`) how many distinct source items it mentions (`history_mentions`)."""
     titles = dict(items.select("item_id", "title").iter_rows())
+    shown = records.select("record_id", history="source_items", texts="source_texts")
     joined = answers.join(rankings.select("record_id", "rationale"), on="record_id", how="left").join(
-        records.select("record_id", history="source_items"), on="record_id", how="left"
+        shown, on="record_id", how="left"
     )
     counts = [
-        len(mentioned_items(reasoning_text(text, rationale), {item: titles.get(item) for item in history}))
-        for text, rationale, history in joined.select("text", "rationale", "history").iter_rows()
+        len(mentioned_items(reasoning_text(text, rationale), _titles(history, texts, titles)))
+        for text, rationale, history, texts in joined.select("text", "rationale", "history", "texts").iter_rows()
     ]
     return joined.select("record_id", history_mentions=pl.Series(counts, dtype=pl.Int64))
+
+
+def _titles(
+    history: Sequence[str], texts: Sequence[Mapping[str, str]] | None, titles: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """Return the titles that the user's own prompt gave the items, or else those of the catalogue."""
+    if texts is not None:
+        return {text["item_id"]: text["title"] for text in texts}
+    return {item: titles.get(item) for item in history}
 
 
 def reasoning_text(text: str | None, rationale: str | None) -> str:

@@ -27,10 +27,8 @@ class AuditInput:
 
     @cached_property
     def candidates(self) -> pl.DataFrame:
-        """One row per candidate of every record: its position, whether it is the ground truth, its text's length."""
-        length = (
-            pl.col("title").str.len_chars().fill_null(0) + pl.col("description").str.len_chars().fill_null(0)
-        ).alias("length")
+        """One row per candidate of every record: its position, whether it is the ground truth, its text's length and
+        whether it has a title, both as the record's prompt shows it."""
         rows = self.all_records.select(
             "record_id",
             "user_id",
@@ -38,12 +36,23 @@ class AuditInput:
             pl.col("candidate_ids").alias("item_id"),
             pl.int_ranges(pl.col("candidate_ids").list.len()).alias("position"),
             pl.col("candidate_ids").list.len().alias("size"),
+            "candidate_texts",
         )
-        return (
-            rows.explode("item_id", "position")
-            .with_columns(is_ground_truth=pl.col("item_id") == pl.col("gt_item_id"))
-            .join(self.items.select("item_id", length), on="item_id", how="left", maintain_order="left")
-        )
+        described = pl.col("candidate_texts").is_not_null()
+        facts = self.items.select("item_id", "has_metadata", _length(pl.col("title"), pl.col("description")))
+        by_catalogue = rows.filter(~described).drop("candidate_texts").explode("item_id", "position")
+        text = pl.col("candidate_texts").struct
+        by_prompt = rows.filter(described).explode("item_id", "position", "candidate_texts")
+        by_prompt = by_prompt.with_columns(
+            text.field("title").is_not_null().alias("has_metadata"),
+            _length(text.field("title"), text.field("description")),
+        ).drop("candidate_texts")
+        shown = by_catalogue.join(facts, on="item_id", how="left", maintain_order="left")
+        return pl.concat([shown, by_prompt]).with_columns(is_ground_truth=pl.col("item_id") == pl.col("gt_item_id"))
+
+
+def _length(title: pl.Expr, description: pl.Expr) -> pl.Expr:
+    return (title.str.len_chars().fill_null(0) + description.str.len_chars().fill_null(0)).alias("length")
 
 
 def affected(rows: pl.DataFrame, message: str, *columns: str) -> CheckResult:

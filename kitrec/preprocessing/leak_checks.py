@@ -90,14 +90,9 @@ def ground_truth_is_popular(data: AuditInput) -> CheckResult:
 
 def only_ground_truth_has_metadata(data: AuditInput) -> CheckResult:
     """Find lists in which the ground truth alone has metadata."""
-    named = data.items.select("item_id", "has_metadata")
-    lists = (
-        data.candidates.join(named, on="item_id")
-        .group_by("record_id")
-        .agg(
-            (pl.col("has_metadata") & pl.col("is_ground_truth")).any().alias("gt_named"),
-            pl.col("has_metadata").sum().alias("named"),
-        )
+    lists = data.candidates.group_by("record_id").agg(
+        (pl.col("has_metadata") & pl.col("is_ground_truth")).any().alias("gt_named"),
+        pl.col("has_metadata").sum().alias("named"),
     )
     leaking = lists.filter(pl.col("gt_named") & (pl.col("named") == 1))
     return affected(leaking, "{}: only the ground truth has metadata", "record_id")
@@ -149,6 +144,5 @@ def _incidence(
 
 
 def teacher_outputs_on_test(data: AuditInput) -> CheckResult:
-    """Find test or preference records with a teacher's output, which depends on the ground truth."""
-    records = pl.concat([data.records[role] for role in ("test", "preference")])
-    return affected(records.filter(pl.col("output").is_not_null()), "{} has an output", "record_id")
+    """Find test records with a teacher's output, which depends on the ground truth."""
+    return affected(data.records["test"].filter(pl.col("output").is_not_null()), "{} has an output", "record_id")

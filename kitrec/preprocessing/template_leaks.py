@@ -5,8 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.preprocessing.audit_input import NO_LEAK, AuditInput, CheckResult
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.preprocessing.audit_input import NO_LEAK, AuditInput, CheckResult, affected
+from kitrec.prompts.shown_items import Item
+from kitrec.prompts.template import Style, segments
 
 SAMPLE_SIZE = 200  # rendered test records
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
@@ -20,7 +21,9 @@ def item_id_in_template(data: AuditInput) -> CheckResult:
         named = ids.intersection((prompt.head + prompt.task).replace('"', " ").split())
         if named:
             return SAMPLE_SIZE, f"the template of {record['record_id']} names {sorted(named)[0]}"
-    return NO_LEAK
+    named_in = pl.col("published_prompt").str.count_matches(pl.col("gt_item_id"), literal=True)
+    twice = data.records["test"].filter(named_in > 1)
+    return affected(twice, "the published prompt of {} names its held-out item outside the candidates", "record_id")
 
 
 def template_depends_on_ground_truth(data: AuditInput) -> CheckResult:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kitrec.core.domains import LABELS, SOURCE
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.shown_items import Item
+from kitrec.prompts.template import Style, segments
 
 _ANALYSIS = """You know readers of {source} and the audience of {target}.
 

@@ -17,7 +17,7 @@ LABEL, AFTER_LABEL = '{"label": "', '", "rank": 1'
 def prompt_style(prompt: Prompt, encoder: Encoder, *, thinking: bool, answer_items: int = 1) -> Style:
     """Return the style of a method's prompts, in training and in serving."""
     labels = single_token_labels(encoder) if prompt.labels else ()
-    return Style(thinking=thinking, answer_items=answer_items, summaries=prompt.summaries, labels=labels)
+    return Style(thinking, answer_items, prompt.summaries, labels, published=prompt.published)
 
 
 def single_token_labels(encoder: Encoder) -> tuple[str, ...]:

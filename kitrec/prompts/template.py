@@ -8,19 +8,20 @@ from typing import Any
 
 from kitrec.core.domains import LABELS, SOURCE
 from kitrec.core.errors import InputError
-
-UNKNOWN = "Unknown"
-Item = Mapping[str, Any]
+from kitrec.prompts.published import published_parts
+from kitrec.prompts.shown_items import UNKNOWN, Item, ShownItems, shown_items
 
 
 @dataclass(frozen=True)
 class Style:
-    """The kind of prompt: with a thought before the answer or not, the number of items it names, the labels if any."""
+    """The kind of prompt: with a thought before the answer or not, the number of items it names, the labels if any;
+    `published`: the prompt of the data, word for word, whatever the others say."""
 
     thinking: bool
     answer_items: int
     summaries: bool
     labels: tuple[str, ...] = ()
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,22 @@ class Segments:
 
 
 def segments(record: Mapping[str, Any], items: Mapping[str, Item], style: Style) -> Segments:
-    """Return the prompt of a record, without looking at the held-out item."""
+    """Return the prompt of a record, without looking at the held-out item; `items` is the catalogue."""
+    return render(record, shown_items(record, items), style)
+
+
+def render(record: Mapping[str, Any], shown: ShownItems, style: Style) -> Segments:
+    """Return the prompt of a record that shows these items, which are those of its lists."""
+    notes = _notes(record.get("notes") or [])
+    if style.published:
+        head, history, candidates, task = published_parts(record)
+        return Segments(head, history, candidates, task + notes)
     source, target = LABELS[SOURCE], LABELS[record["target"]]
     return Segments(
         _head(source, target, len(record["candidate_ids"])),
-        _history(record, items, style, source, target),
-        _candidates(record["candidate_ids"], items, style),
-        _notes(record.get("notes") or [])
-        + (_GUIDELINES.format(source=source, target=target) if style.thinking else "")
-        + _output_format(style),
+        _history(record, shown, style, source, target),
+        _candidates(record["candidate_ids"], shown.candidates, style),
+        notes + (_GUIDELINES.format(source=source, target=target) if style.thinking else "") + _output_format(style),
     )
 
 
@@ -62,26 +70,26 @@ def _head(source: str, target: str, count: int) -> str:
     )
 
 
-def _history(record: Mapping[str, Any], items: Mapping[str, Item], style: Style, source: str, target: str) -> str:
-    def lines(ids: list[str], ratings: list[float]) -> str:
-        rows = [history_line(items[i], r, style) for i, r in zip(ids, ratings, strict=True)]
+def _history(record: Mapping[str, Any], shown: ShownItems, style: Style, source: str, target: str) -> str:
+    def lines(items: Sequence[Item], ratings: list[float]) -> str:
+        rows = [history_line(item, rating, style) for item, rating in zip(items, ratings, strict=True)]
         return "".join(rows) or "(none)\n"
 
     return (
         f"## User Interaction History\n### User's {source} History (Source Domain):\n"
-        + lines(record["source_items"], record["source_ratings"])
+        + lines(shown.source, record["source_ratings"])
         + f"### User's {target} History (Target Domain):\n"
-        + lines(record["target_items"], record["target_ratings"])
+        + lines(shown.target, record["target_ratings"])
     )
 
 
-def _candidates(ids: list[str], items: Mapping[str, Item], style: Style) -> str:
+def _candidates(ids: list[str], items: Sequence[Item], style: Style) -> str:
     if style.labels and len(ids) > len(style.labels):
         raise InputError(
             f"prompt.labels: the tokenizer has {len(style.labels)} labels of one token, for {len(ids)} items"
         )
     marks = [label_mark(label) for label in style.labels] or [""] * len(ids)
-    lines = [mark + candidate_line(i, items[i], style) for mark, i in zip(marks, ids, strict=False)]
+    lines = [mark + candidate_line(i, item, style) for mark, i, item in zip(marks, ids, items, strict=False)]
     return f"\n## List of Available Candidate Items ({len(ids)} items)\n{''.join(lines)}"
 
 

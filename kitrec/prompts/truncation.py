@@ -5,9 +5,9 @@ The steps, one at a time until the prompt fits:
     1. the summaries of the history's items, the oldest first;
     2. the summaries of all candidates at once, so that none is favoured;
     3. the history's items, the oldest first: the books but for the last, then the target items.
+Published prompts have no steps 1 and 2: they lose whole lines or nothing.
 Test prompts keep all candidates, and none of their steps looks at the held-out item."""
 
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from kitrec.core.errors import InputError
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.published import UnknownLayoutError
+from kitrec.prompts.shown_items import Item, ShownItems, shown_items
+from kitrec.prompts.template import Style, render, segments
 
 Record = Mapping[str, Any]
 Encode = Callable[[str], list[Any]]
@@ -74,10 +76,14 @@ def _truncate(
     earlier_cuts: tuple[str, ...],
 ) -> TruncatedPrompt:
     """Take as few steps as needed, found by bisection: every step only shortens."""
-    steps = _steps(record, items, style)
+    shown = shown_items(record, items)
+    steps = _steps(shown, style)
 
     def prompt(count: int) -> list[Any]:
-        return encode(segments(*_cut(record, items, steps[:count]), style).text())
+        try:
+            return encode(render(*_cut(record, shown, steps[:count]), style).text())
+        except UnknownLayoutError as problem:
+            raise TooLongError(str(problem)) from None
 
     if len(uncut := prompt(0)) <= max_tokens:
         return TruncatedPrompt(uncut, earlier_cuts, record)
@@ -94,31 +100,35 @@ def _truncate(
             high, tokens = middle, attempt
         else:
             low = middle + 1
-    kinds = {"summaries" if kind == "summary" else "history" for kind, _ in steps[:low]}
+    kinds = {"summaries" if kind in ("summary", "all summaries") else "history" for kind, _ in steps[:low]}
     cuts = (*earlier_cuts, *(cut for cut in CUTS if cut in kinds))
-    return TruncatedPrompt(tokens, cuts, _cut(record, items, steps[:low])[0])
+    return TruncatedPrompt(tokens, cuts, _cut(record, shown, steps[:low])[0])
 
 
-Step = tuple[str, tuple[str, ...]]
+Step = tuple[str, int]
 
 
-def _steps(record: Record, items: Mapping[str, Item], style: Style) -> list[Step]:
-    """Return (`summary` or the name of an item list, the items concerned) in the order they are cut."""
-    source, target = record["source_items"], record["target_items"]
+def _steps(shown: ShownItems, style: Style) -> list[Step]:
+    """Return the steps in the order they are taken, each with the number of items that it and those of its kind before
+    it concern: `summary` of a history's item, `all summaries` of the candidates, `source` and `target` items."""
     steps: list[Step] = []
-    if style.summaries:
-        steps += [("summary", (item,)) for item in (*source, *target) if items[item]["description"]]
-        steps += [("summary", tuple(record["candidate_ids"]))]
-    return steps + [("source", (item,)) for item in source[:-1]] + [("target", (item,)) for item in target]
+    if style.summaries and not style.published:
+        history = [*shown.source, *shown.target]
+        steps += [("summary", count) for count, item in enumerate(history, start=1) if item["description"]]
+        steps += [("all summaries", len(shown.candidates))]
+    steps += [("source", count) for count in range(1, len(shown.source))]
+    return steps + [("target", count) for count in range(1, len(shown.target) + 1)]
 
 
-def _cut(record: Record, items: Mapping[str, Item], steps: list[Step]) -> tuple[Record, Mapping[str, Item]]:
+def _cut(record: Record, shown: ShownItems, steps: list[Step]) -> tuple[Record, ShownItems]:
     """Return the record and its items after some steps; histories lose their first, oldest items."""
-    bare = {item: {**items[item], "description": None} for kind, ids in steps if kind == "summary" for item in ids}
-    dropped = {name: sum(kind == name for kind, _ in steps) for name in ("source", "target")}
+    done = dict(steps)
+    dropped = {side: done.get(side, 0) for side in ("source", "target")}
     shorter = {
-        f"{name}_{column}": record[f"{name}_{column}"][count:]
-        for name, count in dropped.items()
+        f"{side}_{column}": record[f"{side}_{column}"][count:]
+        for side, count in dropped.items()
         for column in ("items", "ratings")
     }
-    return {**record, **shorter}, ChainMap(bare, items)  # type: ignore[arg-type]
+    if "summary" in done or "all summaries" in done:
+        shown = shown.without_summaries(done.get("summary", 0), candidates="all summaries" in done)
+    return {**record, **shorter}, shown.without_oldest(**dropped)

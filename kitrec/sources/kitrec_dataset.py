@@ -13,13 +13,14 @@ from kitrec.core.errors import InputError
 from kitrec.preprocessing.dataset import ROLES, Dataset
 from kitrec.preprocessing.users import split_training
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
-from kitrec.schemas.items import ITEMS
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine
+from kitrec.sources.shown_texts import merge_items
 
 FILE_GROUPS = {"training": True, "preference": False, "test": False}  # group -> do its rows need a teacher's output?
 Files = Mapping[tuple[str, str], Sequence[Path]]
 BOOK_INTERVAL = 1_000_000  # time between two books: room for the target items of any record
+_FIRST_FOR_ITEMS = ("test", "preference", "training")  # training text never replaces text of the test
 _FILE_PATTERNS = {"training": ("train", "by_model/*"), "preference": ("val",), "test": ("test",)}
 
 
@@ -72,9 +73,8 @@ def load_dataset(
         }
         for which in SETS
     }
-    shown = pl.concat([part.items for part in loaded.values()])
-    items = shown.sort("has_metadata", descending=True, maintain_order=True).unique("item_id", keep="first")
-    return KitrecData(dataset_from_records(records), items.sort("domain", "item_id").select(*ITEMS.columns))
+    items = merge_items(loaded[which, group].items for group in _FIRST_FOR_ITEMS for which in SETS)
+    return KitrecData(dataset_from_records(records), items.sort("domain", "item_id"))
 
 
 def dataset_from_records(records: dict[str, dict[str, pl.DataFrame]]) -> Dataset:
@@ -109,7 +109,9 @@ def _shown_interactions(records: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
     The files have no times. Books count in the order of their list; a record's target items come after its last book
     and before any book that only the user's other record shows."""
-    distinct = pl.concat(records).unique(["user_id", "target"], maintain_order=True)
+    shown_lists = ["source_items", "source_ratings", "target_items", "target_ratings", "gt_item_id", "gt_rating"]
+    columns = [rows.select("user_id", "target", *shown_lists) for rows in records]
+    distinct = pl.concat(columns).unique(["user_id", "target"], maintain_order=True)
     rows = []
     for r in distinct.iter_rows(named=True):
         shown = [(SOURCE, item, rating) for item, rating in zip(r["source_items"], r["source_ratings"], strict=True)]

@@ -17,19 +17,16 @@ import polars as pl
 from tqdm import tqdm
 
 from kitrec.core.domains import SOURCE, USER_TYPES
-from kitrec.core.tables import from_rows
-from kitrec.schemas.items import ITEMS
-from kitrec.schemas.records import RECORDS
 from kitrec.sources.prompt_text import ItemLine, ParsedPrompt, UnreadableError, parse_prompt
 from kitrec.sources.quarantine import Quarantine
+from kitrec.sources.shown_texts import Catalogue, RecordTable, Shown
 
 Row = bytes | dict[str, Any]
-Shown = tuple[str, ItemLine, str, float | None]  # item id, its line, its domain, its average rating
 
 
 @dataclass(frozen=True)
 class LoadedRecords:
-    """Records of one candidate set, and the items they show."""
+    """Records of one candidate set with what their prompts say, and the catalogue of the items they show."""
 
     records: pl.DataFrame
     items: pl.DataFrame
@@ -58,24 +55,21 @@ def load(
     quiet: bool,
 ) -> LoadedRecords:
     """Return all valid rows of the files of a candidate set; every list must have `candidates` items."""
-    records: dict[str, dict[str, Any]] = {}
-    items: dict[str, dict[str, Any]] = {}
+    records, items = RecordTable(), Catalogue()
     for path in paths:
         for number, raw in tqdm(_rows(path), desc=path.name, unit=" rows", disable=quiet):
             quarantine.read += 1
             try:
                 record, shown = read_row(raw, candidate_set, candidates, require_output=require_output)
-                if record["record_id"] in records:
+                if record["record_id"] in records.ids:
                     raise UnreadableError(f"the same user and target twice: {record['record_id']}")
             except UnreadableError as problem:
                 reason, _, detail = str(problem).partition(": ")
                 quarantine.reject(path, number, reason, detail)
                 continue
-            records[record["record_id"]] = record
-            for name, line, domain, average in shown:
-                if name not in items or (line.title and not items[name]["has_metadata"]):
-                    items[name] = _item_row(name, line, domain, average)
-    return LoadedRecords(from_rows(list(records.values()), RECORDS), from_rows(list(items.values()), ITEMS))
+            records.add(record, shown)
+            items.add(record, shown)
+    return LoadedRecords(records.frame(), items.frame())
 
 
 def read_row(
@@ -84,6 +78,7 @@ def read_row(
     """Return (record, the items it shows) of a row; raise UnreadableError with the rule it violates."""
     row = raw if isinstance(raw, dict) else _decoded(raw)
     record, shown = _record(row, parse_prompt(prompt_text(row)), candidates)
+    record["published_prompt"] = published_prompt(row)
     if record["candidate_set"] != candidate_set:
         detail = f"{record['candidate_set']} in a file of set {candidate_set}"
         raise UnreadableError(f"candidate_set is not its file's: {detail}")
@@ -98,6 +93,12 @@ def prompt_text(row: Mapping[str, Any]) -> str:
         if isinstance(row.get(key), str) and row[key].strip():
             return str(row[key])
     raise UnreadableError("no prompt: both `input` and `instruction` are blank")
+
+
+def published_prompt(row: Mapping[str, Any]) -> str:
+    """Return the prompt as published: `instruction` and `input`, whichever are not blank, with a blank line between."""
+    fields = (row.get(key) for key in ("instruction", "input"))
+    return "\n\n".join(text for text in fields if isinstance(text, str) and text.strip())
 
 
 def read_ground_truth(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str, float | None]:
@@ -221,16 +222,3 @@ def _item_id(line: ItemLine, domain: str) -> str:
     """Return the item's id; for a line without one, a hash of its content."""
     content = "\x1f".join([domain, line.title or "", *line.categories, line.description or ""])
     return line.item_id or f"T{hashlib.sha256(content.encode()).hexdigest()[:15]}"
-
-
-def _item_row(name: str, line: ItemLine, domain: str, average: float | None) -> dict[str, Any]:
-    return {
-        "domain": domain,
-        "item_id": name,
-        "title": line.title,
-        "categories": list(line.categories),
-        "description": line.description,
-        "average_rating": average,
-        "year": None,
-        "has_metadata": line.title is not None,
-    }

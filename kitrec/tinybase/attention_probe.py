@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.shown_items import Item
+from kitrec.prompts.template import Style, segments
 from kitrec.prompts.tokens import Encoder
 from kitrec.tinybase.initial_heads import CHOICE_HEADS
 from kitrec.tinybase.tokenizer import choice_opener

@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kitrec.core.randomness import generator
 from kitrec.parsing.parser import ParsedAnswer, parse
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.shown_items import Item
+from kitrec.prompts.template import Style, segments
 from kitrec.prompts.tokens import Encoder
 from kitrec.synthetic.oracle import text_oracle_scores
 from kitrec.tinybase.params import TinyBase

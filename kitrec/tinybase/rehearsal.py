@@ -12,7 +12,8 @@ from kitrec.core.randomness import derived_seed
 from kitrec.preprocessing.dataset import build_dataset
 from kitrec.preprocessing.params import Candidates, Users
 from kitrec.preprocessing.users import classify, sample_roles
-from kitrec.prompts.template import Item, Style, segments
+from kitrec.prompts.shown_items import Item
+from kitrec.prompts.template import Style, segments
 from kitrec.synthetic.build import SyntheticWorld, build_world
 from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.params import TinyBase

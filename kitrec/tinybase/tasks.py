@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from kitrec.core.domains import LABELS, SOURCE, TARGETS
-from kitrec.prompts.template import Item, Style, candidate_line, segments
+from kitrec.prompts.shown_items import Item
+from kitrec.prompts.template import Style, candidate_line, segments
 from kitrec.prompts.tokens import THINK
 from kitrec.synthetic.teacher import TemplateTeacher
 

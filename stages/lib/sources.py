@@ -9,6 +9,7 @@ from kitrec.core import tables
 from kitrec.core.domains import SETS
 from kitrec.preprocessing.dataset import Dataset, build_dataset, mark_last_target_items
 from kitrec.preprocessing.params import Candidates, Source, Users
+from kitrec.preprocessing.preference_pairs import PairOutputs, explained_pair, own_output_pair
 from kitrec.preprocessing.users import UserGroups, classify, sample_roles, sampled_users
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.sources import amazon2023, kitrec_dataset, kitrec_hub
@@ -39,14 +40,15 @@ class SourceConfig:
 @dataclass(frozen=True)
 class SourceData:
     """Data of a source: `interactions` are all known ones of its users, `others` those of users without a role (empty
-    unless requested, or if the source has no other users), `world` the latent variables of a synthetic one."""
+    unless requested, or if the source has no other users), `pair_outputs` what the two sides of a preference pair say,
+    `world` the latent variables of a synthetic one."""
 
     items: pl.DataFrame
     dataset: Dataset
     interactions: pl.DataFrame
     others: pl.DataFrame
     counts: dict[str, object]
-    teacher: Teacher
+    pair_outputs: PairOutputs
     world: SyntheticWorld | None = None
 
 
@@ -90,7 +92,7 @@ def load_kitrec(config: SourceConfig) -> SourceData:
     )
     data = kitrec_dataset.load_dataset(files, config.seed, share, count, config.rejects, quiet=config.quiet)
     others = tables.from_rows([], SPLIT_INTERACTIONS)
-    return SourceData(data.items, data.dataset, data.interactions(), others, {}, CategoryTeacher(data.items))
+    return SourceData(data.items, data.dataset, data.interactions(), others, {}, own_output_pair)
 
 
 def _with_drawn_candidates(
@@ -105,4 +107,5 @@ def _with_drawn_candidates(
     dataset = build_dataset(config.seed, roles, share, config.candidates, items, interactions, SETS, quiet=config.quiet)
     world, counts = (data, {}) if isinstance(data, SyntheticWorld) else (None, data.counts)
     with_outputs = add_teacher_outputs(dataset, teacher)
-    return SourceData(items, with_outputs, interactions, mark_last_target_items(others), counts, teacher, world)
+    others, pairs = mark_last_target_items(others), explained_pair(teacher.explain)
+    return SourceData(items, with_outputs, interactions, others, counts, pairs, world)

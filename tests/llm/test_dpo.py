@@ -14,19 +14,20 @@ from kitrec.llm.preference.dataset import preference_pairs
 from kitrec.llm.preference.dpo import train_dpo
 from kitrec.llm.preference.params import Preference
 from kitrec.llm.preference.trl_run import PreferenceJob
+from kitrec.preprocessing.preference_pairs import explained_pair
 from kitrec.preprocessing.preference_pairs import preference_pairs as pairs_of_records
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from kitrec.synthetic.teacher import TemplateTeacher
 from tests.conftest import ROOT
 
-ROOMY = Prompt(max_length=2048, summaries=True, labels=False)
+ROOMY = Prompt(max_length=2048, text="rendered", summaries=True, labels=False)
 
 
 @pytest.fixture
 def made_pairs(world, dataset, items, tokenizer):
     records = dataset.records["A"]["preference"].head(4)
-    table = pairs_of_records(7, records, TemplateTeacher(world.themes, world.items).explain)
+    table = pairs_of_records(7, records, explained_pair(TemplateTeacher(world.themes, world.items).explain))
     return records, table, preference_pairs(records, table, items, Encoder(tokenizer), ROOMY, seed=1)
 
 
@@ -46,12 +47,17 @@ def test_pairs_whose_candidates_were_cut_are_left_out(made_pairs, items, tokeniz
     limit = min(len(p["prompt_ids"]) + max(len(p["chosen_ids"]), len(p["rejected_ids"])) for p in dataset)
     encoder = Encoder(tokenizer)
     tight = preference_pairs(
-        records, table, items, encoder, Prompt(max_length=limit, summaries=True, labels=False), seed=1
+        records, table, items, encoder, Prompt(max_length=limit, text="rendered", summaries=True, labels=False), seed=1
     )
     assert 1 <= len(tight) < len(dataset)
     with pytest.raises(InputError, match="no preference pair fits whole"):
         preference_pairs(
-            records, table, items, encoder, Prompt(max_length=limit - 60, summaries=True, labels=False), seed=1
+            records,
+            table,
+            items,
+            encoder,
+            Prompt(max_length=limit - 60, text="rendered", summaries=True, labels=False),
+            seed=1,
         )
 
 

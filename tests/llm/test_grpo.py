@@ -16,7 +16,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from tests.conftest import ROOT
 
-ROOMY = Prompt(max_length=2048, summaries=True, labels=False)
+ROOMY = Prompt(max_length=2048, text="rendered", summaries=True, labels=False)
 
 
 def preference(**changes) -> Preference:
@@ -43,7 +43,12 @@ def test_prompts_show_their_records_and_leave_room_for_an_answer(dataset, items,
         assert record["gt_item_id"] == row["ground_truth"]
     tight = max(len(row["prompt"]) for row in rows)
     cut = reward_prompts(
-        records, items, encoder, Prompt(max_length=tight, summaries=True, labels=False), max_new_tokens=64, seed=1
+        records,
+        items,
+        encoder,
+        Prompt(max_length=tight, text="rendered", summaries=True, labels=False),
+        max_new_tokens=64,
+        seed=1,
     )
     assert all(len(row["prompt"]) + 64 <= tight and row["ground_truth"] for row in cut)
 

@@ -14,7 +14,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.answers import ANSWERS
 from tests.llm.made_methods import made_method
 
-PROMPT = Prompt(max_length=1024, summaries=True, labels=False)
+PROMPT = Prompt(max_length=1024, text="rendered", summaries=True, labels=False)
 RECORDS = [f"r{k}" for k in range(10)]
 REQUESTS = [Request([k] * (k + 1), "dualft-movies" if k % 2 else None) for k in range(10)]
 
@@ -79,7 +79,11 @@ def test_a_test_prompt_over_the_limit_loses_history_not_candidates_and_names_its
     whole = requests_for(records, items, Encoder(tokenizer), method, PROMPT)
     longest = max(len(r.prompt) for r in whole)
     short = requests_for(
-        records, items, Encoder(tokenizer), method, Prompt(max_length=longest - 60, summaries=True, labels=False)
+        records,
+        items,
+        Encoder(tokenizer),
+        method,
+        Prompt(max_length=longest - 60, text="rendered", summaries=True, labels=False),
     )
     assert any(r.cuts for r in short) and not any(r.cuts for r in whole)
     for record, request, full in zip(records.iter_rows(named=True), short, whole, strict=True):

@@ -67,10 +67,14 @@ def test_mentions_are_counted_for_every_answer():
     names = ["R0", "R1", "R2", "R3"]
     answers = pl.DataFrame({"record_id": names, "text": texts}, schema_overrides={"text": pl.String})
     rankings = pl.DataFrame({"record_id": names, "rationale": [None, None, None, "Dune Messiah was liked"]})
-    records = pl.DataFrame({"record_id": names[::-1], "source_items": [["B2"], ["B1"], ["B1"], ["B1", "B3"]]})
+    histories = [["B2"], ["B1"], ["B1"], ["B1", "B3"]]
+    records = pl.DataFrame({"record_id": names[::-1], "source_items": histories, "source_texts": [None] * 4})
     items = pl.DataFrame({"item_id": list(TITLES), "title": list(TITLES.values())})
     counted = history_mentions(answers, rankings, records, items)
     assert counted.rows() == [("R0", 2), ("R1", 0), ("R2", 0), ("R3", 1)]
+    own_titles = [[{"item_id": item, "title": "Emma"} for item in history] for history in histories]
+    renamed = records.with_columns(source_texts=pl.Series(own_titles))
+    assert history_mentions(answers, rankings, renamed, items)["history_mentions"].to_list() == [0, 1, 0, 0]
 
 
 def test_long_histories_and_thoughts_are_matched_quickly():

@@ -1,5 +1,5 @@
 from kitrec.core import tables
-from kitrec.preprocessing.preference_pairs import preference_pairs
+from kitrec.preprocessing.preference_pairs import explained_pair, preference_pairs
 from kitrec.schemas.preferences import PREFERENCES
 
 
@@ -9,7 +9,7 @@ def made_output(record):
 
 def test_the_ground_truth_is_chosen_over_a_hard_negative(dataset, tmp_path):
     records = dataset.records["A"]["preference"]
-    drawn = preference_pairs(7, records, made_output)
+    drawn = preference_pairs(7, records, explained_pair(made_output))
     tables.write(drawn, tmp_path / "pairs.parquet", PREFERENCES)  # the schema holds
     assert drawn.height == records.height
     by_record = {row["record_id"]: row for row in records.iter_rows(named=True)}
@@ -26,6 +26,6 @@ def test_the_ground_truth_is_chosen_over_a_hard_negative(dataset, tmp_path):
 
 def test_pairs_depend_on_the_record_alone(dataset):
     records = dataset.records["B"]["preference"]
-    pairs = preference_pairs(7, records, made_output)
-    assert preference_pairs(7, records.reverse(), made_output).reverse().equals(pairs)
-    assert not preference_pairs(8, records, made_output).equals(pairs)
+    pairs = preference_pairs(7, records, explained_pair(made_output))
+    assert preference_pairs(7, records.reverse(), explained_pair(made_output)).reverse().equals(pairs)
+    assert not preference_pairs(8, records, explained_pair(made_output)).equals(pairs)

@@ -49,6 +49,18 @@ def list_length_warnings(folders: Mapping[str, Path], candidates: int) -> list[s
     ]
 
 
+def prompt_warnings(folders: Mapping[str, Path], form: Mapping[str, Any]) -> list[str]:
+    """Return a warning for every adapter that is known to have learned prompts of another form (`prompt` params)."""
+    origins = {name: folder / ORIGIN for name, folder in folders.items()}
+    learned = {name: files.read_json(path).get("prompt") for name, path in origins.items() if path.is_file()}
+    return [
+        f"{name} learned prompts of {known}, and now gets {dict(form)}: it answers prompts that it never met; set "
+        "prompt.text, prompt.summaries and prompt.labels as in its training, or train it again"
+        for name, known in learned.items()
+        if known and known != form
+    ]
+
+
 def _make_stable(config_file: Path, base: PinnedBase) -> None:
     """Sort what PEFT writes in hash order and drop the machine's path, so that runs and clones write the same bytes."""
     config = json.loads(config_file.read_text(encoding="utf-8"))

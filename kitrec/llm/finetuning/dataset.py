@@ -14,8 +14,9 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.prompts.params import Prompt
+from kitrec.prompts.shown_items import Item
 from kitrec.prompts.styles import prompt_style, with_label
-from kitrec.prompts.template import Item, Style
+from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
 from kitrec.prompts.truncation import CUTS, TooLongError, TruncatedPrompt, truncate_for_training
 

@@ -10,7 +10,8 @@ from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.resumable import Generate, generate_answers
 from kitrec.prompts.llm4cdr import analysis_prompt, profile_prompt
 from kitrec.prompts.params import Prompt
-from kitrec.prompts.template import Item, Style
+from kitrec.prompts.shown_items import Item
+from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
 
 

@@ -10,8 +10,9 @@ import polars as pl
 from kitrec.core.domains import USER_TYPES
 from kitrec.llm.generation.params import Method
 from kitrec.prompts.params import Prompt
+from kitrec.prompts.shown_items import Item
 from kitrec.prompts.styles import prompt_style
-from kitrec.prompts.template import Item, segments
+from kitrec.prompts.template import segments
 from kitrec.prompts.tokens import Encoder
 from kitrec.prompts.truncation import TooLongError, TruncatedPrompt, truncate_for_test
 

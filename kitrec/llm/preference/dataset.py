@@ -8,8 +8,8 @@ import polars as pl
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.prompts.params import Prompt
+from kitrec.prompts.shown_items import Item
 from kitrec.prompts.styles import prompt_style, with_label
-from kitrec.prompts.template import Item
 from kitrec.prompts.tokens import Encoder
 from kitrec.prompts.truncation import truncate_for_training
 
@@ -32,6 +32,12 @@ def preference_pairs(
     be rejected, so its pair is left out."""
     style = prompt_style(prompt, encoder, thinking=True)
     dataset = []
+    if not pairs.join(records, on="record_id", how="semi").height:
+        raise InputError(
+            f"preference.method: dpo has no pairs, since none of the {records.height} preference records has an output "
+            "of its own (KitREC's validation rows have none), and texts of another style would teach that style; set "
+            "preference.method to grpo, which needs no outputs"
+        )
     for record in records.join(pairs, on="record_id", validate="1:1").iter_rows(named=True):
         candidates = record["candidate_ids"]
         texts = [
