@@ -37,10 +37,10 @@ def prompt_contents_table(answers: Path) -> Table:
 def mentions_table(answers: Path) -> Table:
     """Return how many items answers are asked for and name, how long their thoughts are, and the history items that
     their reasoning mentions, on average."""
-    columns = ("answer_items", "items_named", "thinking_characters", "history_mentions")
-    table = _table("Answers, on average", columns, ("method", "test set"))
+    columns = ("asked for", "named", "thought (characters)", "history items")
+    table = _table("Items and thoughts of answers, on average", columns, ("method", "test set"))
     for method, which, statistics in _statistics(answers):
-        thought, mentions = (statistics[name]["mean"] for name in columns[2:])
+        thought, mentions = (statistics[name]["mean"] for name in ("thinking_characters", "history_mentions"))
         requested, named = statistics["answer_items"], statistics["items_named"]
         table.add_row(method, which, str(requested), f"{named:.2f}", f"{thought:.0f}", f"{mentions:.2f}")
     return table

@@ -59,6 +59,14 @@ def test_the_default_run_has_the_limits_it_always_had(copy):
     assert limits["llm4cdr"] == limits["kitrec_direct"] == 96 and limits["base_cot"] == 128
 
 
+def test_rationales_are_scored_on_a_real_base_and_not_on_the_tiny_one(copy):
+    assert validate_params(copy)["rationales"].methods == []
+    profiles.use(copy, ["llm=qwen3_14b"])
+    assert validate_params(copy)["rationales"].methods == ["kitrec_full", "base_direct"]
+    profiles.use(copy, ["llm=tiny"])
+    assert validate_params(copy)["rationales"].methods == []
+
+
 VARIANTS = ("all_methods", "with_direct", "with_preferred")
 
 
