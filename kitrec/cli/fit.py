@@ -1,5 +1,6 @@
 """`kitrec fit`: train sequence models on your own interactions."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kitrec.cli.fit_methods import load_fit_params, split_names
+from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.interaction_filters import Repeats
 from kitrec.recommenders.data.interaction_table import MAPPING, parse_columns
@@ -74,6 +76,16 @@ def fit(
     trainings = prepare(p.methods, read, source, to, seed, negatives, overwrite=overwrite)
     if reports := train_all(trainings, p, to, seed, negatives):
         _show(reports, to)
+
+
+def make_writable(folder: Path) -> None:
+    """Create an output folder before anything long begins; refuse one that cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise InputError(f"--to: the folder {folder} cannot be made ({problem.strerror}): name another") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"--to: the folder {folder} cannot be written: name another, or change its permissions")
 
 
 def _show(reports: dict[str, dict[str, Any]], to: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kitrec.cli.fit import make_writable
 from kitrec.cli.fit_methods import FitParams
 from kitrec.core import files
 from kitrec.core.errors import InputError
@@ -74,11 +75,10 @@ def prepare(
         data, folder = FitData(read, _read_features(p, source, read.vocabulary)), to if len(methods) == 1 else to / name
         used = metadata_paths(source.metadata, data.features.names, source.embeddings) if source.metadata else {}
         head = describe(describe_data(source.interactions, read, source.columns, used), name, p, seed, negatives)
-        resumes = (folder / training_name(p, data, seed)).exists()
-        say(check_folder(folder, head, resumes=resumes, overwrite=overwrite))
+        say(check_folder(folder, head, training_name(p, data, seed), overwrite=overwrite))
         trainings.append(Training(name, p, data, folder, head))
     for training in trainings:
-        training.folder.mkdir(parents=True, exist_ok=True)
+        make_writable(training.folder)
     return trainings
 
 

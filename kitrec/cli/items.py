@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import typer
 
-from kitrec.cli.fit import Columns, InteractionFile
+from kitrec.cli.fit import Columns, InteractionFile, make_writable
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data import title_embeddings as embeddings
@@ -92,6 +92,7 @@ def predict(
     numbers = scorer.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
     in_vocabulary = numbers > 0
     _require_known_items(model, interactions, read, in_vocabulary)
+    make_writable(to.parent)
     histories = sequences_from_rows(read.sequences.users[in_vocabulary], numbers[in_vocabulary], len(read.users))
     years, last_years = None, None
     if metadata is not None:

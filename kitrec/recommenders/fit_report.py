@@ -43,16 +43,17 @@ def check_layout(to: Path, *, several: bool) -> None:
         raise InputError(f"{to} holds {holds}: name another folder")
 
 
-def check_folder(to: Path, about: Mapping[str, Any], *, resumes: bool, overwrite: bool) -> str:
-    """Return a notice about the model that is already in a folder; refuse to replace one of other data or settings.
+def check_folder(to: Path, about: Mapping[str, Any], training: str, *, overwrite: bool) -> str:
+    """Return a notice about what is already in a folder; refuse to replace a model of other data or settings.
 
-    `resumes`: the folder has a checkpoint of the training that is described."""
+    `training` names the folder's checkpoint of the training that is described."""
     if not (to / REPORT).exists():
-        if any(to.glob("best-*")) and not (resumes or overwrite):
+        if any(to.glob("best-*")) and not ((to / training).exists() or overwrite):
             raise InputError(
                 f"{to} holds a model without a {REPORT}, of unknown data: name another folder, or add --overwrite"
             )
-        return ""
+        outdated = any(path.name != training for path in to.glob("training-*"))
+        return f"{to}: removing the checkpoint of an unfinished training with other data or settings" * outdated
     differences = _differences(files.read_json(to / REPORT), about)
     if not differences:
         return f"{to} already holds this model, of the same data, settings and seed: only its evaluation is repeated"
