@@ -1,5 +1,6 @@
 """Data sources of `prepare`: each provides the same items, records and interactions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,8 @@ class SourceConfig:
 @dataclass(frozen=True)
 class SourceData:
     """Data of a source: `interactions` are all known ones of its users, `others` those of users without a role (empty
-    unless requested, or if the source has no other users), `world` the latent variables of a synthetic one."""
+    unless requested, or if the source has no other users), `world` the latent variables of a synthetic one,
+    `deviations` where published data is not as its documents state."""
 
     items: pl.DataFrame
     dataset: Dataset
@@ -48,6 +50,7 @@ class SourceData:
     counts: dict[str, object]
     teacher: Teacher
     world: SyntheticWorld | None = None
+    deviations: Sequence[str] = ()
 
 
 def load_source(config: SourceConfig) -> SourceData:
@@ -88,9 +91,14 @@ def load_kitrec(config: SourceConfig) -> SourceData:
         if source.kind == "hub"
         else kitrec_dataset.find_files(RAW)
     )
-    data = kitrec_dataset.load_dataset(files, config.seed, share, count, config.rejects, quiet=config.quiet)
+    data = kitrec_dataset.load_dataset(
+        files, config.seed, share, count, config.rejects, quiet=config.quiet, limit=source.limit
+    )
     others = tables.from_rows([], SPLIT_INTERACTIONS)
-    return SourceData(data.items, data.dataset, data.interactions(), others, {}, CategoryTeacher(data.items))
+    counts: dict[str, object] = {"deviations": data.deviations}
+    teacher = CategoryTeacher(data.items)
+    interactions = data.interactions()
+    return SourceData(data.items, data.dataset, interactions, others, counts, teacher, deviations=data.deviations)
 
 
 def _with_drawn_candidates(
