@@ -11,7 +11,7 @@ from kitrec.preprocessing.audit_input import AuditInput
 from kitrec.preprocessing.dataset import Dataset, by_model, count_rows
 from kitrec.preprocessing.difficulty import difficulty_report
 from kitrec.preprocessing.leak_audit import audit, enforce
-from kitrec.preprocessing.overlap import apply_overlap_policy
+from kitrec.preprocessing.overlap import apply_overlap_policy, overlap_warnings
 from kitrec.preprocessing.params import Candidates, Source, Users
 from kitrec.preprocessing.preference_pairs import PairOutputs, preference_pairs
 from kitrec.recommenders.params import IdRec
@@ -31,7 +31,7 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Load a source, hold out every user's last target interaction, draw candidate sets A and B, audit for leaks."""
     # 1. Params and inputs
     seed, source = params.load(int, "seed"), params.load(Source, "source")
-    world, users = params.load(World, "world"), params.load(Users, "users")
+    world, users = params.load(World, "world"), params.load(Users, "users").limited(source.limit)
     candidates, train_on = params.load(Candidates, "candidates"), params.value(IdRec, "idrec.train_on")
     reads, stage_params = [paths.PARAMS_OK, sources.RAW], [seed, source, world, users, candidates, train_on]
     with runner.running("prepare", None, reads=reads, params=stage_params) as run:
@@ -56,6 +56,7 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         metrics |= {"items": data.items.height, **count_rows(dataset), "others": data.others.height}
         metrics |= {"preference_pairs": pairs, "overlap": overlap, "leaks": leaks, "difficulty": difficulty}
         files.write_json(metrics, Path("metrics/data.json"))
+        runner.warn([*data.deviations, *overlap_warnings(overlap)])
 
 
 def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, pair_outputs: PairOutputs) -> dict[str, int]:

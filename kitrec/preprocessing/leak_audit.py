@@ -1,4 +1,4 @@
-"""Leak audit: twelve ways in which test answers reach training or the prompt, each looked for in the prepared data."""
+"""Leak audit: fourteen ways in which test answers reach training or the prompt, each checked in the prepared data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,10 @@ CHECKS: dict[str, Callable[[AuditInput], CheckResult]] = {
     "teacher's output on test records": leak_checks.teacher_outputs_on_test,
     "checkpoint chosen on test users": leak_checks.users_in_development_and_test,
     "template depends on the ground truth": template_leaks.template_depends_on_ground_truth,
+    "preference user in test": leak_checks.users_in_preference_and_test,
+    "held-out pair in preference records": leak_checks.held_out_pair_in_preference,
 }
-USER_LEAKS = {"user in training and test", "checkpoint chosen on test users"}
+USER_LEAKS = {"user in training and test", "checkpoint chosen on test users", "preference user in test"}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ def users_in_development_and_test(data: AuditInput) -> CheckResult:
     return _users_in_both(data, "development")
 
 
+def users_in_preference_and_test(data: AuditInput) -> CheckResult:
+    """Find test users among the preference (validation) users, whose ground truths DPO and GRPO learn from."""
+    return _users_in_both(data, "preference")
+
+
 def _users_in_both(data: AuditInput, role: str) -> CheckResult:
     both = data.records["test"].join(data.records[role], on="user_id", how="semi")
     return affected(both, f"{{}} is a test user and a {role} user", "user_id")
@@ -34,6 +39,15 @@ def held_out_pair_in_training(data: AuditInput) -> CheckResult:
     """Find held-out (user, item) pairs of test users in the training histories."""
     held_out = data.records["test"].select("user_id", item_id="gt_item_id")
     return affected(held_out.join(data.training_history, on=["user_id", "item_id"]), "{} with {}", "user_id", "item_id")
+
+
+def held_out_pair_in_preference(data: AuditInput) -> CheckResult:
+    """Find held-out (user, item) pairs of test users among the preference records: held out or in a history there."""
+    records = data.records["preference"]
+    shown = pl.concat_list("source_items", "target_items", "gt_item_id")
+    pairs = records.select("user_id", item_id=shown).explode("item_id").unique(maintain_order=True)
+    held_out = data.records["test"].select("user_id", item_id="gt_item_id")
+    return affected(held_out.join(pairs, on=["user_id", "item_id"]), "{} with {}", "user_id", "item_id")
 
 
 def future_in_history(data: AuditInput) -> CheckResult:

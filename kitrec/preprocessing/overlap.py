@@ -1,5 +1,6 @@
 """Overlap of test users with the users of other roles: refused, reported, or removed from training."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -27,6 +28,13 @@ def apply_overlap_policy(dataset: Dataset, policy: Overlap) -> tuple[Dataset, di
     interactions = _without(dataset.interactions, test_users)
     history = dataset.training_history.join(test_users, on="user_id", how="anti", maintain_order="left")
     return replace(dataset, records=records, interactions=interactions, training_history=history), overlap
+
+
+def overlap_warnings(overlap: Mapping[str, int]) -> list[str]:
+    """Return what to say of users with two roles, where the policy let them pass or removed them."""
+    if not any(overlap.values()):
+        return []
+    return [f"test users among the others: {overlap}; unless source.overlap is drop, models learn from them"]
 
 
 def _count_overlap(dataset: Dataset, role: str, test_users: pl.DataFrame) -> int:

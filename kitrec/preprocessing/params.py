@@ -25,6 +25,7 @@ class Hub:
 class Source:
     kind: SourceKind
     reject_limit: Annotated[float, Field(ge=0, lt=1)]
+    limit: Annotated[int, Field(ge=2)] | None  # a training and a development user of each type
     overlap: Overlap
     leaks: Leaks
     music: Music
@@ -57,6 +58,13 @@ class Users:
     def per_type(self) -> int:
         """Number of users needed of each type."""
         return self.train + self.preference + self.test
+
+    def limited(self, limit: int | None) -> "Users":
+        """Return the sizes with at most `limit` users of each type in a role."""
+        if limit is None:
+            return self
+        sizes = {role: min(getattr(self, role), limit) for role in ("train", "preference", "test")}
+        return Users(**sizes, development_share=self.development_share)
 
 
 @section

@@ -15,6 +15,8 @@ from kitrec.preprocessing.users import split_training
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine
+from kitrec.sources.raw_rows import list_length
+from kitrec.sources.sample_counts import count_deviations, length_deviations
 from kitrec.sources.shown_texts import merge_items
 
 FILE_GROUPS = {"training": True, "preference": False, "test": False}  # group -> do its rows need a teacher's output?
@@ -26,10 +28,11 @@ _FILE_PATTERNS = {"training": ("train", "by_model/*"), "preference": ("val",), "
 
 @dataclass(frozen=True)
 class KitrecData:
-    """Data set as its authors built it, and the items it shows."""
+    """Data set as its authors built it, the items it shows, and where it is not what the documents and params state."""
 
     dataset: Dataset
     items: pl.DataFrame
+    deviations: list[str]
 
     def interactions(self) -> pl.DataFrame:
         """Return all known interactions of its users: what their prompts show, and the held-out items."""
@@ -54,16 +57,38 @@ def _group_files(folder: Path, group: str) -> list[Path]:
 
 
 def load_dataset(
-    files: Files, seed: int, development_share: float, candidates: int, quarantine: Quarantine, *, quiet: bool
+    files: Files,
+    seed: int,
+    development_share: float,
+    candidates: int,
+    quarantine: Quarantine,
+    *,
+    quiet: bool,
+    limit: int | None = None,
 ) -> KitrecData:
-    """Load both candidate sets by role; a training user is on the same side of the 90/10 split in both."""
+    """Load both candidate sets by role; a training user is on the same side of the 90/10 split in both.
+
+    Lists have the length that most of a file's first rows have; `candidates` is what the params expect. `limit`: only
+    the first rows of each user type, in every set and role."""
+    lengths = {key: list_length(paths) or candidates for key, paths in files.items()}
     loaded = {
-        (which, group): load(paths, which, candidates, quarantine, require_output=FILE_GROUPS[group], quiet=quiet)
+        (which, group): load(
+            paths,
+            which,
+            lengths[which, group],
+            quarantine,
+            require_output=FILE_GROUPS[group],
+            quiet=quiet,
+            limit=limit,
+        )
         for (which, group), paths in files.items()
     }
     empty = [f"set {which}, {group}" for (which, group), part in loaded.items() if not part.records.height]
     if empty:
-        raise InputError(f"no usable row in {'; '.join(empty)}: {quarantine.reasons()}")
+        raise InputError(f"no usable row in {'; '.join(empty)}: {quarantine.summary()}")
+    deviations = length_deviations(lengths, candidates)
+    if limit is None:
+        deviations += count_deviations({key: part.records for key, part in loaded.items()})
     roles = _training_roles(seed, development_share, [loaded[which, "training"].records for which in SETS])
     records = {
         which: {
@@ -74,7 +99,7 @@ def load_dataset(
         for which in SETS
     }
     items = merge_items(loaded[which, group].items for group in _FIRST_FOR_ITEMS for which in SETS)
-    return KitrecData(dataset_from_records(records), items.sort("domain", "item_id"))
+    return KitrecData(dataset_from_records(records), items.sort("domain", "item_id"), deviations)
 
 
 def dataset_from_records(records: dict[str, dict[str, pl.DataFrame]]) -> Dataset:

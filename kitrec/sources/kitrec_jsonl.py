@@ -1,12 +1,13 @@
 """Reader of KitREC's own files (JSONL or parquet), in all variants in use.
 
-A row's prompt is `input` if that is not blank, else `instruction`; its metadata are nested under `metadata` or flat;
-its ground truth is `ground_truth` (an object, a JSON string of one, or of a list with one) or `gt_item_id`. An item
+A row's prompt is in `input`, in `instruction` or divided between them; its metadata are under `metadata` or flat; its
+ground truth is `ground_truth` (an object, a JSON string of one, or of a list with one) or `gt_item_id`. An item
 of a history line without an id gets an id derived from its text. Rows that violate a rule go to quarantine."""
 
 import gc
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +17,20 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from kitrec.core.domains import SOURCE, USER_TYPES
-from kitrec.sources.prompt_text import ItemLine, ParsedPrompt, UnreadableError, parse_prompt
+from kitrec.core.domains import SOURCE, USER_TYPES, UserType
+from kitrec.sources.prompt_text import (
+    ItemLine,
+    ParsedPrompt,
+    UnreadableError,
+    is_whole,
+    parse_prompt,
+    whole_prompt,
+)
 from kitrec.sources.quarantine import Quarantine
+from kitrec.sources.raw_rows import FirstRows, Row, decoded, metadata_of
 from kitrec.sources.shown_texts import Catalogue, RecordTable, Shown
 
-Row = bytes | dict[str, Any]
+_CORE = re.compile(r"(?:(?P<least>[1-9]\d*)(?:\.0)?(?:[ -]?core)?(?:(?P<open>\+)|-(?P<most>\d+))?)?")
 
 
 @dataclass(frozen=True)
@@ -53,11 +62,14 @@ def load(
     *,
     require_output: bool,
     quiet: bool,
+    limit: int | None = None,
 ) -> LoadedRecords:
-    """Return all valid rows of the files of a candidate set; every list must have `candidates` items."""
+    """Return all valid rows of the files of a candidate set, or those among the first `limit` rows of every user type;
+    every list must have `candidates` items."""
     records, items = RecordTable(), Catalogue()
+    first_rows = FirstRows(limit)
     for path in paths:
-        for number, raw in tqdm(_rows(path), desc=path.name, unit=" rows", disable=quiet):
+        for number, raw in tqdm(first_rows.of(path), desc=path.name, unit=" rows", disable=quiet):
             quarantine.read += 1
             try:
                 record, shown = read_row(raw, candidate_set, candidates, require_output=require_output)
@@ -65,7 +77,7 @@ def load(
                     raise UnreadableError(f"the same user and target twice: {record['record_id']}")
             except UnreadableError as problem:
                 reason, _, detail = str(problem).partition(": ")
-                quarantine.reject(path, number, reason, detail)
+                quarantine.reject(path, number, reason, detail, problem.line)
                 continue
             records.add(record, shown)
             items.add(record, shown)
@@ -76,7 +88,7 @@ def read_row(
     raw: Row, candidate_set: str, candidates: int, *, require_output: bool
 ) -> tuple[dict[str, Any], list[Shown]]:
     """Return (record, the items it shows) of a row; raise UnreadableError with the rule it violates."""
-    row = raw if isinstance(raw, dict) else _decoded(raw)
+    row = raw if isinstance(raw, dict) else decoded(raw)
     record, shown = _record(row, parse_prompt(prompt_text(row)), candidates)
     record["published_prompt"] = published_prompt(row)
     if record["candidate_set"] != candidate_set:
@@ -88,17 +100,16 @@ def read_row(
 
 
 def prompt_text(row: Mapping[str, Any]) -> str:
-    """Return the field that holds the whole prompt."""
-    for key in ("input", "instruction"):
-        if isinstance(row.get(key), str) and row[key].strip():
-            return str(row[key])
-    raise UnreadableError("no prompt: both `input` and `instruction` are blank")
+    """Return the text that holds the whole prompt, from `input`, `instruction`, or both together."""
+    return whole_prompt(row)
 
 
 def published_prompt(row: Mapping[str, Any]) -> str:
-    """Return the prompt as published: `instruction` and `input`, whichever are not blank, with a blank line between."""
-    fields = (row.get(key) for key in ("instruction", "input"))
-    return "\n\n".join(text for text in fields if isinstance(text, str) and text.strip())
+    """Return the prompt as published: `instruction` and `input`, whichever are not blank, with a blank line between;
+    `input` alone where each of them is a whole prompt."""
+    fields = [row.get(key) for key in ("instruction", "input")]
+    texts = [text for text in fields if isinstance(text, str) and text.strip()]
+    return texts[-1] if all(map(is_whole, texts)) else "\n\n".join(texts)
 
 
 def read_ground_truth(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str, float | None]:
@@ -121,31 +132,8 @@ def read_ground_truth(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> tu
     return item, _parse_rating(value.get("rating"))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """Yield (row number from 1, row); only a newline byte ends a line, not Unicode line separators."""
-    if path.suffix == ".parquet":
-        yield from enumerate(pl.read_parquet(path).iter_rows(named=True), start=1)
-        return
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            if raw.strip():
-                yield number, raw
-
-
-def _decoded(raw: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as problem:
-        raise UnreadableError(f"invalid UTF-8: {problem.reason} at byte {problem.start}") from None
-    except ValueError as problem:
-        raise UnreadableError(f"broken JSON: {problem}") from None
-    if not isinstance(row, dict):
-        raise UnreadableError("not a JSON object")
-    return row
-
-
 def _record(row: Mapping[str, Any], prompt: ParsedPrompt, candidates: int) -> tuple[dict[str, Any], list[Shown]]:
-    metadata = row["metadata"] if isinstance(row.get("metadata"), dict) else row
+    metadata = metadata_of(row)
     ground_truth, rating = read_ground_truth(row, metadata)
     candidate_ids = [str(line.item_id) for line in prompt.candidates]
     _check(prompt, candidate_ids, ground_truth, candidates)
@@ -168,7 +156,7 @@ def _record(row: Mapping[str, Any], prompt: ParsedPrompt, candidates: int) -> tu
         "candidate_set": candidate_set,
         "user_type": user_type.name,
         "user_category": user_type.category,
-        "core": _parse_core(metadata.get("target_core"), user_type.min_target_items),
+        "core": _parse_core(metadata.get("target_core"), user_type, len(target)),
         "source_items": [name for name, *_ in source],
         "source_ratings": [_parse_rating(line.rating) for line in prompt.source],
         "target_items": [name for name, *_ in target],
@@ -198,12 +186,19 @@ def _check(prompt: ParsedPrompt, candidate_ids: list[str], ground_truth: str, ca
         raise UnreadableError("empty Books history")
 
 
-def _parse_core(value: object, default: int) -> int:
-    """Return the number of target interactions, an integer or its string; `default` (the type's minimum) if missing."""
-    text = str(value if value is not None else default).strip()
-    if not text.isdigit() or int(text) < 1:
+def _parse_core(value: object, user_type: UserType, shown: int) -> int:
+    """Return the number of target interactions, the held-out one included.
+
+    A number counts as it stands. Missing, it is the shown history plus one, within what the user type allows; `10+`
+    and `5-9` bound that number."""
+    known = _CORE.fullmatch("" if value is None else str(value).strip())
+    if known is None:
         raise UnreadableError(f"target_core is no count: {value!r}")
-    return int(text)
+    if known["least"] and not known["open"] and not known["most"]:
+        return int(known["least"])
+    least, most = user_type.min_target_items, user_type.max_target_items or shown + 1
+    least, most = int(known["least"] or least), int(known["most"] or max(most, int(known["least"] or least)))
+    return min(max(shown + 1, least), most)
 
 
 def _parse_rating(value: object) -> float | None:

@@ -1,41 +1,33 @@
 """Parser of KitREC prompts: the histories and the candidates that the text shows.
 
-Candidate ids are read from the candidate section alone; an id in a history line or in a title is text. Three forms of
-history lines occur: `(ID: X) title | …`, `[Item: X] | title | …` and `- title | …`. A section ends at the next
-heading."""
+Candidate ids are read from the candidate section alone; an id in a history line or in a title is text. The candidate
+section ends at the next heading. A history ends at the next section; a heading in between ends it too, unless items
+with ids follow: then it is a line of a review. Each of the three sections must occur once, so that no text of the data
+can open one."""
 
+import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
-UNKNOWN = "Unknown"
-_SOURCE = re.compile(r"### User's (?P<domain>.+?) History \(Source Domain\):\s*")
-_TARGET = re.compile(r"### User's (?P<domain>.+?) History \(Target Domain\):\s*")
-_CANDIDATES = re.compile(r"## List of Available Candidate Items.*")
-_HEADING = re.compile(r"^#{1,3} .*", re.MULTILINE)
-_CANDIDATE_LINE = re.compile(r"^\(ID: (?P<id>[A-Za-z0-9]+)\) (?P<facts>.+)$")
-_HISTORY_LINES = (
-    _CANDIDATE_LINE,
-    re.compile(r"^\[Item: (?P<id>[A-Za-z0-9]+)\] \| (?P<facts>.+)$"),
-    re.compile(r"^- (?P<facts>.+)$"),
-)
-_RATING = re.compile(r"^Rating: (?P<rating>\d+(?:\.\d+)?)$")
+from kitrec.sources.item_lines import ItemLine, UnreadableError, is_marked, read_list
+
+__all__ = ["ItemLine", "ParsedPrompt", "UnreadableError", "parse_prompt", "whole_prompt"]
+
+_HEADING = re.compile(r"^#{1,6} .*", re.MULTILINE)
+_SECTIONS = {
+    "source history": re.compile(r"#{1,6} User['\u2019]s (?P<domain>.+?) History \(Source Domain\b.*", re.IGNORECASE),
+    "target history": re.compile(r"#{1,6} User['\u2019]s (?P<domain>.+?) History \(Target Domain\b.*", re.IGNORECASE),
+    "candidate list": re.compile(r"#{1,6} (?:List of )?(?:Available )?Candidate Items\b.*", re.IGNORECASE),
+}
+_USUAL_HEADINGS = {
+    "source history": "### User's Books History (Source Domain):",
+    "target history": "### User's Music History (Target Domain):",
+    "candidate list": "## List of Available Candidate Items (100 items)",
+}
+_DECLARED = re.compile(r"\b(\d+) items?\b", re.IGNORECASE)
 _TARGETS = {"movies & tv": "movies", "movies": "movies", "movies and tv": "movies", "music": "music"}
-
-
-class UnreadableError(ValueError):
-    """Row that violates KitREC's format; the message says where."""
-
-
-@dataclass(frozen=True)
-class ItemLine:
-    """Item as shown on one line; `item_id` is None in history lines without an id."""
-
-    item_id: str | None
-    title: str | None
-    categories: tuple[str, ...]
-    rating: float | None
-    description: str | None
 
 
 @dataclass(frozen=True)
@@ -50,63 +42,73 @@ class ParsedPrompt:
 
 def parse_prompt(text: str) -> ParsedPrompt:
     """Parse a prompt; raise UnreadableError with the section or line that violates the format."""
-    sections = _split_sections(text)
-    _, source = _section_lines(sections, _SOURCE, "source history")
-    heading, target = _section_lines(sections, _TARGET, "target history")
-    domain = heading["domain"]
+    headings = _section_headings(text)
+    bodies = {name: _body(text, headings, name) for name in _SECTIONS}
+    domain = headings["target history"][0]["domain"]
     if domain.lower() not in _TARGETS:
-        raise UnreadableError(f"target domain {domain!r} is none of {', '.join(sorted(_TARGETS))}")
-    _, candidates = _section_lines(sections, _CANDIDATES, "candidate list")
-    return ParsedPrompt(
-        _TARGETS[domain.lower()],
-        [_item_line(line, _HISTORY_LINES, "source history") for line in source],
-        [_item_line(line, _HISTORY_LINES, "target history") for line in target],
-        [_candidate_line(line) for line in candidates],
-    )
+        raise UnreadableError(f"target domain {domain!r} is none of {', '.join(sorted(_TARGETS))}", domain)
+    lists = {name: read_list(body, name, ids=name == "candidate list") for name, body in bodies.items()}
+    _check_declared(headings["candidate list"][0][0], len(lists["candidate list"]))
+    return ParsedPrompt(_TARGETS[domain.lower()], *lists.values())
 
 
-def parse_facts(facts: str) -> tuple[str | None, tuple[str, ...], float | None, str | None]:
-    """Return (title, categories, rating, description) of `title | categories | Rating: 4.0 | summary`."""
-    parts = facts.split(" | ")
-    rating_part = None
-    for k in range(1, len(parts)):
-        if parts[k].startswith("Rating: ") and _RATING.match(parts[k]):
-            rating_part = k
-            break
-    before, after = (parts, []) if rating_part is None else (parts[:rating_part], parts[rating_part + 1 :])
-    title, categories = (before[0], []) if len(before) == 1 else (" | ".join(before[:-1]), before[-1].split(", "))
-    rating = float(parts[rating_part].removeprefix("Rating: ")) if rating_part is not None else None
-    return (None if title == UNKNOWN else title), tuple(categories), rating, " | ".join(after) or None
+def whole_prompt(row: Mapping[str, Any]) -> str:
+    """Return the text of a row that holds all three sections: `input`; else `instruction`; else both, one after the
+    other, where `instruction` holds the system part or the histories and `input` the rest."""
+    fields = [row.get(key) for key in ("input", "instruction")]
+    texts = [text for text in fields if isinstance(text, str) and text.strip()]
+    if not texts:
+        raise UnreadableError("no prompt: both `input` and `instruction` are blank")
+    whole = list(filter(is_whole, texts))
+    return whole[0] if whole else "\n".join(reversed(texts))
 
 
-def _split_sections(text: str) -> list[tuple[str, str]]:
-    """Split a prompt into (heading, body) pairs."""
-    headings = list(_HEADING.finditer(text))
-    ends = [*(heading.start() for heading in headings[1:]), len(text)]
-    return [(heading[0], text[heading.end() : end]) for heading, end in zip(headings, ends, strict=False)]
+def is_whole(text: str) -> bool:
+    """Say whether a text has all three sections."""
+    return all(_section_headings(text).values())
 
 
-def _section_lines(
-    sections: list[tuple[str, str]], pattern: re.Pattern[str], name: str
-) -> tuple[re.Match[str], list[str]]:
-    """Return the heading of a pattern that must occur exactly once, and the lines of its section."""
-    matches = [(match, body) for heading, body in sections if (match := pattern.fullmatch(heading))]
+def _section_headings(text: str) -> dict[str, list[re.Match[str]]]:
+    """Return the headings of every section, at their places in the text."""
+    lines = list(_HEADING.finditer(text))
+    return {
+        name: [match for line in lines if (match := pattern.fullmatch(text, line.start(), line.end()))]
+        for name, pattern in _SECTIONS.items()
+    }
+
+
+def _section(headings: Mapping[str, list[re.Match[str]]], name: str) -> re.Match[str]:
+    """Return the heading of a section, which must occur exactly once."""
+    matches = headings[name]
     if len(matches) != 1:
-        raise UnreadableError(f"{name}: its heading occurs {len(matches)} times, must occur once")
-    heading_match, body = matches[0]
-    lines = body.replace("\r\n", "\n").split("\n")
-    return heading_match, [line for line in lines if line and line != "(none)" and not line.isspace()]
+        message = f"{name}: its heading occurs {len(matches)} times, must occur once"
+        raise UnreadableError(message, matches[0][0] if matches else "")
+    return matches[0]
 
 
-@lru_cache(maxsize=2**18)
-def _candidate_line(line: str) -> ItemLine:
-    """Parse a candidate's line; cached, since an item has the same line in all lists."""
-    return _item_line(line, (_CANDIDATE_LINE,), "candidate list")
+def _body(text: str, headings: Mapping[str, list[re.Match[str]]], name: str) -> str:
+    """Return the text of a section."""
+    try:
+        start = _section(headings, name).end()
+    except UnreadableError as problem:
+        raise UnreadableError(str(problem), problem.line or _similar_heading(text, name)) from None
+    ends = [match.start() for matches in headings.values() for match in matches if match.start() >= start]
+    if name == "candidate list" or not ends:
+        following = _HEADING.search(text, start)
+        return text[start : following.start() if following else len(text)]
+    body = text[start : min(ends)]
+    foreign = [heading.start() for heading in _HEADING.finditer(body)]
+    end = next((k for k in foreign if not any(map(is_marked, body[k:].split("\n")))), len(body))
+    return body[:end]
 
 
-def _item_line(line: str, patterns: tuple[re.Pattern[str], ...], where: str) -> ItemLine:
-    for pattern in patterns:
-        if match := pattern.match(line):
-            title, categories, rating, description = parse_facts(match["facts"])
-            return ItemLine(match.groupdict().get("id"), title, categories, rating, description)
-    raise UnreadableError(f"{where}: no item line: {line[:60]!r}")
+def _similar_heading(text: str, name: str) -> str:
+    """Return the heading that a missing one may be."""
+    headings = [heading[0] for heading in _HEADING.finditer(text)]
+    return next(iter(difflib.get_close_matches(_USUAL_HEADINGS[name], headings, n=1, cutoff=0.4)), "")
+
+
+def _check_declared(heading: str, listed: int) -> None:
+    declared = _DECLARED.search(heading)
+    if declared and int(declared[1]) != listed:
+        raise UnreadableError(f"wrong number of candidates: {listed}, its heading says {declared[1]}")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from stages.lib.fingerprints import check_fingerprint
 from stages.lib.lock import only_copy
 
 WORK = Path(".work")
+WARNINGS_SHOWN = 10
 NO_TERMINAL = not sys.stderr.isatty()  # no progress bars in a log file
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]
 
@@ -53,6 +54,13 @@ def running(stage: str, item: str | None, *, reads: list[Path], params: list[Any
         costs = {**cost.of_this_process(), "resumed": run.resumed, **run.cost, **cost.host_and_versions()}
         files.write_json(costs, Path("metrics/cost") / f"{name}.json")
         shutil.rmtree(work)
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Print the first warnings, and how many more there are."""
+    more = [f"{len(warnings) - WARNINGS_SHOWN} more, in the stage's metrics"] if len(warnings) > WARNINGS_SHOWN else []
+    for warning in [*warnings[:WARNINGS_SHOWN], *more]:
+        print(f"WARNING: {warning}", file=sys.stderr)
 
 
 def start(main: Callable[..., None]) -> None:

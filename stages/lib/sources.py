@@ -1,5 +1,6 @@
 """Data sources of `prepare`: each provides the same items, records and interactions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class SourceConfig:
 class SourceData:
     """Data of a source: `interactions` are all known ones of its users, `others` those of users without a role (empty
     unless requested, or if the source has no other users), `pair_outputs` what the two sides of a preference pair say,
-    `world` the latent variables of a synthetic one."""
+    `world` the latent variables of a synthetic one, `deviations` where published data is not as its documents state."""
 
     items: pl.DataFrame
     dataset: Dataset
@@ -50,6 +51,7 @@ class SourceData:
     counts: dict[str, object]
     pair_outputs: PairOutputs
     world: SyntheticWorld | None = None
+    deviations: Sequence[str] = ()
 
 
 def load_source(config: SourceConfig) -> SourceData:
@@ -90,9 +92,15 @@ def load_kitrec(config: SourceConfig) -> SourceData:
         if source.kind == "hub"
         else kitrec_dataset.find_files(RAW)
     )
-    data = kitrec_dataset.load_dataset(files, config.seed, share, count, config.rejects, quiet=config.quiet)
+    data = kitrec_dataset.load_dataset(
+        files, config.seed, share, count, config.rejects, quiet=config.quiet, limit=source.limit
+    )
     others = tables.from_rows([], SPLIT_INTERACTIONS)
-    return SourceData(data.items, data.dataset, data.interactions(), others, {}, own_output_pair)
+    counts: dict[str, object] = {"deviations": data.deviations}
+    interactions = data.interactions()
+    return SourceData(
+        data.items, data.dataset, interactions, others, counts, own_output_pair, deviations=data.deviations
+    )
 
 
 def _with_drawn_candidates(

@@ -90,7 +90,7 @@ def test_mentions_are_counted_by_the_titles_of_the_users_prompt(read):
     answers = names.with_columns(text=pl.lit(f"<think>{title}</think>"))
     rankings = names.with_columns(rationale=pl.lit(None, dtype=pl.String))
     other_titles = loaded.items.with_columns(title=pl.lit("Another title"))
-    assert history_mentions(answers, rankings, record, other_titles)["share"] == 1
+    assert history_mentions(answers, rankings, record, other_titles)["history_mentions"].to_list() == [1]
 
 
 @pytest.fixture(scope="module")

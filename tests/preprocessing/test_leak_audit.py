@@ -1,4 +1,4 @@
-"""Each of the twelve leaks is seeded into clean records and detected; clean records raise no alarm."""
+"""Each of the fourteen leaks is seeded into clean records and detected; clean records raise no alarm."""
 
 from dataclasses import replace
 
@@ -40,6 +40,27 @@ def test_a_user_in_training_and_test(clean):
 
 def test_a_checkpoint_chosen_on_test_users(clean):
     assert "checkpoint chosen on test users" in findings_of(with_role(clean, "development", clean.records["test"]))
+
+
+def test_a_test_user_among_the_preference_users(clean):
+    """The published validation users may be test users; the same target twice even shows the test's answer."""
+    guest = clean.records["test"].head(2)
+    findings = findings_of(with_role(clean, "preference", pl.concat([clean.records["preference"], guest])))
+    assert findings["preference user in test"].rows == findings["held-out pair in preference records"].rows == 2
+    with pytest.raises(InputError, match="preference user in test"):
+        leak_audit.enforce({"A": [findings["preference user in test"]]}, "report", "stop")
+    assert leak_audit.enforce({"A": [findings["preference user in test"]]}, "stop", "report")
+
+
+def test_a_test_answer_in_the_history_of_a_preference_record(clean):
+    guest = clean.records["test"].head(1)
+    shown = guest.with_columns(
+        target_items=pl.concat_list("target_items", "gt_item_id"),
+        target_ratings=pl.concat_list("target_ratings", "gt_rating"),
+        gt_item_id=guest["candidate_ids"][0].filter(guest["candidate_ids"][0] != guest["gt_item_id"][0]).head(1),
+    )
+    findings = findings_of(with_role(clean, "preference", pl.concat([clean.records["preference"], shown])))
+    assert findings["held-out pair in preference records"].rows == 1
 
 
 def test_a_held_out_pair_among_training_pairs(clean):

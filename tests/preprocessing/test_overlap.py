@@ -44,3 +44,15 @@ def test_drop_removes_the_user_from_training_only(dataset, overlapping):
 
 def test_built_data_sets_have_no_overlap(dataset):
     assert apply_overlap_policy(dataset, "stop") == (dataset, {"train": 0, "development": 0, "preference": 0})
+
+
+def test_a_preference_user_who_is_a_test_user_is_refused_counted_or_dropped(dataset):
+    guest = dataset.records["B"]["test"].head(1)
+    roles = {**dataset.records["B"], "preference": pl.concat([dataset.records["B"]["preference"], guest])}
+    guests = replace(dataset, records={**dataset.records, "B": roles})
+    with pytest.raises(InputError, match="'preference': 1"):
+        apply_overlap_policy(guests, "stop")
+    assert apply_overlap_policy(guests, "report")[1]["preference"] == 1
+    dropped, _ = apply_overlap_policy(guests, "drop")
+    assert dropped.records["B"]["preference"].equals(dataset.records["B"]["preference"])
+    assert dropped.records["B"]["test"].equals(dataset.records["B"]["test"])

@@ -3,7 +3,8 @@
 import pytest
 
 from kitrec.prompts.template import Style, candidate_line, history_line, segments
-from kitrec.sources.prompt_text import UnreadableError, parse_facts, parse_prompt
+from kitrec.sources.item_lines import UnreadableError, parse_facts
+from kitrec.sources.prompt_text import parse_prompt
 
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
 PROMPT = """You recommend.
@@ -50,7 +51,7 @@ def test_an_empty_target_history_is_valid():
     ("broken", "message"),
     [
         (PROMPT.format(target="Games", seen=""), "target domain 'Games'"),
-        (PROMPT.format(target="Music", seen="no item line"), "target history: no item line"),
+        (PROMPT.format(target="Music", seen="Blue Train by John Coltrane"), "target history: no item line"),
         (PROMPT.replace("## List of", "## A list of").format(target="Music", seen=""), "occurs 0 times"),
         (PROMPT.format(target="Music", seen="") * 2, "source history: its heading occurs 2 times"),
         ("", "source history"),
