@@ -19,7 +19,7 @@ from kitrec.evaluation.strata_means import means_by_core, means_by_set, overall_
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.rankings import RANKINGS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.scores import SCORES
 from kitrec.schemas.strata_means import STRATA_MEANS
 from stages.lib import paths, runner
@@ -50,7 +50,7 @@ def main() -> None:
         files.write_json({} if effects is None else effects_to_dict(effects), Path("metrics/ablation.json"))
         # 4. Stated confidence against ratings
         answers = pl.concat([tables.read(path, RANKINGS) for path in rankings])
-        records = tables.read(tested, RECORDS)
+        records = tables.read(tested, RECORDS, leave_out=TEXT_COLUMNS)
         confidence = stated_confidence(answers, records)
         methods = confidence["method"].unique().sort().to_list()
         by_method = {name: calibration_errors(confidence.filter(pl.col("method") == name)) for name in methods}
