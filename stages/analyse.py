@@ -21,7 +21,7 @@ from kitrec.llm.generation.params import Infer, budgeted
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.rankings import RANKINGS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.scores import SCORES
 from kitrec.schemas.strata_means import STRATA_MEANS
 from stages.lib import paths, runner
@@ -55,7 +55,7 @@ def main() -> None:
         files.write_json({} if effects is None else effects_to_dict(effects), Path("metrics/ablation.json"))
         # 4. Stated confidence against ratings, overall and by stratum, on every test set
         answers = {w: pl.concat([tables.read(path, RANKINGS) for path in listed]) for w, listed in rankings.items()}
-        records = {w: tables.read(path, RECORDS) for w, path in tested.items()}
+        records = {w: tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for w, path in tested.items()}
         confidence = {w: stated_confidence(answers[w], records[w]) for w in sets}
         errors = {w: errors_by_method(stated, Resampling(**resampling)) for w, stated in confidence.items()}
         files.write_json(errors.pop(which), Path("metrics/confidence.json"))

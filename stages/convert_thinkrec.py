@@ -11,7 +11,7 @@ from kitrec.recommenders.data.user_histories import histories, user_targets
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
 from kitrec.thinkrec.conversion import from_records, shown_titles, user_histories, user_keys, with_reasons
 from kitrec.thinkrec.params import ThinkRec
@@ -37,7 +37,10 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     stage_params = [seed, which, history, negatives, teacher]
     with runner.running("convert_thinkrec", method, reads=reads, params=stage_params) as run:
         items, encoder = tables.read(paths.ITEMS, ITEMS), load_collaborative_encoder(folder)
-        parts = {part: pl.concat(tables.read(path, RECORDS) for path in listed) for part, listed in records.items()}
+        parts = {
+            part: pl.concat(tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for path in listed)
+            for part, listed in records.items()
+        }
         rows = pl.concat(tables.read(path, SPLIT_INTERACTIONS) for path in interactions)
         # 2. Labelled records of the candidates, and the rationales of the teacher
         item_lists, titles = user_histories(pl.concat(parts.values()), rows), shown_titles(items)

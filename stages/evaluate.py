@@ -12,7 +12,7 @@ from kitrec.evaluation.scoring import score
 from kitrec.evaluation.summary import summarise, summarise_strata
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.rankings import RANKINGS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.scores import SCORES
 from stages.lib import paths, runner
 
@@ -31,7 +31,7 @@ def main() -> None:
         scores = {}
         for which, listed in inputs.items():
             rankings = pl.concat([tables.read(path, RANKINGS) for path in listed])
-            scores[which] = score(rankings, tables.read(tests[which], RECORDS))
+            scores[which] = score(rankings, tables.read(tests[which], RECORDS, leave_out=TEXT_COLUMNS))
         # 3. Scores, and their means as metrics
         headline = scores[trained_set]
         others = [table for which, table in scores.items() if which != trained_set]

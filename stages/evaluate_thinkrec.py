@@ -12,7 +12,7 @@ from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.routing_summary import has_groups, missing_vectors, routing_statistics, users_by_group
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.rankings import RANKINGS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.routing import ROUTING
 from stages.lib import paths, runner
 
@@ -32,7 +32,9 @@ def main(stage: str) -> None:
         for which in sets:
             ranked = tables.read(paths.of_set(rankings, which), RANKINGS)
             routing = tables.read(paths.of_set(routings, which), ROUTING)
-            estimate = like_prediction_auc(ranked, tables.read(tests[which], RECORDS), resamples, seed)
+            estimate = like_prediction_auc(
+                ranked, tables.read(tests[which], RECORDS, leave_out=TEXT_COLUMNS), resamples, seed
+            )
             metrics[f"set{which}"] = estimate.to_dict() | missing_vectors(routing)
         # 3. Routing: the users of each group, by the adapters that answered
         if has_groups(routing):  # of the last set: all sets have the same users

@@ -18,7 +18,7 @@ from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 from stages.lib.ilora_teacher import trained_teacher
@@ -40,7 +40,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             (which, name): tasks
             for which, path in tests.items()
             for name, tasks in _candidate_lists(
-                tasks_from_records(tables.read(path, RECORDS), interactions, history)
+                tasks_from_records(tables.read(path, RECORDS, leave_out=TEXT_COLUMNS), interactions, history)
             ).items()
         }
         # 3. Its answers and their hit ratios

@@ -12,7 +12,7 @@ from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.recommenders.storage import load_model
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from stages.lib import paths, runner
 
 
@@ -30,7 +30,7 @@ def main(method: str) -> None:
         # 3. The scores of every test set's candidates
         rankings, metrics = {}, {}
         for which, path in records_paths.items():
-            records, start = tables.read(path, RECORDS), time.perf_counter()
+            records, start = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS), time.perf_counter()
             scored = score_records(model, records, interactions, history)
             rankings[f"set{which}"] = from_scores(method, records, scored.scores)
             metrics[f"set{which}"] = scored.metrics()

@@ -19,7 +19,7 @@ from kitrec.preprocessing.params import Data
 from kitrec.recommenders.params import AnyMethod
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
@@ -40,7 +40,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         # 2. The teacher, the newest steps of the training users, the test records
         trained = trained_teacher(folder, encoder)
         teacher, builder, per_token = trained.teacher, trained.builder, trained.per_token
-        records_by_set = {which: tables.read(path, RECORDS) for which, path in tests.items()}
+        records_by_set = {which: tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for which, path in tests.items()}
         train, test = (tables.read(path, SPLIT_INTERACTIONS) for path in sources)
         start, count = time.perf_counter(), p.candidates
         steps = tasks_from_steps(train, trained.items, history, newest=p.steps_per_user, count=count, seed=seed)

@@ -17,7 +17,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.routing import ROUTING
 from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
 from kitrec.thinkrec.conversion import shown_titles
@@ -47,7 +47,10 @@ def main(stage: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     stage_params = [seed, sets, weights, prompt, objective, rule, scoring, encoder_name]
     with runner.running("infer_thinkrec", stage, reads=reads, params=stage_params) as run:
         # 2. The model of the stage, and the histories and vectors of the test users
-        base, records = read_pinned(), {which: tables.read(path, RECORDS) for which, path in tests.items()}
+        base, records = (
+            read_pinned(),
+            {which: tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for which, path in tests.items()},
+        )
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
         model = load_stage(scoring, base, weights, tokenizer, FOLDER, stage, seed)
         encoder, test_records = load_collaborative_encoder(encoder_folder), pl.concat(records.values())

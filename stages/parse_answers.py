@@ -21,7 +21,7 @@ from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.likelihoods import LIKELIHOODS
 from kitrec.schemas.rankings import RANKINGS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from stages.lib import paths, runner
 from stages.lib.methods import load_method
 
@@ -39,7 +39,7 @@ def main(method: str) -> None:
         items = tables.read(paths.ITEMS, ITEMS)
         rankings, statistics = {}, {}
         for which, (answered, scored, tested) in inputs.items():
-            answers, records = tables.read(answered, ANSWERS), tables.read(tested, RECORDS)
+            answers, records = tables.read(answered, ANSWERS), tables.read(tested, RECORDS, leave_out=TEXT_COLUMNS[1:])
             written = rank_answers(answers, records)
             likely = rank_likelihoods(tables.read(scored, LIKELIHOODS), records)
             rankings[f"set{which}"] = pl.concat([written, likely])

@@ -8,7 +8,7 @@ from kitrec.preprocessing.params import Data, Source
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS, from_scores
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.synthetic import oracle
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH
@@ -34,7 +34,7 @@ def main() -> None:
         # 3. The scores of every reference method
         rankings = {}
         for which, path in tests.items():
-            records = tables.read(path, RECORDS)
+            records = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS)
             scores = {
                 "popularity": oracle.popularity_scores(records, interactions),
                 "random": oracle.random_scores(records),

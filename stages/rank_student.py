@@ -15,7 +15,7 @@ from kitrec.recommenders.storage import load_model
 from kitrec.recommenders.train import development_validation
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from stages.lib import paths, runner
 from stages.lib.distillation_cost import durations
 
@@ -34,7 +34,7 @@ def main(student: str, teacher: str) -> None:
         # 3. Rankings of the test candidates by the first seed
         first, ranked = distilled[0], {}
         for which, path in tests.items():
-            records = tables.read(path, RECORDS)
+            records = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS)
             ranked[f"set{which}"] = from_scores(
                 name, records, score_records(first, records, interactions, history).scores
             )

@@ -13,7 +13,7 @@ from kitrec.preprocessing.params import Data
 from kitrec.recommenders.ranking.candidates import score_records
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from stages.lib import paths, runner
 
 
@@ -29,7 +29,7 @@ def main(teacher: str) -> None:
         # 3. Rankings of each test set
         ranked: dict[str, pl.DataFrame] = {}
         for which, path in tests.items():
-            records, start = tables.read(path, RECORDS), time.perf_counter()
+            records, start = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS), time.perf_counter()
             ranked[f"set{which}"] = from_scores(
                 teacher, records, score_records(ensemble, records, interactions, "both").scores
             )

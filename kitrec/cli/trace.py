@@ -16,7 +16,7 @@ from kitrec.core import tables
 from kitrec.core.errors import InputError
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.rankings import RANKINGS
-from kitrec.schemas.records import RECORDS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.scores import METRICS, SCORES
 
 LOCK = Path("dvc.lock")
@@ -48,7 +48,7 @@ def trace(
     console.print(_provenance_table(folder))
     console.print(f"recompute from the answers: {RECOMPUTE}")
     ranked = tables.read(folder / f"set{which}.parquet", RANKINGS).filter(kind=kind, method=method)
-    records = tables.read(Path(f"data/records/set{which}/test.parquet"), RECORDS)
+    records = tables.read(Path(f"data/records/set{which}/test.parquet"), RECORDS, leave_out=TEXT_COLUMNS)
     if user:
         _show_user(console, user, method, which, ranked, records)
     else:

@@ -17,6 +17,7 @@ from kitrec.sources.prompt_text import ItemLine
 
 Shown = tuple[str, ItemLine, str, float | None]  # item id, its line, its domain, its average rating
 SIDES = ("source", "target", "candidate")
+SEPARATOR = ", "  # of categories
 _BATCH = 1000  # records whose texts are Python objects at a time
 
 
@@ -80,8 +81,7 @@ class Catalogue:
 
     def frame(self) -> pl.DataFrame:
         """Return one row per item."""
-        rows = (self._candidates.values(), self._histories.values())
-        return merge_items(from_rows(list(part), ITEMS) for part in rows)
+        return merge_items(_item_frame(part) for part in (self._candidates, self._histories))
 
 
 def merge_items(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -111,7 +111,7 @@ def _item_row(name: str, line: ItemLine, domain: str, average: float | None, des
         "domain": domain,
         "item_id": name,
         "title": line.title,
-        "categories": list(line.categories),
+        "categories": _joined(line),
         "description": description,
         "average_rating": average,
         "year": None,
@@ -119,15 +119,27 @@ def _item_row(name: str, line: ItemLine, domain: str, average: float | None, des
     }
 
 
+def _item_frame(rows: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+    joined = dict(ITEMS.columns) | {"categories": pl.String}
+    frame = pl.DataFrame({name: [row[name] for row in rows.values()] for name in joined}, schema=joined)
+    empty = pl.lit([], dtype=pl.List(pl.String))
+    return frame.with_columns(pl.coalesce(pl.col("categories").str.split(SEPARATOR), empty))
+
+
+def _joined(line: ItemLine) -> str | None:
+    return SEPARATOR.join(line.categories) or None
+
+
 def _texts(name: str, rows: Sequence[Sequence[Shown]]) -> pl.Series:
     """Return a list of texts per row, built from flat columns: nested Python objects are many times slower."""
     flat = [entry for row in rows for entry in row]
+    lines = [line for _, line, _, _ in flat]
     columns = {
-        "item_id": [item for item, *_ in flat],
-        "title": [line.title for _, line, *_ in flat],
-        "categories": [", ".join(line.categories) or None for _, line, *_ in flat],
-        "average_rating": [average for *_, average in flat],
-        "description": [line.description for _, line, *_ in flat],
+        "item_id": [item for item, _, _, _ in flat],
+        "title": [line.title for line in lines],
+        "categories": [_joined(line) for line in lines],
+        "average_rating": [average for _, _, _, average in flat],
+        "description": [line.description for line in lines],
     }
     row_of = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     texts = pl.DataFrame(columns, schema=TEXT.to_schema()).to_struct("text").to_frame()

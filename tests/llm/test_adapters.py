@@ -8,11 +8,13 @@ from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
+from kitrec.llm.finetuning.adapters import check_adapter, prompt_warnings, save_adapter
 from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.prompts.params import Prompt
 from tests.conftest import ROOT
 
 
@@ -43,6 +45,23 @@ def test_an_adapter_on_disk_is_safetensors_and_names_no_machine_path(base, p, tm
     for path in (tmp_path / "adapter").glob("*.json"):
         assert str(ROOT) not in path.read_text() and str(tmp_path) not in path.read_text()
     assert set(load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
+
+
+def test_an_adapter_that_learned_other_prompts_is_warned_of(tmp_path):
+    rendered = Prompt(max_length=1024, text="rendered", summaries=True, labels=False)
+    published = replace(rendered, text="published", max_length=4096)
+    folders = {name: tmp_path / name for name in ("ours", "older", "anothers")}
+    for folder in folders.values():
+        folder.mkdir()
+    files.write_json({"base": "b", "prompt": rendered.form}, folders["ours"] / "origin.json")
+    files.write_json({"base": "b"}, folders["older"] / "origin.json")
+    assert prompt_warnings(folders, replace(rendered, max_length=4096).form) == []
+    for prompt in (published, replace(rendered, summaries=False), replace(rendered, labels=True)):
+        (warning,) = prompt_warnings(folders, prompt.form)
+        assert warning.startswith(
+            "ours learned prompts of {'text': 'rendered', 'summaries': True, 'labels': False}, and"
+        )
+    assert replace(published, summaries=False).form == published.form
 
 
 def test_a_hub_base_must_be_pinned():

@@ -61,6 +61,12 @@ def test_pairs_whose_candidates_were_cut_are_left_out(made_pairs, items, tokeniz
         )
 
 
+def test_without_pairs_dpo_is_refused_with_the_way_out(made_pairs, items, tokenizer):
+    records, table, _ = made_pairs
+    with pytest.raises(InputError, match=r"none of the 4 preference records has an output of its own.* grpo"):
+        preference_pairs(records, table.clear(), items, Encoder(tokenizer), ROOMY, seed=1)
+
+
 def log_likelihood(model, prompt: list[int], output: list[int]) -> float:
     ids = torch.tensor([prompt + output])
     with torch.no_grad():

@@ -1,5 +1,6 @@
-"""Rows in the layout of KitREC's files with invented content, written line by line here: no renderer of ours takes
-part. Users share items, but every user has reviews of their own, and every prompt its own average ratings."""
+"""Rows in the layout of KitREC's files with invented content, written line by line, by no renderer of the project.
+
+Users share items, but every user has reviews of their own, and every prompt its own average ratings."""
 
 import random
 from dataclasses import dataclass
