@@ -56,7 +56,7 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         metrics |= {"items": data.items.height, **count_rows(dataset), "others": data.others.height}
         metrics |= {"preference_pairs": pairs, "overlap": overlap, "leaks": leaks, "difficulty": difficulty}
         files.write_json(metrics, Path("metrics/data.json"))
-        runner.warn([*data.deviations, *overlap_warnings(overlap)])
+        runner.warn([*overlap_warnings(overlap), *data.deviations])
 
 
 def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, pair_outputs: PairOutputs) -> dict[str, int]:

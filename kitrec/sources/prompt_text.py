@@ -105,6 +105,7 @@ def _body(text: str, headings: Mapping[str, list[re.Match[str]]], name: str) -> 
 def _similar_heading(text: str, name: str) -> str:
     """Return the heading that a missing one may be."""
     headings = [heading[0] for heading in _HEADING.finditer(text)]
+    headings = [line for line in headings if not any(pattern.fullmatch(line) for pattern in _SECTIONS.values())]
     return next(iter(difflib.get_close_matches(_USUAL_HEADINGS[name], headings, n=1, cutoff=0.4)), "")
 
 

@@ -37,7 +37,7 @@ def count_deviations(records: Mapping[Key, pl.DataFrame]) -> list[str]:
 def length_deviations(lengths: Mapping[Key, int], expected: int) -> list[str]:
     """Return where the candidate lists of the files are longer or shorter than candidates.count."""
     return [
-        f"set {candidate_set}, {FILE_NAMES[group]}: lists of {length}, as candidates.count ({expected}) does not say"
+        f"set {candidate_set}, {FILE_NAMES[group]}: lists of {length}; they count, not candidates.count ({expected})"
         for (candidate_set, group), length in lengths.items()
         if length != expected
     ]
