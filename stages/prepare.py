@@ -2,6 +2,7 @@
 Reads params and, if source.kind requires it, raw/ or the hub; writes data/items.parquet, data/world, data/records,
 data/preferences, data/interactions, data/rejects.jsonl, metrics/data.json."""
 
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -60,8 +61,7 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
 
 
 def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, pair_outputs: PairOutputs) -> dict[str, int]:
-    """Write per set training and development records by model (with outputs), preference and test records; return the
-    number of preference pairs by set."""
+    """Write per set training and development records by model, the others by role; return the pairs of each set."""
     records, preferences = dict[str, pl.DataFrame](), dict[str, pl.DataFrame]()
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
@@ -71,6 +71,8 @@ def write_dataset(seed: int, dataset: Dataset, others: pl.DataFrame, pair_output
     tables.write_all(records, paths.RECORDS, RECORDS)
     tables.write_all(preferences, paths.PREFERENCES, PREFERENCES)
     tables.write_all({**dataset.interactions, "others": others}, paths.INTERACTIONS, SPLIT_INTERACTIONS)
+    if not any(pairs.height for pairs in preferences.values()):
+        print("WARNING: no preference pairs, as no preference record has an output: use grpo, not dpo", file=sys.stderr)
     return {which.removeprefix("set"): pairs.height for which, pairs in preferences.items()}
 
 

@@ -6,12 +6,17 @@ import polars as pl
 import pytest
 
 from kitrec.core import tables
+from kitrec.llm.finetuning.dataset import tokenize_records
+from kitrec.llm.generation.requests import requests_for
 from kitrec.parsing.history_mentions import history_mentions
+from kitrec.prompts.params import Prompt
 from kitrec.prompts.template import Style, segments
+from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.sources.kitrec_dataset import load_dataset
 from kitrec.sources.kitrec_jsonl import load
 from kitrec.sources.quarantine import Quarantine
+from tests.llm.made_methods import made_method
 from tests.sources.made_prompts import made_rows
 
 STYLE = Style(thinking=True, answer_items=1, summaries=True)
@@ -91,6 +96,18 @@ def test_mentions_are_counted_by_the_titles_of_the_users_prompt(read):
     rankings = names.with_columns(rationale=pl.lit(None, dtype=pl.String))
     other_titles = loaded.items.with_columns(title=pl.lit("Another title"))
     assert history_mentions(answers, rankings, record, other_titles)["history_mentions"].to_list() == [1]
+
+
+@pytest.mark.parametrize("summaries", [True, False])
+def test_training_and_inference_encode_the_published_prompt_alike(dataset, tokenizer, summaries):
+    records = dataset.dataset.records["A"]["train"].head(20)
+    prompt, encoder = Prompt(max_length=8192, text="published", summaries=summaries, labels=False), Encoder(tokenizer)
+    samples = tokenize_records(records, {}, encoder, prompt, thinking=True, seed=1).samples
+    requests = requests_for(records, {}, encoder, made_method("full", thinking=True), prompt)
+    for record, sample, request in zip(records.iter_rows(named=True), samples, requests, strict=True):
+        assert record["published_prompt"].startswith("# Expert") and " Trained " in record["published_prompt"]
+        assert sample.ids[: sample.prompt_length].tolist() == request.prompt
+        assert request.prompt == encoder.prompt(record["published_prompt"], thinking=True)
 
 
 @pytest.fixture(scope="module")

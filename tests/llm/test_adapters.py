@@ -58,9 +58,7 @@ def test_an_adapter_that_learned_other_prompts_is_warned_of(tmp_path):
     assert prompt_warnings(folders, replace(rendered, max_length=4096).form) == []
     for prompt in (published, replace(rendered, summaries=False), replace(rendered, labels=True)):
         (warning,) = prompt_warnings(folders, prompt.form)
-        assert warning.startswith(
-            "ours learned prompts of {'text': 'rendered', 'summaries': True, 'labels': False}, and"
-        )
+        assert warning.startswith(f"ours learned prompts of {rendered.form}, and now gets {prompt.form}")
     assert replace(published, summaries=False).form == published.form
 
 

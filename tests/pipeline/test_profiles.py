@@ -105,6 +105,7 @@ def test_all_sections_are_validated_at_once(copy):
         ("rationales.methods", ["nobody"], "'nobody' is no method"),
         ("judge.methods", ["references"], "judge.methods: 'references' is no method"),
         ("judge.pairs", [["kitrec_full", "base_direct"]], "kitrec_full is not judged; add it to methods"),
+        ("prompt.text", "published", "source.kind synthetic has no published prompts; set rendered, or kitrec or hub"),
         ("ilora.tasks.topk", 30, r"no more than candidates"),
         ("judge.endpoint.url", "https://api.example.org/v1", "input_price and output_price of .* must be set"),
     ],
@@ -112,6 +113,13 @@ def test_all_sections_are_validated_at_once(copy):
 def test_rules_between_sections_hold(copy, key, value, message):
     with pytest.raises(InputError, match=message):
         profiles.put(copy, {key: value})
+
+
+def test_published_prompts_are_of_kitrecs_files_and_have_no_labels(copy):
+    profiles.use(copy, ["dataset=kitrec_hub"])
+    profiles.put(copy, {"prompt.text": "published"})
+    with pytest.raises(InputError, match=r"prompt.labels: published prompts have none; set labels to false"):
+        profiles.put(copy, {"prompt.labels": True})
 
 
 def test_a_student_has_the_history_of_its_teacher(copy):

@@ -104,6 +104,13 @@ def test_kitrecs_files_say_what_the_tables_said(amazon, kitrec):
             assert before.select(keys).sort("candidate_ids").equals(after.select(keys).sort("candidate_ids"))
 
 
+def test_validation_rows_without_outputs_give_no_preference_pairs(amazon, kitrec):
+    """No template that the adapters did not learn writes them."""
+    for clone, count in ((amazon, 10), (kitrec, 0)):
+        assert files.read_json(clone.folder / "metrics/data.json")["preference_pairs"] == {"A": count, "B": count}
+        assert pl.read_parquet(clone.folder / "data/preferences/setA.parquet").height == count
+
+
 def test_the_split_is_made_anew_by_user_and_alike_in_both_sets(kitrec):
     for model in ("dualft-movies", "singleft-music"):
         sides = {}
