@@ -9,6 +9,7 @@ from kitrec.core import params, tables
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import list_length_warnings, prompt_warnings
+from kitrec.llm.finetuning.origins import foreign_warnings
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.llm4cdr import with_notes
 from kitrec.llm.generation.params import Engine
@@ -41,6 +42,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
         # 2. One engine with the base and all adapters of the method
         base = read_pinned()
+        _warn(foreign_warnings(adapters, base), run)
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kitrec.core.domains import MODELS
-from kitrec.llm.generation.params import budgeted
+from kitrec.llm.generation.params import TRAINED, budgeted
 from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.params import CrossDomainMethod, SequenceMethod
 
@@ -97,14 +97,25 @@ def _equal_lists(s: Mapping[str, Any]) -> list[str]:
 
 
 def _untrained_adapter(method: str, model: str, s: Mapping[str, Any]) -> list[str]:
-    """Require that a stage trains the adapters of a method."""
+    """Require that a stage trains the adapters of a method, or that others' adapters are there for all user types."""
     problem = f"infer.methods.{method}.model: {model} is not trained"
     if model == "preferred":
         missing = sorted(set(MODELS) - set(s["preference"].models))
         return [f"{problem} for {', '.join(missing)}; add to preference.models"] if missing else []
     if model in ("base", *s["train"].variants):
         return []
-    return [f"{problem}; add it to train.variants ({', '.join(s['train'].variants)}) or remove the method"]
+    if model in TRAINED:
+        return [f"{problem}; add it to train.variants ({', '.join(s['train'].variants)}) or remove the method"]
+    folder = Path("models") / model
+    missing = [name for name in MODELS if not (folder / name / "adapter_config.json").is_file()]
+    if not missing:
+        return []
+    pulled = sorted({path.parts[1] for path in Path("models").glob("*/*/adapter_config.json")} - {*TRAINED, model})
+    return [
+        f"{problem} here, and {folder} lacks {', '.join(missing)}: every user type needs its adapter; fetch it by "
+        f"`kitrec hub pull-model OWNER/NAME --as {model}/{missing[0]}`, or set base, "
+        f"{', '.join([*s['train'].variants, *pulled])}"
+    ]
 
 
 def _training(s: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
 from kitrec.hub.cards import data_card, model_card
 from kitrec.hub.rows import to_rows
+from kitrec.llm.finetuning.origins import is_foreign, read_origin
 from kitrec.prompts.shown_items import Item
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
@@ -39,7 +40,10 @@ def write_data_set(name: str, which: str, kind: str, root: Path, salt: bytes, fo
 def write_model(name: str, which: str, kind: str, variant: str, root: Path, folder: Path) -> None:
     """Write adapter and card of a model trained on set `which`, from an experiment's files under `root`."""
     adapter = root / "models" / variant / kind.replace("_", "-")
-    trained_on = files.read_json(adapter / "origin.json")["candidate_set"]
+    origin = read_origin(adapter)
+    if is_foreign(origin):
+        raise InputError(f"{adapter} was trained elsewhere ({origin['foreign']['source']}): its authors publish it")
+    trained_on = origin["candidate_set"]
     if trained_on != which:
         raise InputError(f"{adapter} was trained on set {trained_on}, not {which}: name the experiment that trained it")
     folder.mkdir(parents=True)

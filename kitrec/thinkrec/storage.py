@@ -14,7 +14,8 @@ from peft import PeftModel
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.llm.finetuning.adapters import ORIGIN, check_adapter, save_adapter
+from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
+from kitrec.llm.finetuning.origins import ORIGIN
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.adapter_mixture import StackedAdapters
 from kitrec.thinkrec.groups import read_groups

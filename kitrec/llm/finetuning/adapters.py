@@ -9,8 +9,8 @@ from typing import Any
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.llm.base.pinning import PinnedBase
-
-ORIGIN = "origin.json"
+from kitrec.llm.finetuning.foreign_adapters import check_foreign
+from kitrec.llm.finetuning.origins import ORIGIN, is_foreign, read_origin
 
 
 def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dict[str, Any], folder: Path) -> None:
@@ -24,12 +24,21 @@ def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dic
 
 
 def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
-    """Return the adapter's configuration, or raise an error if it is incomplete or belongs to another base."""
-    if not (folder / "adapter_model.safetensors").is_file():
+    """Return the adapter's configuration, or raise an error if it is incomplete or belongs to another base.
+
+    An adapter that others trained names no fingerprint: its tensors are compared with the base's modules."""
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is missing: train it by `dvc repro`, fetch it by `dvc pull` or `kitrec hub pull-model`"
+        )
+    if (folder / ORIGIN).is_file() and not (folder / "adapter_model.safetensors").is_file():
         raise InputError(
             f"{folder} holds no adapter_model.safetensors: train it by `dvc repro`, or fetch it by `dvc pull`"
         )
-    trained_on = files.read_json(folder / ORIGIN)["base"]
+    origin = read_origin(folder)
+    if is_foreign(origin):
+        return check_foreign(folder, base)
+    trained_on = origin["base"]
     if trained_on != base.fingerprint:
         raise InputError(
             f"{folder} was trained on another base ({trained_on}) than {base.path} ({base.fingerprint}): "
@@ -40,12 +49,12 @@ def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
 
 def list_length_warnings(folders: Mapping[str, Path], candidates: int) -> list[str]:
     """Return a warning for every adapter whose training prompts mostly showed another number of candidates."""
-    counts = {name: files.read_json(folder / ORIGIN)["candidates"] for name, folder in folders.items()}
+    counts = {name: read_origin(folder)["candidates"] for name, folder in folders.items()}
     return [
         f"{name} was trained on lists of {count} candidates and now has to rank {candidates}: its metrics say little "
         "about the method; raise prompt.max_length for training, or test on lists as long"
         for name, count in counts.items()
-        if count != candidates
+        if count not in (None, candidates)  # None: trained elsewhere, unknown
     ]
 
 

@@ -8,6 +8,9 @@ from pydantic import Field
 from kitrec.core.params import rules, section
 from kitrec.llm.base.params import Amount, Count, Positive
 
+TRAINED = ("full", "direct", "preferred")  # variants that stages train; other adapters are pulled or put under models/
+FOLDER = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+
 
 @section
 class Engine:
@@ -37,7 +40,7 @@ class Budgets:
 
 @section
 class MethodParams:
-    model: Literal["full", "direct", "preferred", "base"]  # a folder of adapters under models/, or no adapter
+    model: Annotated[str, Field(pattern=FOLDER)]  # a folder of adapters under models/, or base: no adapter
     steps: Literal["single", "llm4cdr"]
     thinking: bool
     temperature: Amount
@@ -48,7 +51,7 @@ class MethodParams:
     def __post_init__(self) -> None:
         require, done = rules()
         require(
-            self.model == "base" or self.thinking == (self.model != "direct"),
+            self.model not in TRAINED or self.thinking == (self.model != "direct"),
             f"thinking: {self.thinking} does not fit model: {self.model}; adapters answer as they were trained",
         )
         require(

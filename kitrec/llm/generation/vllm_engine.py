@@ -56,7 +56,7 @@ class VllmEngine:
 
         configs = {name: check_adapter(folder, base) for name, folder in adapters.items()}
         rank = max((config["r"] for config in configs.values()), default=0)
-        modules: list[str] = next((config["target_modules"] for config in configs.values()), [])
+        modules = sorted({module for config in configs.values() for module in config["target_modules"]})
         check_fits(base, engine, len(configs), rank)
         self._quiet = quiet
         self._loras = {
