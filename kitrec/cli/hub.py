@@ -1,10 +1,13 @@
-"""`kitrec hub …`: publish data sets and adapters on the Hugging Face Hub; a dry run unless --push is given.
+"""`kitrec hub …`: publish data sets and adapters on the Hugging Face Hub (a dry run without --push); pull adapters.
 
 kitrec hub push-data OWNER --model-type dualft_movies --set A
 kitrec hub push-data OWNER --all --push
-kitrec hub push-model OWNER --set B --all --experiment set-b --push"""
+kitrec hub push-model OWNER --set B --all --experiment set-b --push
+kitrec hub pull-model OWNER --set A --as published
+kitrec hub pull-model OWNER/NAME --as published/dualft-music"""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +17,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from kitrec.core import params
 from kitrec.core.errors import InputError
-from kitrec.hub import selection
+from kitrec.hub import pull, selection
 from kitrec.hub.folders import checkout, write_data_set, write_model
 from kitrec.hub.upload import Upload, upload_if_changed
+from kitrec.llm.base.params import Base
+from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.origins import foreign_warnings
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 Owner = Annotated[str, typer.Argument(help="user or organisation on the hub")]
@@ -80,6 +87,30 @@ def push_model(
         raise InputError(f"{name}: " + "; ".join(errors))
 
     _publish(owner, "model", list(chosen), write, push=push, public=public)
+
+
+@app.command("pull-model")
+def pull_model(
+    source: Annotated[str, typer.Argument(help="OWNER/NAME on the hub, a folder, or with --set the OWNER alone")],
+    place: Annotated[str, typer.Option("--as", help="VARIANT/MODEL under models/, or with --set the VARIANT alone")],
+    which: Which = None,
+    revision: Annotated[str | None, typer.Option(help="commit, tag or branch; default: the newest commit")] = None,
+) -> None:
+    """Fetch adapters that others trained, at a pinned commit, and check them against the base of params.yaml."""
+    if which and revision:
+        raise InputError("--set takes four repositories, --revision is of one: pull them one by one")
+    base = pin(params.load(Base, "base"))
+    sources = pull.published(source, place, which) if which else {place: [source]}
+    targets = {name: pull.target_folder(name) for name in sources}
+    table = Table("adapter", "from", "commit", "base it names", "rank", "projections")
+    warnings = []
+    for name, repositories in sources.items():
+        pulled = pull.pull(pull.fetch_first(repositories, revision), targets[name], base)
+        warnings += pulled.warnings
+        table.add_row(str(pulled.target), *pulled.cells)
+    Console().print(table)
+    for warning in [*warnings, *foreign_warnings(targets, base)]:
+        print(f"WARNING: {warning}", file=sys.stderr)
 
 
 def _publish(

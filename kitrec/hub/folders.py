@@ -42,7 +42,7 @@ def write_model(name: str, which: str, kind: str, variant: str, root: Path, fold
     adapter = root / "models" / variant / kind.replace("_", "-")
     origin = read_origin(adapter)
     if is_foreign(origin):
-        raise InputError(f"{adapter} was trained elsewhere ({origin['foreign']['source']}): its authors publish it")
+        raise InputError(f"{adapter} was trained elsewhere: it is its authors' to publish")
     trained_on = origin["candidate_set"]
     if trained_on != which:
         raise InputError(f"{adapter} was trained on set {trained_on}, not {which}: name the experiment that trained it")

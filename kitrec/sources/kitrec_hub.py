@@ -54,7 +54,7 @@ def token() -> str | bool:
 def _files(repository: str, revision: str) -> list[Path]:
     from huggingface_hub import snapshot_download
 
-    with _clear_errors(repository):
+    with clear_errors(repository):
         folder = snapshot_download(
             repository, repo_type="dataset", revision=revision, allow_patterns=list(PATTERNS), token=token()
         )
@@ -69,7 +69,7 @@ def _commit(owner: str, name: str) -> tuple[str, str]:
     from huggingface_hub.errors import RepositoryNotFoundError
 
     for spelling in spellings(name):
-        with _clear_errors(f"{owner}/{name}"):
+        with clear_errors(f"{owner}/{name}"):
             try:
                 return spelling, str(HfApi(token=token()).dataset_info(f"{owner}/{spelling}").sha)
             except RepositoryNotFoundError:
@@ -78,14 +78,14 @@ def _commit(owner: str, name: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _clear_errors(repository: str) -> Iterator[None]:
-    """Re-raise errors of the hub's client as one sentence with a way out."""
+def clear_errors(repository: str, setting: str = "source.hub") -> Iterator[None]:
+    """Re-raise errors of the hub's client as one sentence with a way out; `setting` is where the name stands."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
         yield
     except RepositoryNotFoundError:
-        raise InputError(f"the hub has no {repository}, or it is private: check source.hub, or set HF_TOKEN") from None
+        raise InputError(f"the hub has no {repository}, or it is private: check {setting}, or set HF_TOKEN") from None
     except LocalEntryNotFoundError:
         raise InputError(f"{repository} is not in the cache and the hub cannot be reached: connect once") from None
     except (HfHubHTTPError, OSError) as problem:

@@ -187,7 +187,8 @@ def test_the_engine_answers_by_foreign_adapters_as_peft_does(tiny_base, tmp_path
     folders = {
         "attention": made_foreign(tiny_base, tmp_path / "a", seed=1, use_rslora=True, rank_pattern={"q_proj": 12}),
         "mlp": made_foreign(tiny_base, tmp_path / "m", seed=2, r=2, target_modules=r".*mlp\.(up|down)_proj"),
-        "linear": made_foreign(tiny_base, tmp_path / "l", seed=3, target_modules="all-linear", layers_to_transform=[1]),
+        "layer": made_foreign(tiny_base, tmp_path / "o", seed=4, target_modules=["o_proj"], layers_to_transform=[1]),
+        "linear": made_foreign(tiny_base, tmp_path / "l", seed=3, target_modules="all-linear"),
     }
     params = made_engine(dtype="float32", max_model_len=256, max_num_seqs=8, gpu_memory_utilization=0.5)
     engine = VllmEngine(base, params, folders, seed=1, quiet=True)

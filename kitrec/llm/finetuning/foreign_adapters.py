@@ -141,7 +141,7 @@ def _mismatches(pairs: Mapping[str, Sides], linear: Mapping[str, tuple[int, int]
         elif {"A", "B"} - set(sides):
             problems.append(f"{module} lacks one of lora_A and lora_B")
         elif {len(shape) for shape in sides.values()} != {2}:
-            problems.append(f"{module} was saved in parts, as a sharded run leaves it (shape {[*sides.values()][0]})")
+            problems.append(f"{module} was saved in parts, as a sharded run leaves it (shape {sides['A']})")
         else:
             (rank, width), (height, other) = sides["A"], sides["B"]
             if (width, height) != linear[module]:

@@ -24,16 +24,19 @@ def read_origin(folder: Path) -> dict[str, Any]:
     if (folder / ORIGIN).is_file():
         origin: dict[str, Any] = files.read_json(folder / ORIGIN)
         return origin
-    return foreign_origin(folder, {"source": None, "commit": None, "weights": None})
+    return foreign_origin(folder, None)
 
 
-def foreign_origin(folder: Path, source: Mapping[str, str | None]) -> dict[str, Any]:
-    """Return what is known of an adapter that others trained; null is what nobody says."""
+def foreign_origin(folder: Path, pulled: Mapping[str, str | None] | None) -> dict[str, Any]:
+    """Return what is known of an adapter that others trained; null is what nobody says.
+
+    `pulled`: source, commit and hash of the weights, where `kitrec hub pull-model` fetched it."""
     config = read_config(folder, str(folder))
     pairs, _ = adapted_modules(read_shapes(folder, str(folder)))
     return {
         "base": None,
-        "foreign": dict(source),
+        "foreign": True,
+        "pulled": pulled,
         "base_model": config.get("base_model_name_or_path"),
         "rank": config["r"],
         "alpha": config.get("lora_alpha"),
@@ -45,7 +48,7 @@ def foreign_origin(folder: Path, source: Mapping[str, str | None]) -> dict[str, 
 
 def is_foreign(origin: Mapping[str, Any]) -> bool:
     """Return whether others trained the adapter, on data unknown here."""
-    return origin.get("foreign") is not None
+    return origin.get("foreign") is True
 
 
 def foreign_warnings(folders: Mapping[str, Path], base: PinnedBase) -> list[str]:
