@@ -9,6 +9,7 @@ import torch
 from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_for_serving, load_quantised, load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.finetuning.adapters import answer_forms
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import requests_for
 from kitrec.llm.likelihood.candidates import Scorer, scoring_requests
@@ -46,7 +47,8 @@ def main(method: str) -> None:
         records = tables.read(records_path, RECORDS).join(answers, on="record_id", maintain_order="left")
         records = records.filter(records["error"].is_null())
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
-        head = AnswerHead(encoder, prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items))
+        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
+        head = AnswerHead(encoder, style, answer_forms(adapters))
         requests = scoring_requests(requests_for(records, items, encoder, p, prompt), records["text"].to_list(), head)
         # 3. Scores on both kinds of weights, and their agreement
         served = partial(load_for_serving, base, getattr(torch, engine.dtype))

@@ -17,7 +17,7 @@ def main(method: str) -> None:
 
 def candidates(test: AnsweredSet) -> pl.DataFrame:
     """Return the likelihoods of a test set's candidates."""
-    head = AnswerHead(test.encoder, test.style)
+    head = AnswerHead(test.encoder, test.style, test.answer_forms)
     return score_candidates(
         test.answers,
         test.records,

@@ -1,7 +1,7 @@
 """The part that `score_candidates` and `score_rationales` share: a method's answers, and the model that gave them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from kitrec.core import params, tables
 from kitrec.core.tables import Table
 from kitrec.llm.base.loading import load_for_serving, load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.finetuning.adapters import answer_forms
 from kitrec.llm.generation.params import Engine, Method
 from kitrec.llm.generation.requests import Request, requests_for
 from kitrec.llm.likelihood.candidates import Scorer
 from kitrec.preprocessing.params import Data
+from kitrec.prompts.answer_head import AnswerForm
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import prompt_style
 from kitrec.prompts.template import Style
@@ -34,6 +36,7 @@ class AnsweredSet:
     method: Method
     encoder: Encoder
     style: Style
+    answer_forms: Mapping[str, AnswerForm]  # of the adapters
     scorer: Scorer
     records: pl.DataFrame
     answers: pl.DataFrame
@@ -62,6 +65,7 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
         scorer = Scorer(load_for_serving(base, getattr(torch, engine.dtype)), base, adapters)
+        forms = answer_forms(adapters)
         # 3. The likelihoods of each test set
         scores = {}
         for which, (answers_path, records_path) in inputs.items():
@@ -71,7 +75,7 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
             requests = requests_for(records, items, encoder, p, prompt)
             start = time.monotonic()
             work = run.work / which
-            test = AnsweredSet(p, encoder, style, scorer, records, answers, requests, engine.shard_size, work)
+            test = AnsweredSet(p, encoder, style, forms, scorer, records, answers, requests, engine.shard_size, work)
             scores[f"set{which}"] = score(test)
             seconds = time.monotonic() - start
             run.cost[f"set{which}"] = {"seconds": round(seconds, 2), "per_second": round(len(requests) / seconds, 2)}

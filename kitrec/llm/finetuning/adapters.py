@@ -9,6 +9,7 @@ from typing import Any
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.prompts.answer_head import AnswerForm
 
 ORIGIN = "origin.json"
 
@@ -59,6 +60,13 @@ def prompt_warnings(folders: Mapping[str, Path], form: Mapping[str, Any]) -> lis
         for name, known in learned.items()
         if known and known != form
     ]
+
+
+def answer_forms(folders: Mapping[str, Path]) -> dict[str, AnswerForm]:
+    """Return how the answers of every adapter begin, where that is known."""
+    origins = {name: files.read_json(folder / ORIGIN) for name, folder in folders.items()}
+    known = {name: origin["answer"] for name, origin in origins.items() if "answer" in origin}
+    return {name: AnswerForm(answer["opening"], answer["after"]) for name, answer in known.items()}
 
 
 def _make_stable(config_file: Path, base: PinnedBase) -> None:
