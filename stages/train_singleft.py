@@ -9,7 +9,7 @@ from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_for_training, load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import save_adapter
-from kitrec.llm.finetuning.answer_form import taught_form
+from kitrec.llm.finetuning.answer_form import learned_form
 from kitrec.llm.finetuning.dataset import TokenizedDataset, cached_dataset, tokenize_records
 from kitrec.llm.finetuning.params import FineTune, Launch
 from kitrec.llm.finetuning.results import training_metrics, write_curves
@@ -33,7 +33,7 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("train_singleft", model, reads=reads, params=[seed, which, prompt, launch, p]) as run:
         # 2. The form of the answers to learn; records become tokenised datasets
         thinking = variant == "full"
-        taught = taught_form(tables.read(sources["train"], RECORDS)["output"], thinking=thinking)
+        learned = learned_form(tables.read(sources["train"], RECORDS)["output"], thinking=thinking)
         base = read_pinned()
         tokenizer = load_tokenizer(base)
         encoder = Encoder(tokenizer)
@@ -61,11 +61,11 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         run.cost |= {"batch": result.batch_size, **result.throughput}  # smaller than configured where memory was short
         # 5. The adapter, its curves and its metrics
         origin = {"records": files.sha256(sources["train"]), "candidate_set": which, "candidates": train.candidates}
-        origin |= {"prompt": prompt.form, "answer": taught.as_dict()}
+        origin |= {"prompt": prompt.form, "answer": learned.as_dict()}
         save_adapter(result.checkpoint, tokenizer, base, origin, paths.adapter("singleft", model))
         write_curves(result, Path(f"plots/training/{job.run_name}"))
         inputs = {"base": base.fingerprint, "data": {role: files.sha256(path) for role, path in sources.items()}}
-        metrics = training_metrics(result, train, p, seed) | {"answer_form": taught.as_dict()} | inputs
+        metrics = training_metrics(result, train, p, seed) | {"answer_form": learned.as_dict()} | inputs
         files.write_json(metrics, Path(f"metrics/train/{job.run_name}.json"))
 
 

@@ -1,4 +1,4 @@
-"""Scores are read where the taught answers name their item, whatever the layout of these answers."""
+"""Scores are read where the learned answers name their item, whatever the layout of these answers."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 import xgrammar
 
 from kitrec.core.errors import InputError
-from kitrec.llm.finetuning.answer_form import answer_form, taught_form
+from kitrec.llm.finetuning.answer_form import answer_form, learned_form
 from kitrec.llm.generation.generator import answer_schema
 from kitrec.prompts.answer_head import AnswerForm, AnswerHead, requested_form
 from kitrec.prompts.styles import single_token_labels, with_label
@@ -62,9 +62,9 @@ def test_the_form_is_what_stands_around_the_first_id(answer, form):
 def test_an_adapter_is_scored_where_its_training_outputs_name_the_item(tokenizer):
     """The head and each name are the beginning of the learned ids, for the layout of the report."""
     encoder = Encoder(tokenizer)
-    taught = taught_form([published(f"B07FLGJ{k:03d}") for k in range(20)], thinking=True)
-    assert taught.form == REPORT and taught.share == 1.0
-    head = AnswerHead(encoder, THINKING, {"dualft-music": taught.form})
+    learned = learned_form([published(f"B07FLGJ{k:03d}") for k in range(20)], thinking=True)
+    assert learned.form == REPORT and learned.share == 1.0
+    head = AnswerHead(encoder, THINKING, {"dualft-music": learned.form})
     items = [f"B07FLGJ{k:03d}" for k in range(5)]
     for item in items:
         prefix, names = head.prefix_and_names([7], published(item), items, "dualft-music")
@@ -89,23 +89,23 @@ def test_labels_open_the_learned_object_as_well(tokenizer, labelled):
 @pytest.mark.parametrize("style", [THINKING, DIRECT])
 def test_the_projects_own_teacher_teaches_the_form_that_prompts_ask_for(world, dataset, style):
     records = with_outputs(dataset.records["A"]["train"], TemplateTeacher(world.themes, world.items))
-    taught = taught_form(records["output"], thinking=style.thinking)
-    assert taught.form == requested_form(style) and taught.share == 1.0
+    learned = learned_form(records["output"], thinking=style.thinking)
+    assert learned.form == requested_form(style) and learned.share == 1.0
 
 
 def test_the_most_frequent_form_counts_and_its_share_is_told():
     outputs = [published(f"B{k}") for k in range(9)] + ["<think>x</think>A1 is best"]
-    taught = taught_form(outputs, thinking=True)
-    assert (taught.form, taught.share) == (REPORT, 0.9)
-    assert taught.as_dict() == {"opening": REPORT.opening, "after": REPORT.after, "share": 0.9}
+    learned = learned_form(outputs, thinking=True)
+    assert (learned.form, learned.share) == (REPORT, 0.9)
+    assert learned.as_dict() == {"opening": REPORT.opening, "after": REPORT.after, "share": 0.9}
 
 
 def test_outputs_without_one_form_are_refused_with_the_commonest():
     titles_first = [f'<think>x</think>{{"title": "Song {k}", "item_id": "B{k}"}}' for k in range(10)]
     with pytest.raises(InputError, match=r"(?s)1 of 10.*fields in one order"):
-        taught_form(titles_first, thinking=True)
+        learned_form(titles_first, thinking=True)
     with pytest.raises(InputError, match="10 of 10: no JSON object with an item_id"):
-        taught_form(["<think>x</think>A1"] * 10, thinking=True)
+        learned_form(["<think>x</think>A1"] * 10, thinking=True)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ _BLANKS = " \t\r\n"
 
 
 @dataclass(frozen=True)
-class TaughtForm:
+class LearnedForm:
     """The most frequent form of a set of outputs, and the share of the outputs that have it."""
 
     form: AnswerForm
@@ -29,7 +29,7 @@ class TaughtForm:
         return {**asdict(self.form), "share": round(self.share, 4)}
 
 
-def taught_form(outputs: Iterable[str], *, thinking: bool) -> TaughtForm:
+def learned_form(outputs: Iterable[str], *, thinking: bool) -> LearnedForm:
     """Return the form of most outputs; raise if fewer than LEAST_SHARE of them agree."""
     counts = Counter(answer_form(output, thinking=thinking) for output in outputs)
     (form, count), total = counts.most_common(1)[0], counts.total()
@@ -40,7 +40,7 @@ def taught_form(outputs: Iterable[str], *, thinking: bool) -> TaughtForm:
             f"{LEAST_SHARE:.0%} or more must agree on what stands before the item_id of the first object: write the "
             "outputs alike, with the fields in one order and nothing but fixed text before item_id"
         )
-    return TaughtForm(form, count / total)
+    return LearnedForm(form, count / total)
 
 
 def answer_form(output: str, *, thinking: bool) -> AnswerForm | None:
