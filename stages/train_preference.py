@@ -43,16 +43,19 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         preference_records = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(types))
         # 3. Preference training, on pairs or on rewards
         encoder = Encoder(tokenizer)
-        job = PreferenceJob(load_quantised(base), source, tokenizer, seed, run.work, quiet)
+
+        def start() -> PreferenceJob:
+            return PreferenceJob(load_quantised(base), source, tokenizer, seed, run.work, quiet)
+
         if p.method == "dpo":
             pair_table = tables.read(pairs, PREFERENCES)
             dataset = preference_pairs(preference_records, pair_table, items, encoder, prompt, seed=seed)
-            result = train_dpo(job, dataset, p)
+            result = train_dpo(start(), dataset, p)
         else:
             dataset = reward_prompts(
                 preference_records, items, encoder, prompt, max_new_tokens=p.max_new_tokens, seed=seed
             )
-            result = train_grpo(job, dataset, p)
+            result = train_grpo(start(), dataset, p)
         # 4. The adapter, its curve and its metrics
         origin = files.read_json(source / "origin.json") | {"preference": p.method, "prompt": prompt.form}
         origin |= {"preference_data": files.sha256(pairs if p.method == "dpo" else records)}
