@@ -35,7 +35,8 @@ $(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt over
 
 repro: setup
 	python -m stages.lib.fingerprints
-	dvc repro evaluate analyse
+	python -m stages.check_params
+	dvc repro evaluate analyse judge
 	dvc plots show
 	kitrec show
 	kitrec report

@@ -1,6 +1,6 @@
 """Methods of `kitrec fit`: from params.yaml, or outside the repository from the defaults of the package, changed by -S.
 
-kitrec/config/default_params.yaml is a link to the repository's params.yaml: an installed package holds its content."""
+kitrec/config/default_params.yaml is the params.yaml that the project ships; an installed package holds it too."""
 
 import json
 from collections.abc import Mapping, Sequence
