@@ -22,6 +22,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
+from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 
 
@@ -41,7 +42,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet))
+        engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet=True))
         # 3. Prompts of each test set, generated shard by shard
         answers = {}
         for which, path in records.items():
@@ -55,9 +56,11 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             requests = requests_for(test, items, encoder, p, prompt)
             labels = single_token_labels(encoder) if prompt.labels else ()
             generate = Generator(engine, encoder, p, seed, labels).generate
-            answers[f"set{which}"] = generate_answers(
-                method, test["record_id"].to_list(), requests, generate, max_length=prompt.max_length, **shards
-            )
+            ids, limit = test["record_id"].to_list(), prompt.max_length
+            with count_bar(f"infer_vllm {method} set{which}", test.height, quiet=quiet) as advance:
+                answers[f"set{which}"] = generate_answers(
+                    method, ids, requests, generate, max_length=limit, **shards, on_shard=advance
+                )
             run.cost[f"set{which}"] = generation_statistics(answers[f"set{which}"], time.monotonic() - start)
         # 4. One table of raw answers per test set
         tables.write_all(answers, paths.answers(method), ANSWERS)

@@ -26,12 +26,14 @@ def fetch(base: PinnedBase) -> None:
             f"{base.path}@{base.revision} could not be fetched from the hub ({str(problem).splitlines()[0]}): check "
             "the network, HF_TOKEN, and that HF_HUB_OFFLINE is not set; what was fetched so far is kept"
         ) from None
+    if not is_cached(base):
+        raise InputError(f"{base.path}@{base.revision} holds no safetensors weights with their tokenizer.json")
 
 
 def is_cached(base: PinnedBase) -> bool:
     """Whether configuration and all weights of the pinned revision are in the hub's cache."""
     try:
-        folder = Path(snapshot_download(base.path, revision=base.revision, local_files_only=True))
+        folder = Path(snapshot_download(base.path, revision=base.revision, allow_patterns=KINDS, local_files_only=True))
     except LocalEntryNotFoundError:
         return False
     index = folder / INDEX
