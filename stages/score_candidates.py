@@ -10,9 +10,9 @@ from stages.lib import paths, runner
 from stages.lib.scoring import AnsweredSet, score_sets
 
 
-def main(method: str) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Score the candidates of all test records by METHOD (a key of infer.methods), where its answers name an item."""
-    score_sets("score_candidates", method, candidates, paths.likelihoods(method), LIKELIHOODS)
+    score_sets("score_candidates", method, candidates, paths.likelihoods(method), LIKELIHOODS, quiet=quiet)
 
 
 def candidates(test: AnsweredSet) -> pl.DataFrame:
@@ -23,9 +23,10 @@ def candidates(test: AnsweredSet) -> pl.DataFrame:
         test.records,
         test.requests,
         head,
-        test.scorer.score,
+        test.score,
         shard_size=test.shard_size,
         work=test.work,
+        on_shard=test.advance,
     )
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from kitrec.core import files, params, tables
 from kitrec.core.domains import USER_TYPES
 from kitrec.llm.base.loading import load_quantised, load_tokenizer
+from kitrec.llm.base.memory_plan import TrainingLoad, check_training
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
 from kitrec.llm.preference.dataset import preference_pairs, reward_prompts
@@ -36,7 +37,9 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
         # 2. The fine-tuned adapter, and the records of its users
         base = read_pinned()
-        check_adapter(source, base)
+        rank = check_adapter(source, base)["r"]
+        sequences = 2 * p.batch_size if p.method == "dpo" else p.batch_size  # chosen and rejected
+        check_training(base, TrainingLoad("nf4", rank, sequences, prompt.max_length, True, whole_logits=True))
         tokenizer = load_tokenizer(base)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         types = [name for name, user_type in USER_TYPES.items() if user_type.model == model]

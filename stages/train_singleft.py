@@ -6,10 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from kitrec.core import files, params, tables
+from kitrec.llm.base.fetching import fetch
 from kitrec.llm.base.loading import load_for_training, load_tokenizer
+from kitrec.llm.base.memory_plan import check_training
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import save_adapter
 from kitrec.llm.finetuning.answer_form import learned_form
+from kitrec.llm.finetuning.arguments import training_load
 from kitrec.llm.finetuning.dataset import TokenizedDataset, cached_dataset, tokenize_records
 from kitrec.llm.finetuning.params import FineTune, Launch
 from kitrec.llm.finetuning.results import training_metrics, write_curves
@@ -45,6 +48,9 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
 
         train, development = (cached_dataset(partial(tokenize, role), run.work / f"{role}.parquet") for role in sources)
         # 3. The quantised base, which every training process loads and gives its LoRA layers
+        fetch(base)
+        longest = max(len(sample) for sample in [*train.samples, *development.samples])
+        check_training(base, training_load(p, launch, longest), shrinks=True)
         job = FineTuningJob(
             run_name=f"singleft-{model}",
             load_base=partial(load_for_training, base, launch.base_weights, sharded=launch.sharded),

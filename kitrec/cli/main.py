@@ -2,7 +2,7 @@
 
 kitrec profile list | use dataset=smoke llm=smoke | diff | reset | overrides llm=qwen3_14b
 kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
-kitrec doctor [--pin] [--gpu]
+kitrec doctor [--pin] [--gpu] [--hours]
 kitrec fit | predict | title-embeddings
 kitrec plots-page
 kitrec teacher from-text | to-text
@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kitrec.cli import doctor, fit, hub, items, report, results, teacher, thinkrec, trace
+from kitrec.cli.hours_plan import hours_plan
 from kitrec.config import overlays, profiles
+from kitrec.config.sections import validate_params
 from kitrec.core import params
 from kitrec.core.errors import InputError
 from kitrec.report.plots_page import write_plots_page
@@ -101,9 +103,15 @@ def run_doctor(
     pin: Annotated[
         bool, typer.Option("--pin", help="write the current hub commits of base and data sets to params.yaml")
     ] = False,
-    gpu: Annotated[bool, typer.Option("--gpu", help="also check the GPU: bf16, NF4, vLLM, memory plan")] = False,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="also check the GPU: bf16, NF4, vLLM, memory plan of every stage")
+    ] = False,
+    hours: Annotated[bool, typer.Option("--hours", help="instead: what these params cost on one 80 GB card")] = False,
 ) -> None:
     """Check machine, environment and params.yaml; print what is wrong and the way out."""
+    if hours:
+        _print_hours()
+        return
     if pin:
         print(doctor.pin_base(params.FILE), doctor.pin_data(params.FILE), sep="\n")
     table = Table("check", "result", "status")
@@ -117,6 +125,14 @@ def run_doctor(
     Console().print(table)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+def _print_hours() -> None:
+    """Print the plan of hours."""
+    table = Table("stage", "hours")
+    for stage, value in hours_plan(validate_params(params.FILE)).items():
+        table.add_row(stage, f"{value:,.1f}")
+    Console().print(table)
 
 
 @app.command("plots-page")

@@ -8,7 +8,9 @@ from typing import Any
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
+from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.base.shape import quantisation_name, shape_fingerprint
 from kitrec.prompts.answer_head import AnswerForm
 
 ORIGIN = "origin.json"
@@ -21,22 +23,33 @@ def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dic
         for name in ("adapter_model.safetensors", "adapter_config.json"):
             shutil.copyfile(checkpoint / name, draft / name)
         _make_stable(draft / "adapter_config.json", base)
-        files.write_json({"base": base.fingerprint, **origin}, draft / ORIGIN)
+        shape = shape_fingerprint(base, tokenizer)
+        files.write_json({"base": base.fingerprint, "shape": shape, **origin}, draft / ORIGIN)
 
 
 def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
-    """Return the adapter's configuration, or raise an error if it is incomplete or belongs to another base."""
+    """Return the adapter's configuration, or raise an error if it is incomplete or belongs to another base.
+
+    A base that is quantised by its own configuration (AWQ, GPTQ, FP8) takes adapters of its twin of whole weights."""
     if not (folder / "adapter_model.safetensors").is_file():
         raise InputError(
             f"{folder} holds no adapter_model.safetensors: train it by `dvc repro`, or fetch it by `dvc pull`"
         )
-    trained_on = files.read_json(folder / ORIGIN)["base"]
-    if trained_on != base.fingerprint:
+    origin = files.read_json(folder / ORIGIN)
+    if origin["base"] != base.fingerprint and not is_quantised_twin(origin.get("shape"), base):
         raise InputError(
-            f"{folder} was trained on another base ({trained_on}) than {base.path} ({base.fingerprint}): "
-            "train it again by `dvc repro`, or point base.path at the base it belongs to"
+            f"{folder} was trained on another base ({origin['base']}) than {base.path} ({base.fingerprint}), which is "
+            "no quantised copy of its shape either: train it again by `dvc repro`, or point base.path at the base it "
+            "belongs to"
         )
     return files.read_json(folder / "adapter_config.json")
+
+
+def is_quantised_twin(shape: str | None, base: PinnedBase) -> bool:
+    """Whether `base` is quantised and has the shape of the base that an adapter was trained on."""
+    if shape is None or quantisation_name(base) is None:
+        return False
+    return shape_fingerprint(base, load_tokenizer(base)) == shape
 
 
 def list_length_warnings(folders: Mapping[str, Path], candidates: int) -> list[str]:

@@ -75,6 +75,7 @@ def score_candidates(
     *,
     shard_size: int,
     work: Path,
+    on_shard: Callable[[int], None] = lambda _rows: None,
 ) -> pl.DataFrame:
     """Return the likelihoods table in the order of the records; shards already in `work` are read."""
     joined = records.select("record_id", "candidate_ids").join(
@@ -86,7 +87,7 @@ def score_candidates(
     def score_shard(part: slice) -> pl.DataFrame:
         return _score(joined[part], requests[part], head, score)
 
-    return compute_in_shards(joined.height, shard_size, work, LIKELIHOODS, score_shard)
+    return compute_in_shards(joined.height, shard_size, work, LIKELIHOODS, score_shard, on_shard)
 
 
 def _score(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead, score: Score) -> pl.DataFrame:
