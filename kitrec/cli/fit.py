@@ -1,6 +1,6 @@
-"""`kitrec fit`: train a sequence model on your own interactions."""
+"""`kitrec fit`: train sequence models on your own interactions."""
 
-from dataclasses import asdict, replace
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,102 +8,102 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec.core import params
+from kitrec.cli.fit_methods import load_fit_params, split_names
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_files import read_interactions
-from kitrec.recommenders.data.item_features import ItemFeatures
-from kitrec.recommenders.data.metadata_files import read_metadata
-from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.params import BERT4Rec
-from kitrec.recommenders.params import AnyMethod, RankingMethod, SequenceMethod
+from kitrec.recommenders.data.interaction_filters import Repeats
+from kitrec.recommenders.data.interaction_table import MAPPING, parse_columns
+
+UNSHOWN = ("epoch", "epochs", "targets")  # of the chosen epoch's numbers, beside its loss and metrics
+InteractionFile = Annotated[
+    Path, typer.Argument(help="user, item, time as CSV or TSV, RecBole's .inter, MovieLens' files (see --columns)")
+]
+Columns = Annotated[list[str] | None, typer.Option(help=f"columns with other names: {MAPPING}; or positions from 1")]
+Methods = Annotated[
+    list[str],
+    typer.Option(
+        help="sasrec, bert4rec, gru4rec, caser or another sequence method of idrec.methods; of several, separated by "
+        "commas, each has its own folder"
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-S", "--set", help="a setting: training.epochs=20, or sasrec.model.dropout=0.2; repeatable"),
+]
+RepeatsRule = Annotated[
+    Repeats,
+    typer.Option(
+        help="a user's item counts once, at its first or last time, and seen items are never ranked; keep: repeats "
+        "stay, and seen items are ranked too"
+    ),
+]
+MetadataFolder = Annotated[
+    Path | None, typer.Option(help="folder with genres.tsv, directors.tsv, writers.tsv, titles.tsv")
+]
+Embeddings = Annotated[Path | None, typer.Option(help="file of `kitrec title-embeddings`, if titles.tsv holds texts")]
+Negatives = Annotated[int, typer.Option(min=0, help="also rank the test item among this many sampled items, e.g. 100")]
 
 
 def fit(
-    interactions: Annotated[Path, typer.Argument(help="CSV or TSV with user, item, time (seconds since 1970)")],
+    interactions: InteractionFile,
     to: Annotated[Path, typer.Option(help="output folder; an interrupted training there is resumed")],
-    method: Annotated[
-        str, typer.Option(help="one of idrec.methods in params.yaml, with its hyperparameters")
-    ] = "bert4rec",
-    metadata: Annotated[
-        Path | None, typer.Option(help="folder with genres.tsv, directors.tsv, writers.tsv, titles.tsv")
-    ] = None,
-    embeddings: Annotated[
-        Path | None, typer.Option(help="file of `kitrec title-embeddings`, if titles.tsv holds texts")
-    ] = None,
+    method: Methods = ["bert4rec"],  # noqa: B006  # typer copies it
+    override: Overrides = None,
+    columns: Columns = None,
+    repeats: RepeatsRule = "first",
+    k_core: Annotated[int, typer.Option(min=0, help="leave out users and items with fewer interactions")] = 0,
+    min_interactions: Annotated[int, typer.Option(min=1, help="leave out users with fewer interactions")] = 3,
+    metadata: MetadataFolder = None,
+    embeddings: Embeddings = None,
     mode: Annotated[Literal["standard", "full_data"] | None, typer.Option(help="override the method's mode")] = None,
-    min_interactions: Annotated[int, typer.Option(min=1, help="drop users with fewer interactions")] = 3,
-    negatives: Annotated[
-        int, typer.Option(min=0, help="also rank the test item among this many sampled items, e.g. 100")
-    ] = 0,
+    negatives: Negatives = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace a model of other data or settings in the folder")
+    ] = False,
     seed: int = 42,
 ) -> None:
     """Train on your own interactions, evaluate on each user's last item, keep the best and the last model.
 
     Several GPUs: `accelerate launch --num_processes 4 -m kitrec.cli.main fit ...`"""
-    from kitrec.recommenders.fit import FitData, train_on
-    from kitrec.recommenders.sequence_training import SELECTION_METRIC
-    from kitrec.training.distributed import distributed_context
-    from kitrec.training.progress import training_bar
-    from kitrec.training.state import Progress
-    from kitrec.training.tensorboard import tensorboard_callback  # imports torch
+    modes = [f"training.mode={mode}"] if mode else []
+    p = load_fit_params(split_names(method), [*(override or []), *modes])
+    names = parse_columns(columns or [])
+    read = read_interactions(interactions, min_interactions, repeats=repeats, k_core=k_core, columns=names)
+    from kitrec.cli.fit_training import FitFiles, prepare, say, train_all  # imports torch
 
-    p = _method(method)
-    p = p if mode is None else replace(p, training=replace(p.training, mode=mode))
-    read = read_interactions(interactions, min_interactions)
-    data, first = (
-        FitData(read, _read_item_metadata(p, metadata, embeddings, read.vocabulary)),
-        distributed_context().is_main,
-    )
-    write = tensorboard_callback(to / "logs", asdict(p), SELECTION_METRIC) if first else None
-    with training_bar(method, p.training.epochs, SELECTION_METRIC, quiet=not first) as advance:
-
-        def on_progress(progress: Progress) -> None:
-            advance(progress)
-            if write:
-                write(progress)
-
-        report = train_on(p, data, seed, negatives, on_progress, to, pin_memory=params.load(bool, "idrec.pin_memory"))
-    if first:
-        _show(report, read.dropped_rows, to)
+    say(p.notice, *read.notices)
+    source = FitFiles(interactions, names, metadata, embeddings)
+    trainings = prepare(p.methods, read, source, to, seed, negatives, overwrite=overwrite)
+    if reports := train_all(trainings, p, to, seed, negatives):
+        _show(reports, to)
 
 
-def _method(name: str) -> SequenceMethod:
-    p: RankingMethod = params.load(AnyMethod, f"idrec.methods.{name}")  # type: ignore[arg-type]  # a union is no type to mypy
-    if not isinstance(p, SequenceMethod):
-        raise InputError(f"{name} ranks the candidates of records, it has no sequences: take sasrec, bert4rec, ...")
-    return p
+def make_writable(folder: Path) -> None:
+    """Create an output folder before anything long begins; refuse one that cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise InputError(f"--to: the folder {folder} cannot be made ({problem.strerror}): name another") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"--to: the folder {folder} cannot be written: name another, or change its permissions")
 
 
-def _read_item_metadata(
-    p: SequenceMethod, metadata: Path | None, embeddings: Path | None, vocabulary: Vocabulary
-) -> ItemFeatures:
-    features: list[str] = list(p.model.metadata.features) if isinstance(p.model, BERT4Rec) else []
-    unused = {"--metadata": metadata and not features, "--embeddings": embeddings and "title" not in features}
-    for option in (name for name, is_unused in unused.items() if is_unused):
-        raise InputError(
-            f"{option}: not used by this method; add the feature to model.metadata.features of a bert4rec "
-            "(genre, director, writer, title), or omit the option"
-        )
-    if embeddings and metadata is None:
-        raise InputError("--embeddings: also give --metadata, the folder with the files of the other features")
-    if metadata is None:
-        if features:
-            print(f"without {', '.join(features)}: --metadata was not given")
-        return ItemFeatures()
-    metadata_read = read_metadata(metadata, vocabulary, features, embeddings)
-    print(*metadata_read.notices, sep="\n", end="\n" if metadata_read.notices else "")
-    return metadata_read.features
-
-
-def _show(report: dict[str, Any], left_out: int, to: Path) -> None:
-    """Print metrics on each user's last item, and the epoch the model was selected at."""
-    chosen = report["chosen"]
-    metrics = ", ".join(f"{name} {value:.4f}" for name, value in chosen.items() if name not in ("epoch", "epochs"))
-    print(f"{report['users']} users, {report['items']} items, {left_out} unusable rows skipped")
-    print(f"best epoch {chosen['epoch']} of {chosen['epochs']}: {metrics}")
-    if "test" in report:
-        table = Table("last item of each user, ranked among", *next(iter(report["test"].values())))
-        for among, numbers in report["test"].items():
-            table.add_row(among, *(f"{value:.4f}" for value in numbers.values()))
+def _show(reports: dict[str, dict[str, Any]], to: Path) -> None:
+    """Print the epoch each model was selected at, and all models beside the baselines."""
+    users, items = (next(iter(reports.values()))[name] for name in ("users", "items"))
+    print(f"{users:,} users, {items:,} items")
+    for name, report in reports.items():
+        chosen = report["chosen"]
+        metrics = ", ".join(f"{key} {value:.4f}" for key, value in chosen.items() if key not in UNSHOWN)
+        print(f"{name}: best epoch {chosen['epoch']} of {chosen['epochs']}: {metrics}")
+    rows = {name: report["test"] for name, report in reports.items() if "test" in report}
+    baselines: dict[str, Any] = next((report["baselines"] for report in reports.values() if "baselines" in report), {})
+    if rows:
+        among = next(iter(rows.values()))
+        table = Table("last item of each user", "ranked among", *next(iter(among.values())))
+        for name, tests in (baselines | rows).items():
+            for which, numbers in tests.items():
+                table.add_row(name, which, *(f"{value:.4f}" for value in numbers.values()))
         Console().print(table)
-    print(f"{to}: best-*, last-*; `kitrec predict` accepts either")
+    folders = to if len(reports) == 1 else " or ".join(str(to / name) for name in reports)
+    print(f"`kitrec predict` takes {folders} (the best model), or best-*, last-* in it; {to}/report.json")

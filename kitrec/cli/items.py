@@ -1,20 +1,27 @@
 """`kitrec title-embeddings` and `kitrec predict`: embeddings for and predictions of models over item ids."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import polars as pl
 import typer
 
+from kitrec.cli.fit import Columns, InteractionFile, make_writable
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data import title_embeddings as embeddings
-from kitrec.recommenders.data.interaction_files import read_interactions
+from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
+from kitrec.recommenders.data.interaction_table import parse_columns
 from kitrec.recommenders.data.metadata_files import YEARS, holds_embeddings, read_pairs, read_years
-from kitrec.recommenders.data.sequences import sequences_from_rows
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_rows
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
+if TYPE_CHECKING:
+    from kitrec.recommenders.ranking.top_k import TopK
+
+MOST = 0.5  # share of unknown interactions above which a model is one of other items
+EXAMPLES = 3  # ids named in a message
 Metadata = Annotated[Path, typer.Argument(help="folder with titles.tsv (item, title) and optionally genres.tsv")]
 
 
@@ -61,22 +68,31 @@ def predict(
             help="folder of a trained model (data/idrec/sasrec), of `kitrec fit` (its best model), or of an ONNX model"
         ),
     ],
-    interactions: Annotated[Path, typer.Argument(help="CSV or TSV with user, item, time (seconds since 1970)")],
-    to: Annotated[Path, typer.Option(help="TSV to write: user, rank, item, score")],
+    interactions: InteractionFile,
+    to: Annotated[Path, typer.Option(help="TSV to write: user, rank, item, score, ranked_by (model or popularity)")],
     topk: Annotated[int, typer.Option(min=1)] = 10,
     exclude: Annotated[Path | None, typer.Option(help="text file of items never to recommend, one per line")] = None,
     metadata: Annotated[
         Path | None, typer.Option(help="folder with years.tsv: exclude items released after a user's last interaction")
     ] = None,
+    columns: Columns = None,
 ) -> None:
-    """Write the best items of each user, without items in their history and items released later."""
+    """Write the best items of each user, without items in their history and items released later.
+
+    Users without an item that the model knows get the most popular items."""
     from kitrec.onnx.inference import load_scorer
     from kitrec.recommenders.ranking.top_k import predict as predict_top_k  # imports torch
+    from kitrec.recommenders.ranking.top_k import repeats_of
 
+    if to.is_dir():
+        raise InputError(f"--to {to} is a folder: name the file to write, e.g. {to / 'best.tsv'}")
     scorer = load_scorer(model)
-    read = read_interactions(interactions)
+    read = read_interactions(interactions, repeats=repeats_of(scorer), columns=parse_columns(columns or []))
+    print(*read.notices, sep="\n", end="\n" if read.notices else "")
     numbers = scorer.vocabulary.numbers(pl.Series(read.vocabulary.ids(read.sequences.items)))
     in_vocabulary = numbers > 0
+    _require_known_items(model, interactions, read, in_vocabulary)
+    make_writable(to.parent)
     histories = sequences_from_rows(read.sequences.users[in_vocabulary], numbers[in_vocabulary], len(read.users))
     years, last_years = None, None
     if metadata is not None:
@@ -86,19 +102,37 @@ def predict(
         last_years = read.last_years()
         print(notice)
     predicted = predict_top_k(scorer, histories, topk, _numbers_of(exclude, scorer.vocabulary), years, last_years)
-    with files.atomic(to) as draft, draft.open("w", encoding="utf-8") as stream:
-        stream.write("user\trank\titem\tscore\n")
-        for user, items, scores in zip(read.users, predicted.items, predicted.scores, strict=True):
-            for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
-                stream.write(f"{user}\t{rank}\t{item}\t{score:.6g}\n")
-    unknown, cold = int((~in_vocabulary).sum()), int((histories.lengths == 0).sum())
-    print(
-        f"{to}: {len(read.users)} users; {unknown} interactions with unknown items, {cold} users ranked by popularity"
-    )
+    _write_ranked(to, read.users, predicted, histories)
+    print(f"{to}: {len(read.users)} users; {int((~in_vocabulary).sum())} interactions with unknown items")
     if years is None:
         print("without --metadata: items released after a user's last interaction were not excluded")
     else:
         print(f"{predicted.future_items} items released later excluded, for {predicted.users_with_future_items} users")
+
+
+def _require_known_items(model: Path, path: Path, read: Interactions, in_vocabulary: np.ndarray) -> None:
+    """Refuse interactions that are mostly with items outside the model's vocabulary: it is one of other items."""
+    unknown = ~in_vocabulary
+    if unknown.mean() > MOST:
+        examples = ", ".join(dict.fromkeys(read.vocabulary.ids(read.sequences.items[unknown][:EXAMPLES])))
+        raise InputError(
+            f"{model} does not know the items of {unknown.mean():.0%} of the interactions ({int(unknown.sum()):,} of "
+            f"{len(unknown):,}) in {path}, e.g. {examples}: give the model of these items, or `kitrec fit` one"
+        )
+
+
+def _write_ranked(to: Path, users: list[str], predicted: "TopK", histories: Sequences) -> None:
+    """Write the TSV, and say which users had no history that the model knows."""
+    with files.atomic(to) as draft, draft.open("w", encoding="utf-8") as stream:
+        stream.write("user\trank\titem\tscore\tranked_by\n")
+        ranked_by = np.where(histories.lengths > 0, "model", "popularity").tolist()
+        for user, items, scores, by in zip(users, predicted.items, predicted.scores, ranked_by, strict=True):
+            for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
+                stream.write(f"{user}\t{rank}\t{item}\t{score:.6g}\t{by}\n")
+    without = [user for user, by in zip(users, ranked_by, strict=True) if by == "popularity"]
+    if without:
+        named = ", ".join(without[:EXAMPLES]) + (", ..." if len(without) > EXAMPLES else "")
+        print(f"{len(without)} users ranked by popularity, as the model knows none of their items: {named}")
 
 
 def _numbers_of(path: Path | None, vocabulary: Vocabulary) -> np.ndarray | None:

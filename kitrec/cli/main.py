@@ -9,6 +9,7 @@ kitrec teacher from-text | to-text
 kitrec thinkrec-records | thinkrec-train
 kitrec hub push-data | push-model"""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,7 @@ app.command("title-embeddings")(items.title_embeddings)
 app.command("fit")(fit.fit)
 app.command("predict")(items.predict)
 app.command("compare")(results.compare)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smoke llm=smoke")]
 
 
@@ -100,6 +102,10 @@ def main() -> None:
         app()
     except InputError as problem:
         sys.exit(f"error: {problem}")
+    except OSError as problem:
+        if problem.errno not in UNWRITABLE or not problem.filename:
+            raise
+        sys.exit(f"error: {problem.filename} cannot be written or read: {(problem.strerror or '').lower()}")
 
 
 if __name__ == "__main__":

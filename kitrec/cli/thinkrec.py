@@ -84,8 +84,8 @@ def _leave_one_out_records(source: Path, titles: Path | None, negatives: int, se
     read = read_interactions(source)
     items = read.vocabulary.ids(read.sequences.items)
     users = [read.users[k] for k in read.sequences.users]
-    if read.dropped_rows:
-        print(f"{source}: {read.dropped_rows} unusable rows left out")
+    for notice in read.notices:
+        print(f"{source}: {notice}")
     title_of = _titles(titles, read.vocabulary.item_ids)
     rows = pl.DataFrame({"user_id": users, "item_id": items, "time": range(len(items))})
     return from_interactions(rows, title_of, read.vocabulary.item_ids, negatives, seed)

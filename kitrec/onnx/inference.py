@@ -17,7 +17,11 @@ def load_scorer(model: Path) -> Scorer:
     """Return the model of a folder; for a folder of `kitrec fit`, its best model."""
     from kitrec.recommenders.storage import load_model  # imports torch
 
+    if not model.is_dir():
+        raise InputError(f"{model} is no folder of a model: give that of `kitrec fit --to`, or one of data/idrec")
     folder = next(iter(sorted(model.glob("best-*"))), model)
+    if several := sorted(path.parent for path in folder.glob("*/best-*")):
+        raise InputError(f"{model} holds models of several methods: name {' or '.join(map(str, several))}")
     if is_onnx_model(folder):
         return load_onnx_model(folder)
     stored = load_model(folder)

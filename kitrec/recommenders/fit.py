@@ -3,11 +3,13 @@
 <to>/best-000012-ndcg@10-0.0345   the model of the best epoch, for `kitrec predict`
 <to>/last-000032-ndcg@10-0.0341   the one of the last
 <to>/training-0123456789ab        checkpoint of an interrupted training; other data or settings have another folder
-<to>/report.json                  metrics of the chosen epoch, and of the test on each user's last item"""
+<to>/report.json                  data, method, settings and seed, metrics of the chosen epoch, and of the test on each
+                                  user's last item, beside those of the baselines"""
 
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,11 @@ from kitrec.core.randomness import generator
 from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.recommenders.data.interaction_files import Interactions
 from kitrec.recommenders.data.item_features import ItemFeatures
-from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
+from kitrec.recommenders.data.sequences import LeaveOneOut, Sequences, leave_one_out
+from kitrec.recommenders.fit_baselines import Metrics, baseline_metrics
+from kitrec.recommenders.fit_report import REPORT
 from kitrec.recommenders.models.interface import Recommender
+from kitrec.recommenders.models.params import ItemKNN
 from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics
@@ -39,6 +44,11 @@ class FitData:
     interactions: Interactions
     features: ItemFeatures
 
+    @property
+    def mask_history(self) -> bool:
+        """Whether seen items are left out of every ranking: where the data keep repeats, they may come again."""
+        return self.interactions.repeats != "keep"
+
 
 def train_on(
     p: SequenceMethod,
@@ -49,42 +59,63 @@ def train_on(
     to: Path,
     *,
     pin_memory: bool = False,
+    head: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Train, store the best and the last model, return the report; `negatives` > 0: also test among that many."""
+    """Train, store the best and the last model, return the report; `negatives` > 0: also test among that many.
+
+    `head` begins the report: what fit_report.py says of data and settings, and the baselines."""
     interactions, split = data.interactions, leave_one_out(data.interactions.sequences)
     everything = p.training.mode == "full_data"
-    validation = None if everything else Validation(split.before_validation, split.validation)
+    validation = None
+    if not everything:
+        validation = Validation(split.before_validation, split.validation, mask_history=data.mask_history)
     sequences, items = interactions.sequences if everything else split.train, len(interactions.vocabulary)
     popularity = np.bincount(sequences.items, minlength=items + 1).astype(np.float32)
-    sampled = {} if everything else _sampled_negatives(split, popularity[1:], seed, negatives)
+    sampled = {} if everything else _sampled_negatives(data, split, seed, negatives)
     work = work_folder(p, data, seed, to)
     result = train_sequence_model(
         p, data.features, items, sequences, validation, seed, work, on_epoch_end, pin_memory=pin_memory
     )
-    report: dict[str, Any] = {"chosen": result.metrics(), "users": len(interactions.users), "items": items}
+    report: dict[str, Any] = {**(head or {}), "users": len(interactions.users), "items": items}
+    report["chosen"] = result.metrics()
     if not distributed_context().is_main:
         return report
     if not everything:
-        report |= {"test": _test_metrics(result.model, split, sampled)}
+        report |= {"test": _test_metrics(result.model, split, sampled, mask_history=data.mask_history)}
+    (to / REPORT).unlink(missing_ok=True)  # a report never describes another model
     _store(p, data, result, popularity, to)
-    files.write_json(report, to / "report.json")
+    files.write_json(report, to / REPORT)
     return report
 
 
-def _sampled_negatives(split: LeaveOneOut, popularity: np.ndarray, seed: int, negatives: int) -> dict[str, np.ndarray]:
-    """Sample `negatives` items per user outside the history, uniformly and by popularity; none if that is 0."""
-    weights = {"uniform": np.ones_like(popularity), "popularity": popularity} if negatives else {}
+def evaluate_baselines(data: FitData, knn: ItemKNN, seed: int, negatives: int) -> dict[str, Metrics]:
+    """Return the metrics of popularity and item-kNN on each user's last item, ranked as the models' are."""
+    split, items = leave_one_out(data.interactions.sequences), len(data.interactions.vocabulary)
+    if not len(split.test):
+        return {}
+    sampled = _sampled_negatives(data, split, seed, negatives)
+    return baseline_metrics(split, items, knn, seed, sampled, mask_history=data.mask_history)
+
+
+def _sampled_negatives(data: FitData, split: LeaveOneOut, seed: int, negatives: int) -> dict[str, np.ndarray]:
+    """Sample `negatives` items per user, uniformly and by popularity; none if that is 0.
+
+    They are outside the history, or where repeats are kept, any but the test item."""
+    if not negatives:
+        return {}
+    positives = split.complete if data.mask_history else Sequences(split.test, np.arange(len(split.test) + 1))
+    popularity = np.bincount(split.train.items, minlength=len(data.interactions.vocabulary) + 1)[1:].astype(np.float32)
     return {
-        name: sample_negatives(generator(seed, "sampled evaluation", name), split.complete, weight, negatives)
-        for name, weight in weights.items()
+        name: sample_negatives(generator(seed, "sampled evaluation", name), positives, weight, negatives)
+        for name, weight in {"uniform": np.ones_like(popularity), "popularity": popularity}.items()
     }
 
 
 def _test_metrics(
-    model: Recommender, split: LeaveOneOut, sampled: dict[str, np.ndarray]
+    model: Recommender, split: LeaveOneOut, sampled: dict[str, np.ndarray], *, mask_history: bool
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of each user's last item, ranked among all items and among the sampled ones."""
-    among_all = mean_metrics(*ranks(model, split.before_test, split.test))
+    among_all = mean_metrics(*ranks(model, split.before_test, split.test, mask_history=mask_history))
     among_sampled = {
         name: sampled_metrics(model, split.before_test, split.test, negatives) for name, negatives in sampled.items()
     }
@@ -93,17 +124,23 @@ def _test_metrics(
 
 def work_folder(p: SequenceMethod, data: FitData, seed: int, to: Path) -> Path:
     """Create the checkpoint folder of these data and settings; remove those of other data or settings."""
-    settings = [asdict(p), data.interactions.vocabulary.item_ids, data.features.names, data.features.counts, seed]
-    digest, titles = hashlib.sha256(json.dumps(settings).encode()), data.features.titles
-    for sequences in (data.interactions.sequences, *data.features.values.values()):
-        digest.update(sequences.items.tobytes() + sequences.starts.tobytes())
-    digest.update(b"" if titles is None else str(titles.shape).encode() + titles.tobytes())
-    work = to / f"training-{digest.hexdigest()[:12]}"
+    work = to / training_name(p, data, seed)
     work.mkdir(parents=True, exist_ok=True)
     for outdated in to.glob("training-*"):
         if outdated != work:
             shutil.rmtree(outdated, ignore_errors=True)  # another process may be removing it too
     return work
+
+
+def training_name(p: SequenceMethod, data: FitData, seed: int) -> str:
+    """Return the name of the checkpoint folder, which holds a digest of all that a training depends on."""
+    settings = [asdict(p), data.interactions.vocabulary.item_ids, data.features.names, data.features.counts, seed]
+    settings += [] if data.mask_history else ["repeats are kept"]
+    digest, titles = hashlib.sha256(json.dumps(settings).encode()), data.features.titles
+    for sequences in (data.interactions.sequences, *data.features.values.values()):
+        digest.update(sequences.items.tobytes() + sequences.starts.tobytes())
+    digest.update(b"" if titles is None else str(titles.shape).encode() + titles.tobytes())
+    return f"training-{digest.hexdigest()[:12]}"
 
 
 def _store(
@@ -116,7 +153,8 @@ def _store(
     written = []
     for role, epoch, weights in (("last", progress.epoch, result.last), ("best", progress.best_epoch, best)):
         result.model.load_state_dict(weights)
-        stored = StoredModel(result.model, data.interactions.vocabulary, popularity, progress.rows[epoch - 1])
+        interactions, metrics = data.interactions, progress.rows[epoch - 1]
+        stored = StoredModel(result.model, interactions.vocabulary, popularity, metrics, interactions.repeats)
         written.append(to / f"{role}-{epoch_name(progress, epoch, SELECTION_METRIC)}")
         save_model(stored, p.model, written[-1], data.features)
     for outdated in set(older) - set(written):

@@ -45,6 +45,7 @@ class Validation:
     histories: Sequences
     targets: np.ndarray
     depth: int = DEPTH  # of the NDCG that chooses the epoch
+    mask_history: bool = True  # off where repeats are to be predicted
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def validate(model: Recommender, validation: Validation) -> Row:
     """Return the ranking metrics of the validation, and the mean weights of metadata gates."""
     model.eval()
     _gates(model)  # drop what earlier evaluations accumulated
-    metrics = mean_metrics(*ranks(model, validation.histories, validation.targets), validation.depth)
+    placed = ranks(model, validation.histories, validation.targets, mask_history=validation.mask_history)
+    metrics = mean_metrics(*placed, validation.depth)
     return metrics | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 

@@ -1,7 +1,8 @@
 """A trained recommender of any kind as a folder: safetensors and JSON, nothing that can execute code.
 
 model.safetensors   weights, item popularity        metadata.safetensors   item metadata, where BERT4Rec has some
-model.json          params of the model, item ids in the order of their numbers, metrics of the chosen epoch"""
+model.json          params of the model, item ids in the order of their numbers, metrics of the chosen epoch; of
+                    `kitrec fit` also the rule for repeats"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from safetensors import torch as tensor_file
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
+from kitrec.recommenders.data.interaction_filters import Repeats
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
@@ -34,6 +36,7 @@ class StoredModel:
     vocabulary: Vocabulary
     popularity: np.ndarray  # [N + 1] interactions of each item in the training data
     metrics: dict[str, Any]
+    repeats: Repeats | None = None  # how its training read repeated items; the pipeline's data have none
 
     @property
     def is_cross_domain(self) -> bool:
@@ -65,6 +68,7 @@ def save_model(stored: StoredModel, p: ModelParams, to: Path, features: ItemFeat
         if features is not None and features.names:
             array_file.save_file(_arrays(features), draft / _METADATA)
         content = {"model": asdict(p), "metrics": stored.metrics, "items": stored.vocabulary.item_ids}
+        content |= {} if stored.repeats is None else {"repeats": stored.repeats}
         files.write_json(content, draft / _JSON)
 
 
@@ -80,7 +84,8 @@ def load_model(folder: Path) -> StoredModel:
         model = restore_model(p, len(vocabulary), _load_features(folder / _METADATA), weights)
         if len(popularity) != len(vocabulary) + 1:
             raise RuntimeError(f"{len(vocabulary)} items in {_JSON}, {len(popularity) - 1} in {_WEIGHTS}")
-        return StoredModel(model.eval(), vocabulary, popularity, content["metrics"])
+        repeats = TypeAdapter(Repeats | None).validate_python(content.get("repeats"))
+        return StoredModel(model.eval(), vocabulary, popularity, content["metrics"], repeats)
     except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError, FileNotFoundError) as problem:
         raise InputError(f"{folder} holds no complete model ({problem}): train it again") from None
 

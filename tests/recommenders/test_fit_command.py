@@ -63,7 +63,7 @@ def test_fit_stores_a_best_and_a_last_model_that_predict_loads(tmp_path, monkeyp
     write_params(tmp_path, epochs=15)
     done = kitrec(tmp_path, "fit", "own.csv", "--to", "mine", "--metadata", ".", "--negatives", "10")
     assert done.returncode == 0, done.stderr
-    assert "1 rows of unknown items left out" in done.stdout and "1 unusable rows skipped" in done.stdout
+    assert "1 rows of unknown items left out" in done.stdout and "1 unusable rows left out" in done.stdout
     report = files.read_json(tmp_path / "mine/report.json")
     assert set(report["test"]) == {"all", "uniform", "popularity"}
     assert report["test"]["all"]["hit@10"] > 0.6  # chance: 10 of 24
@@ -88,7 +88,7 @@ def test_full_data_reports_no_test_and_other_settings_start_a_new_training(tmp_p
     kept = {path.name for path in Path("mine").iterdir()}
     invoke(*arguments)
     assert {path.name for path in Path("mine").iterdir()} == kept
-    invoke(*arguments, "--mode", "full_data")
+    invoke(*arguments, "--mode", "full_data", "--overwrite")
     assert "test" not in files.read_json(Path("mine/report.json"))
     after = {path.name.split("-")[0]: path.name for path in Path("mine").iterdir()}
     assert len(list(Path("mine").glob("training-*"))) == 1 and after["training"] not in kept
@@ -119,12 +119,12 @@ def invoke(*arguments: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("own.csv", "--method", "conet"), "it has no sequences"),
+        (("own.csv", "--method", "conet"), "conet needs two domains"),
         (("own.csv", "--method", "bert"), "bert4rec"),
         (("none.csv",), "none.csv is missing"),
         (("own.csv", "--min-interactions", "100"), "no user has 100 or more"),
         (("own.csv", "--negatives", "100"), "only 16 items left to sample 100 negatives from"),
-        (("genres.tsv",), "lacks the column user, time"),
+        (("genres.tsv",), "lacks the column user .*lacks the column time"),
         (("own.csv", "--method", "sasrec", "--metadata", "."), "--metadata: not used by this method"),
         (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: not used by this method"),
     ],

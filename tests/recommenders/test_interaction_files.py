@@ -15,11 +15,9 @@ def write(folder: Path, name: str, *rows: str) -> Path:
     return path
 
 
-def test_empty_names_are_dropped_and_dates_refused(tmp_path):
+def test_empty_names_are_dropped(tmp_path):
     read = read_interactions(write(tmp_path, "i.CSV", "user,item,time", '"",b,7', 'u,"",3', "u,a,1"))
     assert (read.users, read.dropped_rows) == (["u"], 2)
-    with pytest.raises(InputError, match="a number"):
-        read_interactions(write(tmp_path, "d.csv", "user,item,time", "u,a,2020-01-01"))
 
 
 def test_interactions_are_sorted_by_time_and_bad_rows_counted(tmp_path):
@@ -46,10 +44,9 @@ def test_the_last_year_is_the_calendar_year_of_the_last_interaction(tmp_path):
         2005,
         1971,
     ]
-    for far in ("1104537599000", "1e30", "-1e30"):
-        read = read_interactions(write(tmp_path, "m.csv", "user,item,time", f"u,a,{far}"))
-        with pytest.raises(InputError, match="times must be seconds since 1970"):
-            read.last_years()
+    for far in ("1e30", "-1e30"):
+        with pytest.raises(InputError, match="no time that can be read"):
+            read_interactions(write(tmp_path, "m.csv", "user,item,time", f"u,a,{far}"))
 
 
 @pytest.mark.parametrize("time", ["nan", "inf", "-inf"])

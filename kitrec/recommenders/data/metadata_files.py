@@ -7,6 +7,7 @@
 The content decides which of the two kinds a titles.tsv is. Rows of items without interactions are left out and counted,
 duplicate rows count once; an item without a row has no value, or a zero vector."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,9 +35,10 @@ def read_metadata(
     folder: Path, vocabulary: Vocabulary, requested: list[str], embeddings: Path | None = None
 ) -> LoadedMetadata:
     """Read the requested features; `embeddings` is the file of title vectors if it is not in the folder."""
+    paths = metadata_paths(folder, requested, embeddings)
+    _require_some(folder, paths, embeddings)
     values, counts, notices, titles = {}, {}, [], None
-    for name in requested:
-        path = (embeddings or folder / TITLES) if name == "title" else folder / FILES[name]
+    for name, path in paths.items():
         if not path.exists():
             notices.append(f"{name} is off: there is no {path}")
         elif name == "title":
@@ -49,6 +51,11 @@ def read_metadata(
             if name == "director" and several:
                 notices.append(f"{path}: {several} items have several directors, whose embeddings are averaged")
     return LoadedMetadata(ItemFeatures(values, counts, titles), notices)
+
+
+def metadata_paths(folder: Path, features: Iterable[str], embeddings: Path | None = None) -> dict[str, Path]:
+    """Return feature -> the file it is read from."""
+    return {name: (embeddings or folder / TITLES) if name == "title" else folder / FILES[name] for name in features}
 
 
 def read_years(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, str]:
@@ -85,6 +92,19 @@ def holds_embeddings(path: Path) -> bool:
     except UnicodeDecodeError as problem:
         raise InputError(f"{path} is no text in UTF-8 ({problem}): convert it") from None
     return sum(len(words) > 1 and all(map(_is_number, words)) for words in first) * 2 > len(first)
+
+
+def _require_some(folder: Path, paths: Mapping[str, Path], embeddings: Path | None) -> None:
+    """Refuse a folder that is missing or has none of the files: the model would have no metadata."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: name the one with {', '.join(path.name for path in paths.values())}")
+    if embeddings and not embeddings.is_file():
+        raise InputError(f"{embeddings} is missing: `kitrec title-embeddings` writes it")
+    if paths and not any(path.exists() for path in paths.values()):
+        raise InputError(
+            f"{folder} has no {', '.join(path.name for path in paths.values())}, so the model would have no metadata: "
+            "name the folder that has, or omit the metadata"
+        )
 
 
 def _is_number(word: str) -> bool:

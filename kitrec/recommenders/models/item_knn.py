@@ -5,6 +5,8 @@
 Similarities across domains count like those within one: a user's books score films that users of these books watched.
 Only the k nearest of each item are kept, computed in blocks of items, so the full similarity matrix is never held."""
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -26,17 +28,21 @@ class ItemKNN(Ranker):
         self.register_buffer("similarities", similarities)
 
     def candidate_scores(self, users: UserHistories, candidates: np.ndarray) -> np.ndarray:
-        neighbours, similarities = self.get_buffer("neighbours").numpy(), self.get_buffer("similarities").numpy()
-        items = len(neighbours) - 1
-        columns = np.repeat(np.arange(len(neighbours)), neighbours.shape[1])
-        weights = sparse.csr_matrix((similarities.ravel(), (neighbours.ravel(), columns)), shape=(items + 1, items + 1))
-        interactions = interaction_matrix(users.histories, items)
+        interactions = interaction_matrix(users.histories, self._weights.shape[0] - 1)
         scores = np.empty(candidates.shape, dtype=np.float32)
         for start in range(0, len(users), CHUNK):
             part = slice(start, start + CHUNK)
-            all_scores = (interactions[part] @ weights).toarray()
+            all_scores = (interactions[part] @ self._weights).toarray()
             scores[part] = np.take_along_axis(all_scores, candidates[part], axis=1)
         return scores
+
+    @cached_property
+    def _weights(self) -> sparse.csr_matrix:
+        """[N + 1, N + 1] from an item to those that have it among their neighbours."""
+        neighbours, similarities = self.get_buffer("neighbours").numpy(), self.get_buffer("similarities").numpy()
+        columns = np.repeat(np.arange(len(neighbours)), neighbours.shape[1])
+        shape = (len(neighbours), len(neighbours))
+        return sparse.csr_matrix((similarities.ravel(), (neighbours.ravel(), columns)), shape=shape)
 
 
 def fit(histories: Sequences, items: int, p: params.ItemKNN) -> ItemKNN:

@@ -1,4 +1,5 @@
 """The best k items for each user, without items of the history and items released after the user's last interaction.
+Items of the history stay where the model was trained to predict repeats (its `repeats` is keep).
 
 A user whose last interaction was in 2005 is not recommended a film of 2007: years.tsv gives the release years, the
 interaction times (seconds since 1970) the user's year. An item without a known year stays. What the filter removes is
@@ -9,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from kitrec.recommenders.data.interaction_filters import Repeats
 from kitrec.recommenders.data.packed_batches import by_length
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
@@ -54,7 +56,8 @@ def predict(
         part = order[start : start + CHUNK]
         part_histories = histories.take(part)
         table = _scores(scorer, part_histories)
-        table[part_histories.users, part_histories.items - 1] = -np.inf
+        if repeats_of(scorer) != "keep":
+            table[part_histories.users, part_histories.items - 1] = -np.inf
         if excluded is not None:
             table[:, excluded[excluded > 0] - 1] = -np.inf
         if years is not None and last_years is not None:
@@ -68,6 +71,11 @@ def predict(
         for row, (user, user_scores, count) in enumerate(zip(part.tolist(), values.tolist(), kept, strict=True)):
             items[user], scores[user] = names[row * width : row * width + count], user_scores[:count]
     return TopK(items, scores, future_items, users_with_future_items)
+
+
+def repeats_of(scorer: Scorer) -> Repeats:
+    """Return the rule for repeats that a model was trained by; exported models and the pipeline's have none of them."""
+    return getattr(scorer, "repeats", None) or "first"
 
 
 def _scores(scorer: Scorer, histories: Sequences) -> np.ndarray:
