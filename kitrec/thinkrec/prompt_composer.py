@@ -4,8 +4,8 @@ A template is text with placeholders:
     <UserID>  <TargetItemID>  <ItemIDList> or <HisItemList>    stand for vectors: one, one, one for each history item
     <ItemTitleList>  <TargetItemTitle>                         stand for text
 Only the template is searched for placeholders. What replaces them is encoded separately, so that a title that spells
-`<UserID>` is text and never a vector. A missing vector is written as `unknown` and counted. Templates without the target
-ask for it: they are those of records whose answer is an item.
+`<UserID>` is text and never a vector. A missing vector is written as `unknown` and counted. A template without the
+target asks for it: it is for records whose answer is an item.
 Shapes: T tokens, K vectors, d width."""
 
 import re
@@ -59,10 +59,10 @@ class PromptComposer:
         split = [_MARK.split(template) for template in templates]
         for template, parts in zip(templates, split, strict=True):
             _check(template, parts[1::2], users, items)
-        asking = [parts for parts in split if not set(parts) & set(TARGET_MARKS)]
+        without_target = [parts for parts in split if not set(parts) & set(TARGET_MARKS)]
         self._templates: dict[Answer, list[list[str]]] = {
-            "yes_no": [parts for parts in split if parts not in asking] or split,
-            "item": asking,
+            "yes_no": [parts for parts in split if parts not in without_target] or split,
+            "item": without_target,
         }
         if users and items and users.width != items.width:
             raise InputError(

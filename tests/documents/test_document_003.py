@@ -173,7 +173,8 @@ def small_params(tmp_path, monkeypatch, tiny_base):
     return tmp_path
 
 
-def test_examples_are_loaded_trained_on_and_scored(small_params):
+@pytest.mark.usefixtures("small_params")
+def test_examples_are_loaded_trained_on_and_scored():
     lines = []
     for user in range(20):
         shown = made_example(UserID=user, User_emb=[user, 1, -1, 0.5])
