@@ -6,7 +6,7 @@ kitrec doctor [--pin] [--gpu] [--hours]
 kitrec fit | predict | title-embeddings
 kitrec plots-page
 kitrec teacher from-text | to-text
-kitrec thinkrec-records
+kitrec thinkrec-records | thinkrec-train
 kitrec hub push-data | push-model"""
 
 import errno
@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec.cli import doctor, fit, hub, items, report, results, teacher, thinkrec, trace
+from kitrec.cli import doctor, fit, hub, items, report, results, teacher, thinkrec, thinkrec_train, trace
 from kitrec.cli.hours_plan import hours_plan
 from kitrec.config import overlays, profiles
 from kitrec.config.sections import validate_params
@@ -32,6 +32,7 @@ app.add_typer(profile, name="profile")
 app.add_typer(hub.app, name="hub")
 app.add_typer(teacher.app, name="teacher")
 app.command("thinkrec-records")(thinkrec.thinkrec_records)
+app.command("thinkrec-train")(thinkrec_train.thinkrec_train)
 app.command("show")(results.show)
 app.command("tables")(results.paper_tables)
 app.command("report")(report.report)
