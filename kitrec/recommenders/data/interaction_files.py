@@ -139,7 +139,7 @@ def _filter_notices(counts: Mapping[str, Any]) -> list[str]:
             if repeats["rule"] == "keep"
             else f"left out, the {repeats['rule']} counts"
         )
-        notices.append(f"{repeats['rows']:,} rows repeat an item of their user: {done} (--repeats)")
+        notices.append(f"{repeats['rows']:,} rows repeat an item of their user: {done}")
     lost = "{users:,} users, {items:,} items, {rows:,} rows left out"
     if "k_core" in counts:
         notices.append(f"{counts['k_core']['k']}-core: {lost.format(**counts['k_core'])}")
