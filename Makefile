@@ -1,4 +1,5 @@
-# make setup   the environment (.venv), also done by the targets below
+# make setup      the environment (.venv), also done by the targets below
+# make setup-gpu  the environment of a machine with a GPU instead; every target then uses it
 # make repro   the headline path: world -> training -> inference -> metrics and plots
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
 # make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu, bench-infer,
@@ -7,6 +8,11 @@
 PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+
+# Which environment is there: that of a GPU once `make setup-gpu` made it, otherwise that of a CPU.
+GPU_COMPLETE := $(VENV)/.complete-gpu
+COMPLETE     := $(or $(wildcard $(GPU_COMPLETE)),$(VENV)/.complete)
+UV_PIP       := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 # Where the CPU build of torch comes from: a folder (or page) of wheels where pip is configured with one, otherwise
 # PyTorch's own CPU index. Override with `make TORCH_WHEELS=/path/to/wheels` or `make TORCH_WHEELS=`.
@@ -17,25 +23,36 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
-setup: $(VENV)/.complete .dvc/plots_page.html
+.PHONY: setup setup-gpu repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
+setup: $(COMPLETE) .dvc/plots_page.html
+
+setup-gpu: $(GPU_COMPLETE)
+	$(MAKE) --no-print-directory .dvc/plots_page.html
 
 # Bytecode is compiled once here: a stage's imports take 7 s with it and 17 s where Python may not keep any.
 
 $(VENV)/.complete: requirements-common.txt requirements.txt constraints.txt overrides.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(TORCH_SOURCE) --override overrides.txt \
-		--constraint constraints.txt -r requirements.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(UV_PIP) --compile-bytecode $(TORCH_SOURCE) --override overrides.txt --constraint constraints.txt -r requirements.txt
+	$(UV_PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
-.dvc/plots_page.html: $(VENV)/.complete kitrec/report/plots_page.py
+$(GPU_COMPLETE): requirements-common.txt requirements-gpu.txt pyproject.toml
+	test ! -e $(VENV)/.complete || { echo "$(VENV) is the CPU environment: remove it, or name another by VENV=" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	$(UV_PIP) --compile-bytecode -r requirements-gpu.txt
+	$(UV_PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+.dvc/plots_page.html: $(COMPLETE) kitrec/report/plots_page.py
 	$(BIN)/kitrec plots-page
 
 repro: setup
 	python -m stages.lib.fingerprints
-	dvc repro evaluate analyse
+	python -m stages.check_params
+	dvc repro evaluate analyse judge
 	dvc plots show
 	kitrec show
 	kitrec report

@@ -30,6 +30,7 @@ def training_config(epochs: int = 50, patience: int = 5, rate: float = 1e-3) -> 
         warmup_ratio=0.0,
         patience=patience,
         validate_every=1,
+        metric="ndcg@10",
         precision="32",
     )
 

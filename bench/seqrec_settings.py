@@ -24,6 +24,7 @@ def training_config(epochs: int, patience: int, **changed: object) -> TrainingCo
         "warmup_ratio": 0.0,
         "patience": patience,
         "validate_every": 1,
+        "metric": "ndcg@10",
         "precision": "32",
     }
     return TrainingConfig(**(values | changed))  # type: ignore[arg-type]

@@ -8,8 +8,7 @@ from dataclasses import replace
 from kitrec.core import params, tables
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.finetuning.adapters import list_length_warnings, prompt_warnings
-from kitrec.llm.finetuning.origins import foreign_warnings
+from kitrec.llm.finetuning.adapters import adapter_warnings
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.llm4cdr import with_notes
 from kitrec.llm.generation.params import Engine
@@ -24,6 +23,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
+from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 from stages.lib.methods import load_method
 
@@ -42,27 +42,27 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
         # 2. One engine with the base and all adapters of the method
         base = read_pinned()
-        _warn(foreign_warnings(adapters, base), run)
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet))
+        engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet=True))
         # 3. Prompts of each test set, generated shard by shard
         answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)
             longest = max(map(len, test["candidate_ids"]), default=0)
-            _warn([*list_length_warnings(adapters, longest), *prompt_warnings(adapters, prompt.form)], run)
-            start = time.monotonic()
-            shards = {"shard_size": engine_params.shard_size, "work": run.work / which}
+            _warn(adapter_warnings(adapters, base, longest, prompt.form), run)
+            start, shards = time.monotonic(), {"shard_size": engine_params.shard_size, "work": run.work / which}
             if p.steps == "llm4cdr":
                 free = Generator(engine, encoder, replace(p, structured_outputs=False), seed)
                 test = with_notes(test, items, encoder, p, prompt, free.generate, **shards)
             requests = requests_for(test, items, encoder, p, prompt)
             labels = single_token_labels(encoder) if prompt.labels else ()
             generate = Generator(engine, encoder, p, seed, labels).generate
-            answers[f"set{which}"] = generate_answers(
-                method, test["record_id"].to_list(), requests, generate, max_length=prompt.max_length, **shards
-            )
+            ids, limit = test["record_id"].to_list(), prompt.max_length
+            with count_bar(f"infer_vllm {method} set{which}", test.height, quiet=quiet) as advance:
+                answers[f"set{which}"] = generate_answers(
+                    method, ids, requests, generate, max_length=limit, **shards, on_shard=advance
+                )
             _warn(length_warnings(answers[f"set{which}"], p.max_new_tokens, p.thinking_budget), run)
             run.cost[f"set{which}"] = generation_statistics(answers[f"set{which}"], time.monotonic() - start)
         # 4. One table of raw answers per test set
@@ -70,10 +70,10 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
 
 
 def _warn(warnings: list[str], run: runner.Run) -> None:
-    """Print warnings, and keep them with the costs."""
-    for warning in warnings:
-        print(f"WARNING: {warning}", file=sys.stderr)
-    run.cost["warnings"] = list(dict.fromkeys([*run.cost.get("warnings", []), *warnings]))
+    """Print warnings that are new, and keep them with the costs."""
+    known = run.cost.setdefault("warnings", [])
+    known += (new := [warning for warning in dict.fromkeys(warnings) if warning not in known])
+    print("".join(f"WARNING: {warning}\n" for warning in new), end="", file=sys.stderr)
 
 
 if __name__ == "__main__":

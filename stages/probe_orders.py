@@ -6,6 +6,7 @@ from pathlib import Path
 from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.finetuning.adapters import answer_forms
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import requests_for
@@ -44,7 +45,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         records = tables.read(records_path, RECORDS)
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
-        head = AnswerHead(encoder, style)
+        head = AnswerHead(encoder, style, answer_forms(adapters))
         engine = VllmEngine(base, engine_params, adapters, seed=seed, quiet=quiet)
         generate = Generator(engine, encoder, p, seed, style.labels).generate
         # 3. Scores of the candidates in three orders, and their agreement

@@ -1,19 +1,21 @@
-"""Compare the NF4 weights of training with the weights served.   python -m stages.probe_precision kitrec_full
+"""Compare the weights of training with the weights served.   python -m stages.probe_precision kitrec_full
 Reads data/answers/<method>, the test records, the base and models/<variant>; writes metrics/precision/<method>.json."""
 
-from functools import partial
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from kitrec.core import files, params, tables
-from kitrec.llm.base.loading import load_for_serving, load_quantised, load_tokenizer
-from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.base.loading import load_quantised, load_tokenizer
+from kitrec.llm.base.pinning import FILE, PinnedBase, read_pinned
+from kitrec.llm.finetuning.adapters import answer_forms
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import requests_for
 from kitrec.llm.likelihood.candidates import Scorer, scoring_requests
 from kitrec.llm.likelihood.params import Probes
 from kitrec.llm.likelihood.score_agreement import score_agreement
+from kitrec.llm.likelihood.scorers import load_scorer, served_weights
+from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
@@ -27,7 +29,7 @@ from stages.lib.methods import load_method
 
 
 def main(method: str) -> None:
-    """Score a sample of METHOD's answers on the NF4 base its adapters were trained on and on whole weights."""
+    """Score a sample of METHOD's answers on the base as its adapters were trained on it and as it is served."""
     # 1. Params and inputs
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     prompt, engine = params.load(Prompt, "prompt"), params.load(Engine, "engine")
@@ -46,14 +48,21 @@ def main(method: str) -> None:
         records = tables.read(records_path, RECORDS).join(answers, on="record_id", maintain_order="left")
         records = records.filter(records["error"].is_null())
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
-        head = AnswerHead(encoder, prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items))
+        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
+        head = AnswerHead(encoder, style, answer_forms(adapters))
         requests = scoring_requests(requests_for(records, items, encoder, p, prompt), records["text"].to_list(), head)
-        # 3. Scores on both kinds of weights, and their agreement
-        served = partial(load_for_serving, base, getattr(torch, engine.dtype))
-        loaded = {"nf4": partial(load_quantised, base), engine.dtype: served}  # one after the other: memory holds one
-        scores = {name: Scorer(load(), base, adapters).score(requests) for name, load in loaded.items()}
+        # 3. Scores on both kinds of weights, one after the other, and their agreement
+        scores = {"nf4": _on_training_weights(base, adapters, requests)}
+        scores[served_weights(base, engine)] = load_scorer(base, engine, adapters)(requests)
         ground_truth = [row["candidate_ids"].index(row["gt_item_id"]) for row in records.iter_rows(named=True)]
         files.write_json(score_agreement(scores, ground_truth), Path(f"metrics/precision/{method}.json"))
+
+
+def _on_training_weights(
+    base: PinnedBase, adapters: dict[str, Path], requests: list[ScoringRequest]
+) -> list[np.ndarray]:
+    """Score on the weights of training; the model is gone when this returns, memory holds one."""
+    return Scorer(load_quantised(base), base, adapters).score(requests)
 
 
 if __name__ == "__main__":

@@ -10,22 +10,23 @@ from stages.lib import paths, runner
 from stages.lib.scoring import AnsweredSet, score_sets
 
 
-def main(method: str) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Score the candidates of all test records by METHOD (a key of infer.methods), where its answers name an item."""
-    score_sets("score_candidates", method, candidates, paths.likelihoods(method), LIKELIHOODS)
+    score_sets("score_candidates", method, candidates, paths.likelihoods(method), LIKELIHOODS, quiet=quiet)
 
 
 def candidates(test: AnsweredSet) -> pl.DataFrame:
     """Return the likelihoods of a test set's candidates."""
-    head = AnswerHead(test.encoder, test.style)
+    head = AnswerHead(test.encoder, test.style, test.answer_forms)
     return score_candidates(
         test.answers,
         test.records,
         test.requests,
         head,
-        test.scorer.score,
+        test.score,
         shard_size=test.shard_size,
         work=test.work,
+        on_shard=test.advance,
     )
 
 

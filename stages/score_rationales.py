@@ -9,9 +9,9 @@ from stages.lib import paths, runner
 from stages.lib.scoring import AnsweredSet, score_sets
 
 
-def main(method: str) -> None:
+def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Score the rationales of METHOD (a key of infer.methods) by the model that wrote them, and by the base."""
-    score_sets("score_rationales", method, rationales, paths.rationales(method), RATIONALES)
+    score_sets("score_rationales", method, rationales, paths.rationales(method), RATIONALES, quiet=quiet)
 
 
 def rationales(test: AnsweredSet) -> pl.DataFrame:
@@ -20,10 +20,11 @@ def rationales(test: AnsweredSet) -> pl.DataFrame:
         test.answers,
         test.requests,
         test.encoder,
-        test.scorer.score,
+        test.score,
         thinking=test.method.thinking,
         shard_size=test.shard_size,
         work=test.work,
+        on_shard=test.advance,
     )
 
 

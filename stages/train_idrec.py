@@ -10,8 +10,7 @@ import polars as pl
 
 from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
-from kitrec.recommenders.params import AnyMethod, IdRec, NonParametricMethod, RankingMethod
-from kitrec.recommenders.sequence_training import SELECTION_METRIC
+from kitrec.recommenders.params import AnyMethod, IdRec, NonParametricMethod, RankingMethod, selection_metric
 from kitrec.recommenders.train import TrainingData, train_best, validation_curves
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
@@ -40,9 +39,10 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         # 3. Progress on the terminal and in TensorBoard; a non-parametric model has no epochs
         epochs = 1 if isinstance(p, NonParametricMethod) else p.training.epochs
         hide_bar = quiet or isinstance(p, NonParametricMethod)
-        write_tensorboard = tensorboard_callback(Path("logs/idrec") / method, asdict(p), SELECTION_METRIC)
+        metric, settings = selection_metric(p), {"seed": seed, **asdict(p), "data": data.sizes()}
+        write_tensorboard = tensorboard_callback(Path("logs/idrec") / method, settings, metric)
         # 4. Training of every trial, resumed from its newest checkpoint; the best is stored
-        with training_bar(method, epochs, SELECTION_METRIC, quiet=hide_bar) as show:
+        with training_bar(method, epochs, metric, quiet=hide_bar) as show:
 
             def on_epoch_end(progress: Progress) -> None:
                 write_tensorboard(progress)
@@ -51,7 +51,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             trained, tried = train_best(method, p, trials, data, on_epoch_end, paths.recommender(method))
         # 5. Curves and metrics
         curve = pl.DataFrame(trained.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6))
-        validations = validation_curves(trained.rows)
+        validations = validation_curves(trained.rows, metric)
         for rows, path in ((curve, f"plots/training/idrec-{method}.csv"), (validations, f"plots/idrec/{method}.csv")):
             with files.atomic(Path(path)) as draft:
                 rows.write_csv(draft)

@@ -8,8 +8,10 @@ import polars as pl
 from kitrec.core import files, params, tables
 from kitrec.core.domains import USER_TYPES
 from kitrec.llm.base.loading import load_quantised, load_tokenizer
+from kitrec.llm.base.memory_plan import TrainingLoad, check_training
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
+from kitrec.llm.finetuning.origins import read_origin
 from kitrec.llm.preference.dataset import preference_pairs, reward_prompts
 from kitrec.llm.preference.dpo import train_dpo
 from kitrec.llm.preference.grpo import train_grpo
@@ -36,25 +38,30 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
         # 2. The fine-tuned adapter, and the records of its users
         base = read_pinned()
-        check_adapter(source, base)
+        rank = check_adapter(source, base)["r"]
+        sequences = 2 * p.batch_size if p.method == "dpo" else p.batch_size  # chosen and rejected
+        check_training(base, TrainingLoad("nf4", rank, sequences, prompt.max_length, True, whole_logits=True))
         tokenizer = load_tokenizer(base)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         types = [name for name, user_type in USER_TYPES.items() if user_type.model == model]
         preference_records = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(types))
         # 3. Preference training, on pairs or on rewards
         encoder = Encoder(tokenizer)
-        job = PreferenceJob(load_quantised(base), source, tokenizer, seed, run.work, quiet)
+
+        def start() -> PreferenceJob:
+            return PreferenceJob(load_quantised(base), source, tokenizer, seed, run.work, quiet)
+
         if p.method == "dpo":
             pair_table = tables.read(pairs, PREFERENCES)
             dataset = preference_pairs(preference_records, pair_table, items, encoder, prompt, seed=seed)
-            result = train_dpo(job, dataset, p)
+            result = train_dpo(start(), dataset, p)
         else:
             dataset = reward_prompts(
                 preference_records, items, encoder, prompt, max_new_tokens=p.max_new_tokens, seed=seed
             )
-            result = train_grpo(job, dataset, p)
+            result = train_grpo(start(), dataset, p)
         # 4. The adapter, its curve and its metrics
-        origin = files.read_json(source / "origin.json") | {"preference": p.method, "prompt": prompt.form}
+        origin = read_origin(source) | {"preference": p.method, "prompt": prompt.form}
         origin |= {"preference_data": files.sha256(pairs if p.method == "dpo" else records)}
         save_adapter(result.adapter, tokenizer, base, origin, paths.MODELS / "preferred" / model)
         _write_results(model, result, len(dataset))

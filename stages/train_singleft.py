@@ -6,9 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from kitrec.core import files, params, tables
+from kitrec.llm.base.fetching import fetch
 from kitrec.llm.base.loading import load_for_training, load_tokenizer
+from kitrec.llm.base.memory_plan import check_training
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import save_adapter
+from kitrec.llm.finetuning.answer_form import learned_form
+from kitrec.llm.finetuning.arguments import training_load
 from kitrec.llm.finetuning.dataset import TokenizedDataset, cached_dataset, tokenize_records
 from kitrec.llm.finetuning.params import FineTune, Launch
 from kitrec.llm.finetuning.results import training_metrics, write_curves
@@ -30,7 +34,9 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     sources = {role: paths.model_records(which, f"singleft-{target}", role) for role in ("train", "development")}
     reads = [FILE, paths.ITEMS, *sources.values()]
     with runner.running("train_singleft", model, reads=reads, params=[seed, which, prompt, launch, p]) as run:
-        # 2. Records become tokenised datasets
+        # 2. The form of the answers to learn; records become tokenised datasets
+        thinking = variant == "full"
+        learned = learned_form(tables.read(sources["train"], RECORDS)["output"], thinking=thinking)
         base = read_pinned()
         tokenizer = load_tokenizer(base)
         encoder = Encoder(tokenizer)
@@ -38,10 +44,13 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
 
         def tokenize(role: str) -> TokenizedDataset:
             records = tables.read(sources[role], RECORDS)
-            return tokenize_records(records, items, encoder, prompt, thinking=variant == "full", seed=seed)
+            return tokenize_records(records, items, encoder, prompt, thinking=thinking, seed=seed)
 
         train, development = (cached_dataset(partial(tokenize, role), run.work / f"{role}.parquet") for role in sources)
         # 3. The quantised base, which every training process loads and gives its LoRA layers
+        fetch(base)
+        longest = max(len(sample) for sample in [*train.samples, *development.samples])
+        check_training(base, training_load(p, launch, longest), shrinks=True)
         job = FineTuningJob(
             run_name=f"singleft-{model}",
             load_base=partial(load_for_training, base, launch.base_weights, sharded=launch.sharded),
@@ -58,11 +67,11 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         run.cost |= {"batch": result.batch_size, **result.throughput}  # smaller than configured where memory was short
         # 5. The adapter, its curves and its metrics
         origin = {"records": files.sha256(sources["train"]), "candidate_set": which, "candidates": train.candidates}
-        origin |= {"prompt": prompt.form}
+        origin |= {"prompt": prompt.form, "answer": learned.as_dict()}
         save_adapter(result.checkpoint, tokenizer, base, origin, paths.adapter("singleft", model))
         write_curves(result, Path(f"plots/training/{job.run_name}"))
         inputs = {"base": base.fingerprint, "data": {role: files.sha256(path) for role, path in sources.items()}}
-        metrics = training_metrics(result, train, p, seed) | inputs
+        metrics = training_metrics(result, train, p, seed) | {"answer_form": learned.as_dict()} | inputs
         files.write_json(metrics, Path(f"metrics/train/{job.run_name}.json"))
 
 

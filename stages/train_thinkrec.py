@@ -9,12 +9,13 @@ import polars as pl
 
 from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_base, load_tokenizer
+from kitrec.llm.base.memory_plan import check_training
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.schemas.items import ITEMS
 from kitrec.thinkrec.params import GroupsFromFile, GroupsStage, ProjectorStage, Stages, ThinkRec
 from kitrec.thinkrec.records import read_records
 from kitrec.thinkrec.reflection import reflection_metrics
-from kitrec.thinkrec.stage_training import StageData, train_groups, train_projector, train_text
+from kitrec.thinkrec.stage_training import StageData, train_groups, train_projector, train_text, training_load
 from kitrec.thinkrec.training import SELECTION
 from kitrec.training.progress import stages_bar
 from stages.lib import paths, runner
@@ -36,6 +37,7 @@ def main(stage: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("train_thinkrec", stage, reads=reads, params=stage_params) as run:
         # 2. The base, and the records with the vectors of their users and items
         base = read_pinned()
+        check_training(base, training_load(weights, prompt, p.training))
         train, valid = (read_records(FOLDER / f"records/{part}.jsonl") for part in ("train", "valid"))
         extra_metrics: dict[str, object] = {"dropped": train.dropped}
         rounds = p.training.updates // p.training.validate_every

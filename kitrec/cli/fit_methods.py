@@ -1,6 +1,6 @@
 """Methods of `kitrec fit`: from params.yaml, or outside the repository from the defaults of the package, changed by -S.
 
-kitrec/config/default_params.yaml is a link to the repository's params.yaml: an installed package holds its content."""
+kitrec/config/default_params.yaml is the params.yaml that the project ships; an installed package holds it too."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,17 @@ from ruamel.yaml.error import YAMLError
 from kitrec.config import profiles
 from kitrec.core import params
 from kitrec.core.errors import InputError
-from kitrec.recommenders.models.params import CROSS_DOMAIN_KINDS, NON_PARAMETRIC_KINDS, ItemKNN
+from kitrec.recommenders.models.params import CROSS_DOMAIN_KINDS, NON_PARAMETRIC_KINDS, BERT4Rec, ItemKNN, SequenceModel
 from kitrec.recommenders.params import AnyMethod, NonParametricMethod, SequenceMethod
 
 DEFAULTS = Path(profiles.__file__).with_name("default_params.yaml")
 PREFIX = "idrec.methods."
+# Sizes of BERT4Rec by the number of users: the profiles conf/idrec/{small,medium,large}.yaml
+SIZES = {
+    "small": ("fewer than 10,000 users", {"hidden_size": 32, "heads": 2, "layers": 2, "max_length": 30}),
+    "medium": ("10,000 to 100,000 users", {"hidden_size": 64, "heads": 4, "layers": 3, "max_length": 50}),
+    "large": ("more than 100,000 users", {"hidden_size": 128, "heads": 8, "layers": 4, "max_length": 200}),
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,23 @@ def load_fit_params(names: Sequence[str], overrides: Sequence[str], path: Path =
     assert isinstance(knn, NonParametricMethod) and isinstance(knn.model, ItemKNN)
     sequence_methods = {name: p for name, p in parsed.items() if isinstance(p, SequenceMethod)}
     return FitParams(sequence_methods, knn.model, bool(tree["idrec"].get("pin_memory")), notice)
+
+
+def proposed_size(name: str, model: SequenceModel, users: int) -> str:
+    """Return a notice that proposes the size for this many users where a BERT4Rec has another; or nothing."""
+    if not isinstance(model, BERT4Rec):
+        return ""
+    size = "small" if users < 10_000 else "medium" if users <= 100_000 else "large"
+    reason, values = SIZES[size]
+    own = {key: getattr(model, key) for key in values}
+    if own == values:
+        return ""
+    options = " ".join(f"-S {name}.model.{key}={value}" for key, value in values.items())
+    listed = ", ".join(f"{key} {value}" for key, value in own.items())
+    return (
+        f"{name} has {listed}; idrec={size} is the size for {reason}, these data have {users:,}: "
+        f"`kitrec profile use idrec={size}`, or {options}"
+    )
 
 
 def split_names(options: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kitrec.cli.fit import make_writable
-from kitrec.cli.fit_methods import FitParams
+from kitrec.cli.fit_methods import FitParams, proposed_size
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_files import Interactions
@@ -18,7 +18,6 @@ from kitrec.recommenders.fit import FitData, evaluate_baselines, train_on, train
 from kitrec.recommenders.fit_report import REPORT, check_folder, check_layout, describe, describe_data
 from kitrec.recommenders.models.params import BERT4Rec
 from kitrec.recommenders.params import SequenceMethod
-from kitrec.recommenders.sequence_training import SELECTION_METRIC
 from kitrec.training.distributed import distributed_context
 from kitrec.training.loop import OnEpochEnd
 from kitrec.training.progress import training_bar
@@ -76,6 +75,7 @@ def prepare(
         used = metadata_paths(source.metadata, data.features.names, source.embeddings) if source.metadata else {}
         head = describe(describe_data(source.interactions, read, source.columns, used), name, p, seed, negatives)
         say(check_folder(folder, head, training_name(p, data, seed), overwrite=overwrite))
+        say(proposed_size(name, p.model, len(read.users)))
         trainings.append(Training(name, p, data, folder, head))
     for training in trainings:
         make_writable(training.folder)
@@ -104,8 +104,11 @@ def train_all(
 def _on_progress(training: Training, *, quiet: bool) -> Iterator[OnEpochEnd]:
     """Yield a callback that shows a bar and writes TensorBoard's logs; neither if `quiet`."""
     p = training.p
-    write = None if quiet else tensorboard_callback(training.folder / "logs", asdict(p), SELECTION_METRIC)
-    with training_bar(training.name, p.training.epochs, SELECTION_METRIC, quiet=quiet) as advance:
+    counts = training.head["data"]["counts"]
+    sizes = {name: counts[name] for name in ("users", "items", "interactions")}
+    settings, metric = {"seed": training.head["seed"], **asdict(p), "data": sizes}, p.training.metric
+    write = None if quiet else tensorboard_callback(training.folder / "logs", settings, metric)
+    with training_bar(training.name, p.training.epochs, metric, quiet=quiet) as advance:
 
         def on_progress(progress: Progress) -> None:
             advance(progress)

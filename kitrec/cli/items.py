@@ -102,8 +102,9 @@ def predict(
         last_years = read.last_years()
         print(notice)
     predicted = predict_top_k(scorer, histories, topk, _numbers_of(exclude, scorer.vocabulary), years, last_years)
-    _write_ranked(to, read.users, predicted, histories)
-    print(f"{to}: {len(read.users)} users; {int((~in_vocabulary).sum())} interactions with unknown items")
+    cold = _write_ranked(to, read.users, predicted, histories)
+    unknown = f"{int((~in_vocabulary).sum())} interactions with unknown items"
+    print(f"{to}: {len(read.users)} users; {unknown}, {len(cold)} users ranked by popularity{_examples(cold)}")
     if years is None:
         print("without --metadata: items released after a user's last interaction were not excluded")
     else:
@@ -121,18 +122,20 @@ def _require_known_items(model: Path, path: Path, read: Interactions, in_vocabul
         )
 
 
-def _write_ranked(to: Path, users: list[str], predicted: "TopK", histories: Sequences) -> None:
-    """Write the TSV, and say which users had no history that the model knows."""
+def _write_ranked(to: Path, users: list[str], predicted: "TopK", histories: Sequences) -> list[str]:
+    """Write the TSV; return the users without a history that the model knows."""
     with files.atomic(to) as draft, draft.open("w", encoding="utf-8") as stream:
         stream.write("user\trank\titem\tscore\tranked_by\n")
         ranked_by = np.where(histories.lengths > 0, "model", "popularity").tolist()
         for user, items, scores, by in zip(users, predicted.items, predicted.scores, ranked_by, strict=True):
             for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
                 stream.write(f"{user}\t{rank}\t{item}\t{score:.6g}\t{by}\n")
-    without = [user for user, by in zip(users, ranked_by, strict=True) if by == "popularity"]
-    if without:
-        named = ", ".join(without[:EXAMPLES]) + (", ..." if len(without) > EXAMPLES else "")
-        print(f"{len(without)} users ranked by popularity, as the model knows none of their items: {named}")
+    return [user for user, by in zip(users, ranked_by, strict=True) if by == "popularity"]
+
+
+def _examples(cold: list[str]) -> str:
+    more = ", ..." if len(cold) > EXAMPLES else ""
+    return f", as the model knows none of their items: {', '.join(cold[:EXAMPLES])}{more}" if cold else ""
 
 
 def _numbers_of(path: Path | None, vocabulary: Vocabulary) -> np.ndarray | None:

@@ -1,12 +1,12 @@
 """`kitrec …`: all commands that are not stages. See `kitrec COMMAND --help`.
 
-kitrec profile list | use dataset=smoke llm=smoke | overrides llm=qwen3_14b
+kitrec profile list | use dataset=smoke llm=smoke | diff | reset | overrides llm=qwen3_14b
 kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
-kitrec doctor [--pin] [--gpu]
+kitrec doctor [--pin] [--gpu] [--hours]
 kitrec fit | predict | title-embeddings
 kitrec plots-page
 kitrec teacher from-text | to-text
-kitrec thinkrec-records
+kitrec thinkrec-records | thinkrec-train
 kitrec hub push-data | push-model"""
 
 import errno
@@ -18,8 +18,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec.cli import doctor, fit, hub, items, report, results, teacher, thinkrec, trace
-from kitrec.config import profiles
+from kitrec.cli import doctor, fit, hub, items, report, results, teacher, thinkrec, thinkrec_train, trace
+from kitrec.cli.hours_plan import hours_plan
+from kitrec.config import overlays, profiles
+from kitrec.config.sections import validate_params
 from kitrec.core import params
 from kitrec.core.errors import InputError
 from kitrec.report.plots_page import write_plots_page
@@ -30,6 +32,7 @@ app.add_typer(profile, name="profile")
 app.add_typer(hub.app, name="hub")
 app.add_typer(teacher.app, name="teacher")
 app.command("thinkrec-records")(thinkrec.thinkrec_records)
+app.command("thinkrec-train")(thinkrec_train.thinkrec_train)
 app.command("show")(results.show)
 app.command("tables")(results.paper_tables)
 app.command("report")(report.report)
@@ -46,24 +49,54 @@ Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smo
 def list_profiles() -> None:
     """List all profiles and the keys they set."""
     table = Table("profile", "sets")
-    for group, names in profiles.available().items():
+    for group, names in overlays.available().items():
         for name in names:
-            keys = profiles.leaves(profiles.overlay(f"{group}={name}"))
+            keys = overlays.overlay(f"{group}={name}")
             table.add_row(f"{group}={name}", ", ".join(f"{key}={value}" for key, value in keys.items()))
     Console().print(table)
 
 
 @profile.command()
 def use(choices: Choices) -> None:
-    """Merge profiles into params.yaml, keeping its comments. Undo with `git checkout params.yaml`."""
-    profiles.use(params.FILE, choices)
-    print(f"{params.FILE} now uses {' '.join(choices)}; see `git diff {params.FILE}`")
+    """Merge profiles into params.yaml, keeping its comments; one replaces the earlier one of its group."""
+    change = profiles.use(params.FILE, choices)
+    now = " ".join(overlays.in_order(change.active)) or "the shipped values"
+    print(f"{params.FILE} now uses {now}; see `kitrec profile diff`, and `kitrec profile reset` for the way back")
+    for heading, lines in (("replaced", change.replaced), ("conflict", change.conflicts), ("set by hand", change.kept)):
+        for line in lines:
+            print(f"  {heading}: {line}")
+
+
+@profile.command()
+def diff() -> None:
+    """Show what differs from the shipped params.yaml, key by key, and the profile behind it."""
+    print_differences(profiles.differences(params.FILE)) or print(f"{params.FILE} has the shipped values")
+
+
+@profile.command()
+def reset(
+    groups: Annotated[list[str] | None, typer.Argument(help="only these groups, e.g. variants; default: all")] = None,
+) -> None:
+    """Return params.yaml to the shipped values, or take away the profiles of some groups."""
+    undone = profiles.reset(params.FILE, groups or [])
+    print_differences(undone)
+    print(f"{params.FILE}: {len(undone)} values are the shipped ones again")
+
+
+def print_differences(lines: list[profiles.Difference]) -> bool:
+    """Print a table of differences, if there are any."""
+    table = Table("key", "shipped", "here", "by")
+    for key, before, value, source in lines:
+        table.add_row(key, str(before), str(value), source)
+    if lines:
+        Console().print(table)
+    return bool(lines)
 
 
 @profile.command()
 def overrides(choices: Choices) -> None:
     """Print profiles as options, e.g. dvc exp run $(kitrec profile overrides llm=qwen3_14b)."""
-    print(" ".join(profiles.as_options(choices)))
+    print(" ".join(profiles.as_options(params.FILE, choices)))
 
 
 @app.command("doctor")
@@ -71,9 +104,15 @@ def run_doctor(
     pin: Annotated[
         bool, typer.Option("--pin", help="write the current hub commits of base and data sets to params.yaml")
     ] = False,
-    gpu: Annotated[bool, typer.Option("--gpu", help="also check the GPU: bf16, NF4, vLLM, memory plan")] = False,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="also check the GPU: bf16, NF4, vLLM, memory plan of every stage")
+    ] = False,
+    hours: Annotated[bool, typer.Option("--hours", help="instead: what these params cost on one 80 GB card")] = False,
 ) -> None:
     """Check machine, environment and params.yaml; print what is wrong and the way out."""
+    if hours:
+        _print_hours()
+        return
     if pin:
         print(doctor.pin_base(params.FILE), doctor.pin_data(params.FILE), sep="\n")
     table = Table("check", "result", "status")
@@ -87,6 +126,14 @@ def run_doctor(
     Console().print(table)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+def _print_hours() -> None:
+    """Print the plan of hours."""
+    table = Table("stage", "hours")
+    for stage, value in hours_plan(validate_params(params.FILE)).items():
+        table.add_row(stage, f"{value:,.1f}")
+    Console().print(table)
 
 
 @app.command("plots-page")

@@ -3,60 +3,123 @@
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
+from kitrec.config.overlays import (
+    ABSENT,
+    Active,
+    Values,
+    available,
+    by_group,
+    find_active,
+    in_order,
+    leaves,
+    overlay,
+    overruled,
+    shipped,
+    shipped_text,
+    values_of,
+)
 from kitrec.config.sections import moving_problem, renamed_parts, renaming_problem, validate_tree
 from kitrec.core import files, params
 from kitrec.core.errors import InputError
 
-CONF = Path("conf")
-METHODS = ["infer", "methods"]  # maps of names: the only ones that an overlay may add keys to
-STAGES = ["thinkrec", "train"]
+Difference = tuple[str, Any, Any, str]  # key, shipped value, value, and the profile that set it or `by hand`
+MAPS_OF_NAMES = ("infer.methods.", "thinkrec.train.")  # the only ones that an overlay may add keys to
 
 
-def available() -> dict[str, list[str]]:
-    """Return group -> names of its profiles."""
-    return {
-        folder.name: sorted(p.stem for p in folder.glob("*.yaml"))
-        for folder in sorted(CONF.iterdir())
-        if folder.is_dir()
-    }
+@dataclass(frozen=True)
+class Change:
+    """What choosing profiles makes of a params.yaml, and what it means for what was there."""
+
+    values: Values
+    active: Active
+    replaced: list[str]  # profiles that another one of their group takes the place of
+    conflicts: list[str]  # keys that two sides want to have differently, and who holds
+    kept: list[str]  # keys set by hand that no profile touches
 
 
-def overlay(choice: str) -> dict[str, Any]:
-    """Return the overlay `group=name` as a tree."""
-    group, _, name = choice.partition("=")
-    profiles = available()
-    if name not in profiles.get(group, []):
-        choices = ", ".join(f"{g}={n}" for g, names in profiles.items() for n in names)
-        raise InputError(f"profile {choice!r} is unknown; there are: {choices}")
-    return params.read(CONF / group / f"{name}.yaml")
+def plan(path: Path, choices: list[str], dropped: tuple[str, ...] = ()) -> Change:
+    """Plan a change: chosen profiles replace those of their groups; what was set by hand stays, unless one sets it."""
+    values, chosen = leaves(params.read(path)), by_group(choices)
+    before = find_active(values)
+    active = {group: name for group, name in before.items() if group not in dropped} | chosen
+    explained, made = values_of(before), values_of(active)
+    by_hand = {key for key in {**explained, **values} if explained.get(key, ABSENT) != values.get(key, ABSENT)}
+    taken = {key: choice for choice in in_order(chosen) for key in overlay(choice) if key in by_hand}
+    conflicts = [
+        f"{key}: {made[key]!r} of {choice} holds, not {values.get(key, ABSENT)!r}, which was set by hand"
+        for key, choice in taken.items()
+        if made[key] != values.get(key, ABSENT)
+    ]
+    kept = {key for key in by_hand - set(taken) if values.get(key, ABSENT) != made.get(key, ABSENT)}
+    for key in [key for key in {**values, **made} if key in kept]:
+        if key in values:
+            made[key] = values[key]
+        else:
+            del made[key]
+    replaced = [f"{group}={name}" for group, name in before.items() if active.get(group) != name]
+    return Change(made, active, replaced, overruled(active, chosen) + conflicts, sorted(kept))
 
 
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return dotted key -> value for every leaf of a tree."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        flat |= leaves(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
+def use(path: Path, choices: list[str]) -> Change:
+    """Merge profiles into the file."""
+    change = plan(path, choices)
+    write(path, change.values)
+    return change
 
 
-def as_options(choices: list[str]) -> list[str]:
-    """Return overlays as `-S ++key=value` options of `dvc exp run`; ++ sets new and existing keys."""
-    values = {key: value for choice in choices for key, value in leaves(overlay(choice)).items()}
-    return [part for key, value in values.items() for part in ("-S", f"++{key}={json.dumps(value)}".replace(" ", ""))]
+def reset(path: Path, groups: list[str]) -> list[Difference]:
+    """Return the file to the shipped values, or take the profiles of some groups away; return what was undone."""
+    unknown = [group for group in groups if group not in available()]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no group of profiles; there are {', '.join(available())}")
+    before = differences(path)
+    if groups:
+        write(path, plan(path, [], tuple(groups)).values)
+    else:
+        _replace(path, shipped_text())
+    after = differences(path)
+    return [line for line in before if line not in after]
 
 
-def use(path: Path, choices: list[str]) -> None:
-    """Merge overlays into the file."""
-    values: dict[str, Any] = {}
-    for choice in choices:
-        values |= leaves(overlay(choice))
-    put(path, values)
+def differences(path: Path) -> list[Difference]:
+    """Return every key whose value differs from the shipped file."""
+    base, values = shipped(), leaves(params.read(path))
+    made, source = dict(base), dict[str, str]()
+    for choice in in_order(find_active(values)):
+        made |= overlay(choice)
+        source |= dict.fromkeys(overlay(choice), choice)
+    return [
+        (key, base.get(key, ABSENT), value, source[key] if key in source and made[key] == value else "by hand")
+        for key, value in {key: values.get(key, ABSENT) for key in {**base, **values}}.items()
+        if base.get(key, ABSENT) != value
+    ]
+
+
+def as_options(path: Path, choices: list[str]) -> list[str]:
+    """Return what `use` would do as `-S` options of `dvc exp run`: ++ sets new and existing keys, ~ removes one."""
+    before, after = leaves(params.read(path)), plan(path, choices).values
+    named = {key for choice in choices for key in overlay(choice)}
+    changed = {key: after[key] for key in after if key in named or before.get(key, ABSENT) != after[key]}
+    options = [f"++{key}={json.dumps(value)}".replace(" ", "") for key, value in changed.items()]
+    options += [f"~{name}" for name in dict.fromkeys(_whole(key, after) for key in before if key not in after)]
+    return [part for option in options for part in ("-S", option)]
+
+
+def _whole(key: str, after: Values) -> str:
+    """Return the topmost name above a key of which nothing is left; a map of names stays, be it empty."""
+    parts = key.split(".")
+    for k in range(2, len(parts)):
+        above = ".".join(parts[:k]) + "."
+        if above not in MAPS_OF_NAMES and not any(name.startswith(above) for name in after):
+            return above[:-1]
+    return key
 
 
 def put(path: Path, values: Mapping[str, Any]) -> None:
@@ -66,30 +129,53 @@ def put(path: Path, values: Mapping[str, Any]) -> None:
     outdated += [problem for problem in map(moving_problem, values) if problem]
     if outdated:
         raise InputError("; ".join(outdated))
-    yaml = _round_trip()
-    tree = yaml.load(path.read_text(encoding="utf-8"))
-    before = leaves(params.read(path))
-    expected = before | leaves(values)
-    for key, value in values.items():
-        if key not in before or before[key] != value:  # an inherited key stays inherited
-            _set(tree, key, value)
-    text = _dumped(yaml, tree)
-    for key, value in leaves(YAML(typ="safe").load(text)).items():
-        if value != expected[key]:  # inherited by `<<` from a block that has just changed
-            _set(tree, key, expected[key])
-    text = _dumped(yaml, tree)
-    validate_tree(YAML(typ="safe").load(text), path)
-    with files.atomic(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+    tree = params.read(path)
+    for key in values:
+        _require_known(tree, key)
+    kept = {
+        key: value
+        for key, value in leaves(tree).items()
+        if not any(key.startswith(f"{name}.") for name, new in values.items() if isinstance(new, Mapping))
+    }
+    write(path, kept | leaves(values))
 
 
-def _round_trip() -> YAML:
-    """Return a loader and dumper that keeps comments and anchors."""
+def _require_known(tree: Any, key: str) -> None:
+    """Refuse a key that is not there, except in maps of names: an overlay may change values, not add keys."""
+    if key.startswith(MAPS_OF_NAMES):
+        return
+    node = tree
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            raise InputError(f"{key} is no key of params.yaml: a profile may change values, but not add keys")
+        node = node[part]
+
+
+def write(path: Path, values: Values) -> None:
+    """Write a params.yaml with these values, if they are valid.
+
+    The text is the shipped one with its comments, so that equal values are equal bytes; a file with comments of its
+    own is edited in place."""
+    text = path.read_text(encoding="utf-8")
+    as_shipped = _comments(text) == _comments(shipped_text())
     yaml = YAML()
     yaml.width = 122
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
-    return yaml
+    tree = yaml.load(shipped_text() if as_shipped else text)
+    now = shipped() if as_shipped else leaves(params.read(path))
+    for _ in range(2):  # again: what was inherited by `<<` from a block that has just changed
+        for key in [key for key in now if key not in values]:
+            _remove(tree, key)
+        for key in [key for key in {**now, **values} if key in values and now.get(key, ABSENT) != values[key]]:
+            _set(tree, key, values[key])
+        text = _dumped(yaml, tree)
+        plain = YAML(typ="safe").load(text)
+        now = leaves(plain)
+        if now == values:
+            break
+    validate_tree(plain, path)
+    _replace(path, text)
 
 
 def _dumped(yaml: YAML, tree: Any) -> str:
@@ -98,16 +184,33 @@ def _dumped(yaml: YAML, tree: Any) -> str:
     return stream.getvalue()
 
 
+def _replace(path: Path, text: str) -> None:
+    with files.atomic(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def _comments(text: str) -> list[str]:
+    return [line.partition("#")[2].strip() for line in text.splitlines() if "#" in line]
+
+
 def _set(tree: Any, key: str, value: Any) -> None:
-    """Set a dotted key that must exist, except for new methods: an overlay may change values, not add keys."""
     *parents, last = key.split(".")
-    node: Any = tree
-    if parents[:2] == METHODS and len(parents) == 3:
-        node["infer"]["methods"].setdefault(parents[2], {}).setdefault(last, None)
-    if parents == STAGES:
-        node["thinkrec"]["train"].setdefault(last, None)
+    node = tree
     for parent in parents:
-        node = node.get(parent) if isinstance(node, dict) else None
-    if not isinstance(node, dict) or last not in node:
-        raise InputError(f"{key} is no key of params.yaml: a profile may change values, but not add keys")
+        if not isinstance(node.get(parent), dict):
+            node[parent] = CommentedMap()
+        node = node[parent]
     node[last] = value
+
+
+def _remove(tree: Any, key: str) -> None:
+    """Remove a key, and what is empty without it, except a map of names."""
+    *parents, last = key.split(".")
+    nodes = [tree]
+    for parent in parents:
+        nodes.append(nodes[-1][parent])
+    if last in nodes[-1]:
+        del nodes[-1][last]
+    for k in range(len(parents), 0, -1):
+        if not nodes[k] and ".".join(parents[:k]) + "." not in MAPS_OF_NAMES:
+            del nodes[k - 1][parents[k - 1]]

@@ -148,15 +148,7 @@ def _method_references(s: Mapping[str, Any]) -> list[str]:
 
 def _rankings(s: Mapping[str, Any]) -> list[str]:
     """Require exactly one source of rankings for every evaluated method."""
-    students = [
-        f"{student}-{teacher}" for student in s["distillation"].students for teacher in s["distillation"].teachers
-    ]
-    teachers = [
-        *(f"ilora-{name}" for name in s["ilora"].encoders),
-        *(f"thinkrec-{name}" for name in s["thinkrec"].train),
-    ]
-    teachers += s["distillation"].teachers_to_rank
-    ranked = ["references", *s["infer"].methods, *s["idrec"].train, *teachers, *students]
+    ranked = ranked_methods(s)
     problems = [
         f"idrec.train: {name} is also one of infer.methods; rename one" for name in ranked if ranked.count(name) > 1
     ]
@@ -165,6 +157,19 @@ def _rankings(s: Mapping[str, Any]) -> list[str]:
             way_out = "; add it to idrec.train" if name in s["idrec"].methods else f"; there are {', '.join(ranked)}"
             problems.append(f"evaluation.methods: {name!r} has no rankings{way_out}")
     return sorted(set(problems))
+
+
+def ranked_methods(s: Mapping[str, Any]) -> list[str]:
+    """Return the methods whose rankings the stages write: folders of data/rankings."""
+    students = [
+        f"{student}-{teacher}" for student in s["distillation"].students for teacher in s["distillation"].teachers
+    ]
+    teachers = [
+        *(f"ilora-{name}" for name in s["ilora"].encoders),
+        *(f"thinkrec-{name}" for name in s["thinkrec"].train),
+    ]
+    teachers += s["distillation"].teachers_to_rank
+    return ["references", *s["infer"].methods, *s["idrec"].train, *teachers, *students]
 
 
 def _encoders(
@@ -213,5 +218,8 @@ def _teachers(s: Mapping[str, Any]) -> list[str]:
         if member.history != "both" and p.teachers_to_build
     ]
     if "oracle" in p.teachers_to_build and s["source"].kind != "synthetic":
-        problems.append("distillation.teachers_to_build: only a synthetic world has an oracle; use ensemble")
+        problems.append(
+            "distillation.teachers_to_build: only a synthetic world has an oracle; use ensemble "
+            "(`kitrec profile use variants=distilled_real`)"
+        )
     return problems

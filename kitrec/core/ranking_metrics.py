@@ -24,6 +24,13 @@ def expected_metric(name: str, better: np.ndarray, equal: np.ndarray) -> np.ndar
     return (cumulative[better + equal] - cumulative[better]) / equal
 
 
+def with_recall(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the metrics with Recall@k beside Hit@k, of the same value: there is one relevant item."""
+    recall = {name.replace("hit@", "recall@"): value for name, value in metrics.items() if name.startswith("hit@")}
+    order = [name for hit in metrics for name in (hit, hit.replace("hit@", "recall@"))]
+    return {name: (metrics | recall)[name] for name in dict.fromkeys(order)}
+
+
 def mean_metrics(better: np.ndarray, equal: np.ndarray, depth: int = DEPTH) -> dict[str, float]:
     """Return the means over users of Hit@depth, NDCG@depth and MRR."""
     names = (f"hit@{depth}", f"ndcg@{depth}", "mrr")

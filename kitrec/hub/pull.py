@@ -16,7 +16,7 @@ from kitrec.core.domains import MODELS
 from kitrec.core.errors import InputError
 from kitrec.hub import selection
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.llm.finetuning.foreign_adapters import CONFIG, WEIGHTS, check_foreign
+from kitrec.llm.finetuning.foreign_adapters import CONFIG, WEIGHTS, check_foreign, require_safetensors
 from kitrec.llm.finetuning.origins import ORIGIN, foreign_origin
 from kitrec.llm.generation.params import FOLDER, TRAINED
 from kitrec.sources.kitrec_hub import clear_errors, token
@@ -78,8 +78,7 @@ def fetch(source: str, revision: str | None) -> Source:
     with clear_errors(source, "the name"):
         info = HfApi(token=token()).model_info(source, revision=revision)
         names = {file.rfilename for file in info.siblings or []}
-        if WEIGHTS not in names:
-            raise InputError(_without_weights(source, names))
+        require_safetensors(names, source)
         copied = [name for name in (*COPIED, ORIGIN) if name in names]
         folder = snapshot_download(source, revision=info.sha, allow_patterns=copied, token=token())
     return Source(source, info.sha, Path(folder))
@@ -152,16 +151,3 @@ def _tokenizer_warnings(source: Source, base: PinnedBase) -> list[str]:
         f"{source.name}: {len(different)} tokens of its tokenizer ({listed}) are not those of the base, whose "
         "tokenizer is used: was it trained on this base?"
     ]
-
-
-def _without_weights(source: str, names: set[str]) -> str:
-    pickled = sorted(name for name in names if name.startswith("adapter_model."))
-    if pickled:
-        return (
-            f"{source} holds {pickled[0]}, a pickle, which may run code when it is read: ask its authors for "
-            f"{WEIGHTS}, or convert it by PEFT's `save_pretrained` on a machine you can lose"
-        )
-    whole = sorted(name for name in names if name.endswith(".safetensors"))
-    if whole:
-        return f"{source} holds a whole model ({whole[0]}), no adapter: set base.path to it, and model: base"
-    return f"{source} holds no {WEIGHTS}: is it the repository of an adapter?"

@@ -24,6 +24,7 @@ from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import save_teacher
 from kitrec.ilora.teacher import Learned, Teacher, new_teacher, prompt_builder_for
 from kitrec.llm.base.loading import load_base, load_tokenizer
+from kitrec.llm.base.memory_plan import TrainingLoad, check_training
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.dataset import IGNORE_INDEX, Sample, collate
 from kitrec.llm.finetuning.frozen_head_loss import summed_loss
@@ -54,6 +55,7 @@ def train_teacher(
     p: Ilora, base: PinnedBase, stored: StoredModel, data: TrainingData, on_epoch_end: OnEpochEnd, to: Path
 ) -> Progress:
     """Train a teacher, from the checkpoint in the work folder if there is one, and store its best weights."""
+    check_training(base, teacher_load(p))
     teacher = new_teacher(p, load_base(base, p.base_weights), SequenceEncoder(stored), data.seed)
     builder = prompt_builder_for(teacher, Encoder(load_tokenizer(base)), data.items, p)
     dataset = training_dataset(data.train, builder, teacher.sequence_encoder)
@@ -63,6 +65,12 @@ def train_teacher(
     metrics = {name: round(value, 6) for name, value in result.metrics().items()}
     save_teacher(teacher, p, base, {**metrics, "tasks": len(dataset)}, to)
     return result.progress
+
+
+def teacher_load(p: Ilora) -> TrainingLoad:
+    """Return what the training of a teacher keeps on a device."""
+    t = p.training
+    return TrainingLoad(p.base_weights, p.mixture.rank, t.batch_size, p.prompt.max_length, t.gradient_checkpointing)
 
 
 def init_training(teacher: Teacher, config: TrainingConfig) -> TrainingState[Learned]:

@@ -1,6 +1,6 @@
 """Inference with any model on disk: trained by a stage, by `kitrec fit`, or exported to ONNX."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,34 @@ def load_scorer(model: Path) -> Scorer:
     return stored
 
 
+Item = str | int
+
+
 def predict(
-    model: Path, user_sequences: Sequence[Sequence[str]], topk: int = 10, exclude_items: Collection[str] = ()
+    model: Path,
+    user_sequences: Sequence[Sequence[Item]],
+    topk: int = 10,
+    exclude_items: Collection[Item] | Sequence[Collection[Item]] = (),
 ) -> TopK:
-    """Return the best `topk` items of each user; sequences are oldest first, items unknown to the model are skipped."""
+    """Return the best `topk` items of each user; sequences are oldest first, items unknown to the model are skipped.
+
+    `exclude_items` are never recommended: items, or one collection of items for each user."""
     scorer = load_scorer(model)
-    numbers = [scorer.vocabulary.numbers(pl.Series(items, dtype=pl.String)) for items in user_sequences]
-    excluded = scorer.vocabulary.numbers(pl.Series(list(exclude_items), dtype=pl.String))
-    return top_k.predict(scorer, sequences_from_lists(items[items > 0] for items in numbers), topk, np.unique(excluded))
+    sequences = sequences_from_lists(_numbers(scorer, items) for items in user_sequences)
+    by_user = [items for items in exclude_items if not isinstance(items, str | int)]
+    if not by_user:
+        excluded = _numbers(scorer, [item for item in exclude_items if isinstance(item, str | int)])
+        return top_k.predict(scorer, sequences, topk, np.unique(excluded))
+    if len(by_user) != len(exclude_items) or len(by_user) != len(user_sequences):
+        raise InputError(
+            f"exclude_items: {len(by_user)} collections of items for {len(user_sequences)} users; give items, or one "
+            "collection for each user"
+        )
+    left_out = sequences_from_lists(_numbers(scorer, items) for items in by_user)
+    return top_k.predict(scorer, sequences, topk, excluded_by_user=left_out)
+
+
+def _numbers(scorer: Scorer, items: Iterable[Item]) -> np.ndarray:
+    """Return the numbers of the items that the model knows."""
+    numbers = scorer.vocabulary.numbers(pl.Series([str(item) for item in items], dtype=pl.String))
+    return numbers[numbers > 0]

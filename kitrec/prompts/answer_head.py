@@ -1,42 +1,69 @@
 """The position where an answer names its item: the ids up to it and the ids of each name, to score all candidates.
 
+An adapter's answers begin as those it learned; the base's, as the prompt's output format asks for.
+
 The score is that of the item's label, which is one token, or (in prompts without labels) of the item's id with the
 token that closes its quote, so that no id is the beginning of another. The tokenizer sees head, name and the text after
 it as one, as in training, so the ids at the seams are the learned ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from kitrec.prompts.styles import AFTER_LABEL, LABEL
+from kitrec.prompts.styles import LABEL
 from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import END_THINK, THINK, Encoder
 
 ID, AFTER_ID = '{"rank": 1, "item_id": "', '", "title": "'
 
 
-class AnswerHead:
-    """The beginning of an answer in a style, up to the first item's name."""
+@dataclass(frozen=True)
+class AnswerForm:
+    """The text of an answer from the end of the thought, or from its beginning, to the id of the first item, and the
+    text from there to the next value."""
 
-    def __init__(self, encoder: Encoder, style: Style) -> None:
+    opening: str
+    after: str
+
+    def with_labels(self) -> "AnswerForm":
+        """Return the form of answers that name a label before all else."""
+        before, _, fields = self.opening.rpartition("{")
+        return AnswerForm(before + LABEL, f'", {fields.lstrip()}')
+
+
+def requested_form(style: Style) -> AnswerForm:
+    """Return the form that a prompt of the style asks for."""
+    opened = "```json\n" if style.answer_items == 1 else "```json\n["
+    return AnswerForm(("\n\n" if style.thinking else "") + opened + ID, AFTER_ID)
+
+
+class AnswerHead:
+    """The beginning of an answer in a style, up to the first item's name; `learned`: adapter -> form of its answers."""
+
+    def __init__(self, encoder: Encoder, style: Style, learned: Mapping[str, AnswerForm] | None = None) -> None:
         self._encoder, self._style = encoder, style
-        opened = "```json\n" if style.answer_items == 1 else "```json\n["
-        self._text = ("\n\n" if style.thinking else "") + opened + (LABEL if style.labels else ID)
-        self._ids_with_name: dict[str, list[int]] = {}
+        self._requested, self._learned = requested_form(style), dict(learned or {})
+        self._ids_with_name: dict[tuple[AnswerForm, str], list[int]] = {}
 
     def prefix_and_names(
-        self, prompt: Sequence[int], text: str | None, items: Sequence[str]
+        self, prompt: Sequence[int], text: str | None, items: Sequence[str], adapter: str | None = None
     ) -> tuple[list[int], list[list[int]]]:
         """Return (ids up to an item's name, ids of every item's name) after the prompt and the text's thought."""
+        form = self._form(adapter)
         names = self._style.labels[: len(items)] or items
         for name in names:
-            if name not in self._ids_with_name:
-                self._ids_with_name[name] = self._closed(f"{self._text}{name}")
-        ids = [self._ids_with_name[name] for name in names]
-        head = _shared_length([self._encoder.plain(self._text), *ids])
+            if (form, name) not in self._ids_with_name:
+                self._ids_with_name[form, name] = self._closed(form.opening + name, form.after)
+        ids = [self._ids_with_name[form, name] for name in names]
+        head = _shared_length([self._encoder.plain(form.opening), *ids])
         return [*prompt, *self._thought(text), *ids[0][:head]], [row[head:] for row in ids]
 
-    def _closed(self, text: str) -> list[int]:
+    def _form(self, adapter: str | None) -> AnswerForm:
+        form = self._learned.get(adapter, self._requested) if adapter else self._requested
+        return form.with_labels() if self._style.labels else form
+
+    def _closed(self, text: str, after: str) -> list[int]:
         """Return the ids of a text that ends with a label, or with an id and the token that closes its quote."""
-        closed = self._encoder.plain(text + (AFTER_LABEL if self._style.labels else AFTER_ID))
+        closed = self._encoder.plain(text + after)
         return closed[: _shared_length([self._encoder.plain(text), closed]) + (not self._style.labels)]
 
     def _thought(self, text: str | None) -> list[int]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from kitrec.core import files
 from kitrec.core.randomness import generator
-from kitrec.core.ranking_metrics import mean_metrics
+from kitrec.core.ranking_metrics import mean_metrics, with_recall
 from kitrec.recommenders.data.interaction_files import Interactions
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import LeaveOneOut, Sequences, leave_one_out
@@ -29,7 +29,7 @@ from kitrec.recommenders.models.params import ItemKNN
 from kitrec.recommenders.params import SequenceMethod
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.ranking.sampled import sample_negatives, sampled_metrics
-from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
+from kitrec.recommenders.sequence_training import Validation, train_sequence_model
 from kitrec.recommenders.storage import StoredModel, save_model
 from kitrec.training.checkpoint import epoch_name
 from kitrec.training.distributed import distributed_context
@@ -94,7 +94,10 @@ def evaluate_baselines(data: FitData, knn: ItemKNN, seed: int, negatives: int) -
     if not len(split.test):
         return {}
     sampled = _sampled_negatives(data, split, seed, negatives)
-    return baseline_metrics(split, items, knn, seed, sampled, mask_history=data.mask_history)
+    baselines = baseline_metrics(split, items, knn, seed, sampled, mask_history=data.mask_history)
+    return {
+        name: {which: with_recall(values) for which, values in metrics.items()} for name, metrics in baselines.items()
+    }
 
 
 def _sampled_negatives(data: FitData, split: LeaveOneOut, seed: int, negatives: int) -> dict[str, np.ndarray]:
@@ -119,7 +122,7 @@ def _test_metrics(
     among_sampled = {
         name: sampled_metrics(model, split.before_test, split.test, negatives) for name, negatives in sampled.items()
     }
-    return {"all": among_all, **among_sampled}
+    return {name: with_recall(metrics) for name, metrics in {"all": among_all, **among_sampled}.items()}
 
 
 def work_folder(p: SequenceMethod, data: FitData, seed: int, to: Path) -> Path:
@@ -155,7 +158,7 @@ def _store(
         result.model.load_state_dict(weights)
         interactions, metrics = data.interactions, progress.rows[epoch - 1]
         stored = StoredModel(result.model, interactions.vocabulary, popularity, metrics, interactions.repeats)
-        written.append(to / f"{role}-{epoch_name(progress, epoch, SELECTION_METRIC)}")
+        written.append(to / f"{role}-{epoch_name(progress, epoch, p.training.metric)}")
         save_model(stored, p.model, written[-1], data.features)
     for outdated in set(older) - set(written):
         shutil.rmtree(outdated)

@@ -29,7 +29,8 @@ class Loss:
 
 @section
 class TrainingConfig:
-    """`full_data` trains on everything: it has no validation and keeps its last epoch."""
+    """`full_data` trains on everything: it has no validation and keeps its last epoch. `metric` of the validation
+    selects the epoch (a student's at its own depth)."""
 
     mode: Literal["standard", "full_data"]
     epochs: Count
@@ -40,6 +41,7 @@ class TrainingConfig:
     warmup_ratio: Share
     patience: Count
     validate_every: Count
+    metric: Literal["ndcg@10", "hit@10", "mrr"]
     precision: Literal["32", "16-mixed"]
 
 
@@ -87,6 +89,11 @@ AnyMethod = Annotated[
     | Annotated[NonParametricMethod, Tag("non_parametric")],
     Discriminator(_family),
 ]
+
+
+def selection_metric(p: RankingMethod) -> str:
+    """Return the metric that selects a method's epoch and its setting."""
+    return "ndcg@10" if isinstance(p, NonParametricMethod) else p.training.metric
 
 
 @section

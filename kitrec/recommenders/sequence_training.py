@@ -81,8 +81,8 @@ def init_training(
 
 
 def loop_config(config: TrainingConfig, depth: int = DEPTH) -> LoopConfig:
-    """Return the loop of a training whose epoch NDCG chooses; patience starts once NDCG exceeds 0."""
-    selection = Selection(f"ndcg@{depth}", patience_from=0.0)
+    """Return the loop of a training whose metric, at this depth, chooses; patience starts once it exceeds 0."""
+    selection = Selection(config.metric.replace(f"@{DEPTH}", f"@{depth}"), patience_from=0.0)
     return LoopConfig(config.epochs, selection, config.patience, config.validate_every)
 
 

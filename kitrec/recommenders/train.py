@@ -36,6 +36,7 @@ from kitrec.recommenders.params import (
     RankingMethod,
     SequenceMethod,
     TrainingConfig,
+    selection_metric,
 )
 from kitrec.recommenders.ranking.within_domain import domain_validation, evaluate
 from kitrec.recommenders.search import drawn_setting, searched_values
@@ -58,6 +59,12 @@ class TrainingData:
     work: Path
     pin_memory: bool = False  # batches go to a GPU through pinned memory
 
+    def sizes(self) -> dict[str, int]:
+        """Return how much data it is: users and interactions to train on, their items, development users."""
+        counts = {"interactions": self.train.height, "items": self.train["item_id"].n_unique()}
+        people = {"users": self.train, "development_users": self.development}
+        return counts | {name: table["user_id"].n_unique() for name, table in people.items()}
+
     def interactions(self, config: TrainingConfig) -> pl.DataFrame:
         """Return the training users' interactions; full_data has no validation and adds the development users'."""
         return pl.concat([self.train, self.development]) if config.mode == "full_data" else self.train
@@ -75,9 +82,10 @@ def train_best(
     name: str, p: RankingMethod, trials: int, data: TrainingData, on_epoch_end: OnEpochEnd, to: Path
 ) -> tuple[TrainedRecommender, list[dict[str, Any]]]:
     """Train `trials` settings of a method and store the best one; also return what was tried, with its metric."""
+    metric = selection_metric(p)
     if trials == 1:
         trained = train_recommender(p, data, on_epoch_end, to)
-        return trained, [{**searched_values(p), SELECTION_METRIC: trained.metrics.get(SELECTION_METRIC)}]
+        return trained, [{**searched_values(p), metric: trained.metrics.get(metric)}]
     settings = [p, *(drawn_setting(p, name, data.seed, trial) for trial in range(1, trials))]
     trained_by_trial = {}
     for trial, setting in enumerate(settings):
@@ -89,13 +97,11 @@ def train_best(
         except InputError:  # a drawn setting that diverges loses; the user fixes the method's own
             if not trial:
                 raise
-    scores = {trial: trained.metrics[SELECTION_METRIC] for trial, trained in trained_by_trial.items()}
+    scores = {trial: trained.metrics[metric] for trial, trained in trained_by_trial.items()}
     best = max(scores, key=lambda trial: scores[trial])
     with files.atomic(to) as draft:
         shutil.copytree(data.work / str(best) / "model", draft)
-    tried = [
-        {**searched_values(setting), SELECTION_METRIC: scores.get(trial)} for trial, setting in enumerate(settings)
-    ]
+    tried = [{**searched_values(setting), metric: scores.get(trial)} for trial, setting in enumerate(settings)]
     return trained_by_trial[best], tried
 
 
@@ -135,13 +141,13 @@ def positive_items(interactions: pl.DataFrame, p: CrossDomainMethod) -> np.ndarr
     return (rated.fill_null(p.positive_rating) >= p.positive_rating).to_numpy()
 
 
-def validation_curves(rows: list[Row]) -> pl.DataFrame:
-    """Return the rows (epoch, series, value) of a plot: NDCG and mean metadata gates of each validated epoch."""
+def validation_curves(rows: list[Row], metric: str = SELECTION_METRIC) -> pl.DataFrame:
+    """Return the rows (epoch, series, value) of a plot: the metric and mean metadata gates of each validated epoch."""
     points = [
         {"epoch": int(row["epoch"]), "series": name.replace(GATE, "gate: "), "value": value}
         for row in rows
         for name, value in row.items()
-        if name == SELECTION_METRIC or name.startswith(GATE)
+        if name == metric or name.startswith(GATE)
     ]
     table = pl.DataFrame(points, schema={"epoch": pl.Int64, "series": pl.String, "value": pl.Float64})
     return table.with_columns(pl.col("value").round(6)).sort("series", "epoch")

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 UNKNOWN = "Unknown"
 SHOWN_LENGTH = 60  # characters of a line in an error message
+ORNAMENT_LENGTH = 20  # characters of a rule or a bracket, at most
 BLANKS = " \t\u00a0\u3000"
 _BULLET = r"(?:[-*\u2022]|\d{1,4}[.)])\s+"
 _MARK = re.compile(rf"(?:{_BULLET})?\(ID\s*:|\[Item\s*:", re.IGNORECASE)
@@ -61,7 +62,9 @@ class ItemLine:
 def read_list(body: str, where: str, *, ids: bool) -> list[ItemLine]:
     """Return the items of a section in order; `ids`: only lines with an id are items."""
     rows = [row.lstrip(BLANKS).removesuffix("\r") for row in body.split("\n")]
-    rows = _without_brackets([row for row in rows if not _ORNAMENT.fullmatch(row.rstrip())])
+    rows = _without_brackets(
+        [row for row in rows if len(row) > ORNAMENT_LENGTH or not _ORNAMENT.fullmatch(row.rstrip())]
+    )
     if all(not row or row.isspace() or _is_remark(row) or says_nothing(row) for row in rows):
         return []
     texts = _item_texts(rows, where, ids=ids)
@@ -120,13 +123,14 @@ def _item_texts(rows: Sequence[str], where: str, *, ids: bool) -> list[str]:
     after_gap: list[str] = []  # lines after a blank one: text only if another item follows
     gap = False
     for row in rows:
-        if not row or row.isspace():
-            gap = True
-        elif _begins_item(row, marked=marked, ids=ids):
-            if items:
+        if _begins_item(row, marked=marked, ids=ids):
+            if after_gap:
                 items[-1] += after_gap
+                after_gap = []
             items.append([row])
-            after_gap, gap = [], False
+            gap = False
+        elif not row or row.isspace():
+            gap = True
         elif _is_remark(row) and (not items or row.startswith(("(", "["))):
             continue
         elif _HAS_RATING.search(row) or (not items and " | " in row):
@@ -137,7 +141,7 @@ def _item_texts(rows: Sequence[str], where: str, *, ids: bool) -> list[str]:
 
 
 def _begins_item(row: str, *, marked: bool, ids: bool) -> bool:
-    if _MARK.match(row):
+    if row.startswith("(ID:") or _MARK.match(row):
         return True
     if ids or not _BULLETED.match(row):
         return False

@@ -7,7 +7,7 @@ can open one."""
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ _USUAL_HEADINGS = {
     "target history": "### User's Music History (Target Domain):",
     "candidate list": "## List of Available Candidate Items (100 items)",
 }
+Headings = Mapping[str, list[re.Match[str]]]
 _DECLARED = re.compile(r"\b(\d+) items?\b", re.IGNORECASE)
 _TARGETS = {"movies & tv": "movies", "movies": "movies", "movies and tv": "movies", "music": "music"}
 
@@ -42,8 +43,9 @@ class ParsedPrompt:
 
 def parse_prompt(text: str) -> ParsedPrompt:
     """Parse a prompt; raise UnreadableError with the section or line that violates the format."""
-    headings = _section_headings(text)
-    bodies = {name: _body(text, headings, name) for name in _SECTIONS}
+    lines = list(_HEADING.finditer(text))
+    headings = _section_headings(lines)
+    bodies = {name: _body(text, lines, headings, name) for name in _SECTIONS}
     domain = headings["target history"][0]["domain"]
     if domain.lower() not in _TARGETS:
         raise UnreadableError(f"target domain {domain!r} is none of {', '.join(sorted(_TARGETS))}", domain)
@@ -59,25 +61,27 @@ def whole_prompt(row: Mapping[str, Any]) -> str:
     texts = [text for text in fields if isinstance(text, str) and text.strip()]
     if not texts:
         raise UnreadableError("no prompt: both `input` and `instruction` are blank")
+    if len(texts) == 1:
+        return texts[0]
     whole = list(filter(is_whole, texts))
     return whole[0] if whole else "\n".join(reversed(texts))
 
 
 def is_whole(text: str) -> bool:
     """Say whether a text has all three sections."""
-    return all(_section_headings(text).values())
+    return all(_section_headings(_HEADING.finditer(text)).values())
 
 
-def _section_headings(text: str) -> dict[str, list[re.Match[str]]]:
-    """Return the headings of every section, at their places in the text."""
-    lines = list(_HEADING.finditer(text))
+def _section_headings(lines: Iterable[re.Match[str]]) -> Headings:
+    """Return the headings of every section among all headings of a text."""
+    known = list(lines)
     return {
-        name: [match for line in lines if (match := pattern.fullmatch(text, line.start(), line.end()))]
+        name: [match for line in known if (match := pattern.fullmatch(line.string, line.start(), line.end()))]
         for name, pattern in _SECTIONS.items()
     }
 
 
-def _section(headings: Mapping[str, list[re.Match[str]]], name: str) -> re.Match[str]:
+def _section(headings: Headings, name: str) -> re.Match[str]:
     """Return the heading of a section, which must occur exactly once."""
     matches = headings[name]
     if len(matches) != 1:
@@ -86,20 +90,20 @@ def _section(headings: Mapping[str, list[re.Match[str]]], name: str) -> re.Match
     return matches[0]
 
 
-def _body(text: str, headings: Mapping[str, list[re.Match[str]]], name: str) -> str:
+def _body(text: str, lines: Sequence[re.Match[str]], headings: Headings, name: str) -> str:
     """Return the text of a section."""
     try:
         start = _section(headings, name).end()
     except UnreadableError as problem:
         raise UnreadableError(str(problem), problem.line or _similar_heading(text, name)) from None
     ends = [match.start() for matches in headings.values() for match in matches if match.start() >= start]
+    following = [line.start() for line in lines if line.start() >= start]
     if name == "candidate list" or not ends:
-        following = _HEADING.search(text, start)
-        return text[start : following.start() if following else len(text)]
-    body = text[start : min(ends)]
-    foreign = [heading.start() for heading in _HEADING.finditer(body)]
-    end = next((k for k in foreign if not any(map(is_marked, body[k:].split("\n")))), len(body))
-    return body[:end]
+        return text[start : following[0] if following else len(text)]
+    foreign = [line for line in following if line < min(ends)]
+    with_items = (any(map(is_marked, text[line : min(ends)].split("\n"))) for line in foreign)
+    end = next((line for line, continues in zip(foreign, with_items, strict=True) if not continues), min(ends))
+    return text[start:end]
 
 
 def _similar_heading(text: str, name: str) -> str:

@@ -15,9 +15,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.user_histories import history_interactions, history_lists
 from kitrec.thinkrec.labelled_rows import LabelledRows
-from kitrec.thinkrec.records import Record, contradicts
-
-UNKNOWN = "Unknown"
+from kitrec.thinkrec.records import UNKNOWN, Record, contradicts
 
 
 class Teacher(Protocol):

@@ -9,6 +9,7 @@ import polars as pl
 
 from kitrec.core import files
 from kitrec.llm.base.loading import BaseWeights, load_base
+from kitrec.llm.base.memory_plan import check_scoring
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.user_histories import histories, user_targets
@@ -47,6 +48,7 @@ def load_stage(
     """Load the model of a stage, on transformers or on a vLLM engine."""
     if scoring.kind == "vllm":
         return load_served(base, tokenizer, scoring.engine, folder, stage, seed)
+    check_scoring(base, weights, 1, 0)  # adapters are small, and their rank is that of the text stage
     return load_trained(load_base(base, weights), tokenizer, base, folder, stage)
 
 

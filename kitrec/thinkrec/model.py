@@ -54,7 +54,8 @@ class ThinkModel:
         token_log_probs = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(1)
         first_tokens = torch.tensor([0, *(len(s.answer) for s in samples[:-1])], device=device).cumsum(0)
         yes, no = self.verdict_logits(answering[first_tokens]).unbind(1)
-        return Outputs(yes, no, token_log_probs, row)
+        item = torch.tensor([s.item for s in samples], device=device)
+        return Outputs(yes, no, token_log_probs, row, item)
 
     def verdict_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the logits [B, 2] of Yes and of No in 32 bits: a 16-bit head cannot separate most candidates."""

@@ -13,6 +13,7 @@ Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+TARGET_MARKS = ("<TargetItemTitle>", "<TargetItemID>")
 
 
 @section
@@ -45,7 +46,8 @@ class LabelledTrainingConfig:
 
 @section
 class Prompt:
-    """Templates: one is drawn per training sample, scoring uses the first. Those of `text` show no vectors."""
+    """Templates: one is drawn per training sample, scoring uses the first. Those of `text` show no vectors. A template
+    that does not show the target asks for it: records whose answer is an item use these, all others the rest."""
 
     text: Annotated[list[str], Field(min_length=1)]
     vectors: Annotated[list[str], Field(min_length=1)]
@@ -53,9 +55,9 @@ class Prompt:
 
     def __post_init__(self) -> None:
         require, done = rules()
-        for template in [*self.text, *self.vectors]:
-            shows_item = "<TargetItemTitle>" in template or "<TargetItemID>" in template
-            require(shows_item, f"{template[:40]!r} lacks the item; add <TargetItemTitle> or <TargetItemID>")
+        for name, templates in (("text", self.text), ("vectors", self.vectors)):
+            shown = any(mark in template for template in templates for mark in TARGET_MARKS)
+            require(shown, f"{name}: every template lacks the item; add one with {' or '.join(TARGET_MARKS)}")
         done()
 
 

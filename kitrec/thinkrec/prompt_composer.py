@@ -4,7 +4,8 @@ A template is text with placeholders:
     <UserID>  <TargetItemID>  <ItemIDList> or <HisItemList>    stand for vectors: one, one, one for each history item
     <ItemTitleList>  <TargetItemTitle>                         stand for text
 Only the template is searched for placeholders. What replaces them is encoded separately, so that a title that spells
-`<UserID>` is text and never a vector. A missing vector is written as `unknown` and counted.
+`<UserID>` is text and never a vector. A missing vector is written as `unknown` and counted. A template without the
+target asks for it: it is for records whose answer is an item.
 Shapes: T tokens, K vectors, d width."""
 
 import re
@@ -15,7 +16,8 @@ import numpy as np
 
 from kitrec.core.errors import InputError
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.records import Record
+from kitrec.thinkrec.params import TARGET_MARKS
+from kitrec.thinkrec.records import Answer, Record
 from kitrec.thinkrec.vector_shards import Vectors
 
 VECTOR_MARKS = ("<UserID>", "<ItemIDList>", "<HisItemList>", "<TargetItemID>")
@@ -54,28 +56,39 @@ class PromptComposer:
         users: Vectors | None,
         items: Vectors | None,
     ) -> None:
-        self._templates = [_MARK.split(template) for template in templates]
-        for template, parts in zip(templates, self._templates, strict=True):
+        split = [_MARK.split(template) for template in templates]
+        for template, parts in zip(templates, split, strict=True):
             _check(template, parts[1::2], users, items)
+        without_target = [parts for parts in split if not set(parts) & set(TARGET_MARKS)]
+        self._templates: dict[Answer, list[list[str]]] = {
+            "yes_no": [parts for parts in split if parts not in without_target] or split,
+            "item": without_target,
+        }
         if users and items and users.width != items.width:
             raise InputError(
                 f"vectors of users have width {users.width}, of items {items.width}; one projector needs one width: "
                 "take both from one model"
             )
-        self._encoder, self._history_length, self._users, self._items = encoder, history_length, users, items
+        self.encoder, self._history_length, self._users, self._items = encoder, history_length, users, items
         self._before, self._after = _chat_frame(encoder)
         self.width = (users or items).width if users or items else 0  # type: ignore[union-attr]
 
     def compose(self, record: Record, template: int = 0) -> ComposedPrompt:
         """Return the prompt of a record up to the answer; `template` counts modulo the number of templates."""
         ids, slots, vectors, missing = list(self._before), [], [], 0
-        for part in self._templates[template % len(self._templates)]:
+        templates = self._templates[record.answer]
+        if not templates:
+            raise InputError(
+                "a record's answer is an item, and every template shows it: add one without <TargetItemTitle> and "
+                "<TargetItemID> to thinkrec.prompt, e.g. 'A reader liked these items: <ItemTitleList>. What is next?'"
+            )
+        for part in templates[template % len(templates)]:
             if part not in VECTOR_MARKS:
-                ids += self._encoder.plain(self._text(part, record))
+                ids += self.encoder.plain(self._text(part, record))
                 continue
             for vector in self._vectors(part, record):
                 if vector is None:
-                    ids += self._encoder.plain(UNKNOWN)
+                    ids += self.encoder.plain(UNKNOWN)
                     missing += 1
                 else:
                     slots.append(len(ids))

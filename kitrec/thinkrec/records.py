@@ -1,10 +1,12 @@
 """ThinkRec's records: a user with a history, an item, its like/dislike label and optionally a rationale. JSONL.
 
-Keys: UserID, HisItemIDs, HisItemTitles, TargetItemID, TargetItemTitle, label, mode (v1 reasoning, v2 recommendation),
-reason and provenance (v1 only), User_emb, TargetItem_emb, History_embs. An embedding is the name of a shard beside the
-file (looked up by the id of the user or item) or `base64:` followed by little-endian float32; History_embs is one name
-or a list of base64 texts. A malformed line stops the reading; a rationale that contradicts its label is dropped and
-counted. A rationale begins with its verdict: Yes or No."""
+Keys: UserID, HisItemIDs, HisItemTitles, TargetItemID, TargetItemTitle, label, mode (v1 reasoning, v2 and v3
+recommendation), reason, provenance, answer (yes_no, or item: the prompt ends in the item's title), User_emb,
+TargetItem_emb, History_embs. Ids are text or whole numbers; titles may be missing (Unknown). An embedding is a list of
+numbers, base64 of little-endian float32, or the name of a shard beside the file (looked up by the id of the user or
+item); History_embs is one name or a list. Without a mode, a line is a recommendation sample, and with a reason a
+reasoning sample too. A malformed line stops the reading; a rationale that contradicts its label is dropped and counted,
+as is the reason of a v2 or v3 line, which does not train. A rationale begins with its verdict: Yes or No."""
 
 import re
 from collections.abc import Iterable
@@ -13,14 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.thinkrec.vector_shards import INLINE, Vectors, decode_vector, read_shards
+from kitrec.thinkrec.vector_shards import Vectors, decode_vector, is_shard, read_shards
 
+UNKNOWN = "Unknown"  # title of an item without one
 Mode = Literal["v1", "v2"]
+Answer = Literal["yes_no", "item"]
 Verdict = Literal["Yes", "No"]
 # "No-one", "No doubt they would", "No less than perfect": no verdict
 _NONE = "doubt|question|wonder|one|matter|less|fewer|more|other|better|longer|sooner|finer|greater"
@@ -40,6 +44,7 @@ class Record:
     mode: Mode = "v2"
     reason: str | None = None
     provenance: str | None = None  # the teacher that wrote the rationale
+    answer: Answer = "yes_no"  # item: the answer is the target's title, and the prompt does not show it
 
 
 def label_verdict(label: int) -> Verdict:
@@ -75,20 +80,37 @@ class RecordFile:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
+def _as_text(value: object) -> object:
+    """Return the text of a whole number; anything else is validated as it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Id = Annotated[str, BeforeValidator(_as_text)]
+Vector = str | list[float]
+
+
 @checked(config=ConfigDict(extra="forbid", strict=True))
 class _Line:
-    UserID: str
-    HisItemIDs: list[str]
-    HisItemTitles: list[str]
-    TargetItemID: str
-    TargetItemTitle: str
+    UserID: Id
+    TargetItemID: Id
     label: Annotated[int, Field(ge=0, le=1)]
-    mode: Mode
+    HisItemIDs: list[Id] = Field(validation_alias=AliasChoices("HisItemIDs", "HisItemList"))
+    HisItemTitles: list[str] | None = Field(None, validation_alias=AliasChoices("HisItemTitles", "HisItemTitleList"))
+    TargetItemTitle: str | None = None
+    mode: Literal["v1", "v2", "v3"] | None = None
+    answer: Answer = "yes_no"
     reason: str | None = None
     provenance: str | None = None
-    User_emb: str | None = None
-    TargetItem_emb: str | None = None
-    History_embs: str | list[str] | None = None
+    User_emb: Vector | None = None
+    TargetItem_emb: Vector | None = None
+    History_embs: str | list[Vector] | None = Field(
+        None, validation_alias=AliasChoices("History_embs", "HisItem_emb_list")
+    )
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether the line is, or contains, a reasoning sample."""
+        return self.mode == "v1" or (self.mode is None and self.reason is not None)
 
 
 _LINE = TypeAdapter(_Line)
@@ -108,6 +130,7 @@ def write_records(records: Iterable[Record], path: Path, users: str | None = Non
                 "mode": record.mode,
             }
             optional = {"reason": record.reason, "provenance": record.provenance}
+            optional |= {"answer": record.answer if record.answer != "yes_no" else None}
             optional |= {"User_emb": users, "TargetItem_emb": items, "History_embs": items}
             files.append_json(line | {key: value for key, value in optional.items() if value is not None}, stream)
 
@@ -121,9 +144,11 @@ def read_records(path: Path) -> RecordFile:
     except UnicodeDecodeError as problem:
         raise InputError(f"{path} is not UTF-8 ({problem}): save it as UTF-8") from None
     lines = [_parse_line(path, number, text) for number, text in enumerate(texts, start=1) if text.strip()]
-    records = [_record(line) for line in lines]
+    records = [record for line in lines for record in _records(line)]
     kept = [record for record in records if record.reason is None or not contradicts(record.reason, record.label)]
+    untrained = sum(line.reason is not None and not line.reasoning for line in lines)
     dropped = {"contradicting_reasons": len(records) - len(kept)}
+    dropped |= {"reasons_of_recommendations": untrained} if untrained else {}
     users, items = _read_vectors(path, _user_references(lines)), _read_vectors(path, _item_references(lines))
     return RecordFile([_normalised(record) for record in kept], users, items, dropped)
 
@@ -143,28 +168,44 @@ def _parse_line(path: Path, number: int, text: str) -> _Line:
         first = problem.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         raise InputError(f"{where}: {key}: {first['msg'].lower()}; correct the line, or remove it") from None
-    if len(line.HisItemIDs) != len(line.HisItemTitles):
+    if line.HisItemTitles is not None and len(line.HisItemIDs) != len(line.HisItemTitles):
         raise InputError(
             f"{where}: {len(line.HisItemIDs)} HisItemIDs, {len(line.HisItemTitles)} HisItemTitles; give each a title"
         )
-    if (line.mode == "v1") != (line.reason is not None):
-        raise InputError(f"{where}: mode v1 needs a reason, v2 has none; it is {line.mode}")
+    if line.mode == "v1" and line.reason is None:
+        raise InputError(f"{where}: mode v1 needs a reason; add it, or write v2")
+    if line.answer == "item" and (line.mode == "v1" or not line.TargetItemTitle):
+        raise InputError(
+            f"{where}: answer item is for v2 and v3, and needs a TargetItemTitle; v1 begins with Yes or No"
+        )
     if isinstance(line.History_embs, list) and len(line.History_embs) != len(line.HisItemIDs):
         raise InputError(f"{where}: {len(line.HisItemIDs)} HisItemIDs, {len(line.History_embs)} History_embs")
     return line
 
 
-def _record(line: _Line) -> Record:
-    history, titles = tuple(line.HisItemIDs), tuple(line.HisItemTitles)
-    target = (line.TargetItemID, line.TargetItemTitle, line.label)
-    return Record(line.UserID, history, titles, *target, line.mode, line.reason, line.provenance)
+def _beside(path: Path, name: str) -> Path:
+    """Return the path of a shard, which may not lie outside the folder of the file that names it."""
+    folder = path.parent.resolve()
+    if not (folder / name).resolve().is_relative_to(folder):
+        raise InputError(f"{path}: the shard {name} lies outside {path.parent}; put it beside the file")
+    return path.parent / name
 
 
-def _user_references(lines: list[_Line]) -> list[tuple[str, str]]:
+def _records(line: _Line) -> list[Record]:
+    """Return the samples of a line: the recommendation, the reasoning, or without a mode both."""
+    history = tuple(line.HisItemIDs)
+    titles = (UNKNOWN,) * len(history) if line.HisItemTitles is None else tuple(line.HisItemTitles)
+    target = (line.TargetItemID, line.TargetItemTitle or UNKNOWN, line.label)
+    plain = Record(line.UserID, history, titles, *target, answer=line.answer)
+    explained = replace(plain, mode="v1", reason=line.reason, provenance=line.provenance, answer="yes_no")
+    return [*([plain] if line.mode != "v1" else []), *([explained] if line.reasoning else [])]
+
+
+def _user_references(lines: list[_Line]) -> list[tuple[str, Vector]]:
     return [(line.UserID, line.User_emb) for line in lines if line.User_emb is not None]
 
 
-def _item_references(lines: list[_Line]) -> list[tuple[str, str]]:
+def _item_references(lines: list[_Line]) -> list[tuple[str, Vector]]:
     references = [(line.TargetItemID, line.TargetItem_emb) for line in lines if line.TargetItem_emb is not None]
     for line in lines:
         embs: Any = line.History_embs or []
@@ -173,12 +214,12 @@ def _item_references(lines: list[_Line]) -> list[tuple[str, str]]:
     return references
 
 
-def _read_vectors(path: Path, references: list[tuple[str, str]]) -> Vectors | None:
-    """Return the vectors of all named shards and of inline texts as one table."""
-    shards = sorted({where for _, where in references if not where.startswith(INLINE)})
-    tables = [read_shards([path.parent / name for name in shards])] if shards else []
+def _read_vectors(path: Path, references: list[tuple[str, Vector]]) -> Vectors | None:
+    """Return the vectors of all named shards and of inline vectors as one table."""
+    shards = sorted({where for _, where in references if is_shard(where)})
+    tables = [read_shards([_beside(path, name) for name in shards])] if shards else []
     inline: dict[str, np.ndarray] = {}
-    decoded = ((key, decode_vector(path, key, where)) for key, where in references if where.startswith(INLINE))
+    decoded = ((key, decode_vector(path, key, where)) for key, where in references if not is_shard(where))
     for key, row in decoded:
         before = tables[0].find(key) if tables else None
         before = inline.setdefault(key, row) if before is None else before

@@ -60,8 +60,8 @@ class ReflectionLoop:
 
 
 def reflect(records: Sequence[Record], loop: ReflectionLoop, p: Reflection) -> ReflectionResult:
-    """Run at most `rounds` rounds over the recommendation records."""
-    candidates = [record for record in records if record.mode == "v2"]
+    """Run at most `rounds` rounds over the recommendation records that are answered by Yes or No."""
+    candidates = [record for record in records if record.mode == "v2" and record.answer == "yes_no"]
     rounds, kept, best = [], list[Record](), loop.validate()
     for number in range(1, p.rounds + 1):
         wrong = mispredicted(candidates, loop.predict(candidates))

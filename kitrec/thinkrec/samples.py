@@ -24,6 +24,7 @@ class Sample:
     answer: list[int]
     label: int
     reasoning: bool
+    item: bool = False  # the answer is the item's title
 
     @property
     def sequence(self) -> ComposedPrompt:
@@ -48,10 +49,13 @@ def verdict_tokens(encoder: Encoder) -> VerdictTokens:
 
 
 def sample(record: Record, composer: PromptComposer, encoder: Encoder, template: int) -> Sample:
-    """Return the sample of a record: a reasoning sample answers with its rationale, others with the verdict alone."""
-    answer = record.reason if record.reason is not None else label_verdict(record.label)
+    """Return the sample of a record: a reasoning sample answers with its rationale, others with the verdict alone, or
+    with the item's title."""
+    item = record.answer == "item"
+    verdict = record.reason if record.reason is not None else label_verdict(record.label)
+    answer = record.target_title if item else verdict
     ids = [*encoder.plain(answer), encoder.end_of_turn]  # whatever a rationale holds, its verdict comes first
-    return Sample(composer.compose(record, template), ids, record.label, record.mode == "v1")
+    return Sample(composer.compose(record, template), ids, record.label, record.mode == "v1", item)
 
 
 def samples(records: Sequence[Record], composer: PromptComposer, encoder: Encoder, seed: int) -> list[Sample]:

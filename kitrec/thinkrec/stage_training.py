@@ -16,6 +16,7 @@ import torch
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
+from kitrec.llm.base.memory_plan import TrainingLoad
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.groups import UserGroups, cluster_users, read_groups, with_centroids, write_groups
@@ -42,6 +43,8 @@ from kitrec.thinkrec.vector_shards import Vectors
 from kitrec.thinkrec.yes_no_ranking import TransformersScorer, make_validator
 from kitrec.training.state import Progress
 
+TOKENS_OF_ITEM, RANK = 40, 32  # for the memory plan: of a title with its vector, and of an adapter at most
+
 
 @dataclass(frozen=True)
 class StageData:
@@ -65,6 +68,12 @@ class StageData:
         """Return the composer of prompts with text alone, or with vectors."""
         templates = self.prompt.vectors if vectors else self.prompt.text
         return PromptComposer(templates, Encoder(self.tokenizer), self.prompt.history_length, self.users, self.items)
+
+
+def training_load(weights: str, prompt: Prompt, training: TrainingConfig) -> TrainingLoad:
+    """Return what the training of a stage keeps on a device."""
+    length = TOKENS_OF_ITEM * (prompt.history_length + 2)
+    return TrainingLoad(weights, RANK, training.micro_batch_size, length, checkpointing=False)
 
 
 def train_text(data: StageData, p: TextStage) -> TrainedStage:

@@ -1,7 +1,8 @@
 """Collaborative vectors of users or items, in shards keyed by id.
 
 A shard is a .safetensors file (tensor `vectors` [n, d], metadata `ids`: a JSON list) or an .npz file (`ids` [n] as
-text, `vectors` [n, d]). Several shards make one table. Shapes: n ids, d width."""
+text or numbers, `vectors` [n, d]; or one array [d] for each id, named by it). Several shards make one table.
+Shapes: n ids, d width."""
 
 import base64
 import binascii
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeGuard
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,6 +22,7 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 
 INLINE = "base64:"
+ENDINGS = (".npz", ".safetensors")
 _WAY_OUT = "write it by kitrec.thinkrec.vector_shards.write_shard"
 
 
@@ -98,23 +101,41 @@ def encode_vector(vector: np.ndarray) -> str:
     return INLINE + base64.b64encode(vector.astype("<f4").tobytes()).decode()
 
 
-def decode_vector(path: Path, key: str, text: str) -> np.ndarray:
-    """Return the vector of an inline text; `path` and `key` name it in error messages."""
+def is_shard(reference: str | Sequence[float]) -> TypeGuard[str]:
+    """Return whether a reference names a shard; other texts are base64."""
+    return isinstance(reference, str) and reference.endswith(ENDINGS)
+
+
+def decode_vector(path: Path, key: str, inline: str | Sequence[float]) -> np.ndarray:
+    """Return the vector of an inline text or list; `path` and `key` name it in error messages."""
     try:
-        raw = base64.b64decode(text.removeprefix(INLINE), validate=True)
-        vector = np.frombuffer(raw, dtype="<f4").astype(np.float32)
+        if isinstance(inline, str):
+            raw = base64.b64decode(inline.removeprefix(INLINE), validate=True)
+            vector = np.frombuffer(raw, dtype="<f4").astype(np.float32)
+        else:
+            vector = np.array(inline, dtype=np.float32)
     except (binascii.Error, ValueError) as problem:
-        raise InputError(f"{path}: the vector of {key} is no base64 of float32 ({problem})") from None
+        raise InputError(
+            f"{path}: the vector of {key} is no base64 of float32 ({problem}); a shard's name ends in "
+            f"{' or '.join(ENDINGS)}"
+        ) from None
     if not len(vector):
         raise InputError(f"{path}: the vector of {key} is empty")
     return vector
 
 
+def _npz_table(arrays: Any) -> tuple[list[str], np.ndarray]:
+    """Return ids and vectors of an .npz file in either form."""
+    if {"ids", "vectors"} <= set(arrays.files):
+        return [str(key) for key in arrays["ids"]], arrays["vectors"]
+    return list(arrays.files), np.stack([arrays[key] for key in arrays.files])
+
+
 def _read(path: Path) -> tuple[list[str], np.ndarray]:
     try:
         if path.suffix == ".npz":
-            with np.load(path) as arrays:
-                ids, rows = [str(key) for key in arrays["ids"]], arrays["vectors"]
+            with np.load(path, allow_pickle=False) as arrays:
+                ids, rows = _npz_table(arrays)
         else:
             with safe_open(path, "np") as file:
                 ids, rows = [str(key) for key in json.loads(file.metadata()["ids"])], file.get_tensor("vectors")

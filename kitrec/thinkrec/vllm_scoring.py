@@ -16,6 +16,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
+from kitrec.llm.base.fetching import fetch
 from kitrec.llm.base.memory_plan import check_fits
 from kitrec.llm.base.params import PROJECTIONS
 from kitrec.llm.base.pinning import PinnedBase
@@ -36,6 +37,7 @@ class YesNoEngine:
     """A vLLM engine of one base with one adapter."""
 
     def __init__(self, base: PinnedBase, engine: Engine, *, adapter: Path, seed: int) -> None:
+        fetch(base)  # before the process is configured, which is offline from then on
         configure_process(engine)
         from vllm import LLM  # only after the process is configured: vLLM reads its environment on import
         from vllm.lora.request import LoRARequest

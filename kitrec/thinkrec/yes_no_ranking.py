@@ -1,4 +1,4 @@
-"""Scoring of records by P(Yes), and the rankings table of candidate lists."""
+"""Scoring of records by P(Yes), or by the probability of their item's title, and the rankings table of candidates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +17,10 @@ from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.params import Objective
 from kitrec.thinkrec.prompt_composer import PromptComposer
 from kitrec.thinkrec.records import Record
+from kitrec.thinkrec.samples import sample
 from kitrec.thinkrec.shared_prefix import batches_by_length, yes_no_logits
+
+TITLES_PER_BATCH = 16  # records whose titles are scored in one forward pass
 
 
 class YesNoScorer(Protocol):
@@ -55,15 +58,26 @@ class TransformersScorer:
         return self.stack.weighted(torch.from_numpy(weights).float())
 
     def score_records(self, records: Sequence[Record]) -> np.ndarray:
-        """Return P(Yes) of records in their order; those of one user with one history share a forward pass."""
+        """Return P(Yes) of records in their order, or the probability of the title where the answer is an item; those
+        of one user with one history share a forward pass."""
         lists: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         for number, record in enumerate(records):
-            lists.setdefault((record.user, record.history), []).append(number)
+            if record.answer == "yes_no":
+                lists.setdefault((record.user, record.history), []).append(number)
         values = self.probabilities([[records[k] for k in numbers] for numbers in lists.values()])
         scores = np.empty(len(records))
         for numbers, value in zip(lists.values(), values, strict=True):
             scores[numbers] = value
+        with_item = [number for number, record in enumerate(records) if record.answer == "item"]
+        for start in range(0, len(with_item), TITLES_PER_BATCH):
+            batch = with_item[start : start + TITLES_PER_BATCH]
+            scores[batch] = self._title_probabilities([records[k] for k in batch])
         return scores
+
+    @torch.inference_mode()
+    def _title_probabilities(self, records: Sequence[Record]) -> np.ndarray:
+        batch = [sample(record, self.composer, self.composer.encoder, 0) for record in records]
+        return self.model.outputs(batch).answer_log_probs().double().exp().cpu().numpy()
 
 
 def make_validator(scorer: TransformersScorer, records: Sequence[Record]) -> Callable[[], dict[str, float]]:

@@ -11,6 +11,7 @@ from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import load_teacher, params_of
 from kitrec.ilora.teacher import Teacher, prompt_builder_for
 from kitrec.llm.base.loading import load_base, load_tokenizer
+from kitrec.llm.base.memory_plan import check_scoring
 from kitrec.llm.base.pinning import read_pinned
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.storage import load_model
@@ -30,6 +31,7 @@ class Trained(NamedTuple):
 def trained_teacher(folder: Path, encoder: Path) -> Trained:
     """Load the teacher of `folder` with the stored sequence model of `encoder`."""
     base, p, items = read_pinned(), params_of(folder), tables.read(paths.ITEMS, ITEMS)
+    check_scoring(base, p.base_weights, 1, p.mixture.rank)
     teacher = load_teacher(folder, load_base(base, p.base_weights), base, SequenceEncoder(load_model(encoder)))
     items_by_id = {row["item_id"]: row for row in items.iter_rows(named=True)}
     builder = prompt_builder_for(teacher, Encoder(load_tokenizer(base)), items_by_id, p)

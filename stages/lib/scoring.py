@@ -1,21 +1,23 @@
 """The part that `score_candidates` and `score_rationales` share: a method's answers, and the model that gave them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import torch
 
 from kitrec.core import params, tables
 from kitrec.core.tables import Table
-from kitrec.llm.base.loading import load_for_serving, load_tokenizer
+from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.finetuning.adapters import answer_forms
 from kitrec.llm.generation.params import Engine, Method
 from kitrec.llm.generation.requests import Request, requests_for
-from kitrec.llm.likelihood.candidates import Scorer
+from kitrec.llm.likelihood.candidates import Score
+from kitrec.llm.likelihood.scorers import load_scorer, served_weights
 from kitrec.preprocessing.params import Data
+from kitrec.prompts.answer_head import AnswerForm
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import prompt_style
 from kitrec.prompts.template import Style
@@ -23,29 +25,34 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
+from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 from stages.lib.methods import load_method
+
+SHARD = 200  # records at most: minutes of a 14B base, so that a kill loses no more
 
 
 @dataclass(frozen=True)
 class AnsweredSet:
-    """A test set with a method's answers, their prompts, and the scorer."""
+    """A test set with a method's answers, their prompts, and what scores them."""
 
     method: Method
     encoder: Encoder
     style: Style
-    scorer: Scorer
+    answer_forms: Mapping[str, AnswerForm]  # of the adapters
+    score: Score
     records: pl.DataFrame
     answers: pl.DataFrame
     requests: list[Request]
     shard_size: int
     work: Path
+    advance: Callable[[int], None]  # called with the number of records of every finished shard
 
 
-Score = Callable[[AnsweredSet], pl.DataFrame]
+ScoreSet = Callable[[AnsweredSet], pl.DataFrame]
 
 
-def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table) -> None:
+def score_sets(stage: str, method: str, score: ScoreSet, folder: Path, table: Table, *, quiet: bool) -> None:
     """Score the answers of METHOD to every test set by `score`, and write the tables to `folder`."""
     # 1. Params and inputs
     sets = params.value(Data, "data.test_sets")
@@ -61,7 +68,9 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
-        scorer = Scorer(load_for_serving(base, getattr(torch, engine.dtype)), base, adapters)
+        score_requests = load_scorer(base, engine, adapters)
+        run.cost["weights"] = served_weights(base, engine)
+        forms = answer_forms(adapters)
         # 3. The likelihoods of each test set
         scores = {}
         for which, (answers_path, records_path) in inputs.items():
@@ -69,10 +78,12 @@ def score_sets(stage: str, method: str, score: Score, folder: Path, table: Table
             notes = answers.select("record_id", "notes")
             records = tables.read(records_path, RECORDS).join(notes, on="record_id", how="left", maintain_order="left")
             requests = requests_for(records, items, encoder, p, prompt)
-            start = time.monotonic()
-            work = run.work / which
-            test = AnsweredSet(p, encoder, style, scorer, records, answers, requests, engine.shard_size, work)
-            scores[f"set{which}"] = score(test)
+            start, size, work = time.monotonic(), min(engine.shard_size, SHARD), run.work / which
+            with count_bar(f"{stage} {method} set{which}", len(requests), quiet=quiet) as advance:
+                test = AnsweredSet(
+                    p, encoder, style, forms, score_requests, records, answers, requests, size, work, advance
+                )
+                scores[f"set{which}"] = score(test)
             seconds = time.monotonic() - start
             run.cost[f"set{which}"] = {"seconds": round(seconds, 2), "per_second": round(len(requests) / seconds, 2)}
         # 4. One table per test set

@@ -1,7 +1,16 @@
+import shutil
+
 import pytest
 import torch
+from transformers import Qwen3Config
 
 from kitrec.cli import doctor_gpu
+from kitrec.cli.memory_plans import stage_plans
+from kitrec.config import profiles
+from kitrec.config.sections import validate_params
+from kitrec.core import files
+from kitrec.llm.base.memory_plan import GIB, TrainingLoad, model_size, training_plan
+from kitrec.llm.base.pinning import PinnedBase
 from tests.conftest import ROOT
 
 
@@ -19,8 +28,55 @@ def test_the_nf4_layer_is_compared_with_its_dequantised_weights(monkeypatch):
 
 
 def test_the_memory_plan_of_the_shipped_params_fits_here_and_of_an_unpinned_base_says_why(tmp_path):
-    assert doctor_gpu.memory_plan(ROOT / "params.yaml").ok
+    plans = doctor_gpu.memory_plan(ROOT / "params.yaml")
+    assert all(check.ok for check in plans), plans
+    stages = ("train_dualft", "train_singleft", "infer_vllm", "score_candidates")
+    assert [check.name for check in plans] == [f"memory of {stage}" for stage in stages]
     text = (ROOT / "params.yaml").read_text().replace("base/tiny-qwen3", "Qwen/Qwen3-14B")
     (tmp_path / "params.yaml").write_text(text)
-    check = doctor_gpu.memory_plan(tmp_path / "params.yaml")
+    (check,) = doctor_gpu.memory_plan(tmp_path / "params.yaml")
     assert not check.ok and "revision" in check.way_out
+
+
+def qwen3_14b(folder, **quantised):
+    """The configuration of Qwen3-14B as published, without weights."""
+    sizes = {"hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40, "head_dim": 128}
+    heads = {"num_attention_heads": 40, "num_key_value_heads": 8, "vocab_size": 151936, "tie_word_embeddings": False}
+    config = Qwen3Config(**sizes, **heads, architectures=["Qwen3ForCausalLM"])
+    config.save_pretrained(folder)
+    if quantised:
+        stored = files.read_json(folder / "config.json") | {"quantization_config": quantised}
+        files.write_json(stored, folder / "config.json")
+    return PinnedBase(str(folder), None, "x")
+
+
+def sections_of(tmp_path, *choices):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    profiles.use(tmp_path / "params.yaml", [*choices])
+    return validate_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("profile", "quantised", "card", "too_large"),
+    [
+        (["llm=qwen3_14b"], {}, 80e9, set()),
+        (["llm=qwen3_14b"], {}, 32e9, {"infer_vllm", "score_candidates", "train_dualft"}),
+        (["llm=qwen3_14b", "llm=qwen3_14b_32gb"], {}, 32e9, {"train_dualft"}),
+        (["llm=qwen3_14b"], {"quant_method": "awq", "bits": 4, "group_size": 128}, 32e9, {"train_dualft"}),
+        (["llm=qwen3_14b"], {"quant_method": "awq", "bits": 4, "group_size": 128}, 24e9, {"train_dualft"}),
+    ],
+)
+def test_the_plan_names_every_stage_that_does_not_fit(tmp_path, profile, quantised, card, too_large):
+    """Scoring is planned as well: 28 GB of bf16 weights fit no 32 GB card, whatever serves the answers."""
+    sections = sections_of(tmp_path, *profile)
+    base = qwen3_14b(tmp_path / "base", **quantised)
+    plans = stage_plans(sections, base, model_size(base), card / GIB)
+    assert {stage for stage, plan in plans.items() if not plan.fits} - {"train_singleft"} == too_large, plans
+
+
+def test_a_training_that_shrinks_its_batch_fits_where_the_guide_says(tmp_path):
+    """The guide: 5,120 tokens at one sample on 24 GB, 8,192 tokens at four on 80 GB."""
+    size = model_size(qwen3_14b(tmp_path / "base"))
+    assert training_plan(size, TrainingLoad("nf4", 32, 1, 5120, checkpointing=True), 24e9 / GIB).fits
+    assert training_plan(size, TrainingLoad("nf4", 32, 4, 8192, checkpointing=True), 80e9 / GIB).fits
+    assert not training_plan(size, TrainingLoad("bf16", 32, 1, 5120, checkpointing=True), 24e9 / GIB).fits

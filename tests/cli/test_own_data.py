@@ -139,7 +139,7 @@ def test_only_methods_that_can_be_fitted_are_listed():
 
 def test_the_packaged_defaults_are_the_params_of_the_repository(tmp_path):
     """A built wheel holds them too."""
-    assert DEFAULTS.is_symlink() and DEFAULTS.resolve() == (ROOT / "params.yaml").resolve()
+    assert DEFAULTS.read_bytes() == (ROOT / "params.yaml").read_bytes()
     for name in ("pyproject.toml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "kitrec").mkdir()

@@ -114,7 +114,7 @@ def test_what_cannot_be_used_leaves_nothing_behind(hub, project, adapter):
     hub.repositories["models", "author/merged"] = {"config.json": b"{}", "model-00001.safetensors": b"x"}
     config = json.loads((adapter / "adapter_config.json").read_text()) | {"use_dora": True}
     published(hub, "author/dora", adapter, **{"adapter_config.json": json.dumps(config).encode()})
-    messages = {"pickled": "a pickle, which may run code", "merged": "holds a whole model", "dora": "DoRA (use_dora)"}
+    messages = {"pickled": "a format that may run code", "merged": "holds a whole model", "dora": "DoRA (use_dora)"}
     messages |= {"nobody": "the hub has no author/nobody, or it is private: check the name, or set HF_TOKEN"}
     shown = with_hub(hub, project, "-c", FETCH, *(f"author/{name}" for name in messages))
     assert shown.returncode == 0, shown.stderr

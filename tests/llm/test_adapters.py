@@ -1,5 +1,6 @@
 """Adapters on disk hold nothing of the machine and belong to the base they were trained on."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from transformers import AutoModelForCausalLM
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
+from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.adapters import check_adapter, prompt_warnings, save_adapter
 from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.likelihood.scorers import scores_through_engine, served_weights
 from kitrec.prompts.params import Prompt
 from tests.conftest import ROOT
+from tests.llm.made_methods import made_engine
 
 
 def untrained_checkpoint(base, p, folder: Path) -> Path:
@@ -71,3 +75,33 @@ def test_a_hub_base_must_be_pinned():
 def test_a_folder_without_weights_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"holds no config\.json with safetensors"):
         pin(Base(path=str(tmp_path), revision=None))
+
+
+def quantised_copy(tiny_base, folder, **changes):
+    """The base's configuration and tokenizer as an AWQ copy publishes them; its weights are not read here."""
+    shutil.copytree(tiny_base, folder)
+    config = files.read_json(folder / "config.json") | changes
+    files.write_json(config | {"quantization_config": {"quant_method": "awq", "bits": 4}}, folder / "config.json")
+    return pin(Base(path=str(folder), revision=None))
+
+
+def test_a_quantised_copy_takes_the_adapters_of_its_twin_and_of_no_other_shape(base, p, tmp_path, tokenizer, tiny_base):
+    save_adapter(untrained_checkpoint(base, p, tmp_path), tokenizer, base, {}, tmp_path / "adapter")
+    twin = replace(quantised_copy(tiny_base, tmp_path / "awq"), fingerprint="sha256:awq")
+    assert check_adapter(tmp_path / "adapter", twin)["r"] == 4
+    wider = quantised_copy(tiny_base, tmp_path / "wider", intermediate_size=512)
+    with pytest.raises(InputError, match="no quantised copy of its shape"):
+        check_adapter(tmp_path / "adapter", replace(wider, fingerprint="sha256:awq"))
+    with pytest.raises(InputError, match="another base"):  # whole weights of the same shape are other weights
+        check_adapter(tmp_path / "adapter", replace(base, fingerprint="sha256:other"))
+
+
+def test_scores_come_from_the_weights_that_answer(base, tiny_base, tmp_path):
+    """Whole weights on one device are scored by transformers; what only the engine can load, by the engine."""
+    awq = quantised_copy(tiny_base, tmp_path / "awq")
+    assert not scores_through_engine(base, made_engine())
+    assert scores_through_engine(base, made_engine(quantization="fp8"))
+    assert scores_through_engine(base, made_engine(tensor_parallel_size=2))
+    assert scores_through_engine(awq, made_engine()) and served_weights(awq, made_engine()) == "awq"
+    with pytest.raises(InputError, match=r"quantised already \(awq\)"):
+        load_quantised(awq)

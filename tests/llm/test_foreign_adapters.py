@@ -92,7 +92,7 @@ def test_pickles_and_damaged_weights_are_refused(adapter, base):
     with pytest.raises(InputError, match=r"adapter_model\.safetensors is damaged"):
         check_adapter(adapter, base)
     weights.rename(adapter / "adapter_model.bin")
-    with pytest.raises(InputError, match=r"holds adapter_model\.bin, a pickle, which may run code"):
+    with pytest.raises(InputError, match=r"holds adapter_model\.bin, a format that may run code"):
         check_adapter(adapter, base)
 
 

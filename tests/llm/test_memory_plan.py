@@ -7,7 +7,15 @@ from transformers import Qwen3Config
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base import memory_plan
-from kitrec.llm.base.memory_plan import GIB, check_fits, model_size, plan
+from kitrec.llm.base.memory_plan import (
+    GIB,
+    TrainingLoad,
+    check_fits,
+    check_scoring,
+    check_training,
+    model_size,
+    serving_plan,
+)
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
 from tests.llm.made_methods import made_engine
@@ -39,14 +47,16 @@ def test_qwen3_14b_has_its_published_size(qwen3_14b):
 
 def test_bf16_fits_80_gb_and_not_32_where_fp8_does(qwen3_14b):
     card = 32e9 / GIB
-    assert plan(qwen3_14b, BF16, 4, 32, 80e9 / GIB).fits
-    assert not plan(qwen3_14b, BF16, 4, 32, card).fits
-    assert plan(qwen3_14b, changed(quantization="fp8"), 4, 32, card).fits
+    assert serving_plan(qwen3_14b, BF16, 4, 32, 80e9 / GIB).fits
+    assert not serving_plan(qwen3_14b, BF16, 4, 32, card).fits
+    assert serving_plan(qwen3_14b, changed(quantization="fp8"), 4, 32, card).fits
 
 
 def test_an_adapter_takes_what_its_file_takes(qwen3_14b):
     """The reference adapter of rank 32 has 513 MB, in float32."""
-    adapter = plan(qwen3_14b, changed(dtype="float32"), 1, 32, 1000).adapters / 2  # two slots for one adapter
+    adapter = (
+        serving_plan(qwen3_14b, changed(dtype="float32"), 1, 32, 1000).parts["adapters"] / 2
+    )  # two slots for one adapter
     assert adapter * GIB / 1e6 == pytest.approx(513, rel=0.01)
 
 
@@ -62,3 +72,16 @@ def test_a_base_that_does_not_fit_is_refused_with_the_numbers(tiny_base, monkeyp
         InputError, match=r"does not fit this device: it needs 1\.\d GiB \(weights .* of 0\.8 GiB; lower"
     ):
         check_fits(pin(Base(path=str(tiny_base), revision=None)), BF16, 4, 32)
+
+
+def test_scoring_and_training_warn_on_a_cpu_and_are_refused_on_a_gpu(tiny_base, monkeypatch, capsys):
+    """Free memory of a CPU says little; a card is as large as it is."""
+    base = pin(Base(path=str(tiny_base), revision=None))
+    monkeypatch.setattr(memory_plan, "device_memory", lambda: 1.0)
+    check_scoring(base, "bfloat16", 4, 32)
+    assert "WARNING" in capsys.readouterr().err
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    with pytest.raises(InputError, match=r"does not fit .*activations .*set engine.quantization: fp8"):
+        check_scoring(base, "bfloat16", 4, 32)
+    with pytest.raises(InputError, match="NF4 weights, gradient checkpointing"):
+        check_training(base, TrainingLoad("nf4", 32, 4, 1024, checkpointing=False), shrinks=True)

@@ -105,12 +105,45 @@ def made_scoring_requests() -> list[ScoringRequest]:
 
 
 def test_likelihoods_of_the_two_engines_agree(served, tiny_base):
-    """vLLM by cached prompts, transformers by one pass over a trie of ids; both in float32."""
+    """vLLM node by node, transformers by one pass over a trie of ids; both in float32."""
     engine, folder = served
     scoring = made_scoring_requests()
     for request, values in zip(scoring, engine.likelihoods(scoring), strict=True):
         model = reference(tiny_base, folder, request.adapter)
         assert np.abs(values - likelihoods(model, [request])[0]).max() < 1e-3
+
+
+def test_a_single_continuation_is_scored_behind_its_cached_text(served, tiny_base):
+    """As rationales are; one text is a whole number of cache blocks, two requests are equal, one has one token."""
+    engine, folder = served
+    g = torch.Generator().manual_seed(6)
+    scoring = []
+    for k, (length, answer) in enumerate(((40, 30), (128, 140), (1, 5), (256, 1))):
+        ids = torch.randint(300, 1500, (length + answer,), generator=g).tolist()
+        scoring.append(ScoringRequest(ids[:length], [ids[length:]], [None, *NAMES][k]))
+    scoring.append(scoring[1])
+    for request, values in zip(scoring, engine.likelihoods(scoring), strict=True):
+        model = reference(tiny_base, folder, request.adapter)
+        assert np.abs(values - likelihoods(model, [request])[0]).max() < 2e-3
+
+
+def test_more_candidates_than_an_engine_tells_at_a_time(served, tiny_base):
+    """Two hundred labels behind one text: the engine tells 128 log probabilities at a time."""
+    engine, folder = served
+    request = ScoringRequest(list(range(300, 420)), [[token] for token in range(500, 700)], None)
+    (values,) = engine.likelihoods([request])
+    expected = likelihoods(reference(tiny_base, folder, None), [request])[0]
+    assert np.abs(values - expected).max() < 1e-3
+
+
+def test_few_cached_tokens_change_nothing(served, monkeypatch):
+    """Texts that do not fit into the cache together are scored one after the other, each still read once."""
+    engine, _ = served
+    scoring = made_scoring_requests()
+    whole = engine.likelihoods(scoring)
+    monkeypatch.setattr(engine, "_cached_tokens", lambda: 400)
+    for expected, values in zip(whole, engine.likelihoods(scoring), strict=True):
+        assert np.abs(values - expected).max() < 1e-4
 
 
 def test_a_scorer_with_all_adapters_scores_each_request_by_its_adapter(served, tiny_base):

@@ -6,6 +6,7 @@ from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from kitrec.config import profiles, renamed_keys, sections
+from kitrec.config.overlays import leaves, overlay
 from kitrec.config.renamed_keys import RENAMED_KEYS
 from kitrec.config.sections import validate_params
 from kitrec.core import params
@@ -27,11 +28,11 @@ def test_every_profile_merges_validates_and_keeps_the_comments(copy, choice):
     before = copy.read_text()
     profiles.use(copy, [choice])
     validate_params(copy)
-    values = profiles.leaves(profiles.overlay(choice))
-    merged = profiles.leaves(params.read(copy))
+    values = overlay(choice)
+    merged = leaves(params.read(copy))
     assert {key: merged[key] for key in values} == values
     assert {k: v for k, v in merged.items() if k not in values} == {
-        k: v for k, v in profiles.leaves(params.read(ROOT / "params.yaml")).items() if k not in values
+        k: v for k, v in leaves(params.read(ROOT / "params.yaml")).items() if k not in values
     }
     comments = [line.partition("#")[2] for line in before.splitlines() if "#" in line]
     assert [line.partition("#")[2] for line in copy.read_text().splitlines() if "#" in line] == comments
@@ -46,7 +47,7 @@ def test_the_default_profiles_are_the_shipped_params(copy):
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_profile_as_options_sets_the_same_values(copy, tmp_path, choice):
     """Checked by the function that `dvc exp run -S` uses."""
-    options = " ".join(profiles.as_options([choice])).split()  # split as $(...) is
+    options = " ".join(profiles.as_options(copy, [choice])).split()  # split as $(...) is
     assert options[::2] == ["-S"] * (len(options) // 2)
     other = shutil.copy(copy, tmp_path / "experiment.yaml")
     apply_overrides(other, options[1::2])
@@ -182,12 +183,12 @@ def test_renamed_parents_are_reported_for_their_old_path(copy, monkeypatch):
 
 
 def test_no_current_key_counts_as_renamed(in_project):
-    for key in profiles.leaves(params.read(in_project / "params.yaml")):
+    for key in leaves(params.read(in_project / "params.yaml")):
         assert not list(sections.renamed_parts(key)), key
 
 
 def resolved(path: Path) -> dict[str, object]:
-    return profiles.leaves(YAML(typ="safe").load(path.read_text()))
+    return leaves(YAML(typ="safe").load(path.read_text()))
 
 
 @pytest.mark.parametrize("key", ["idrec.methods.sasrec.training.epochs", "idrec.methods.gru4rec.training.epochs"])

@@ -9,6 +9,7 @@ from kitrec.core.errors import InputError
 from kitrec.preprocessing import leak_audit, template_leaks
 from kitrec.preprocessing.audit_input import AuditInput
 from kitrec.prompts.template import segments
+from kitrec.schemas.records import RECORDS
 
 
 @pytest.fixture(scope="module", params=["A", "B"])
@@ -158,6 +159,36 @@ def test_neighbours_mined_outside_training(clean):
     seeded = findings_of(replace(clean, training_history=quarter))
     mined_here = "neighbour" in clean.records["test"]["candidate_origins"].explode().to_list()
     assert ("hard negatives mined outside training" in seeded) == mined_here
+
+
+def test_metadata_and_lengths_are_those_that_the_records_prompt_shows(clean):
+    """The catalogue knows titles of all candidates; these prompts show one."""
+    test = clean.records["test"]
+    blank = {"categories": None, "average_rating": 4.0, "description": None}
+    texts = [
+        [{"item_id": item, "title": "The only title" if item == held_out else None, **blank} for item in ids]
+        for ids, held_out in test.select("candidate_ids", "gt_item_id").iter_rows()
+    ]
+    shown = test.with_columns(candidate_texts=pl.Series(texts, dtype=RECORDS.columns["candidate_texts"]))
+    findings = findings_of(with_role(clean, "test", shown))
+    assert findings["only the ground truth has metadata"].rows == test.height
+    assert findings["ground truth stands out by position or length"].rows >= test.height
+
+
+def test_a_published_prompt_that_names_its_held_out_item_outside_the_candidates(clean):
+    test = clean.records["test"]
+    listed = pl.concat_str(pl.lit("(ID: "), "gt_item_id", pl.lit(") a title"))
+    assert "item id in the template" not in findings_of(
+        with_role(clean, "test", test.with_columns(published_prompt=listed))
+    )
+    hinted = test.with_columns(published_prompt=pl.concat_str(listed, pl.lit(" (hint: "), "gt_item_id", pl.lit(")")))
+    assert findings_of(with_role(clean, "test", hinted))["item id in the template"].rows == test.height
+
+
+def test_outputs_of_preference_records_are_no_leak(clean):
+    """They are training data, of users that no test record shows."""
+    with_outputs = clean.records["preference"].with_columns(output=pl.lit("<think>…</think>"))
+    assert leak_audit.audit(with_role(clean, "preference", with_outputs)) == []
 
 
 def test_outputs_on_test_records(clean):

@@ -67,6 +67,7 @@ def made_batch(users: UserHistories, catalogue: ItemDomains = CATALOGUE):
 def made_training_config(**changed) -> TrainingConfig:
     config = {"mode": "standard", "epochs": 5, "batch_size": 64, "learning_rate": 1e-2, "weight_decay": 0.0}
     config |= {"warmup_ratio": 0.0, "schedule": "constant", "patience": 50, "validate_every": 1, "precision": "32"}
+    config |= {"metric": "ndcg@10"}
     return TrainingConfig(**(config | changed))
 
 

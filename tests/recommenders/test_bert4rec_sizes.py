@@ -6,6 +6,7 @@ import pytest
 
 from bench.seqrec_settings import BERT4REC_SIZES, SETTINGS, bert4rec_size, setting
 from kitrec.config import profiles
+from kitrec.config.overlays import overlay
 from kitrec.core import params
 from kitrec.recommenders.params import AnyMethod
 
@@ -27,7 +28,7 @@ def test_only_the_size_changes():
 @pytest.mark.usefixtures("in_project")
 @pytest.mark.parametrize("size", BERT4REC_SIZES)
 def test_the_profile_of_a_size_holds_it(size):
-    values = profiles.leaves(profiles.overlay(f"idrec={size}"))
+    values = overlay(f"idrec={size}")
     assert values == {f"idrec.methods.bert4rec.model.{key}": value for key, value in BERT4REC_SIZES[size].items()}
 
 

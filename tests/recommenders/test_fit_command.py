@@ -124,7 +124,7 @@ def invoke(*arguments: str) -> None:
         (("none.csv",), "none.csv is missing"),
         (("own.csv", "--min-interactions", "100"), "no user has 100 or more"),
         (("own.csv", "--negatives", "100"), "only 16 items left to sample 100 negatives from"),
-        (("genres.tsv",), "lacks the column user .*lacks the column time"),
+        (("genres.tsv",), "lacks the column user .*it has item, genre"),
         (("own.csv", "--method", "sasrec", "--metadata", "."), "--metadata: not used by this method"),
         (("own.csv", "--metadata", ".", "--embeddings", "v.tsv"), "--embeddings: not used by this method"),
     ],

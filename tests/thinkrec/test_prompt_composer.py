@@ -40,7 +40,13 @@ def expected(template: str, record: Record, encoder: Encoder, users: Vectors, it
     return parts + frame[at + len(mark) :]
 
 
-TEMPLATES = [BOTH, TEXT, "<HisItemList><UserID><UserID>", "<ItemIDList> then <TargetItemID>", "<TargetItemTitle>"]
+TEMPLATES = [
+    BOTH,
+    TEXT,
+    "<HisItemList><UserID><UserID><TargetItemID>",
+    "<ItemIDList> then <TargetItemID>",
+    "<TargetItemTitle>",
+]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.base.shape import quantisation_name
 
 BaseWeights = Literal["nf4", "bf16", "f32"]
 FAST_CPU_PATH = "support_avx512bf16_for_cpu"
@@ -54,6 +55,11 @@ def load_quantised(base: PinnedBase) -> Any:
 
 
 def _from_pretrained(base: PinnedBase, *, dtype: torch.dtype = torch.bfloat16, **options: Any) -> Any:
+    if name := quantisation_name(base):
+        raise InputError(
+            f"{base.path} is quantised already ({name}): it can answer and score, by the engine. Training, probes and "
+            "other models on top of it need the base of whole weights that it was made from"
+        )
     transformers.logging.disable_progress_bar()
     return AutoModelForCausalLM.from_pretrained(
         base.path,

@@ -8,9 +8,12 @@ from typing import Any
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
+from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.base.shape import quantisation_name, shape_fingerprint
 from kitrec.llm.finetuning.foreign_adapters import check_foreign
-from kitrec.llm.finetuning.origins import ORIGIN, is_foreign, read_origin
+from kitrec.llm.finetuning.origins import ORIGIN, foreign_warnings, is_foreign, read_origin
+from kitrec.prompts.answer_head import AnswerForm
 
 
 def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dict[str, Any], folder: Path) -> None:
@@ -20,12 +23,14 @@ def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dic
         for name in ("adapter_model.safetensors", "adapter_config.json"):
             shutil.copyfile(checkpoint / name, draft / name)
         _make_stable(draft / "adapter_config.json", base)
-        files.write_json({"base": base.fingerprint, **origin}, draft / ORIGIN)
+        shape = shape_fingerprint(base, tokenizer)
+        files.write_json({"base": base.fingerprint, "shape": shape, **origin}, draft / ORIGIN)
 
 
 def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
     """Return the adapter's configuration, or raise an error if it is incomplete or belongs to another base.
 
+    A base that is quantised by its own configuration (AWQ, GPTQ, FP8) takes adapters of its twin of whole weights.
     An adapter that others trained names no fingerprint: its tensors are compared with the base's modules."""
     if not folder.is_dir():
         raise InputError(
@@ -38,13 +43,31 @@ def check_adapter(folder: Path, base: PinnedBase) -> dict[str, Any]:
     origin = read_origin(folder)
     if is_foreign(origin):
         return check_foreign(folder, base)
-    trained_on = origin["base"]
-    if trained_on != base.fingerprint:
+    if origin["base"] != base.fingerprint and not is_quantised_twin(origin.get("shape"), base):
         raise InputError(
-            f"{folder} was trained on another base ({trained_on}) than {base.path} ({base.fingerprint}): "
-            "train it again by `dvc repro`, or point base.path at the base it belongs to"
+            f"{folder} was trained on another base ({origin['base']}) than {base.path} ({base.fingerprint}), which is "
+            "no quantised copy of its shape either: train it again by `dvc repro`, or point base.path at the base it "
+            "belongs to"
         )
     return files.read_json(folder / "adapter_config.json")
+
+
+def is_quantised_twin(shape: str | None, base: PinnedBase) -> bool:
+    """Whether `base` is quantised and has the shape of the base that an adapter was trained on."""
+    if shape is None or quantisation_name(base) is None:
+        return False
+    return shape_fingerprint(base, load_tokenizer(base)) == shape
+
+
+def adapter_warnings(
+    folders: Mapping[str, Path], base: PinnedBase, candidates: int, form: Mapping[str, Any]
+) -> list[str]:
+    """Return what is to be said before adapters answer prompts of a form, with lists of this many candidates."""
+    return [
+        *foreign_warnings(folders, base),
+        *list_length_warnings(folders, candidates),
+        *prompt_warnings(folders, form),
+    ]
 
 
 def list_length_warnings(folders: Mapping[str, Path], candidates: int) -> list[str]:
@@ -68,6 +91,13 @@ def prompt_warnings(folders: Mapping[str, Path], form: Mapping[str, Any]) -> lis
         for name, known in learned.items()
         if known and known != form
     ]
+
+
+def answer_forms(folders: Mapping[str, Path]) -> dict[str, AnswerForm]:
+    """Return how the answers of every adapter begin, where that is known."""
+    origins = {name: read_origin(folder) for name, folder in folders.items()}
+    known = {name: origin["answer"] for name, origin in origins.items() if origin.get("answer")}
+    return {name: AnswerForm(answer["opening"], answer["after"]) for name, answer in known.items()}
 
 
 def _make_stable(config_file: Path, base: PinnedBase) -> None:

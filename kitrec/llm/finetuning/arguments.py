@@ -7,6 +7,7 @@ import torch
 from peft import LoraConfig
 from transformers import TrainingArguments
 
+from kitrec.llm.base.memory_plan import TrainingLoad
 from kitrec.llm.base.params import PROJECTIONS
 from kitrec.llm.finetuning.params import FineTune, Launch
 
@@ -20,6 +21,18 @@ def lora_config(p: FineTune) -> LoraConfig:
         target_modules=PROJECTIONS,
         bias="none",
         task_type="CAUSAL_LM",
+    )
+
+
+def training_load(p: FineTune, launch: Launch, length: int) -> TrainingLoad:
+    """Return what a training on samples of at most `length` tokens keeps on a device."""
+    return TrainingLoad(
+        launch.base_weights,
+        p.lora_rank,
+        p.batch_size,
+        length,
+        p.gradient_checkpointing,
+        launch.processes if launch.sharded else 1,
     )
 
 

@@ -3,7 +3,7 @@
 Only the header of the weights and the base's configuration are read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,16 +37,23 @@ Shapes = Mapping[str, tuple[int, ...]]
 Sides = dict[str, tuple[int, ...]]  # A [rank, in] and B [out, rank]
 
 
+def require_safetensors(names: Collection[str], adapter: str) -> None:
+    """Require an adapter's weights as safetensors among the names of its files, or say what to do."""
+    if WEIGHTS in names:
+        return
+    if unsafe := sorted(name for name in names if name in ("adapter_model.bin", "adapter_model.pt")):
+        raise InputError(
+            f"{adapter} holds {unsafe[0]}, a format that may run code when it is read: ask its authors for {WEIGHTS}, "
+            "or load it by PEFT on a machine you can lose and save it by `save_pretrained`"
+        )
+    if whole := sorted(name for name in names if name.endswith(".safetensors")):
+        raise InputError(f"{adapter} holds a whole model ({whole[0]}), no adapter: set base.path to it, model to base")
+    raise InputError(f"{adapter} holds no {WEIGHTS}: name a PEFT adapter, or the folder that holds it")
+
+
 def read_config(folder: Path, name: str) -> dict[str, Any]:
     """Return PEFT's configuration of an adapter whose weights are safetensors; `name` stands in errors."""
-    if not (folder / WEIGHTS).is_file():
-        pickled = sorted(path.name for path in folder.glob("adapter_model.*") if path.suffix in (".bin", ".pt"))
-        if pickled:
-            raise InputError(
-                f"{name} holds {pickled[0]}, a pickle, which may run code when it is read: ask its authors for "
-                f"{WEIGHTS}, or load it by PEFT on a machine you can lose and save it by `save_pretrained`"
-            )
-        raise InputError(f"{name} holds no {WEIGHTS}: name a PEFT adapter, or the folder that holds it")
+    require_safetensors({path.name for path in folder.iterdir()}, name)
     if not (folder / CONFIG).is_file():
         raise InputError(f"{name} holds no {CONFIG}: fetch it too; rank and scale stand in it")
     config = files.read_json(folder / CONFIG)

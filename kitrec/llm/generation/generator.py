@@ -14,6 +14,8 @@ from kitrec.llm.generation.vllm_engine import Reply, Sampling, Schema
 from kitrec.prompts.tokens import Encoder
 
 FENCE = "```json\n"
+# 1 to 10 with at most one decimal; a range alone would set no end to the digits.
+CONFIDENCES = [tenths // 10 if tenths % 10 == 0 else tenths / 10 for tenths in range(10, 101)]
 
 
 class Engine(Protocol):
@@ -105,7 +107,7 @@ def answer_schema(candidates: Sequence[str], items: int, labels: Sequence[str] =
             "rank": {"const": rank},
             "item_id": {"enum": list(candidates)},
             "title": {"type": "string"},
-            "confidence_score": {"enum": list(range(1, 11))},
+            "confidence_score": {"enum": CONFIDENCES},
             "rationale": {"type": "string"},
         }
         return {

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from kitrec.core.errors import InputError
+from kitrec.llm.base.fetching import fetch
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import Request
@@ -66,6 +67,7 @@ class Replicas:
 def start_engines(spec: EngineSpec) -> VllmEngine | Replicas:
     """Start one engine in this process, or `engine.replicas` engines elsewhere."""
     count = spec.engine.replicas
+    fetch(spec.base)  # once, not by every engine
     if count == 1:
         return spec.start()
     return Replicas(_on_ray(spec, count) if spec.engine.placement == "ray" else _in_processes(spec, count))

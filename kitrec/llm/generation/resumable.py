@@ -28,6 +28,7 @@ def generate_answers(
     max_length: int,
     shard_size: int,
     work: Path,
+    on_shard: Callable[[int], None] = lambda _rows: None,
 ) -> pl.DataFrame:
     """Return the answers table in the order of `record_ids`; shards already in `work` are read, others generated."""
     if not record_ids:
@@ -38,7 +39,7 @@ def generate_answers(
     def answer_shard(part: slice) -> pl.DataFrame:
         return _answer(method, record_ids[part], requests[part], generate, max_length)
 
-    return compute_in_shards(len(record_ids), shard_size, work, ANSWERS, answer_shard)
+    return compute_in_shards(len(record_ids), shard_size, work, ANSWERS, answer_shard, on_shard)
 
 
 def generation_statistics(answers: pl.DataFrame, seconds: float) -> dict[str, float]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from kitrec.llm.base.fetching import fetch
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
 from kitrec.llm.generation.engine_options import configure_process, engine_options, lora_options
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import Request
+from kitrec.llm.likelihood.node_prompts import NodePrompt, groups_that_fit, node_likelihoods
 from kitrec.llm.likelihood.trie import ScoringRequest
 
 
@@ -48,6 +50,7 @@ class VllmEngine:
     """Generates and scores with one base; adapters are folders by name."""
 
     def __init__(self, base: PinnedBase, engine: Engine, adapters: dict[str, Path], *, seed: int, quiet: bool) -> None:
+        fetch(base)  # before the process is configured, which is offline from then on
         configure_process(engine)
         from vllm import LLM  # only after the process is configured: vLLM reads its environment on import
         from vllm.lora.request import LoRARequest
@@ -90,30 +93,65 @@ class VllmEngine:
         return [Reply(text.text, list(text.token_ids), str(text.finish_reason)) for text in texts]
 
     def likelihoods(self, requests: Sequence[ScoringRequest]) -> list[np.ndarray]:
-        """Return the log likelihood of every continuation: each is a prompt of its own, their shared prefix is cached.
+        """Return the log likelihood of every continuation; the text before them is read once and cached.
 
-        vLLM gives no likelihoods of cached blocks; where these reach into a continuation, it is scored again without
-        the cache."""
+        Continuations of one text are asked for token by token (node_prompts.py). A text with a single one, such as a
+        rationale, is scored as a prompt: first its text is cached, then only the rest has logits."""
         self.llm.reset_prefix_cache()
-        pairs = [(request, continuation) for request in requests for continuation in request.continuations]
-        cached = self._prompt_likelihoods(pairs, skip_cache=False)
-        missing = [k for k, value in enumerate(cached) if value is None]
-        rescored = self._prompt_likelihoods([pairs[k] for k in missing], skip_cache=True) if missing else []
-        by_pair = dict(enumerate(cached)) | dict(zip(missing, rescored, strict=True))
-        values = iter(by_pair[k] for k in range(len(pairs)))
-        return [np.array([next(values) for _ in request.continuations]) for request in requests]
+        values: list[np.ndarray] = [np.empty(0)] * len(requests)
+        for group in groups_that_fit(requests, self._cached_tokens() // 2):
+            several = [k for k in group if len(requests[k].continuations) > 1]
+            single = [k for k in group if len(requests[k].continuations) == 1]
+            rows = node_likelihoods([requests[k] for k in several], self._children) if several else []
+            rows += self._as_prompts([requests[k] for k in single]) if single else []
+            for k, row in zip([*several, *single], rows, strict=True):
+                values[k] = row
+        return values
 
-    def _prompt_likelihoods(
-        self, pairs: Sequence[tuple[ScoringRequest, list[int]]], *, skip_cache: bool
-    ) -> list[float | None]:
+    def _children(self, prompts: list[NodePrompt]) -> list[dict[int, float]]:
+        """Return the log probabilities of every prompt's children as its next token."""
         from vllm import SamplingParams, TokensPrompt
 
-        sampling = SamplingParams(
-            max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False, skip_reading_prefix_cache=skip_cache
+        outputs = self._run(
+            [TokensPrompt(prompt_token_ids=prompt.ids) for prompt in prompts],
+            [
+                SamplingParams(max_tokens=1, temperature=0, detokenize=False, logprob_token_ids=prompt.children)
+                for prompt in prompts
+            ],
+            [prompt.adapter for prompt in prompts],
         )
-        prompts = [TokensPrompt(prompt_token_ids=request.prefix + ids) for request, ids in pairs]
-        outputs = self._run(prompts, sampling, [request.adapter for request, _ in pairs])
-        return [_summed(output, request, ids) for output, (request, ids) in zip(outputs, pairs, strict=True)]
+        return [
+            {token: output.outputs[0].logprobs[0][token].logprob for token in prompt.children}
+            for prompt, output in zip(prompts, outputs, strict=True)
+        ]
+
+    def _as_prompts(self, requests: Sequence[ScoringRequest]) -> list[np.ndarray]:
+        """Score the only continuation of every request.
+
+        vLLM tells no likelihoods of cached tokens, nor of the first one behind them: the text is cached but for its
+        last token, and what another request cached beyond that is read again."""
+        from vllm import SamplingParams, TokensPrompt
+
+        def run(ids: list[list[int]], which: Sequence[ScoringRequest], **options: Any) -> list[Any]:
+            sampling = SamplingParams(max_tokens=1, temperature=0, detokenize=False, **options)
+            prompts = [TokensPrompt(prompt_token_ids=each) for each in ids]
+            return self._run(prompts, sampling, [request.adapter for request in which])
+
+        run([request.prefix[:-1] or request.prefix for request in requests], requests)
+        whole = [request.prefix + request.continuations[0] for request in requests]
+        outputs = run(whole, requests, prompt_logprobs=0, skip_reading_prefix_cache=False)
+        values = [_summed(output, request) for output, request in zip(outputs, requests, strict=True)]
+        missing = [k for k, value in enumerate(values) if value is None]
+        again = [requests[k] for k in missing]
+        outputs = run([whole[k] for k in missing], again, prompt_logprobs=0, skip_reading_prefix_cache=True)
+        for k, output in zip(missing, outputs, strict=True):
+            values[k] = _summed(output, requests[k])
+        return [np.array([value]) for value in values]
+
+    def _cached_tokens(self) -> int:
+        """Return the number of tokens whose keys and values the engine can hold."""
+        cache = self.llm.llm_engine.vllm_config.cache_config
+        return int(cache.num_gpu_blocks or 0) * int(cache.block_size)
 
     def _run(self, prompts: list[Any], sampling: Any, adapters: list[str | None]) -> list[Any]:
         """Call the engine; abort all requests of a failed call, or the next call would wait for them."""
@@ -149,9 +187,10 @@ def _sampling(sampling: Sampling, schema: Schema | None) -> Any:
     )
 
 
-def _summed(output: Any, request: ScoringRequest, continuation: list[int]) -> float | None:
+def _summed(output: Any, request: ScoringRequest) -> float | None:
     """Return the log likelihood of the prompt's last ids; None where the cache reaches into them."""
     if (output.num_cached_tokens or 0) >= len(request.prefix):
         return None
     start = len(request.prefix)
-    return float(sum(output.prompt_logprobs[start + j][token].logprob for j, token in enumerate(continuation)))
+    ids = request.continuations[0]
+    return float(sum(output.prompt_logprobs[start + j][token].logprob for j, token in enumerate(ids)))

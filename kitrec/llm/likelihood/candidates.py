@@ -61,7 +61,9 @@ def scoring_requests(
 ) -> list[ScoringRequest]:
     """Return one request per text: every candidate's name is a continuation of the prompt and the text's thought."""
     pairs = zip(requests, texts, strict=True)
-    return [ScoringRequest(*head.prefix_and_names(r.prompt, text, r.candidates), r.adapter) for r, text in pairs]
+    return [
+        ScoringRequest(*head.prefix_and_names(r.prompt, text, r.candidates, r.adapter), r.adapter) for r, text in pairs
+    ]
 
 
 def score_candidates(
@@ -73,6 +75,7 @@ def score_candidates(
     *,
     shard_size: int,
     work: Path,
+    on_shard: Callable[[int], None] = lambda _rows: None,
 ) -> pl.DataFrame:
     """Return the likelihoods table in the order of the records; shards already in `work` are read."""
     joined = records.select("record_id", "candidate_ids").join(
@@ -84,7 +87,7 @@ def score_candidates(
     def score_shard(part: slice) -> pl.DataFrame:
         return _score(joined[part], requests[part], head, score)
 
-    return compute_in_shards(joined.height, shard_size, work, LIKELIHOODS, score_shard)
+    return compute_in_shards(joined.height, shard_size, work, LIKELIHOODS, score_shard, on_shard)
 
 
 def _score(joined: pl.DataFrame, requests: Sequence[Request], head: AnswerHead, score: Score) -> pl.DataFrame:

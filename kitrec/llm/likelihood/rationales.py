@@ -33,6 +33,7 @@ def score_rationales(
     thinking: bool,
     shard_size: int,
     work: Path,
+    on_shard: Callable[[int], None] = lambda _rows: None,
 ) -> pl.DataFrame:
     """Return the rationales table of answers to the prompts of `requests`; shards already in `work` are read."""
 
@@ -41,7 +42,7 @@ def score_rationales(
         to_score = [_scoring_request(encoder, request, text, thinking=thinking) for request, text in pairs]
         return _score(answers[part].select("method", "record_id"), to_score, score)
 
-    return compute_in_shards(answers.height, shard_size, work, RATIONALES, score_shard)
+    return compute_in_shards(answers.height, shard_size, work, RATIONALES, score_shard, on_shard)
 
 
 def rationale_in_context(

@@ -5,7 +5,7 @@ a user, an item or a time is left out; the reading says how many, why, and in wh
 the minimum of interactions are applied, in this order, and each says what it left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from kitrec.recommenders.data.sequences import Sequences, sequences_from_rows
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
 SHOWN = 3  # lines named for each reason
+NO_TIMES = "none"  # form of the times of a file whose order is that of time
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,12 @@ class Interactions:
     notices: tuple[str, ...] = ()  # the same in words
 
     def last_years(self) -> np.ndarray:
-        """[users] the calendar year (UTC) of each user's last interaction; times are seconds since 1970."""
+        """[users] the calendar year (UTC) of each user's last interaction; times are seconds since 1970.
+
+        A file without times has no years: every item counts as released before."""
         times = np.array(self.last_times)
+        if self.counts.get("times") == NO_TIMES:
+            return np.full(len(times), np.iinfo(np.int64).max)
         far = times[(times > LAST_SECOND) | (times < -LAST_SECOND)]
         if len(far):
             raise InputError(f"a last time is {far[0]:g}, beyond the year 2200: times must be seconds since 1970")
@@ -53,6 +58,7 @@ def read_interactions(
     """Read every user with at least `min_interactions` interactions."""
     table = read_table(path, columns)
     times = parse_times(table.rows["time"])
+    times = times if table.has_times else replace(times, form=NO_TIMES)
     read = table.rows.with_columns(time=times.seconds, text="time")
     valid, rejected = _valid_rows(path, read)
     ordered = valid.sort("user", "time", maintain_order=True).with_columns(last=pl.col("time").max().over("user"))
@@ -122,7 +128,7 @@ def _rejected_notice(rejected: Mapping[str, pl.DataFrame]) -> str:
 
 
 def _times_notice(times: Times) -> str:
-    return "" if times.form == "seconds" else f"times are {times.form}"
+    return "" if times.form in ("seconds", NO_TIMES) else f"times are {times.form}"
 
 
 def _filter_notices(counts: Mapping[str, Any]) -> list[str]:
@@ -133,7 +139,7 @@ def _filter_notices(counts: Mapping[str, Any]) -> list[str]:
             if repeats["rule"] == "keep"
             else f"left out, the {repeats['rule']} counts"
         )
-        notices.append(f"{repeats['rows']:,} rows repeat an item of their user: {done} (--repeats)")
+        notices.append(f"{repeats['rows']:,} rows repeat an item of their user: {done}")
     lost = "{users:,} users, {items:,} items, {rows:,} rows left out"
     if "k_core" in counts:
         notices.append(f"{counts['k_core']['k']}-core: {lost.format(**counts['k_core'])}")

@@ -33,8 +33,9 @@ _UNIT_SEPARATOR = "\x1f"  # stands for `::`, which is no single character
 
 @dataclass(frozen=True)
 class InteractionTable:
-    rows: pl.DataFrame  # line, and the text of user, item, time
+    rows: pl.DataFrame  # line, and the text of user, item, time; without times that of the line's number
     notice: str  # which columns were taken, where their names are not ours
+    has_times: bool
 
 
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> InteractionTable:
@@ -51,7 +52,12 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Interact
     filled = lines.filter(~pl.all_horizontal(pl.exclude("line").is_null()))
     names = {role: table.columns[position] for role, position in chosen.items()}
     rows = filled.select("line", **{role: pl.col(name) for role, name in names.items()})
-    return InteractionTable(rows, _notice(cells, chosen, has_header=has_header))
+    notice = _notice(cells, chosen, has_header=has_header)
+    if "time" in chosen:
+        return InteractionTable(rows, notice, has_times=True)
+    without = f"no column is a time ({', '.join(cells)}): the order of the file counts; or name it by {MAPPING}"
+    notice = f"{notice}\n{without}" if notice else without
+    return InteractionTable(rows.with_columns(time=pl.col("line").cast(pl.String)), notice, has_times=False)
 
 
 def parse_columns(options: Sequence[str]) -> dict[str, str]:
@@ -112,6 +118,8 @@ def _chosen(path: Path, cells: list[str], columns: dict[str, str], *, has_header
         positions = _named(cells, columns[role]) if role in columns else _by_name(cells, role)
         if len(positions) == 1:
             chosen[role] = positions[0]
+        elif role == "time" and not positions and role not in columns:
+            continue  # the order of the file
         elif positions:
             problems.append(f"{role} could be {' or '.join(cells[k] for k in positions)}")
         else:

@@ -45,9 +45,10 @@ def predict(
     excluded: np.ndarray | None = None,
     years: np.ndarray | None = None,
     last_years: np.ndarray | None = None,
+    excluded_by_user: Sequences | None = None,
 ) -> TopK:
-    """Rank all items; `excluded`: item numbers never recommended (0: an unknown item); `years` [N+1] and `last_years`
-    [users]: the release filter."""
+    """Rank all items; `excluded`: item numbers never recommended (0: an unknown item), `excluded_by_user`: those of
+    each user, all of them known; `years` [N+1] and `last_years` [users]: the release filter."""
     items: list[list[str]] = [[] for _ in range(len(histories))]
     scores: list[list[float]] = [[] for _ in range(len(histories))]
     future_items, users_with_future_items = 0, 0
@@ -60,6 +61,9 @@ def predict(
             table[part_histories.users, part_histories.items - 1] = -np.inf
         if excluded is not None:
             table[:, excluded[excluded > 0] - 1] = -np.inf
+        if excluded_by_user is not None:
+            of_part = excluded_by_user.take(part)
+            table[of_part.users, of_part.items - 1] = -np.inf
         if years is not None and last_years is not None:
             future = (years[None, 1:] > last_years[part, None]) & np.isfinite(table)
             future_items += int(future.sum())
