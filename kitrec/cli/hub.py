@@ -111,6 +111,7 @@ def pull_model(
     Console().print(table)
     for warning in [*warnings, *foreign_warnings(targets, base)]:
         print(f"WARNING: {warning}", file=sys.stderr)
+    print(f"to use them: infer.methods.METHOD.model: {place.partition('/')[0]} in params.yaml")
 
 
 def _publish(

@@ -8,12 +8,16 @@ import polars as pl
 from scmrepo.git import Git
 
 from kitrec.core import files, params, tables
+from kitrec.core.domains import MODELS
 from kitrec.core.errors import InputError
 from kitrec.evaluation.params import Evaluation
+from kitrec.llm.finetuning.origins import read_origin
+from kitrec.llm.generation.params import Infer
 from kitrec.preprocessing.params import Data, Source
 from kitrec.prompts.shown_items import candidate_items, history_items
 from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.report import cost_sections, sections
+from kitrec.report.adapter_sections import foreign_adapters
 from kitrec.report.answer_sections import answers_by_stratum
 from kitrec.report.page import Example, Report, page
 from kitrec.report.rendering import write_figures
@@ -44,6 +48,7 @@ def report() -> None:
     seconds = cost_sections.inference_seconds(ledgers, times, f"set{which}", users)
     parts = [
         *sections.warnings(answers, f"set{which}"),
+        *foreign_adapters(_origins(list(answers))),
         sections.headline(means, answers, f"set{which}"),
         sections.declared_comparisons(comparisons),
         sections.by_core(means),
@@ -69,6 +74,16 @@ def report() -> None:
 
 def _metrics(folder: str) -> dict[str, dict[str, Any]]:
     return {path.stem: files.read_json(path) for path in sorted(Path(folder).glob("*.json"))}
+
+
+def _origins(methods: list[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return method -> its adapters -> their origins, where the adapters lie here."""
+    known = params.load(Infer, "infer").methods
+    folders = {name: Path("models") / known[name].model for name in methods if name in known}
+    return {
+        method: {model: read_origin(folder / model) for model in MODELS if (folder / model).is_dir()}
+        for method, folder in folders.items()
+    }
 
 
 def _confidence(which: str) -> dict[str, dict[str, Any]]:
