@@ -20,7 +20,9 @@ def iterated() -> list[str]:
 
 
 def test_every_source_of_instances_is_known():
-    assert {"train.targets", "train.variants", "idrec.train", "infer.methods", "distillation.teachers"} < set(iterated())
+    assert {"train.targets", "train.variants", "idrec.train", "infer.methods", "distillation.teachers"} < set(
+        iterated()
+    )
 
 
 @pytest.mark.parametrize("value", ["full", None, 3])
