@@ -44,7 +44,8 @@ def main(student: str, teacher: str, quiet: runner.Quiet = runner.NO_TERMINAL) -
                 student_seed = derived_seed(seed, student, number)
                 trained = train_student(p, data, lists_and_vectors, student_seed, work, on_epoch_end, to / str(number))
                 students.append(trained)
-        run.cost["training_seconds"] = round(sum(trained.seconds for trained in students), 2)
+        seconds = [round(trained.seconds, 2) for trained in students]
+        run.cost |= {"training_seconds": round(sum(seconds), 2), "training_seconds_per_model": seconds}
         # 5. Their curves and metrics
         with files.atomic(Path(f"plots/students/{name}.csv")) as draft:
             training_curves(students).write_csv(draft)

@@ -37,13 +37,14 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     sources = [paths.interactions(role) for role in ("train", "test")]
     reads = [FILE, folder, encoder, paths.ITEMS, *sources, *tests.values()]
     with runner.running("infer_teacher", method, reads=reads, params=[seed, p, sets, history]) as run:
-        # 2. The teacher, the newest steps of the training users, the test records
+        # 2. The teacher, the steps of the training users that get a list, the test records
         trained = trained_teacher(folder, encoder)
         teacher, builder, per_token = trained.teacher, trained.builder, trained.per_token
         records_by_set = {which: tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for which, path in tests.items()}
         train, test = (tables.read(path, SPLIT_INTERACTIONS) for path in sources)
         start, count = time.perf_counter(), p.candidates
-        steps = tasks_from_steps(train, trained.items, history, newest=p.steps_per_user, count=count, seed=seed)
+        newest = None if p.listed_steps == "all" else p.listed_steps
+        steps = tasks_from_steps(train, trained.items, history, newest=newest, count=count, seed=seed)
         steps = with_top_candidates(steps, teacher.sequence_encoder, trained.items, count=count, seed=seed)
         tasks = steps.height + sum(records.height for records in records_by_set.values())
         with count_bar("answered", tasks, quiet=quiet) as advance:
@@ -57,7 +58,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
                 to.mkdir()
                 tables.write(lists, to / "lists.parquet", TEACHER_LISTS)
                 shutil.copyfile(vectors, to / vectors.name)
-            run.cost["export_seconds"] = round(time.perf_counter() - start, 2)
+            run.cost |= {"export_seconds": round(time.perf_counter() - start, 2), "lists": lists.height}
 
             # 4. Rankings of the test candidates
             def rank_records(rows: pl.DataFrame) -> pl.DataFrame:

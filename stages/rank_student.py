@@ -1,12 +1,13 @@
 """Compare a distilled student with its baseline, rank by it, export it.   python -m stages.rank_student sasrec oracle
 Reads data/students/<student> and <pair>, data/interactions/test and the test records; writes data/rankings/<pair>
-(first seed), data/serving/<pair> (ONNX), metrics/students/<pair>.json and metrics/time/<pair>.json."""
+(first seed), data/serving/<pair> (ONNX), metrics/students/<pair>.json, metrics/time/<pair>.json and, of all pairs that
+are there, metrics/time.json."""
 
 from pathlib import Path
 
 from kitrec.core import files, params, tables
 from kitrec.distillation.comparison import compare_students
-from kitrec.distillation.params import StudentConfig
+from kitrec.distillation.params import Distillation, StudentConfig
 from kitrec.onnx.export import export
 from kitrec.onnx.runtime import load_onnx_model, measure_latency
 from kitrec.preprocessing.params import Data
@@ -17,17 +18,18 @@ from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from stages.lib import paths, runner
-from stages.lib.distillation_cost import durations
+from stages.lib.distillation_cost import durations, write_durations
 
 
 def main(student: str, teacher: str) -> None:
     """Compare and rank the students of STUDENT and TEACHER, named as in distill_student."""
     # 1. Params and inputs
     sets, p = params.value(Data, "data.test_sets"), params.load(StudentConfig, f"distillation.settings.{student}")
+    cutoffs = params.value(Distillation, "distillation.cutoffs")
     name, source = f"{student}-{teacher}", paths.interactions("test")
     folders = [paths.student(student), paths.student(name)]
     tests = {which: paths.set_records(which, "test") for which in sets}
-    with runner.running("rank_student", name, reads=[*folders, source, *tests.values()], params=[sets, p]):
+    with runner.running("rank_student", name, reads=[*folders, source, *tests.values()], params=[sets, p, cutoffs]):
         # 2. Both students with all their seeds, the test users' interactions
         interactions, history = tables.read(source, SPLIT_INTERACTIONS), p.student.history
         baseline, distilled = ([load_model(path) for path in sorted(folder.iterdir())] for folder in folders)
@@ -41,7 +43,7 @@ def main(student: str, teacher: str) -> None:
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
         # 4. Comparison of both on the test users' held-out items, all items ranked
         test = development_validation(interactions, history, first.vocabulary)
-        comparison = compare_students(baseline, distilled, test, p.depth)
+        comparison = compare_students(baseline, distilled, test, p.depth, cutoffs)
         files.write_json(comparison, Path(f"metrics/students/{name}.json"))
         # 5. The first seed for serving, and what it all cost
         served = Path("data/serving") / name
@@ -49,6 +51,7 @@ def main(student: str, teacher: str) -> None:
         latency = {"student_latency": measure_latency(load_onnx_model(served), test.histories)}
         costs = {**durations(student, teacher), **latency, **difference}
         files.write_json(costs, Path(f"metrics/time/{name}.json"))
+    write_durations()
 
 
 if __name__ == "__main__":

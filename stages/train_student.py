@@ -31,7 +31,8 @@ def main(student: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
                 on_epoch_end, work = partial(show, f"{student}, seed {number}"), run.work / str(number)
                 student_seed, folder = derived_seed(seed, student, number), to / str(number)
                 students.append(train_student(p, data, None, student_seed, work, on_epoch_end, folder))
-        run.cost["training_seconds"] = round(sum(trained.seconds for trained in students), 2)
+        seconds = [round(trained.seconds, 2) for trained in students]
+        run.cost |= {"training_seconds": round(sum(seconds), 2), "training_seconds_per_model": seconds}
         # 4. Their curves and metrics
         with files.atomic(Path(f"plots/students/{student}.csv")) as draft:
             training_curves(students).write_csv(draft)

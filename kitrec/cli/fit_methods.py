@@ -60,11 +60,11 @@ def proposed_size(name: str, model: SequenceModel, users: int) -> str:
         return ""
     size = "small" if users < 10_000 else "medium" if users <= 100_000 else "large"
     reason, values = SIZES[size]
-    own = {key: getattr(model, key) for key in values}
-    if own == values:
+    present = {key: getattr(model, key) for key in values}
+    if present == values:
         return ""
     options = " ".join(f"-S {name}.model.{key}={value}" for key, value in values.items())
-    listed = ", ".join(f"{key} {value}" for key, value in own.items())
+    listed = ", ".join(f"{key} {value}" for key, value in present.items())
     return (
         f"{name} has {listed}; idrec={size} is the size for {reason}, these data have {users:,}: "
         f"`kitrec profile use idrec={size}`, or {options}"

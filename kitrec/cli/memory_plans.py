@@ -9,11 +9,11 @@ from kitrec.llm.base.memory_plan import (
     ModelSize,
     TrainingLoad,
     reading_plan,
-    serving_plan,
     training_plan,
 )
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.arguments import training_load
+from kitrec.llm.generation.engine_memory import serving_plan
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.likelihood.scorers import scores_through_engine
 from kitrec.thinkrec import stage_training as thinkrec

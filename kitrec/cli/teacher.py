@@ -7,8 +7,10 @@ import typer
 
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
-from kitrec.distillation.dllm2rec_files import has_vectors, read_lists, read_vectors, write_text
+from kitrec.distillation.dllm2rec_files import has_vectors, missing_tables, read_lists, read_vectors, write_text
+from kitrec.distillation.dllm2rec_tables import check_order, tables_of_interactions
 from kitrec.distillation.item_embeddings import read_embeddings, write_embeddings
+from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 
 LISTS, VECTORS = "lists.parquet", "vectors.safetensors"
@@ -20,17 +22,31 @@ def from_text(
     source: Annotated[
         Path,
         typer.Argument(
-            help="folder with myrank_train.txt, confidence_train.txt, rows_train.tsv, items.tsv and optionally "
-            "all_embeddings.npy"
+            help="folder with myrank_train.txt, confidence_train.txt, optionally all_embeddings.pt (or .npy), "
+            "rows_train.tsv and items.tsv"
         ),
     ],
     to: Annotated[Path, typer.Option(help="output folder, e.g. data/teachers/mine")],
+    interactions: Annotated[
+        Path, typer.Option(help="training interactions, of which missing rows_train.tsv and items.tsv are made")
+    ] = Path("data/interactions/train.parquet"),
 ) -> None:
-    """Convert text files to a teacher; then add it to distillation.teachers and run `dvc repro rank_student`.
+    """Convert DLLM2Rec's files to a teacher; then add it to distillation.teachers and run `dvc repro rank_student`.
 
-    rows_train.tsv identifies each line (user_id, target, prefix_length, next_id), items.tsv each item number."""
+    rows_train.tsv identifies each line (user_id, target, prefix_length, next_id), items.tsv each item number; a missing
+    one is made of the training interactions, in their order, and that is told."""
     _require_absent(to)
-    lists, vectors = read_lists(source), read_vectors(source) if has_vectors(source) else None
+    missing, made = missing_tables(source), None
+    if missing:
+        if not interactions.exists():
+            raise InputError(
+                f"{source / missing[0]} is missing, and so is {interactions}, of which it could be made: run "
+                "`dvc repro prepare`, or add the file"
+            )
+        made = tables_of_interactions(tables.read(interactions, SPLIT_INTERACTIONS))
+    lists, vectors = read_lists(source, made), read_vectors(source, made) if has_vectors(source) else None
+    if made is not None:
+        print(check_order(source, lists, made, missing))
     with files.atomic(to) as draft:
         draft.mkdir()
         tables.write(lists, draft / LISTS, TEACHER_LISTS)

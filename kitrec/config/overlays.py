@@ -91,14 +91,14 @@ def values_of(active: Active) -> Values:
 
 def overruled(active: Active, chosen: Active) -> list[str]:
     """Return, for every key that a chosen profile and another one want to have differently, which one holds."""
-    told, holder, made = list[str](), dict[str, str](), Values()
+    messages, holder, made = list[str](), dict[str, str](), Values()
     new = in_order(chosen)
     for choice in in_order(active):
         for key, value in overlay(choice).items():
             if made.get(key, value) != value and (choice in new or holder[key] in new):
-                told.append(f"{key}: {value!r} of {choice} holds, not {made[key]!r} of {holder[key]}")
+                messages.append(f"{key}: {value!r} of {choice} holds, not {made[key]!r} of {holder[key]}")
             made[key], holder[key] = value, choice
-    return told
+    return messages
 
 
 def find_active(values: Values) -> Active:

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from kitrec.core.ranking_metrics import expected_metric, mean_metrics
+from kitrec.core.ranking_metrics import expected_metric, mean_metrics, with_recall
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.recommenders.storage import StoredModel
-
-DEPTHS = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True)
@@ -67,21 +65,29 @@ def compare(baseline: np.ndarray, distilled: np.ndarray) -> StudentComparison:
 
 
 def compare_students(
-    baseline: Sequence[StoredModel], distilled: Sequence[StoredModel], test: Validation, depth: int
+    baseline: Sequence[StoredModel],
+    distilled: Sequence[StoredModel],
+    test: Validation,
+    depth: int,
+    cutoffs: Sequence[int],
 ) -> dict[str, Any]:
-    """Compare stored students, one model per seed: NDCG by user, and the mean metrics of both at all depths."""
+    """Compare stored students, one model per seed: NDCG by user, and the mean metrics of both at all cutoffs."""
     before, after = (
         np.stack([user_ndcg(stored.model, test.histories, test.targets, depth) for stored in models])
         for models in (baseline, distilled)
     )
-    metrics = {"baseline": _mean_metrics(baseline, test), "distilled": _mean_metrics(distilled, test)}
+    metrics = {
+        name: _mean_metrics(models, test, cutoffs)
+        for name, models in (("baseline", baseline), ("distilled", distilled))
+    }
     return {f"ndcg@{depth}": compare(before, after).metrics(), **metrics}
 
 
-def _mean_metrics(models: Sequence[StoredModel], test: Validation) -> dict[str, float]:
+def _mean_metrics(models: Sequence[StoredModel], test: Validation, cutoffs: Sequence[int]) -> dict[str, float]:
     """Return the mean over the seeds; with one relevant item per user, Hit is Recall."""
     by_seed = []
     for stored in models:
         better, equal = ranks(stored.model, test.histories, test.targets)
-        by_seed.append({name: value for k in DEPTHS for name, value in mean_metrics(better, equal, k).items()})
-    return {name: round(float(np.mean([metrics[name] for metrics in by_seed])), 6) for name in by_seed[0]}
+        by_seed.append({name: value for k in cutoffs for name, value in mean_metrics(better, equal, k).items()})
+    means = {name: round(float(np.mean([metrics[name] for metrics in by_seed])), 6) for name in by_seed[0]}
+    return with_recall(means)

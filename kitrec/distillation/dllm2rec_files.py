@@ -1,16 +1,18 @@
 """Reading and writing DLLM2Rec's text files (Cui et al., RecSys 2024).
 
     myrank_train.txt       rows x N item numbers, best first       confidence_train.txt   rows x N distances
-    all_embeddings.npy     items x width, row = item number (or .safetensors with the one tensor `vectors`)
-These files carry no ids. Two further files identify their lines and numbers, and are required:
+    all_embeddings.pt      items x width, row = item number (or .npy, or .safetensors with the one tensor `vectors`)
+These files carry no ids. Two further files identify their lines and numbers; dllm2rec_tables.py makes missing ones:
     rows_train.tsv         user_id, target, prefix_length, next_id of each line, in order (next_id may be empty)
     items.tsv              number, item_id
-Opening the published all_embeddings.pt can run code, so it is never opened: save it as .npy where it was made."""
+Of a .pt file only tensors are read (`weights_only`), so that it cannot run code."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 from safetensors import SafetensorError
 from safetensors import numpy as array_file
 
@@ -22,10 +24,26 @@ RANKS, DISTANCES, VECTORS = "myrank_train.txt", "confidence_train.txt", "all_emb
 ROWS, ITEMS = "rows_train.tsv", "items.tsv"
 
 
-def read_lists(folder: Path) -> pl.DataFrame:
+@dataclass(frozen=True)
+class MadeTables:
+    """What the lines and numbers of a folder mean, where it does not say so itself."""
+
+    rows: pl.DataFrame  # user_id, target, prefix_length, next_id
+    items: pl.DataFrame  # number, item_id
+
+
+def missing_tables(folder: Path) -> list[str]:
+    """Return which of the two describing files a folder lacks."""
+    return [name for name in (ROWS, ITEMS) if not (folder / name).exists()]
+
+
+def read_lists(folder: Path, made: MadeTables | None = None) -> pl.DataFrame:
     """Return the lists of a folder as a TEACHER_LISTS table; the caller's `tables.write` checks the rest."""
     ranks, distances = _read_numbers(folder / RANKS), _read_numbers(folder / DISTANCES)
-    rows = _read_tsv(folder / ROWS, ["user_id", "target", "prefix_length", "next_id"])
+    if made is not None and not (folder / ROWS).exists():
+        rows = made.rows
+    else:
+        rows = _read_tsv(folder / ROWS, ["user_id", "target", "prefix_length", "next_id"])
     if ranks.shape != distances.shape:
         raise InputError(f"{folder}: {RANKS} is {ranks.shape}, {DISTANCES} is {distances.shape}; they must be equal")
     if len(ranks) != rows.height:
@@ -34,7 +52,7 @@ def read_lists(folder: Path) -> pl.DataFrame:
         )
     if (ranks != np.round(ranks)).any():
         raise InputError(f"{folder / RANKS}: {int((ranks != np.round(ranks)).sum())} values are not item numbers")
-    ids = _item_ids(ranks.astype(np.int64), folder)
+    ids = _item_ids(ranks.astype(np.int64), folder, made)
     return rows.with_columns(
         pl.col("target").fill_null(""),
         pl.col("prefix_length").cast(pl.Int32, strict=False),
@@ -48,9 +66,9 @@ def has_vectors(folder: Path) -> bool:
     return any(folder.glob(f"{VECTORS}.*"))
 
 
-def read_vectors(folder: Path) -> ItemEmbeddings:
+def read_vectors(folder: Path, made: MadeTables | None = None) -> ItemEmbeddings:
     """Return the item vectors of a folder."""
-    items, vectors = _read_items(folder), _load_vectors(folder)
+    items, vectors = _read_items(folder, made), _load_vectors(folder)
     numbers = items["number"].to_numpy()
     if numbers.min(initial=0) < 0 or numbers.max(initial=-1) >= len(vectors) or len(items) != len(vectors):
         raise InputError(f"{folder}: {len(vectors)} vectors, but {ITEMS} has {len(items)} items; each needs its own")
@@ -114,8 +132,10 @@ def _read_tsv(path: Path, columns: list[str]) -> pl.DataFrame:
     return table.select(columns)
 
 
-def _read_items(folder: Path) -> pl.DataFrame:
+def _read_items(folder: Path, made: MadeTables | None) -> pl.DataFrame:
     """Return number and item_id, each number once."""
+    if made is not None and not (folder / ITEMS).exists():
+        return made.items
     items = _read_tsv(folder / ITEMS, ["number", "item_id"]).with_columns(pl.col("number").cast(pl.Int64, strict=False))
     if items["number"].null_count() or items["item_id"].null_count():
         raise InputError(f"{folder / ITEMS}: a line has no integer number, or no item")
@@ -124,9 +144,9 @@ def _read_items(folder: Path) -> pl.DataFrame:
     return items
 
 
-def _item_ids(numbers: np.ndarray, folder: Path) -> np.ndarray:
+def _item_ids(numbers: np.ndarray, folder: Path, made: MadeTables | None) -> np.ndarray:
     """Return [rows, N] item ids."""
-    items = _read_items(folder)
+    items = _read_items(folder, made)
     flat = pl.DataFrame({"number": numbers.ravel()})
     item_ids = flat.join(items, on="number", how="left", maintain_order="left")["item_id"]
     if item_ids.null_count():
@@ -139,15 +159,33 @@ def _item_ids(numbers: np.ndarray, folder: Path) -> np.ndarray:
 
 
 def _load_vectors(folder: Path) -> np.ndarray:
-    array, tensors = folder / f"{VECTORS}.npy", folder / f"{VECTORS}.safetensors"
+    array, tensors, published = (folder / f"{VECTORS}.{ending}" for ending in ("npy", "safetensors", "pt"))
     try:
         if tensors.exists():
             return array_file.load_file(tensors)["vectors"]
-        return np.load(array)  # arrays of Python objects are refused
+        if array.exists() or not published.exists():
+            return np.load(array)  # arrays of Python objects are refused
+        return _read_tensor(published)
     except FileNotFoundError:
-        raise InputError(
-            f"{folder} has no {array.name} or {tensors.name}; a .pt file can run code and is not opened: "
-            f"save the tensor as {array.name} where it was made"
-        ) from None
+        raise InputError(f"{folder} has no {published.name}, {array.name} or {tensors.name}") from None
     except (SafetensorError, KeyError, ValueError) as problem:
-        raise InputError(f"{folder} has no readable {VECTORS} ({problem})") from None
+        raise InputError(
+            f"{folder} has no readable {VECTORS} ({problem}): save the tensor as {array.name} where it was made"
+        ) from None
+
+
+def _read_tensor(path: Path) -> np.ndarray:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as problem:  # torch raises whatever a damaged file makes it stumble over
+        first = next(iter(str(problem).splitlines()), type(problem).__name__)
+        raise ValueError(f"{path.name} holds more than tensors, or is damaged: {first}") from None
+    return _only_tensor(content)
+
+
+def _only_tensor(content: object) -> np.ndarray:
+    """Return the tensor that a .pt file holds, by itself or as the one value of a dictionary."""
+    values = list(content.values()) if isinstance(content, dict) else [content]
+    if len(values) != 1 or not isinstance(values[0], torch.Tensor):
+        raise ValueError(f"it holds {type(content).__name__}, not one tensor")
+    return np.asarray(values[0].float().numpy())

@@ -121,6 +121,7 @@ class Distillation:
     teachers_to_build: list[Literal["oracle", "ensemble"]]
     teachers_to_rank: list[Literal["ensemble"]]
     seeds: Count
+    cutoffs: Annotated[list[Count], Field(min_length=1)]  # K of the metrics of both students
     ensemble: Ensemble
     settings: dict[str, StudentConfig]
 

@@ -121,7 +121,8 @@ class Ilora:
 class Tasks:
     """The pipeline's tasks for a teacher and the lists exported from them."""
 
-    steps_per_user: Count  # newest steps of each training user
+    steps_per_user: Count  # newest steps of each training user that the teacher learns
+    listed_steps: Count | Literal["all"]  # newest steps of each training user that students get a list of
     candidates: Count
     topk: Count  # items of each exported list
 

@@ -20,9 +20,9 @@ def tasks_from_records(records: pl.DataFrame, interactions: pl.DataFrame, histor
 
 
 def tasks_from_steps(
-    interactions: pl.DataFrame, items: pl.DataFrame, history: History, *, newest: int, count: int, seed: int
+    interactions: pl.DataFrame, items: pl.DataFrame, history: History, *, newest: int | None, count: int, seed: int
 ) -> pl.DataFrame:
-    """Return the newest steps of each training user to an item of the target, the held-out one among them.
+    """Return the newest steps (None: all) of each training user to an item of the target, the held-out one among them.
 
     Each has `count` candidates: the next item, and others of its domain that the user never interacted with."""
     users = user_targets(interactions)
@@ -32,7 +32,7 @@ def tasks_from_steps(
         rows = sequences.filter(pl.col("target") == target)
         items_by_user = dict(rows.select("user_id", "items").iter_rows())
         prefix_lengths = {
-            user: [k for k, domain in enumerate(domains) if domain == target and k][-newest:]
+            user: [k for k, domain in enumerate(domains) if domain == target and k][-(newest or 0) :]
             for user, domains in rows.select("user_id", "domains").iter_rows()
         }
         tasks.append(build_tasks(items_by_user, prefix_lengths, target, _item_pool(items, target), count, seed))

@@ -17,10 +17,10 @@ from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base.fetching import fetch
-from kitrec.llm.base.memory_plan import check_fits
 from kitrec.llm.base.params import PROJECTIONS
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
+from kitrec.llm.generation.engine_memory import check_fits
 from kitrec.llm.generation.engine_options import configure_process, engine_options, lora_options
 from kitrec.llm.generation.params import Engine
 from kitrec.prompts.tokens import Encoder

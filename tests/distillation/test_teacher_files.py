@@ -151,7 +151,7 @@ def test_text_lists_without_keys_are_refused(folder):
         read_lists(folder)
 
 
-def test_a_torch_file_is_not_opened(folder):
+def test_a_torch_file_of_anything_but_tensors_is_not_opened(folder):
     (folder / "all_embeddings.safetensors").unlink()
     (folder / "all_embeddings.pt").write_bytes(b"anything")
     with pytest.raises(InputError, match=r"save the tensor as all_embeddings\.npy"):

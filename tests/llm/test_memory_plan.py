@@ -7,17 +7,10 @@ from transformers import Qwen3Config
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base import memory_plan
-from kitrec.llm.base.memory_plan import (
-    GIB,
-    TrainingLoad,
-    check_fits,
-    check_scoring,
-    check_training,
-    model_size,
-    serving_plan,
-)
+from kitrec.llm.base.memory_plan import GIB, TrainingLoad, check_scoring, check_training, model_size
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
+from kitrec.llm.generation.engine_memory import check_fits, serving_plan
 from tests.llm.made_methods import made_engine
 
 BF16 = made_engine(max_model_len=10_240)

@@ -29,13 +29,17 @@ def test_a_teachers_seconds_per_user_are_the_mean_of_all_sets(write_costs):
             "resumed": False,
         },
         train_teacher_ilora__sasrec={"seconds": 60.0},
-        train_student__gru={"training_seconds": 5.0},
+        train_idrec__sasrec={"seconds": 12.5},
+        train_student__gru={"training_seconds": 5.0, "training_seconds_per_model": [2.0, 3.0]},
     )
     assert durations("gru", "ilora-sasrec") == {
-        "teacher_train_time_total": 60.0,
+        "teacher_train_time_total": 72.5,  # with its own SASRec
         "distill_teacher_export_time": 7.0,
         "student_baseline_train_time": 5.0,
         "distill_student_train_time": None,  # never measured
+        "teacher_encoder_train_time": 12.5,
+        "student_baseline_train_time_per_model": [2.0, 3.0],
+        "distill_student_train_time_per_model": None,
         "teacher_seconds_per_user": 0.2,
     }
 

@@ -119,8 +119,8 @@ def test_a_profile_replaces_the_one_of_its_group(copy):
 
 
 def test_conflicts_are_told(copy):
-    told = profiles.use(copy, README).conflicts
-    assert "prompt.max_length: 8192 of llm=qwen3_14b holds, not 2816 of dataset=hundred" in told
+    messages = profiles.use(copy, README).conflicts
+    assert "prompt.max_length: 8192 of llm=qwen3_14b holds, not 2816 of dataset=hundred" in messages
     assert not profiles.use(copy, ["variants=with_direct"]).conflicts
     profiles.put(copy, {"dualft.epochs": 5, "seed": 7})
     change = profiles.use(copy, ["llm=smoke"])

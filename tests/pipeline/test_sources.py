@@ -51,7 +51,7 @@ def kitrec(tmp_path_factory, amazon) -> Clone:
     clone = Clone(tmp_path_factory.mktemp("kitrec"))
     make_clone(clone.folder, ["dataset=smoke", "llm=smoke"])
     write_kitrec_files(amazon.folder / "data", clone.folder / "raw")
-    return prepared(clone, {"source.kind": "kitrec"})
+    return prepared(clone, {"source.kind": "kitrec", "source.limit": None})
 
 
 def prepared(clone: Clone, values: dict) -> Clone:

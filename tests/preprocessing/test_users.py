@@ -100,3 +100,9 @@ def test_too_few_users_are_an_error_with_counts():
         InputError, match=r"source_only_music has 45 users, too few for train 30, preference 0, test 30"
     ):
         sample_roles(1, {"source_only_music": [f"u{k}" for k in range(45)]}, users)
+
+
+def test_a_limit_caps_every_role():
+    users = Users(train=120, preference=1, test=60, development_share=0.1)
+    assert users.limited(20) == Users(train=20, preference=1, test=20, development_share=0.1)
+    assert users.limited(None) is users

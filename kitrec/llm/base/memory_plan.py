@@ -19,7 +19,6 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.params import PROJECTIONS
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.base.shape import base_config, stored_bytes
-from kitrec.llm.generation.params import Engine
 
 GIB = 2**30
 RESERVE_GIB = 1.5  # the libraries themselves, and fragmentation
@@ -105,33 +104,19 @@ def model_size(base: PinnedBase) -> ModelSize:
     )
 
 
-def serving_plan(size: ModelSize, engine: Engine, adapters: int, rank: int, device_gib: float) -> MemoryPlan:
-    """Return the plan of an engine that answers or scores with adapters of at most this rank."""
-    width, shared = LINEAR_BYTES[engine.dtype], engine.tensor_parallel_size
-    precision = engine.dtype if engine.quantization == "none" else engine.quantization
-    slots = adapters + 1 if adapters else 0
-    parts = {
-        "weights": _weights(size, precision, width) / shared,
-        "one sequence": size.cache_per_token * width * engine.max_model_len / shared,
-        "adapters": slots * rank * size.projections * width,
-        "logits": engine.max_num_seqs * size.vocabulary * (width + 4),
-    }
-    return _plan(parts, device_gib * engine.gpu_memory_utilization)
-
-
 def reading_plan(
     size: ModelSize, weights: str, adapters: int, rank: int, device_gib: float, tokens: int = SCORED_TOKENS
 ) -> MemoryPlan:
     """Return the plan of reading `tokens` tokens at once without gradients (transformers): scores of any kind."""
     width = max(2.0, LINEAR_BYTES[weights])  # NF4 computes in bf16
     parts = {
-        "weights": _weights(size, weights, width),
+        "weights": weight_bytes(size, weights, width),
         "cache": size.cache_per_token * width * tokens,
         "adapters": adapters * rank * size.projections * 4,
         "activations": _layer(size, tokens, width),
         "logits": LOGIT_ROWS * size.vocabulary * (width + 8),
     }
-    return _plan(parts, device_gib)
+    return in_gib(parts, device_gib)
 
 
 def training_plan(size: ModelSize, load: TrainingLoad, device_gib: float) -> MemoryPlan:
@@ -141,12 +126,12 @@ def training_plan(size: ModelSize, load: TrainingLoad, device_gib: float) -> Mem
     layer = _layer(size, tokens, width)
     kept = size.layers * (tokens * size.hidden * width if load.checkpointing else layer)
     parts = {
-        "weights": _weights(size, load.weights, width) / load.devices,
+        "weights": weight_bytes(size, load.weights, width) / load.devices,
         "adapters": load.rank * size.projections * 16,  # float32: weight, gradient and two moments
         "activations": kept + 2 * layer,
         "logits": (tokens if load.whole_logits else LOGIT_ROWS) * size.vocabulary * (width + 8),
     }
-    return _plan(parts, device_gib)
+    return in_gib(parts, device_gib)
 
 
 def device_memory() -> float:
@@ -154,16 +139,6 @@ def device_memory() -> float:
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(0).total_memory / GIB
     return psutil.virtual_memory().available / GIB
-
-
-def check_fits(base: PinnedBase, engine: Engine, adapters: int, rank: int) -> MemoryPlan:
-    """Return the plan of an engine, or raise an error with its numbers and a setting that would fit."""
-    size, device = model_size(base), device_memory()
-    needed = serving_plan(size, engine, adapters, rank, device)
-    if not needed.fits:
-        way_out = _way_out(size, engine, device, adapters, rank)
-        raise InputError(f"{base.path} does not fit this device: it needs {needed}; {way_out}")
-    return needed
 
 
 def check_scoring(base: PinnedBase, weights: str, adapters: int, rank: int) -> None:
@@ -189,20 +164,15 @@ def _refuse(base: PinnedBase, needed: MemoryPlan, way_out: str) -> None:
     print(f"WARNING: {problem}", file=sys.stderr)
 
 
-def _plan(parts: Mapping[str, float], allowed: float) -> MemoryPlan:
+def in_gib(parts: Mapping[str, float], allowed: float) -> MemoryPlan:
+    """Return the plan of parts in bytes."""
     return MemoryPlan({name: size / GIB for name, size in parts.items()}, allowed)
 
 
-def _weights(size: ModelSize, precision: str, width: float) -> float:
+def weight_bytes(size: ModelSize, precision: str, width: float) -> float:
+    """Return the bytes of the base: its linear weights in this precision, the others in the width of the use."""
     return size.linear_weights * (size.stored_bytes or LINEAR_BYTES[precision]) + size.other_weights * width
 
 
 def _layer(size: ModelSize, tokens: int, width: float) -> float:
     return tokens * (10 * size.hidden + 4 * size.intermediate) * width
-
-
-def _way_out(size: ModelSize, engine: Engine, device: float, adapters: int, rank: int) -> str:
-    smaller = serving_plan(size, replace(engine, quantization="fp8"), adapters, rank, device)
-    if smaller.fits and torch.cuda.is_available():
-        return f"engine.quantization: fp8 needs {smaller}"
-    return "lower engine.max_model_len, take a larger device, or a smaller base"

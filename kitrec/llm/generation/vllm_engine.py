@@ -55,7 +55,9 @@ class VllmEngine:
         from vllm import LLM  # only after the process is configured: vLLM reads its environment on import
         from vllm.lora.request import LoRARequest
 
-        from kitrec.llm.base.memory_plan import check_fits  # torch and transformers are only needed where an engine is
+        from kitrec.llm.generation.engine_memory import (
+            check_fits,  # torch and transformers are only needed where an engine is
+        )
 
         configs = {name: check_adapter(folder, base) for name, folder in adapters.items()}
         rank = max((config["r"] for config in configs.values()), default=0)
