@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from kitrec.core import files
 from kitrec.llm.base.loading import load_for_serving
 from kitrec.llm.base.memory_plan import check_scoring
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.base.shape import quantisation_name
+from kitrec.llm.finetuning.adapters import check_adapter
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.vllm_engine import VllmEngine
 from kitrec.llm.likelihood.candidates import Score, Scorer
@@ -30,6 +30,6 @@ def load_scorer(base: PinnedBase, engine: Engine, adapters: Mapping[str, Path]) 
     """Return a function that scores by the weights that answer, after a check that they fit the device."""
     if scores_through_engine(base, engine):
         return VllmEngine(base, engine, dict(adapters), seed=0, quiet=True).likelihoods
-    ranks = [files.read_json(folder / "adapter_config.json")["r"] for folder in adapters.values()]
+    ranks = [check_adapter(folder, base)["r"] for folder in adapters.values()]
     check_scoring(base, engine.dtype, len(adapters), max(ranks, default=0))
     return Scorer(load_for_serving(base, getattr(torch, engine.dtype)), base, adapters).score
