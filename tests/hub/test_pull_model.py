@@ -94,6 +94,12 @@ def test_the_four_models_of_a_set_are_pulled_at_their_commits(hub, project, adap
     assert check_adapter(folder, pin(Base(path="base/tiny-qwen3", revision=None)))["r"] == 4
 
 
+def test_a_revision_is_resolved_to_its_commit(hub, project, adapter):
+    published(hub, "author/one", adapter)
+    script = "from kitrec.hub.pull import fetch; print(fetch('author/one', 'main').commit)"
+    assert with_hub(hub, project, "-c", script).stdout.strip() == hub.commit_of("author/one")
+
+
 FETCH = """
 import sys
 from kitrec.core.errors import InputError

@@ -15,7 +15,7 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.loading import load_for_serving
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.adapters import check_adapter, list_length_warnings, prompt_warnings
+from kitrec.llm.finetuning.adapters import answer_forms, check_adapter, list_length_warnings, prompt_warnings
 from kitrec.llm.finetuning.foreign_adapters import unserved
 from kitrec.llm.finetuning.origins import foreign_warnings, read_origin
 from kitrec.llm.likelihood.candidates import Scorer
@@ -131,6 +131,7 @@ def test_what_is_unknown_is_warned_of_once_and_other_names_of_the_base_too(adapt
     assert renamed.startswith("dualft-music: trained on 'unsloth/other-name', served on ")
     assert layers.startswith("dualft-movies: adapts 8 of the base's 16 k_proj, o_proj, q_proj, v_proj")
     assert list_length_warnings(folders, 20) == [] and prompt_warnings(folders, {"text": "rendered"}) == []
+    assert answer_forms(folders) == {}  # scored in the form that the prompt requests
 
 
 def test_adapters_trained_here_have_no_such_warnings(adapter, base):
