@@ -120,12 +120,12 @@ def separately(base: PinnedBase, count: int) -> dict[str, Any]:
 
 
 def engine_scores(base: PinnedBase, count: int) -> dict[str, Any]:
-    """Score by the engine with and without its cache, and generate for the same records."""
+    """Score by the engine together and one candidate at a time, and generate for the same records."""
     questions, engine = _questions(base, count), engine_of(base)
     engine.likelihoods(questions[:1])
     cached, _ = timed(lambda: engine.likelihoods(questions))
-    pairs = [(question, name) for question in questions for name in question.continuations]
-    uncached, _ = timed(lambda: engine._prompt_likelihoods(pairs, skip_cache=True))
+    single = [replace(question, continuations=[name]) for question in questions for name in question.continuations]
+    uncached, _ = timed(lambda: engine.likelihoods(single))
     written, _ = timed(lambda: engine.generate(requests_of(base, count, hundred=True), _sampling()))
     return {"records": count, "cached": cached, "uncached": uncached, "written": written}
 

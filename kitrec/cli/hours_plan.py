@@ -9,6 +9,7 @@ from typing import Any
 
 from kitrec.cli.disk_plan import REFERENCE_PARAMETERS, parameter_count
 from kitrec.core.domains import USER_TYPES
+from kitrec.llm.generation.params import budgeted
 
 TRAINED_PER_SECOND = 1125  # tokens; reference, A100 80 GB
 READ_PER_SECOND = 8000  # assumed: prompt tokens of an engine
@@ -49,7 +50,7 @@ def hours_plan(s: Mapping[str, Any]) -> dict[str, float]:
 
 def token_budget(s: Mapping[str, Any], method: str) -> int:
     """Return the tokens that an answer of this method may take."""
-    return int(s["infer"].methods[method].max_new_tokens)
+    return budgeted(s["infer"].methods[method], s["infer"].budgets).max_new_tokens
 
 
 def _records(s: Mapping[str, Any], role: str) -> int:

@@ -94,9 +94,9 @@ def _counts(read: RecordFile) -> str:
 
 def _write_scores(records: Sequence[Record], scores: np.ndarray, to: Path) -> None:
     """Write the probability of each validation record, and print the AUC."""
-    columns = {"user": [r.user for r in records], "item": [r.target for r in records]}
-    columns |= {"label": [r.label for r in records], "answer": [r.answer for r in records]}  # type: ignore[dict-item]
+    rows = [(r.user, r.target, r.label, r.answer) for r in records]
+    table = pl.DataFrame(rows, schema=["user", "item", "label", "answer"], orient="row")
     with files.atomic(to) as draft:
-        pl.DataFrame({**columns, "probability": scores}).write_csv(draft, separator="\t")
+        table.with_columns(probability=scores).write_csv(draft, separator="\t")
     labels, users = np.array([record.label for record in records]), [record.user for record in records]
     print(f"{to}: AUC {auc(labels, scores):.4f}, UAUC {uauc(labels, scores, users):.4f} of {len(records)} records")

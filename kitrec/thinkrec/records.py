@@ -95,7 +95,9 @@ class _Line:
     TargetItemID: Id
     label: Annotated[int, Field(ge=0, le=1)]
     HisItemIDs: list[Id] = Field(validation_alias=AliasChoices("HisItemIDs", "HisItemList"))
-    HisItemTitles: list[str] | None = Field(None, validation_alias=AliasChoices("HisItemTitles", "HisItemTitleList"))
+    HisItemTitles: list[str] | None = Field(
+        default=None, validation_alias=AliasChoices("HisItemTitles", "HisItemTitleList")
+    )
     TargetItemTitle: str | None = None
     mode: Literal["v1", "v2", "v3"] | None = None
     answer: Answer = "yes_no"
@@ -104,7 +106,7 @@ class _Line:
     User_emb: Vector | None = None
     TargetItem_emb: Vector | None = None
     History_embs: str | list[Vector] | None = Field(
-        None, validation_alias=AliasChoices("History_embs", "HisItem_emb_list")
+        default=None, validation_alias=AliasChoices("History_embs", "HisItem_emb_list")
     )
 
     @property
