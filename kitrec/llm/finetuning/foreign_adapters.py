@@ -10,9 +10,8 @@ from typing import Any
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.llm.base.params import PROJECTIONS
+from kitrec.llm.base.params import MAX_LORA_RANK, PROJECTIONS
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.llm.finetuning.params import MAX_LORA_RANK
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 LISTED = 3  # problems of one kind that an error lists

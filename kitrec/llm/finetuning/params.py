@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kitrec.core.params import rules, section
-from kitrec.llm.base.params import Amount, Count, Positive, Share
-
-MAX_LORA_RANK = 512  # the highest rank vLLM serves
+from kitrec.llm.base.params import MAX_LORA_RANK, Amount, Count, Positive, Share
 
 
 @section
