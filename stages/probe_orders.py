@@ -6,7 +6,7 @@ from pathlib import Path
 from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.finetuning.adapters import answer_forms
+from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import requests_for

@@ -8,7 +8,7 @@ import numpy as np
 from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_quantised, load_tokenizer
 from kitrec.llm.base.pinning import FILE, PinnedBase, read_pinned
-from kitrec.llm.finetuning.adapters import answer_forms
+from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import requests_for
 from kitrec.llm.likelihood.candidates import Scorer, scoring_requests

@@ -82,9 +82,9 @@ def _number(value: Any) -> float | None:
 
 
 def _confidence(entry: Mapping[str, Any]) -> float | None:
-    """Return a confidence of 1 to 10 as the schema requires; anything else is None, never a default."""
+    """Return a confidence of 0 to 10; anything else is None, never a default."""
     value = _number(entry.get("confidence_score"))
-    return float(value) if value is not None and 1 <= value <= 10 else None
+    return float(value) if value is not None and 0 <= value <= 10 else None
 
 
 def _rationale(entry: Mapping[str, Any]) -> str | None:

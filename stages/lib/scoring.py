@@ -11,7 +11,7 @@ from kitrec.core import params, tables
 from kitrec.core.tables import Table
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.llm.finetuning.adapters import answer_forms
+from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.generation.params import Engine, Method
 from kitrec.llm.generation.requests import Request, requests_for
 from kitrec.llm.likelihood.candidates import Score

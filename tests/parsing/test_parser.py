@@ -62,7 +62,7 @@ def test_failures_have_names(text, status):
     assert parse(text, C).status == status
 
 
-@pytest.mark.parametrize("value", [0, 11, "8", "high", None, True, float("nan")])
+@pytest.mark.parametrize("value", [-0.5, 11, "8", "high", None, True, float("nan")])
 def test_a_confidence_outside_the_schema_is_none(value):
     text = json.dumps({"item_id": C[0], "confidence_score": value})
     assert parse(text, C).confidence is None
@@ -108,7 +108,7 @@ def assert_invariants(text: str) -> None:
     assert len(set(parsed.item_ids)) == len(parsed.item_ids) and set(parsed.invalid_ids) == set(parsed.item_ids) - set(
         C
     )
-    assert parsed.confidence is None or 1 <= parsed.confidence <= 10
+    assert parsed.confidence is None or 0 <= parsed.confidence <= 10
 
 
 @settings(max_examples=2000, deadline=None)

@@ -13,7 +13,6 @@ from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.base.shape import quantisation_name, shape_fingerprint
 from kitrec.llm.finetuning.foreign_adapters import check_foreign
 from kitrec.llm.finetuning.origins import ORIGIN, foreign_warnings, is_foreign, read_origin
-from kitrec.prompts.answer_head import AnswerForm
 
 
 def save_adapter(checkpoint: Path, tokenizer: Any, base: PinnedBase, origin: dict[str, Any], folder: Path) -> None:
@@ -91,13 +90,6 @@ def prompt_warnings(folders: Mapping[str, Path], form: Mapping[str, Any]) -> lis
         for name, known in learned.items()
         if known and known != form
     ]
-
-
-def answer_forms(folders: Mapping[str, Path]) -> dict[str, AnswerForm]:
-    """Return how the answers of every adapter begin, where that is known."""
-    origins = {name: read_origin(folder) for name, folder in folders.items()}
-    known = {name: origin["answer"] for name, origin in origins.items() if origin.get("answer")}
-    return {name: AnswerForm(answer["opening"], answer["after"]) for name, answer in known.items()}
 
 
 def _make_stable(config_file: Path, base: PinnedBase) -> None:

@@ -4,11 +4,13 @@ Scores are read where the adapter writes an id, so they need the text that the a
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from kitrec.core.errors import InputError
+from kitrec.llm.finetuning.origins import read_origin
 from kitrec.prompts.answer_head import AnswerForm
 from kitrec.prompts.tokens import split_thought
 
@@ -41,6 +43,13 @@ def learned_form(outputs: Iterable[str], *, thinking: bool) -> LearnedForm:
             "outputs alike, with the fields in one order and nothing but fixed text before item_id"
         )
     return LearnedForm(form, count / total)
+
+
+def answer_forms(folders: Mapping[str, Path]) -> dict[str, AnswerForm]:
+    """Return how the answers of every adapter begin, where that is known."""
+    origins = {name: read_origin(folder) for name, folder in folders.items()}
+    known = {name: origin["answer"] for name, origin in origins.items() if origin.get("answer")}
+    return {name: AnswerForm(answer["opening"], answer["after"]) for name, answer in known.items()}
 
 
 def answer_form(output: str, *, thinking: bool) -> AnswerForm | None:
