@@ -42,7 +42,7 @@ class Server:
         self.url, self.log = f"http://127.0.0.1:{self.port}/v1", log
         options = {
             "--model": str(base),
-            "--chat-model-name": "tiny",
+            "--served-model-name": "tiny",
             "--host": "127.0.0.1",
             "--port": str(self.port),
             "--max-model-len": "4096",

@@ -48,7 +48,7 @@ def test_an_engine_and_transformers_agree_on_yes_and_no(tiny_base, tokenizer, tm
     composer = made_composer(tokenizer, templates=(BOTH, TEXT, "<ItemIDList> <TargetItemID> <TargetItemTitle>?"))
     prompts = [composer.compose(made_record(k), k) for k in range(9)]
     reference = [logits for prompt in prompts for logits in yes_no_logits(model, [[prompt]])]
-    engine = made_engine(dtype="float32", max_model_len=512, max_parallel=16, memory_share=0.5, shard=8)
+    engine = made_engine(dtype="float32", max_model_len=512, max_num_seqs=16, gpu_memory_utilization=0.5, shard_size=8)
     served = load_served(base, tokenizer, engine, tmp_path, "projector", seed=1)
     actual = served.log_probabilities(prompts)
     expected = np.array([[logits.log_yes[0], logits.log_no[0]] for logits in reference])
