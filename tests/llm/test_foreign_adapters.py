@@ -15,7 +15,8 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.loading import load_for_serving
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.adapters import answer_forms, check_adapter, list_length_warnings, prompt_warnings
+from kitrec.llm.finetuning.adapters import check_adapter, list_length_warnings, prompt_warnings
+from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.finetuning.foreign_adapters import unserved
 from kitrec.llm.finetuning.origins import foreign_warnings, read_origin
 from kitrec.llm.likelihood.candidates import Scorer
