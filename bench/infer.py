@@ -148,7 +148,7 @@ def _adapters(folder: Path) -> list[Path]:
     settings = lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml"))
     for seed in range(4):
         torch.manual_seed(seed)
-        model = get_peft_model(load_for_serving(base, torch.float32), settings)
+        model = get_peft_model(load_for_serving(base, "float32"), settings)
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 parameter.data.normal_(std=0.01)

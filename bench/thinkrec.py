@@ -67,7 +67,7 @@ def _timed(work: Callable[[], YesNoLogits]) -> tuple[float, YesNoLogits]:
 def _model() -> ThinkModel:
     base = pin(BASE)
     torch.manual_seed(0)
-    llm = with_adapter(load_for_serving(base, torch.float32), TEXT_STAGE.adapter, "general")
+    llm = with_adapter(load_for_serving(base, "float32"), TEXT_STAGE.adapter, "general")
     projector = Projector(WIDTH, llm.config.hidden_size, PROJECTOR_STAGE.expansion)
     return ThinkModel(llm.eval(), projector.eval(), verdict_tokens(Encoder(load_tokenizer(base))))
 

@@ -19,6 +19,7 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.fetching import fetch
 from kitrec.llm.base.params import PROJECTIONS
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.base.precision import compute_dtype
 from kitrec.llm.finetuning.adapters import check_adapter
 from kitrec.llm.generation.engine_memory import check_fits
 from kitrec.llm.generation.engine_options import configure_process, engine_options, lora_options
@@ -119,7 +120,7 @@ def _embeddings(base: PinnedBase, engine: Engine) -> nn.Module:
     llm = AutoModelForCausalLM.from_pretrained(
         base.path,
         revision=base.revision,
-        dtype=getattr(torch, engine.dtype),
+        dtype=getattr(torch, compute_dtype(engine.dtype)),
         device_map="cpu",
         use_safetensors=True,
         trust_remote_code=False,

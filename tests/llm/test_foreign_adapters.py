@@ -145,7 +145,7 @@ def test_adapters_trained_here_have_no_such_warnings(adapter, base):
 def test_a_foreign_adapter_scores_as_peft_computes_it(tiny_base, base, tmp_path):
     """Rank-stabilised scale, unequal ranks and attention alone, against PEFT on transformers."""
     folder = made_foreign(tiny_base, tmp_path / "one", use_rslora=True, rank_pattern={"q_proj": 8})
-    scorer = Scorer(load_for_serving(base, torch.float32), base, {"one": folder})
+    scorer = Scorer(load_for_serving(base, "float32"), base, {"one": folder})
     prefix, names = list(range(300, 330)), [[400, 401], [402]]
     (scores,) = scorer.score([ScoringRequest(prefix, names, "one")])
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32), folder)

@@ -150,7 +150,7 @@ def test_a_scorer_with_all_adapters_scores_each_request_by_its_adapter(served, t
     _, folder = served
     scoring = made_scoring_requests()
     base = pin(Base(path=str(tiny_base), revision=None))
-    scorer = Scorer(load_for_serving(base, torch.float32), base, {name: folder / name for name in NAMES})
+    scorer = Scorer(load_for_serving(base, "float32"), base, {name: folder / name for name in NAMES})
     for request, values in zip(scoring, scorer.score(scoring), strict=True):
         assert np.abs(values - likelihoods(reference(tiny_base, folder, request.adapter), [request])[0]).max() < 1e-4
 

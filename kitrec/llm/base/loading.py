@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.base.precision import compute_dtype
 from kitrec.llm.base.shape import quantisation_name
 
 BaseWeights = Literal["nf4", "bf16", "f32"]
@@ -25,7 +26,7 @@ def load_base(base: PinnedBase, weights: BaseWeights) -> Any:
     """Load the base onto one device in the given precision, to be frozen or adapted."""
     if weights == "nf4":
         return load_quantised(base)
-    return load_for_serving(base, torch.bfloat16 if weights == "bf16" else torch.float32)
+    return load_for_serving(base, "bfloat16" if weights == "bf16" else "float32")
 
 
 def load_for_training(base: PinnedBase, weights: str, *, sharded: bool) -> Any:
@@ -34,19 +35,19 @@ def load_for_training(base: PinnedBase, weights: str, *, sharded: bool) -> Any:
         if sharded and not torch.cuda.is_available():
             raise InputError("launch: NF4 weights are sharded on GPUs only; set base_weights to bf16")
         return load_quantised(base)
-    return _from_pretrained(base, device_map=None if sharded else {"": PartialState().device})
+    return _from_pretrained(base, "bfloat16", device_map=None if sharded else {"": PartialState().device})
 
 
-def load_for_serving(base: PinnedBase, dtype: torch.dtype) -> Any:
-    """Load the base with unquantised weights, as the engine serves it."""
-    return _from_pretrained(base, dtype=dtype, device_map={"": PartialState().device})
+def load_for_serving(base: PinnedBase, dtype: str) -> Any:
+    """Load the base with unquantised weights, as the engine serves it in this dtype."""
+    return _from_pretrained(base, dtype, device_map={"": PartialState().device})
 
 
 def load_quantised(base: PinnedBase) -> Any:
-    """Load the base in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314, section 3)."""
+    """Load the base in NF4 with double quantisation, computed in bf16 (QLoRA, arXiv 2305.14314, section 3)."""
     if not torch.cuda.is_available():
         _check_width(base)
-    model = _from_pretrained(base, quantization_config=_nf4(), device_map={"": PartialState().device})
+    model = _from_pretrained(base, "bfloat16", quantization_config=_nf4(), device_map={"": PartialState().device})
     for module in model.modules():
         if hasattr(module, FAST_CPU_PATH):
             # An evaluation would repack the weights on such CPUs and make all later gradients wrong, silently.
@@ -54,7 +55,7 @@ def load_quantised(base: PinnedBase) -> Any:
     return model
 
 
-def _from_pretrained(base: PinnedBase, *, dtype: torch.dtype = torch.bfloat16, **options: Any) -> Any:
+def _from_pretrained(base: PinnedBase, dtype: str, **options: Any) -> Any:
     if name := quantisation_name(base):
         raise InputError(
             f"{base.path} is quantised already ({name}): it can answer and score, by the engine. Training, probes and "
@@ -64,7 +65,7 @@ def _from_pretrained(base: PinnedBase, *, dtype: torch.dtype = torch.bfloat16, *
     return AutoModelForCausalLM.from_pretrained(
         base.path,
         revision=base.revision,
-        dtype=dtype,
+        dtype=getattr(torch, compute_dtype(dtype)),
         use_safetensors=True,
         trust_remote_code=False,
         **options,
@@ -87,6 +88,6 @@ def _nf4() -> BitsAndBytesConfig:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=getattr(torch, compute_dtype("bfloat16")),
         bnb_4bit_quant_storage=torch.bfloat16 if torch.cuda.is_available() else torch.uint8,  # FSDP shards floats only
     )

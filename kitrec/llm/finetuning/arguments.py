@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 
 from kitrec.llm.base.memory_plan import TrainingLoad
 from kitrec.llm.base.params import PROJECTIONS
+from kitrec.llm.base.precision import computes_in_bf16
 from kitrec.llm.finetuning.params import FineTune, Launch
 
 
@@ -64,7 +65,7 @@ def training_arguments(p: FineTune, launch: Launch, folder: Path, *, seed: int, 
         remove_unused_columns=False,
         dataloader_num_workers=launch.dataloader_num_workers,
         dataloader_pin_memory=torch.cuda.is_available(),
-        bf16=True,
+        bf16=computes_in_bf16(),
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
         data_seed=seed,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.base.precision import compute_dtype
 from kitrec.llm.generation import cpu_platform
 from kitrec.llm.generation.params import Engine
 
@@ -54,7 +55,7 @@ def engine_options(base: PinnedBase, engine: Engine, seed: int) -> dict[str, Any
     return {
         "model": base.path,
         "revision": base.revision,
-        "dtype": engine.dtype,
+        "dtype": compute_dtype(engine.dtype),
         "seed": seed,
         "max_model_len": engine.max_model_len,
         "max_num_seqs": engine.max_num_seqs,

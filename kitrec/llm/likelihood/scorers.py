@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from kitrec.llm.base.loading import load_for_serving
 from kitrec.llm.base.memory_plan import check_scoring
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.base.precision import compute_dtype
 from kitrec.llm.base.shape import quantisation_name
 from kitrec.llm.finetuning.adapters import check_adapter
 from kitrec.llm.generation.params import Engine
@@ -31,5 +30,5 @@ def load_scorer(base: PinnedBase, engine: Engine, adapters: Mapping[str, Path]) 
     if scores_through_engine(base, engine):
         return VllmEngine(base, engine, dict(adapters), seed=0, quiet=True).likelihoods
     ranks = [check_adapter(folder, base)["r"] for folder in adapters.values()]
-    check_scoring(base, engine.dtype, len(adapters), max(ranks, default=0))
-    return Scorer(load_for_serving(base, getattr(torch, engine.dtype)), base, adapters).score
+    check_scoring(base, compute_dtype(engine.dtype), len(adapters), max(ranks, default=0))
+    return Scorer(load_for_serving(base, engine.dtype), base, adapters).score
