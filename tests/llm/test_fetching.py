@@ -17,9 +17,7 @@ from kitrec.llm.base.fetching import fetch, is_cached
 from kitrec.llm.base.pinning import PinnedBase
 base = PinnedBase("someone/tiny", sys.argv[1], "someone/tiny@" + sys.argv[1])
 """
-LOAD = (
-    FETCH + "from kitrec.llm.base.loading import load_for_serving\nload_for_serving(base, 'float32')"
-)
+LOAD = FETCH + "from kitrec.llm.base.loading import load_for_serving\nload_for_serving(base, 'float32')"
 TWO_ENGINES = (
     FETCH
     + """
