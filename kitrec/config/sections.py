@@ -23,6 +23,7 @@ from kitrec.recommenders.params import IdRec
 from kitrec.synthetic.params import World
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.tinybase.params import TinyBase
+from kitrec.titles.params import Titles
 
 SECTIONS: dict[str, type] = {
     "seed": int,
@@ -43,6 +44,7 @@ SECTIONS: dict[str, type] = {
     "rationales": Rationales,
     "probes": Probes,
     "idrec": IdRec,
+    "titles": Titles,
     "ilora": IloraTeacher,
     "distillation": Distillation,
     "thinkrec": ThinkRec,

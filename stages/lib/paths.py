@@ -46,6 +46,11 @@ def recommender(method: str) -> Path:
     return Path("data/idrec") / method
 
 
+def title_model(method: str) -> Path:
+    """Return the folder of a model that knows items by their titles."""
+    return Path("data/titles") / method
+
+
 def ilora_teacher(method: str) -> Path:
     """Return the folder of the iLoRA teacher whose gate reads the user embeddings of `method`."""
     return Path("data/ilora") / method

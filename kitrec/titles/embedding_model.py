@@ -1,0 +1,60 @@
+"""The embedding model: a base with its adapter, the towers, and the title vectors that both work on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from kitrec.core.randomness import derived_seed
+from kitrec.llm.base.loading import load_base
+from kitrec.llm.base.pinning import PinnedBase
+from kitrec.thinkrec.model import adapter_weights, with_adapter
+from kitrec.titles.catalogue import Catalogue
+from kitrec.titles.embedding import Towers, title_vectors
+from kitrec.titles.params import Embedding
+
+ADAPTER = "titles"
+VectorsOf = Callable[[np.ndarray], torch.Tensor]  # item numbers [m] -> title vectors [m, h]
+
+
+@dataclass
+class EmbeddingModel:
+    llm: Any  # a PEFT model
+    towers: Towers
+    catalogue: Catalogue
+
+    def read_titles(self, numbers: np.ndarray) -> torch.Tensor:
+        """Return the title vectors [m, h] of items, read by the model as it is now."""
+        return title_vectors(self.llm, [self.catalogue.tokens[number] for number in numbers])
+
+    def adapter(self) -> dict[str, torch.nn.Parameter]:
+        """Return the adapter's weights by name."""
+        return adapter_weights(self.llm, ADAPTER)
+
+    def train(self, mode: bool = True) -> None:
+        """Switch between training (dropout) and inference."""
+        self.llm.train(mode)
+        self.towers.train(mode)
+
+    def vectors(
+        self, histories: np.ndarray, numbers: np.ndarray, vectors_of: VectorsOf
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the vectors [B, d] of users with histories [B, L], and [J, d] of items [J]; a title is read once."""
+        read, places = np.unique(np.concatenate([histories.ravel(), numbers]), return_inverse=True)
+        titles = vectors_of(read)
+        shown, listed = torch.from_numpy(places).to(titles.device).split([histories.size, len(numbers)])
+        are_shown = torch.from_numpy(histories > 0).to(titles.device)
+        is_target = torch.from_numpy(self.catalogue.is_target[histories]).to(titles.device)
+        users = self.towers.users(titles[shown.view(histories.shape)], is_target, are_shown)
+        return users, self.towers.items(titles[listed])
+
+
+def new_model(p: Embedding, base: PinnedBase, catalogue: Catalogue, seed: int) -> EmbeddingModel:
+    """Return a model with initial weights: its adapter changes nothing yet."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(seed, "embedding weights"))
+        llm = with_adapter(load_base(base, p.base_weights), p.adapter, ADAPTER)
+        towers = Towers(llm.config.hidden_size, p.width, p.dropout).to(llm.device)
+    return EmbeddingModel(llm, towers, catalogue)

@@ -1,0 +1,58 @@
+"""The contrastive loss against a loop and against theory, the weight of popularity against hand-made rankings."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kitrec.titles.contrastive import contrastive_loss
+from kitrec.titles.prior import chosen_weight, mean_ndcg, padded
+
+
+def test_the_loss_is_that_of_a_loop_over_users():
+    rng = np.random.default_rng(3)
+    users, items = (torch.tensor(rng.normal(size=(n, 4))) for n in (3, 6))
+    numbers = torch.tensor([7, 8, 7, 9, 8, 5])
+    expected = []
+    for b in range(3):
+        logits = {j: 2.5 * float(users[b] @ items[j]) for j in range(6) if j == b or numbers[j] != numbers[b]}
+        expected.append(math.log(sum(map(math.exp, logits.values()))) - logits[b])
+    assert contrastive_loss(users, items, numbers, torch.tensor(2.5)).item() == pytest.approx(
+        np.mean(expected), rel=1e-9
+    )
+
+
+def test_it_learns_what_speaks_for_a_user_and_leaves_popularity_out():
+    """Two kinds of users take three items with known probabilities: the scores become log p(i | u) - log p(i)."""
+    joint = np.array([[0.40, 0.05, 0.05], [0.30, 0.05, 0.15]])
+    pairs = np.random.default_rng(0).choice(6, size=40_000, p=joint.ravel())
+    users, taken = torch.from_numpy(pairs // 3), torch.from_numpy(pairs % 3)
+    table = torch.zeros(2, 3, requires_grad=True)
+    optimizer = torch.optim.Adam([table], lr=0.05)
+    one_hot = torch.eye(3)
+    for step in range(400):
+        rows = slice(100 * step, 100 * step + 100)
+        numbers = torch.arange(100)  # as if all were different: which of them are equal is what `repeated` is about
+        loss = contrastive_loss(table[users[rows]], one_hot[taken[rows]], numbers, torch.tensor(1.0))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 400)
+    expected = np.log(joint / joint.sum(1, keepdims=True) / joint.sum(0))
+    learned = table.detach().numpy()
+    assert learned - learned.mean(1, keepdims=True) == pytest.approx(
+        expected - expected.mean(1, keepdims=True), abs=0.15
+    )
+
+
+def test_the_weight_of_popularity_is_the_one_that_ranks_best():
+    scores = padded([np.array([0.0, 1.0, 0.2]), np.array([0.3, 0.1])])
+    log_shares = padded([np.log([0.9, 0.05, 0.05]), np.log([0.8, 0.2])])
+    assert chosen_weight(scores, log_shares, np.array([0, 0])) == (0.5, 1.0)  # a quarter of 2.89 does not make up for 1
+    assert chosen_weight(scores, log_shares, np.array([1, 0])) == (0.0, 1.0)
+
+
+def test_ndcg_of_lists_of_different_length():
+    scores = padded([np.array([3.0, 2.0, 1.0]), np.array([1.0, 2.0])])
+    assert mean_ndcg(scores, np.array([0, 0])) == pytest.approx((1 + 1 / math.log2(3)) / 2)

@@ -1,0 +1,49 @@
+"""Training samples: what is shown, what is asked for."""
+
+import numpy as np
+import pytest
+
+from kitrec.recommenders.data.sequences import Sequences
+from kitrec.titles.params import History
+from kitrec.titles.samples import draw_samples, item_shares, newest_histories
+
+# Items from 10 on belong to the target domain. Three users: books and films mixed, one book, films alone.
+SEQUENCES = Sequences(np.array([1, 2, 11, 3, 12, 4, 13, 14, 15]), np.array([0, 5, 7, 9]))
+IS_TARGET = np.arange(20) >= 10
+
+
+def shown(source_only: float, items: int = 3) -> History:
+    return History(items=items, title_tokens=8, source_only=source_only)
+
+
+def all_samples(source_only: float) -> set[tuple[int, tuple[int, ...]]]:
+    found = set()
+    for seed in range(40):
+        samples = draw_samples(SEQUENCES, IS_TARGET, shown(source_only), np.random.default_rng(seed))
+        found |= {(int(item), tuple(history)) for item, history in zip(samples.items, samples.histories, strict=True)}
+    return found
+
+
+def test_with_all_items_shown_every_target_item_behind_another_item_is_asked_for():
+    assert all_samples(0.0) == {(11, (0, 1, 2)), (12, (2, 11, 3)), (13, (0, 0, 4)), (15, (0, 0, 14))}
+
+
+def test_with_books_alone_no_target_item_is_shown_and_users_without_books_teach_nothing():
+    assert all_samples(1.0) == {(11, (0, 1, 2)), (12, (1, 2, 3)), (13, (0, 0, 4))}
+
+
+def test_each_user_gives_one_sample_of_a_pass():
+    for seed in range(10):
+        samples = draw_samples(SEQUENCES, IS_TARGET, shown(0.0), np.random.default_rng(seed))
+        assert len(samples) == 3
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [[12], [13], [15]]), (3, [[11, 3, 12], [0, 4, 13], [0, 14, 15]])])
+def test_the_newest_items_stand_on_the_right(count, expected):
+    assert newest_histories(SEQUENCES, count).tolist() == expected
+
+
+def test_shares_count_target_items_alone_with_half_a_count_more_for_each():
+    shares = item_shares(Sequences(np.array([1, 11, 11, 12]), np.array([0, 4])), np.arange(13) >= 10)
+    assert shares[:10].sum() == 0
+    assert shares[10:] == pytest.approx(np.array([0.5, 2.5, 1.5]) / 4.5)
