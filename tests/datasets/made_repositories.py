@@ -39,14 +39,14 @@ def made_files() -> dict[str, bytes]:
         b"book_id,goodreads_book_id,best_book_id,work_id,books_count,isbn,isbn13,authors,original_publication_year,"
         b"original_title,title,language_code\n1,2,2,3,272,439000003,9.78E+12,A Writer,2008,Games,"
         b'"The Games (The Games, #1)",eng\n2,3,3,4,1,,9.78E+12,Nobody,1999,No number,No number,eng\n',
-        b"ISBN,Book_Title,Book_Author,Year_Of_Publication,Publisher\n0670000004,Angels &amp; Demons,Dan B.,2001,Pocket\n"
+        b"ISBN,Book_Title,Book_Author,Year_Of_Publication,Publisher\n0670000004,Angels &amp; Demons,Dan,2001,Pocket\n"
         b"0439000003,A later edition,A Writer,2001,Pocket\n",
         b"0;1;2;3;4;5;6;7\n"
         b'B00KINDLE5;"Southampton Row; a Novel (Charlotte &amp; Thomas Pitt Novels)";Anne P.;2002;Publisher;a;b;c\n',
         b"ISBN,Book-Title,Book-Author,Year-Of-Publication,Book-Publisher\n"
         b'0140000006,"Of Mice, a \\Classic\\"" (Steinbeck)"\n',
         b"ISBN,Book-Title,Book-Author,Year-Of-Publication,Book-Publisher\n0140000006,Not the first,Nobody,2001,None\n",
-        b"author;coverPicFileName;Image-URL-M;description;isbn;language;numOfPages;price;publishDate;publisher;title;x;y\n"
+        b"author;coverPicFileName;Image-URL-M;description;isbn;language;numOfPages;price;publishDate;publisher;title;x\n"
         b"Mary;;http://a;;310000007;;;;;House;Mary-Kate &amp Ashley;http://b\n",
         b"isbn13,isbn10,title,authors\n9780850000008,0850000008,Caf\xe9 Society,Somebody\n",
         b'"850000008","0850000008.jpg","http://c","Not the first","","16","Medical Books"\n',
