@@ -70,11 +70,13 @@ def _print_tables(built: books_movies.Built, folder: Path) -> None:
 
 def _warnings(built: books_movies.Built, differing: list[str], *, book_texts: bool) -> list[str]:
     """Return what differs from the tables that the committed results were computed on."""
-    warnings = [
-        f"{file.remote.name} gave {built.rows[file.remote.name]:,} titles, not {file.rows:,}"
-        for file in books_movies.title_files(book_texts=book_texts)
-        if file.rows and built.rows[file.remote.name] != file.rows
-    ]
+    warnings = []
+    for file in books_movies.title_files(book_texts=book_texts):
+        titles = built.rows.get(file.remote.name)
+        if titles is None:
+            warnings.append(f"{file.remote.name} is gone, so its titles are missing")
+        elif file.rows not in (None, titles):
+            warnings.append(f"{file.remote.name} gave {titles:,} titles, not {file.rows:,}")
     if "items.tsv" in differing and not book_texts:
         warnings.append("items.tsv has other titles than the one that the committed results were computed on")
     return warnings

@@ -30,7 +30,8 @@ NAMES = ("interactions.tsv", "items.tsv", "user_split.tsv")
 
 
 def _of(repository: tuple[str, str], path: str) -> RemoteFile:
-    return RemoteFile(*repository, path)
+    """Return a file; only those of the histories' own repository are indispensable."""
+    return RemoteFile(*repository, path, optional=repository != LLMCDSR)
 
 
 HISTORIES = {name: _of(LLMCDSR, f"data/movie-book/{name}.txt") for name in SPLITS}
@@ -42,12 +43,12 @@ TITLES = (
     TitleFile(_of(SRIN, "dataset/amazon-custom-movies-tv/amazon-custom-movies-tv.item"), 0, 2, "\t", 4_922),
     TitleFile(_of(GOODREADS, "datasets/final-projects/zoe/books.csv"), -8, 1),  # authors of four rows hold a comma
     TitleFile(_of(GOODBOOKS, "books.csv"), 5, 10, rows=9_300),
-    TitleFile(RemoteFile("DimSalm/ProjectBigData", "e68bd9e", "BX_Books.csv")),
+    TitleFile(_of(("DimSalm/ProjectBigData", "e68bd9e"), "BX_Books.csv")),
     TitleFile(_of(GRODE, "CSV-files/BX-Books.csv"), delimiter=";"),
     TitleFile(_of(SPRINGTIMING, "BX-Books.csv")),
     TitleFile(_of(SPRINGTIMING, "BX-NewBooks.csv")),
     TitleFile(_of(SIMPLE_LIB, "BX-Books.csv"), 4, 10, ";"),
-    TitleFile(RemoteFile("hitro45-web/Book-recommendation-system", "5fc3d68", "books_cleaned.csv"), 1, 2),
+    TitleFile(_of(("hitro45-web/Book-recommendation-system", "5fc3d68"), "books_cleaned.csv"), 1, 2),
     TitleFile(_of(BOOK_COVERS, "Task1/book30-listing-test.csv"), 0, 3),
 )
 # SHA-256 of the tables that the committed results were computed on.
@@ -82,13 +83,13 @@ def remote_files(*, book_texts: bool) -> list[RemoteFile]:
 
 
 def build(paths: Mapping[RemoteFile, Path], *, book_texts: bool) -> Built:
-    """Make the tables from fetched files."""
+    """Make the tables from fetched files; files of titles may lack."""
     items = _item_names(paths)
     sequences = {name: list(_sequences(paths[file], items)) for name, file in HISTORIES.items()}
     domains = {item: domain for rows in sequences.values() for _, row in rows for domain, item in row}
     titles: dict[str, str] = {}
     counts = {HISTORIES[name].name: len(rows) for name, rows in sequences.items()}
-    for file in title_files(book_texts=book_texts):
+    for file in (file for file in title_files(book_texts=book_texts) if file.remote in paths):
         read = read_titles(file, paths[file.remote])
         counts[file.remote.name] = len(read)
         titles = {**read, **titles}

@@ -26,14 +26,19 @@ MOST_BYTES = 256 * 2**20  # of one file: what is larger is not what was asked fo
 Report = Callable[[int], object]
 
 
+class GoneError(InputError):
+    """A file that its host has no more."""
+
+
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a repository at a commit, with its SHA-256 where that is published."""
+    """A file of a repository at a commit, with its SHA-256 where that is published; an optional one may be gone."""
 
     repository: str
     commit: str
     path: str
     sha256: str | None = None
+    optional: bool = False
 
     @property
     def name(self) -> str:
@@ -57,9 +62,18 @@ class Downloads:
         return dict(files.read_json(self._lock)) if self._lock.exists() else {}
 
     def fetch(self, wanted: Sequence[RemoteFile], *, quiet: bool) -> dict[RemoteFile, Path]:
-        """Return the place of every file; complete ones are kept, others are fetched, from where they were cut."""
+        """Return the place of every file; complete ones are kept, others are fetched, from where they were cut.
+
+        Optional files that are gone are left out."""
+        places = {}
         with httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"}) as client:
-            return {file: self._fetch(client, file, quiet=quiet) for file in wanted}
+            for file in wanted:
+                try:
+                    places[file] = self._fetch(client, file, quiet=quiet)
+                except GoneError:
+                    if not file.optional:
+                        raise
+        return places
 
     def record_rows(self, rows: Mapping[str, int]) -> None:
         """Add to the lock file how many rows each file gave."""
@@ -98,6 +112,8 @@ def _receive(client: httpx.Client, address: str, partial: Path, report: Report) 
         try:
             return _receive_once(client, address, partial, length, report)
         except (httpx.TransportError, httpx.HTTPStatusError) as problem:
+            if _is_gone(problem):
+                raise GoneError(f"{address} is not there any more: its repository was removed or renamed") from None
             if failures >= ATTEMPTS or not _is_passing(problem):
                 raise InputError(_unreachable(address, problem)) from None
             time.sleep(PAUSE * 2 ** (failures - 1))
@@ -139,6 +155,10 @@ def _no_space_message(path: Path) -> Iterator[None]:
         raise
 
 
+def _is_gone(problem: Exception) -> bool:
+    return isinstance(problem, httpx.HTTPStatusError) and problem.response.status_code in (404, 410, 451)
+
+
 def _is_passing(problem: Exception) -> bool:
     """Return whether a request may succeed later."""
     if isinstance(problem, httpx.HTTPStatusError):
@@ -149,8 +169,6 @@ def _is_passing(problem: Exception) -> bool:
 def _unreachable(address: str, problem: Exception) -> str:
     if isinstance(problem, httpx.HTTPStatusError):
         status = problem.response.status_code
-        if status in (403, 404, 410):
-            return f"{address} is not there any more (HTTP {status}): the repository was removed or renamed"
         return f"{address} was refused (HTTP {status}): try again later, what arrived is kept"
     return f"{address} cannot be reached ({problem}): check the network and run again, what arrived is kept"
 

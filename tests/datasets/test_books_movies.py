@@ -207,8 +207,22 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_named(github, tmp_pa
     github.statuses = [503, 429]
     downloads_of(github, tmp_path).fetch([FILE], quiet=True)
     missing = RemoteFile("owner/gone", "1" * 40, "books.csv")
-    with pytest.raises(InputError, match=r"owner/gone/1+/books.csv is not there any more \(HTTP 404\)"):
+    with pytest.raises(InputError, match=r"owner/gone/1+/books.csv is not there any more"):
         downloads_of(github, tmp_path).fetch([missing], quiet=True)
+
+
+def test_titles_that_are_gone_are_a_warning_and_a_history_that_is_gone_an_error(github, tmp_path, monkeypatch):
+    without = EXPECTED["items.tsv"].replace("Mary-Kate & Ashley", "")
+    published = {**EXPECTED, "items.tsv": without}
+    monkeypatch.setattr(books_movies, "PUBLISHED", {name: sha256(text) for name, text in published.items()})
+    gone = next(file.remote for file in books_movies.TITLES if "simpleLib" in file.remote.repository)
+    del github.files[address(gone)]
+    result = fetch(github, tmp_path)
+    assert (tmp_path / "items.tsv").read_text() == without
+    assert "BX-Books.csv is gone, so its titles are missing" in result.output and "other titles" not in result.output
+    del github.files[address(books_movies.HISTORIES["valid"])]
+    with pytest.raises(InputError, match=r"valid.txt is not there any more"):
+        fetch(github, tmp_path / "again")
 
 
 def test_an_unreachable_host_is_named(tmp_path):

@@ -105,11 +105,10 @@ def test_a_chat_model_chooses_from_true_statements_and_its_replies_are_cached(wo
     assert training_records(cached.dataset).equals(records) and len(chat.requests) == sent
 
 
-def test_unusable_replies_are_replaced_by_the_template_and_counted(world, dataset, work, serving):
-    replies = iter(
-        ["no JSON", "[1]", '{"statements": 1, "reason": "x"}', '{"statements": [1], "reason": " "}', "null"] * 99
-    )
-    chat = serving(lambda _: (200, completion(next(replies))))
+@pytest.mark.usefixtures("work")
+def test_unusable_replies_are_replaced_by_the_template_and_counted(world, dataset, serving):
+    broken = cycle(["no JSON", "[1]", '{"statements": 1, "reason": "x"}', '{"statements": [1], "reason": " "}', "null"])
+    chat = serving(lambda _: (200, completion(next(broken))))
     p = EndpointRationales(kind="endpoint", endpoint=made_endpoint(url=chat.url))
     result = explained(p, world, dataset)
     template = explained(TemplateRationales(kind="evidence"), world, dataset)
