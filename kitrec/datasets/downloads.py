@@ -61,13 +61,13 @@ class Downloads:
         """Return what is known of every file that was fetched: hash, length, rows."""
         return dict(files.read_json(self._lock)) if self._lock.exists() else {}
 
-    def fetch(self, wanted: Sequence[RemoteFile], *, quiet: bool) -> dict[RemoteFile, Path]:
+    def fetch(self, requested: Sequence[RemoteFile], *, quiet: bool) -> dict[RemoteFile, Path]:
         """Return the place of every file; complete ones are kept, others are fetched, from where they were cut.
 
         Optional files that are gone are left out."""
         places = {}
         with httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"}) as client:
-            for file in wanted:
+            for file in requested:
                 try:
                     places[file] = self._fetch(client, file, quiet=quiet)
                 except GoneError:

@@ -55,27 +55,29 @@ class EndpointTeacher:
     def explain_all(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return the outputs for many records, whose requests are sent concurrently."""
         known = [self._evidence.statements(record) for record in records]
-        requests = [self._request(record, found) for record, found in zip(records, known, strict=True)]
+        requests = [self._request(record, statements) for record, statements in zip(records, known, strict=True)]
         replies = self._answer(requests)
         return [self._output(*parts) for parts in zip(records, known, requests, replies, strict=True)]
 
-    def _request(self, record: Mapping[str, Any], found: Sequence[Statement]) -> ChatRequest:
+    def _request(self, record: Mapping[str, Any], statements: Sequence[Statement]) -> ChatRequest:
         data = {
             "history": [self._evidence.shown(item) for item in record["source_items"][-SHOWN:]],
             "history of the item's kind": [self._evidence.shown(item) for item in record["target_items"][-SHOWN:]],
             "item": self._evidence.shown(record["gt_item_id"]),
-            "statements": {str(number): statement.text for number, statement in enumerate(found, start=1)},
+            "statements": {str(number): statement.text for number, statement in enumerate(statements, start=1)},
         }
         messages = [{"role": "system", "content": _TASK}, {"role": "user", "content": to_json_data(data)}]
         return build_request(self._endpoint, messages, SCHEMA, self._seed)
 
-    def _output(self, record: Mapping[str, Any], found: Sequence[Statement], request: ChatRequest, reply: Reply) -> str:
-        parsed = _parse_reply(reply, len(found))
+    def _output(
+        self, record: Mapping[str, Any], statements: Sequence[Statement], request: ChatRequest, reply: Reply
+    ) -> str:
+        parsed = _parse_reply(reply, len(statements))
         if parsed is None:
             self._unusable.add(request.name)
             return self._template.explain(record)
         numbers, reason = parsed
-        used = [found[number - 1] for number in numbers] or found[:1]
+        used = [statements[number - 1] for number in numbers] or statements[:1]
         return written_output(self._evidence.items[record["gt_item_id"]], used, reason)
 
 

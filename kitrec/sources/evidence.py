@@ -87,14 +87,14 @@ class Evidence:
     def statements(self, record: Mapping[str, Any]) -> list[Statement]:
         """Return at most MOST_STATEMENTS statements, of different kinds, that hold for the record's ground truth."""
         item, history = record["gt_item_id"], [*record["source_items"], *record["target_items"]]
-        found: dict[str, Statement] = {}
+        by_kind: dict[str, Statement] = {}
         for other in reversed(history):  # the newest item of equals
             if statement := self._title_statement(item, other):
-                found.setdefault(statement.kind, statement)
+                by_kind.setdefault(statement.kind, statement)
         for statement in (self._users_statement(item, history), self._category_statement(item, history)):
             if statement:
-                found[statement.kind] = statement
-        return [found[kind] for kind in KINDS if kind in found][:MOST_STATEMENTS] or [Statement("none")]
+                by_kind[statement.kind] = statement
+        return [by_kind[kind] for kind in KINDS if kind in by_kind][:MOST_STATEMENTS] or [Statement("none")]
 
     def shown(self, item: str) -> str:
         """Return an item as a statement shows it."""

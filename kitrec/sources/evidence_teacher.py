@@ -22,8 +22,8 @@ class EvidenceTeacher:
 
     def explain(self, record: Mapping[str, Any]) -> str:
         """Return the target output of a fine-tuned model for the record."""
-        found = self._evidence.statements(record)
-        return written_output(self._evidence.items[record["gt_item_id"]], found, found[0].text)
+        statements = self._evidence.statements(record)
+        return written_output(self._evidence.items[record["gt_item_id"]], statements, statements[0].text)
 
 
 def written_output(item: Mapping[str, Any], statements: Sequence[Statement], rationale: str) -> str:

@@ -43,9 +43,9 @@ def add_outputs(
     if isinstance(p, EndpointRationales):
         cache = ReplyCache(runner.WORK / "replies")
         answer = partial(complete, endpoint=p.endpoint, cache=cache, quiet=quiet)
-        asked = EndpointTeacher(evidence, p.endpoint, answer, seed)
-        explained, pairs = _all_explained(dataset, asked), explained_pair(asked.explain)
-        metrics = {"teacher": f"endpoint:{p.endpoint.model}", "unusable_replies": asked.unusable}
+        chat_teacher = EndpointTeacher(evidence, p.endpoint, answer, seed)
+        explained, pairs = _all_explained(dataset, chat_teacher), explained_pair(chat_teacher.explain)
+        metrics = {"teacher": f"endpoint:{p.endpoint.model}", "unusable_replies": chat_teacher.unusable}
     else:
         teacher = EvidenceTeacher(evidence)
         explained, pairs, metrics = add_teacher_outputs(dataset, teacher), explained_pair(teacher.explain), {}
