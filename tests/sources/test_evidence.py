@@ -207,10 +207,12 @@ def real_records(count):
 
     titles = pl.when(pl.col("title") != "").then("title")
     items = read("items.tsv").select(item_id="item", title=titles, categories=pl.lit([], dtype=pl.List(pl.String)))
+    histories: dict[str, list[tuple[str, str]]] = {}
+    for user, domain, item in read("interactions.tsv").select("user", "domain", "item").iter_rows():
+        if user.startswith("tr_"):
+            histories.setdefault(user, []).append((domain, item))
     rows, pairs = [], []
-    interactions = read("interactions.tsv").filter(pl.col("user").str.starts_with("tr_"))
-    for (user,), group in interactions.group_by(["user"], maintain_order=True):
-        listed = list(group.select("domain", "item").iter_rows())
+    for user, listed in histories.items():
         last = max(k for k, (domain, _) in enumerate(listed) if domain == "movies")
         before = listed[:last]
         pairs += [(user, item) for _, item in before]
