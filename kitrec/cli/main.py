@@ -7,7 +7,8 @@ kitrec fit | predict | title-embeddings
 kitrec plots-page
 kitrec teacher from-text | to-text
 kitrec thinkrec-records | thinkrec-train
-kitrec hub push-data | push-model"""
+kitrec hub push-data | push-model
+kitrec data fetch books-movies"""
 
 import errno
 import sys
@@ -18,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec.cli import doctor, fit, hub, items, report, results, teacher, thinkrec, thinkrec_train, trace
+from kitrec.cli import data, doctor, fit, hub, items, report, results, teacher, thinkrec, thinkrec_train, trace
 from kitrec.cli.hours_plan import hours_plan
 from kitrec.config import overlays, profiles
 from kitrec.config.sections import validate_params
@@ -30,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 profile = typer.Typer(no_args_is_help=True, help="Profiles: named overlays of conf/ for params.yaml.")
 app.add_typer(profile, name="profile")
 app.add_typer(hub.app, name="hub")
+app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
 app.command("thinkrec-records")(thinkrec.thinkrec_records)
 app.command("thinkrec-train")(thinkrec_train.thinkrec_train)

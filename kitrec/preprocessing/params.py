@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kitrec.core.params import rules, section
+from kitrec.openai_client.params import Endpoint
 
 CandidateSet = Literal["A", "B"]
 SourceKind = Literal["synthetic", "kitrec", "hub", "amazon"]
@@ -22,6 +23,20 @@ class Hub:
 
 
 @section
+class TemplateRationales:
+    kind: Literal["categories", "evidence", "none"]
+
+
+@section
+class EndpointRationales:
+    kind: Literal["endpoint"]
+    endpoint: Endpoint
+
+
+AnyRationales = Annotated[TemplateRationales | EndpointRationales, Field(discriminator="kind")]
+
+
+@section
 class Source:
     kind: SourceKind
     reject_limit: Annotated[float, Field(ge=0, lt=1)]
@@ -29,6 +44,7 @@ class Source:
     overlap: Overlap
     leaks: Leaks
     music: Music
+    rationales: AnyRationales
     hub: Hub
 
 

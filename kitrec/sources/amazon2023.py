@@ -26,6 +26,7 @@ from kitrec.sources.amazon_reviews import read_items, read_reviews
 from kitrec.sources.quarantine import Quarantine, Reject
 
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
+RATING_ONLY = (".csv.gz", ".csv")  # of reviews: without texts, so much smaller
 BUCKETS = 16
 BATCH_ROWS = 1_000_000
 
@@ -51,17 +52,18 @@ class AmazonSample:
 
 
 def find_files(folder: Path, names: Mapping[str, str]) -> RawFiles:
-    """Find the files of each domain: `Books.jsonl.gz` and `meta_Books.jsonl.gz`, or .jsonl, or .parquet."""
-    candidates = {
-        stem: [folder / f"{stem}{suffix}" for suffix in SUFFIXES]
-        for name in names.values()
-        for stem in (name, f"meta_{name}")
-    }
+    """Find the files of each domain: `Books.jsonl.gz` and `meta_Books.jsonl.gz`, or .jsonl, or .parquet; for reviews
+    also the rating-only `Books.csv.gz`, or .csv. Of several the first in this order counts."""
+    suffixes: dict[str, tuple[str, ...]] = {}
+    for stem in names.values():
+        suffixes |= {stem: (*SUFFIXES, *RATING_ONLY), f"meta_{stem}": SUFFIXES}
+    candidates = {stem: [folder / f"{stem}{suffix}" for suffix in listed] for stem, listed in suffixes.items()}
     existing = {stem: next((path for path in paths if path.exists()), None) for stem, paths in candidates.items()}
     missing = [stem for stem, path in existing.items() if path is None]
     if missing:
         raise InputError(
-            f"{folder} lacks {', '.join(missing)} ({', '.join(SUFFIXES)}): raw/README.md says where to get them"
+            f"{folder} lacks {', '.join(missing)} ({', '.join(SUFFIXES)}; for reviews also {', '.join(RATING_ONLY)}): "
+            "raw/README.md says where to get them"
         )
     paths = {stem: path for stem, path in existing.items() if path}
     return RawFiles(

@@ -1,7 +1,8 @@
 """Raw files of Amazon Reviews 2023 (Hou et al. 2024), read block by block: every line is either parsed or rejected.
 
-`.jsonl`, `.jsonl.gz` or parquet. Only the newline byte ends a line. A block is parsed as a whole, all fields as text,
-because the files mix numbers, strings and lists; a block with a broken line is bisected until the line is found."""
+`.jsonl`, `.jsonl.gz` or parquet; reviews also `.csv` or `.csv.gz`, the rating-only files. Only the newline byte ends a
+line. A block is parsed as a whole, all fields as text, because the files mix numbers, strings and lists; a block of
+JSON with a broken line is bisected until the line is found."""
 
 import gzip
 import io
@@ -32,9 +33,46 @@ def read_blocks(
     if path.suffix == ".parquet":
         yield from _parquet(path, fields, quarantine)
         return
+    if ".csv" in path.suffixes:
+        yield from _csv(path, fields, quarantine, quiet=quiet)
+        return
     parse = _parse_lines if nested else _parse_block
     for first, block in _read_lines(path, quiet=quiet):
         yield from parse(path, first, block, fields, quarantine)
+
+
+def _csv(path: Path, fields: Sequence[str], quarantine: Quarantine, *, quiet: bool) -> Iterator[pl.DataFrame]:
+    """Yield the named columns of a table whose first line names its columns and whose cells need no quotes."""
+    columns: list[str] = []
+    for first, block in _read_lines(path, quiet=quiet):
+        number, rows = first, block
+        if not columns:
+            header, _, rows = block.partition(b"\n")
+            columns, number = _columns(path, header, fields), first + 1
+        yield _split_rows(path, number, rows, columns, quarantine).select(*fields, "line")
+
+
+def _columns(path: Path, header: bytes, fields: Sequence[str]) -> list[str]:
+    columns = header.decode("utf-8-sig", errors="replace").strip().split(",")
+    if missing := [name for name in fields if name not in columns]:
+        raise InputError(
+            f"{path} has no column {', '.join(missing)}: a rating-only file begins with "
+            f"user_id,parent_asin,rating,timestamp, this one with {header[:60].decode(errors='replace')!r}"
+        )
+    return columns
+
+
+def _split_rows(path: Path, first: int, block: bytes, columns: list[str], quarantine: Quarantine) -> pl.DataFrame:
+    """Return the rows of a block of CSV; those of another number of cells, or of broken text, are rejected."""
+    lines = pl.Series(block.decode("utf-8", errors="replace").split("\n"), dtype=pl.String).str.strip_chars_end("\r")
+    rows = pl.DataFrame({"line": pl.int_range(first, first + len(lines), eager=True), "text": lines})
+    rows = rows.filter(pl.col("text").str.strip_chars() != "").with_columns(cells=pl.col("text").str.split(","))
+    quarantine.read += rows.height
+    whole = (pl.col("cells").list.len() == len(columns)) & ~pl.col("text").str.contains("\ufffd", literal=True)
+    for line, cells in rows.filter(~whole).select("line", pl.col("cells").list.len()).iter_rows():
+        quarantine.reject(path, line, "broken CSV or text", f"{cells} cells, {len(columns)} columns")
+    cells = [pl.col("cells").list.get(k).alias(name) for k, name in enumerate(columns)]
+    return rows.filter(whole).select("line", *cells)
 
 
 def _parse_lines(

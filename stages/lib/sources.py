@@ -10,7 +10,7 @@ from kitrec.core import tables
 from kitrec.core.domains import SETS
 from kitrec.preprocessing.dataset import Dataset, build_dataset, mark_last_target_items
 from kitrec.preprocessing.params import Candidates, Source, Users
-from kitrec.preprocessing.preference_pairs import PairOutputs, explained_pair, own_output_pair
+from kitrec.preprocessing.preference_pairs import PairOutputs, own_output_pair
 from kitrec.preprocessing.users import UserGroups, classify, sample_roles, sampled_users
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.sources import amazon2023, kitrec_dataset, kitrec_hub
@@ -18,7 +18,8 @@ from kitrec.sources.category_teacher import CategoryTeacher
 from kitrec.sources.quarantine import Quarantine
 from kitrec.synthetic.build import SyntheticWorld, build_world
 from kitrec.synthetic.params import World
-from kitrec.synthetic.teacher import Teacher, TemplateTeacher, add_teacher_outputs
+from kitrec.synthetic.teacher import Teacher, TemplateTeacher
+from stages.lib.output_teacher import add_outputs
 
 RAW = Path("raw")
 
@@ -114,6 +115,6 @@ def _with_drawn_candidates(
     share, items, interactions = config.users.development_share, data.items, data.interactions
     dataset = build_dataset(config.seed, roles, share, config.candidates, items, interactions, SETS, quiet=config.quiet)
     world, counts = (data, {}) if isinstance(data, SyntheticWorld) else (None, data.counts)
-    with_outputs = add_teacher_outputs(dataset, teacher)
-    others, pairs = mark_last_target_items(others), explained_pair(teacher.explain)
-    return SourceData(items, with_outputs, interactions, others, counts, pairs, world)
+    explained = add_outputs(config.source.rationales, teacher, dataset, items, config.seed, quiet=config.quiet)
+    counts, others = {**counts, **explained.metrics}, mark_last_target_items(others)
+    return SourceData(items, explained.dataset, interactions, others, counts, explained.pair_outputs, world)

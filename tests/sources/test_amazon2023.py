@@ -12,7 +12,7 @@ from kitrec.core.errors import InputError
 from kitrec.preprocessing.params import Users
 from kitrec.preprocessing.users import classify
 from kitrec.sources import amazon2023, amazon_files
-from kitrec.sources.amazon_reviews import META, REVIEW, clean
+from kitrec.sources.amazon_reviews import META, REVIEW, clean, read_reviews
 from kitrec.sources.quarantine import Quarantine
 
 USERS, ITEMS = 200, 60
@@ -126,6 +126,78 @@ def test_parquet_files_give_the_same_sample(tmp_path):
     }
     resampled, _ = load(as_parquet, tmp_path / "resampled", users)
     assert resampled.interactions.equals(sample.interactions) and resampled.items.equals(sample.items)
+
+
+def as_rating_only(raw, suffix):
+    """The reviews as the rating-only files have them: the documented header, a row per review, no texts."""
+    files = {}
+    for domain, r in raw.items():
+        path = r.reviews.parent / (r.reviews.name.split(".")[0] + suffix)
+        rows = [json.loads(line) for line in read_text(r.reviews).strip().split("\n")]
+        lines = [f"{row['user_id']},{row['parent_asin']},{row['rating']},{row['timestamp']}" for row in rows]
+        text = "\n".join(["user_id,parent_asin,rating,timestamp", *lines]) + "\n"
+        path.write_bytes(gzip.compress(text.encode()) if suffix.endswith(".gz") else text.encode())
+        files[domain] = raw_amazon.Raw(path, r.meta, r.good_rows)
+    return files
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_rating_only_files_give_the_same_sample(tmp_path, suffix, monkeypatch):
+    raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
+    users = Users(train=2, preference=1, test=1, development_share=0.5)
+    sample, _ = load(raw, tmp_path / "work", users)
+    for block in (amazon_files.BLOCK, 700):
+        monkeypatch.setattr(amazon_files, "BLOCK", block)
+        resampled, quarantine = load(as_rating_only(raw, suffix), tmp_path / f"work{block}", users)
+        assert resampled.interactions.equals(sample.interactions) and resampled.items.equals(sample.items)
+        assert not quarantine.rejects and quarantine.read == sum(len(r.good_rows) for r in raw.values()) + 60 * len(raw)
+
+
+def test_invalid_rows_of_a_rating_only_file_are_located(tmp_path):
+    """The first line and the first row are those of the data's own page on its 5-core files."""
+    path = tmp_path / "All_Beauty.csv"
+    path.write_bytes(
+        b"user_id,parent_asin,rating,timestamp\r\n"
+        b"AGKHLEW2SOWHNMFQIJGBECAF7INQ,B081TJ8YS3,4.0,1588615855070\r\n\r\n"
+        b",B081TJ8YS3,4.0,1588615855070\nA,B081TJ8YS3,six,1588615855070\nA,B,4.0\nA,B,4.0,1588615855070,more\n"
+        b"A\xff,B,4.0,1588615855070\nA,B,5.0,1588615855"
+    )
+    quarantine = Quarantine()
+    rows = pl.concat(read_reviews(path, quarantine, quiet=True))
+    first = ("AGKHLEW2SOWHNMFQIJGBECAF7INQ", "B081TJ8YS3", 4.0, 1588615855070)
+    assert rows.rows() == [first, ("A", "B", 5.0, 1588615855000)]
+    assert quarantine.read == 7 and sorted((r.line, r.reason) for r in quarantine.rejects) == [
+        (4, "no user_id"),
+        (5, "rating is no number"),
+        (6, "broken CSV or text"),
+        (7, "broken CSV or text"),
+        (8, "broken CSV or text"),
+    ]
+
+
+def test_a_csv_file_of_other_columns_is_named(tmp_path):
+    path = tmp_path / "Books.csv"
+    path.write_text("user,item,rating,timestamp\na,b,4.0,1588615855070\n")
+    with pytest.raises(InputError, match=r"Books.csv has no column user_id, parent_asin: a rating-only file begins"):
+        list(read_reviews(path, Quarantine(), quiet=True))
+
+
+def test_rating_only_files_are_found_by_name_after_reviews_with_texts(tmp_path):
+    names = {"books": "Books", "movies": "Movies_and_TV", "music": "CDs_and_Vinyl"}
+    for name in names.values():
+        for file in (f"{name}.csv.gz", f"meta_{name}.jsonl.gz", f"meta_{name}.csv.gz"):
+            (tmp_path / file).touch()
+    (tmp_path / "Books.jsonl").touch()
+    found = amazon2023.find_files(tmp_path, names)
+    assert [path.name for path in found.reviews.values()] == [
+        "Books.jsonl",
+        "Movies_and_TV.csv.gz",
+        "CDs_and_Vinyl.csv.gz",
+    ]
+    assert all(path.name.endswith(".jsonl.gz") for path in found.meta.values())
+    (tmp_path / "meta_Books.jsonl.gz").unlink()
+    with pytest.raises(InputError, match=r"lacks meta_Books \(.*for reviews also .csv.gz"):
+        amazon2023.find_files(tmp_path, names)
 
 
 def test_an_item_sold_in_two_domains_belongs_to_the_first(tmp_path):
