@@ -142,6 +142,7 @@ def test_commands_on_own_data(own_data, monkeypatch):
     assert Path("models/mine/dualft-music/origin.json").exists()
 
 
+@pytest.mark.slow  # test_document_003.py runs the command by default, on records as the document has them
 def test_yes_no_records_are_made_and_trained_on(own_data, monkeypatch):
     monkeypatch.chdir(own_data)
     records, train = OWN_DATA[5:7]
@@ -187,7 +188,7 @@ def test_commands_that_show_results():
     assert "Hit@1 by core" in kitrec(show)
     assert "kitrec_full" in kitrec(paper) and Path("report/scored.tex").exists()
     assert "240 users in both runs" in kitrec(compare)
-    assert "free disk" in kitrec(doctor) and "answers" in kitrec(hours)
+    assert "free disk" in kitrec(doctor) and "both candidate sets" in kitrec(hours)
 
 
 # ---- The pipeline, in a copy of the project whose only methods are references: no LLM is trained or asked

@@ -139,7 +139,7 @@ BORROWED = {
     "infer_teacher": {"prompt"},
     "examine_teacher": {"prompt", "ilora"},  # ilora: stored beside the teacher's weights
 }
-PINNED = "base"  # every user of the base gets it from models/base/base.json
+PINNED = "base"  # every user of the base gets it from models/base/base.json or served.json
 
 
 @pytest.mark.parametrize("stage", GPU_STAGES)
