@@ -10,14 +10,13 @@ import polars as pl
 from kitrec.core import files, params, tables
 from kitrec.evaluation.bootstrap import Resampling
 from kitrec.evaluation.calibration import calibration_curve, errors_by_method, stated_confidence
-from kitrec.evaluation.comparisons import comparisons
+from kitrec.evaluation.comparisons import comparisons, requested_items
 from kitrec.evaluation.contrasts import ablation
 from kitrec.evaluation.metrics_json import comparisons_to_dict, effects_to_dict
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.score_matrix import score_matrix
 from kitrec.evaluation.scoring import hit_rate_curves
 from kitrec.evaluation.strata_means import means_by_core, means_by_set, overall_means, strata_means
-from kitrec.llm.generation.params import Infer, budgeted
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.rankings import RANKINGS
@@ -33,18 +32,18 @@ def main() -> None:
     """Compare all methods pairwise on the same users, and their stated confidence with the ratings."""
     # 1. Params and inputs
     seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
-    p, infer = params.load(Evaluation, "evaluation"), params.load(Infer, "infer")
-    sets = params.value(Data, "data.test_sets")
+    p, sets = params.load(Evaluation, "evaluation"), params.value(Data, "data.test_sets")
     scored = {w: paths.of_set(paths.SCORES, w) for w in sets}
     tested = {w: paths.set_records(w, "test") for w in sets}
     rankings = {w: [paths.of_set(paths.rankings(name), w) for name in p.methods] for w in sets}
     reads = [*scored.values(), *tested.values(), *(path for listed in rankings.values() for path in listed)]
-    with runner.running("analyse", None, reads=reads, params=[seed, which, sets, p, infer]):
+    with runner.running("analyse", None, reads=reads, params=[seed, which, sets, p]):
         # 2. Paired tests and means by stratum, each with its interval
         matrices = {w: score_matrix(tables.read(path, SCORES)) for w, path in scored.items()}
         m = matrices.pop(which)
         resampling = {"resamples": p.resamples, "seed": seed}
-        requested = {name: budgeted(method, infer.budgets).answer_items for name, method in infer.methods.items()}
+        answers = {w: pl.concat([tables.read(path, RANKINGS) for path in listed]) for w, listed in rankings.items()}
+        requested = requested_items(answers[which])
         compared = comparisons(m, p.family, answer_items=requested, permutations=p.permutations, **resampling)
         means = strata_means(m, min_users=p.min_users, **resampling)
         tables.write(means, ANALYSIS / "strata_means.parquet", STRATA_MEANS)
@@ -54,7 +53,6 @@ def main() -> None:
         effects = ablation(m, p.ablation, permutations=p.permutations, **resampling) if p.ablation.methods else None
         files.write_json({} if effects is None else effects_to_dict(effects), Path("metrics/ablation.json"))
         # 4. Stated confidence against ratings, overall and by stratum, on every test set
-        answers = {w: pl.concat([tables.read(path, RANKINGS) for path in listed]) for w, listed in rankings.items()}
         records = {w: tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for w, path in tested.items()}
         confidence = {w: stated_confidence(answers[w], records[w]) for w in sets}
         errors = {w: errors_by_method(stated, Resampling(**resampling)) for w, stated in confidence.items()}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kitrec.core import params, tables
 from kitrec.llm.base.loading import load_tokenizer
-from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
 from kitrec.llm.finetuning.adapters import adapter_warnings
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.llm4cdr import with_notes
@@ -38,13 +38,13 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     p = load_method(method)
     records = {which: paths.set_records(which, "test") for which in sets}
     adapters = paths.adapters(p.model)
-    reads = [FILE, paths.ITEMS, *records.values(), *adapters.values()]
+    reads = [FILE, SERVED, paths.ITEMS, *records.values(), *adapters.values()]
     with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
         # 2. One engine with the base and all adapters of the method
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet=True))
+        engine = start_engines(EngineSpec(read_pinned(SERVED), engine_params, adapters, seed, quiet=True))
         # 3. Prompts of each test set, generated shard by shard
         answers = {}
         for which, path in records.items():

@@ -40,7 +40,7 @@ def main(method: str) -> None:
         rankings, statistics = {}, {}
         for which, (answered, scored, tested) in inputs.items():
             answers, records = tables.read(answered, ANSWERS), tables.read(tested, RECORDS, leave_out=TEXT_COLUMNS[1:])
-            written = rank_answers(answers, records)
+            written = rank_answers(answers, records, answer_items=p.answer_items)
             likely = rank_likelihoods(tables.read(scored, LIKELIHOODS), records)
             rankings[f"set{which}"] = pl.concat([written, likely])
             # 3. Failures and limits, and the length and the references of the reasoning by stratum

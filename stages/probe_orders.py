@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_tokenizer
-from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
 from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.params import Engine
@@ -35,7 +35,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     p = load_method(method)
     records_path = paths.set_records(which, "test")
     adapters = paths.adapters(p.model)
-    reads = [FILE, paths.ITEMS, records_path, *adapters.values()]
+    reads = [FILE, SERVED, paths.ITEMS, records_path, *adapters.values()]
     used = [which, seed, prompt, engine_params, sample, p]
     with runner.running("probe_orders", method, reads=reads, params=used):
         # 2. A sample of records, and the engine
@@ -46,7 +46,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
         head = AnswerHead(encoder, style, answer_forms(adapters))
-        engine = VllmEngine(base, engine_params, adapters, seed=seed, quiet=quiet)
+        engine = VllmEngine(read_pinned(SERVED), engine_params, adapters, seed=seed, quiet=quiet)
         generate = Generator(engine, encoder, p, seed, style.labels).generate
         # 3. Scores of the candidates in three orders, and their agreement
         scores = {}

@@ -7,7 +7,7 @@ import numpy as np
 
 from kitrec.core import files, params, tables
 from kitrec.llm.base.loading import load_quantised, load_tokenizer
-from kitrec.llm.base.pinning import FILE, PinnedBase, read_pinned
+from kitrec.llm.base.pinning import FILE, SERVED, PinnedBase, read_pinned
 from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.generation.params import Engine
 from kitrec.llm.generation.requests import requests_for
@@ -37,11 +37,11 @@ def main(method: str) -> None:
     p = load_method(method)
     answers_path, records_path = paths.of_set(paths.answers(method), which), paths.set_records(which, "test")
     adapters = paths.adapters(p.model)
-    reads = [FILE, paths.ITEMS, answers_path, records_path, *adapters.values()]
+    reads = [FILE, SERVED, paths.ITEMS, answers_path, records_path, *adapters.values()]
     used = [which, seed, prompt, engine, sample, p]
     with runner.running("probe_precision", method, reads=reads, params=used):
         # 2. A sample of answered records as scoring requests
-        base = read_pinned()
+        base, served = read_pinned(), read_pinned(SERVED)
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         answers = tables.read(answers_path, ANSWERS).select("record_id", "notes", "text", "error")
@@ -53,7 +53,7 @@ def main(method: str) -> None:
         requests = scoring_requests(requests_for(records, items, encoder, p, prompt), records["text"].to_list(), head)
         # 3. Scores on both kinds of weights, one after the other, and their agreement
         scores = {"nf4": _on_training_weights(base, adapters, requests)}
-        scores[served_weights(base, engine)] = load_scorer(base, engine, adapters)(requests)
+        scores[served_weights(served, engine)] = load_scorer(served, engine, adapters)(requests)
         ground_truth = [row["candidate_ids"].index(row["gt_item_id"]) for row in records.iter_rows(named=True)]
         files.write_json(score_agreement(scores, ground_truth), Path(f"metrics/precision/{method}.json"))
 

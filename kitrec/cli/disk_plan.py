@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kitrec.llm.base.params import Base
+from kitrec.llm.base.params import Base, BaseWithServed
 from kitrec.preprocessing.params import Source
 
 GIB = 2**30
@@ -18,13 +18,14 @@ CHECKPOINT = 3  # times the adapter
 COPIES = 2  # of an adapter: in the folder and in DVC's cache, where the disk shares no blocks between files
 RECORD = 20e3  # bytes of a training or test record in one set: prompt parts, taught answer
 ANSWER = 8e3  # of an answer of a real thought with its likelihoods and rankings
+SERVED_BYTES = 1.1  # of a parameter of a quantised copy: 8 bits with their scales, or less
 WORKING_GIB = 4.0  # libraries' caches, plots, the report, room to write anew before the old is removed
 OTHER_RECORDS = 60_000  # of hub and files: the published sets (12,000 and 3,000 to learn from, 30,000 to test on)
 
 
-def disk_plan(s: Mapping[str, Any], base_is_cached: bool) -> dict[str, float]:
+def disk_plan(s: Mapping[str, Any], base_is_cached: bool, served_is_cached: bool = True) -> dict[str, float]:
     """Return part -> GiB that is still to be written by a run from nothing."""
-    base: Base = s["base"]
+    base: BaseWithServed = s["base"]
     parameters = parameter_count(base)
     ranks = [s["dualft"].lora_rank, s["singleft"].lora_rank]
     adapters = [_adapter(parameters, rank) for rank in ranks for _ in s["train"].targets for _ in s["train"].variants]
@@ -35,6 +36,7 @@ def disk_plan(s: Mapping[str, Any], base_is_cached: bool) -> dict[str, float]:
     records, tests = _records(s)
     return {
         "base": 0.0 if base.is_local or base_is_cached else 2 * parameters / GIB,
+        "served copy": 0.0 if base.serving.is_local or served_is_cached else SERVED_BYTES * parameters / GIB,
         "adapters": COPIES * sum(adapters) / GIB,
         "checkpoints": max(checkpoints) / GIB,  # of one training: they go when its stage ends
         "data": COPIES * 2 * records * RECORD / GIB,

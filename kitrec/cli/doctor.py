@@ -11,8 +11,8 @@ from kitrec.cli.disk_plan import disk_plan
 from kitrec.config import profiles
 from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
-from kitrec.llm.base.params import Base
-from kitrec.llm.base.pinning import pin
+from kitrec.llm.base.params import Base, BaseWithServed
+from kitrec.llm.base.pinning import pin, pin_served
 from kitrec.preprocessing.params import Source
 from kitrec.sources.kitrec_hub import latest_commits, token
 
@@ -39,10 +39,16 @@ def run_checks(params_file: Path) -> list[Check]:
 
 
 def pin_base(params_file: Path) -> str:
-    """Look up the base's revision on the hub and write it to params.yaml, keeping comments."""
-    base: Base = validate_params(params_file)["base"]
-    if Path(base.path).is_dir():
-        return f"base.path: {base.path} is a local folder, pinned by its content"
+    """Look up the revisions of the base and of its served copy, and write them to params.yaml, keeping comments."""
+    base: BaseWithServed = validate_params(params_file)["base"]
+    lines = [_pin(params_file, "base", base)]
+    lines += [_pin(params_file, "base.served", base.served)] if base.served else []
+    return "\n".join(lines)
+
+
+def _pin(params_file: Path, key: str, base: Base) -> str:
+    if base.is_local:
+        return f"{key}.path: {base.path} is a local folder, pinned by its content"
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -50,8 +56,8 @@ def pin_base(params_file: Path) -> str:
         revision = HfApi(token=token()).model_info(base.path).sha
     except (HfHubHTTPError, OSError) as problem:
         raise InputError(f"the hub returned no revision of {base.path} ({problem}): check name and network") from None
-    profiles.put(params_file, {"base.revision": revision})
-    return f"base.revision: {revision} ({base.path})"
+    profiles.put(params_file, {f"{key}.revision": revision})
+    return f"{key}.revision: {revision} ({base.path})"
 
 
 def pin_data(params_file: Path) -> str:
@@ -107,14 +113,15 @@ def _disk(params_file: Path) -> Check:
         sections = validate_params(params_file)
     except InputError:
         return Check("free disk", f"{free:.0f} GiB", True, "")  # the check of the params says what is wrong
-    plan = disk_plan(sections, _base_is_cached(sections["base"]))
+    base: BaseWithServed = sections["base"]
+    plan = disk_plan(sections, _is_cached(base), base.served is None or _is_cached(base.served))
     needed = sum(plan.values())
     parts = ", ".join(f"{name} {size:.1f}" for name, size in plan.items() if size >= 0.05)
     way_out = f"free {needed - free:.0f} GiB more, or move the project (and HF_HOME) to a larger disk"
     return Check("free disk", f"{free:.0f} GiB; a run needs {needed:.0f} ({parts})", free >= needed, way_out)
 
 
-def _base_is_cached(base: Base) -> bool:
+def _is_cached(base: Base) -> bool:
     if base.is_local or base.revision is None:
         return False
     from kitrec.llm.base.fetching import is_cached  # the hub's client takes a moment to import
@@ -125,10 +132,12 @@ def _base_is_cached(base: Base) -> bool:
 def _params(params_file: Path) -> Check:
     try:
         sections = validate_params(params_file)
-        pinned = pin(sections["base"])
+        pinned, served = pin(sections["base"]), pin_served(sections["base"])
     except InputError as problem:
         return Check("params", "invalid", False, str(problem))
-    return Check("params", f"valid; base {pinned.path}", True, "")
+    return Check(
+        "params", f"valid; base {pinned.path}" + (f", served as {served.path}" if served != pinned else ""), True, ""
+    )
 
 
 def version_of(name: str) -> str | None:

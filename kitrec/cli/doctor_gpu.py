@@ -12,7 +12,7 @@ from kitrec.cli.memory_plans import stage_plans
 from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
 from kitrec.llm.base.memory_plan import device_memory, model_size
-from kitrec.llm.base.pinning import pin
+from kitrec.llm.base.pinning import pin, pin_served
 
 WIDTH = 4096  # of the multiplied matrices
 NF4_TOLERANCE = 2e-2  # relative; bf16 has eight significant bits
@@ -77,8 +77,9 @@ def memory_plan(params_file: Path) -> list[Check]:
     """Check for every stage that loads the base of params.yaml, by its shape, whether that fits."""
     try:
         sections = validate_params(params_file)
-        base = pin(sections["base"])
-        plans = stage_plans(sections, base, model_size(base), device_memory())
+        base, served = pin(sections["base"]), pin_served(sections["base"])
+        other = served if served != base else None
+        plans = stage_plans(sections, base, model_size(base), device_memory(), other)
     except (InputError, OSError) as problem:  # OSError: raised by transformers for a base it cannot reach
         return [Check("memory plan", "no base to plan for", False, str(problem).splitlines()[0])]
     return [Check(f"memory of {stage}", str(plan), plan.fits, _way_out(stage)) for stage, plan in plans.items()]

@@ -22,7 +22,7 @@ from kitrec.core.errors import InputError
 from kitrec.hub import pull, selection
 from kitrec.hub.folders import checkout, write_data_set, write_model
 from kitrec.hub.upload import Upload, upload_if_changed
-from kitrec.llm.base.params import Base
+from kitrec.llm.base.params import BaseWithServed
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.origins import foreign_warnings
 
@@ -99,7 +99,7 @@ def pull_model(
     """Fetch adapters that others trained, at a pinned commit, and check them against the base of params.yaml."""
     if which and revision:
         raise InputError("--set takes four repositories, --revision is of one: pull them one by one")
-    base = pin(params.load(Base, "base"))
+    base = pin(params.load(BaseWithServed, "base"))
     sources = pull.published(source, place, which) if which else {place: [source]}
     targets = {name: pull.target_folder(name) for name in sources}
     table = Table("adapter", "from", "commit", "base it names", "rank", "projections")

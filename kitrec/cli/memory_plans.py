@@ -8,6 +8,7 @@ from kitrec.llm.base.memory_plan import (
     MemoryPlan,
     ModelSize,
     TrainingLoad,
+    model_size,
     reading_plan,
     training_plan,
 )
@@ -21,13 +22,17 @@ from kitrec.thinkrec import stage_training as thinkrec
 ADAPTERS = 4  # of a variant: DualFT and SingleFT for each target
 
 
-def stage_plans(s: Mapping[str, Any], base: PinnedBase, size: ModelSize, device: float) -> dict[str, MemoryPlan]:
-    """Return stage -> plan, of the stages that these params switch on; training at its configured micro-batch."""
+def stage_plans(
+    s: Mapping[str, Any], base: PinnedBase, size: ModelSize, device: float, served: PinnedBase | None = None
+) -> dict[str, MemoryPlan]:
+    """Return stage -> plan, of the stages that these params switch on; training at its configured micro-batch.
+
+    `served`: the copy that answers and scores, where that is not the base itself."""
     engine: Engine = s["engine"]
     length, rank = s["prompt"].max_length, max(s["dualft"].lora_rank, s["singleft"].lora_rank)
-    serving = serving_plan(size, engine, ADAPTERS, rank, device)
+    serving = serving_plan(model_size(served) if served else size, engine, ADAPTERS, rank, device)
     scoring = serving
-    if not scores_through_engine(base, engine):
+    if not scores_through_engine(served or base, engine):
         scoring = reading_plan(size, engine.dtype, ADAPTERS, rank, device)
     plans = {
         f"train_{name}": training_plan(size, training_load(s[name], s["launch"], length), device)

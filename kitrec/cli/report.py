@@ -11,6 +11,7 @@ from kitrec.core import files, params, tables
 from kitrec.core.domains import MODELS
 from kitrec.core.errors import InputError
 from kitrec.evaluation.params import Evaluation
+from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
 from kitrec.llm.finetuning.origins import read_origin
 from kitrec.llm.generation.params import Infer
 from kitrec.preprocessing.params import Data, Source
@@ -106,7 +107,7 @@ def _facts(which: str, source: str, ledgers: Mapping[str, Mapping[str, Any]]) ->
     return {
         "commit": git.get_rev() + (" with changes" if git.is_dirty() else ""),
         "data": f"{source}, candidate set {which}",
-        "base": files.read_json(Path("models/base/base.json"))["path"],
+        "base": " served as ".join(dict.fromkeys(read_pinned(path).path for path in (FILE, SERVED))),
         "machine": ", ".join(f"{name} {value}" for name, value in ledger["host"].items()),
         "versions": ", ".join(f"{name} {version}" for name, version in ledger["versions"].items()),
     }

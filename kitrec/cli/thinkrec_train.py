@@ -12,7 +12,7 @@ from kitrec.core import files, params
 from kitrec.core.auc import auc, uauc
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
-from kitrec.llm.base.params import Base
+from kitrec.llm.base.params import BaseWithServed
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.thinkrec.records import Record, RecordFile, read_records
 
@@ -36,7 +36,7 @@ def thinkrec_train(
     from kitrec.thinkrec.training import SELECTION
     from kitrec.training.progress import stages_bar
 
-    p, base = params.load(ThinkRec, "thinkrec"), pin(params.load(Base, "base"))
+    p, base = params.load(ThinkRec, "thinkrec"), pin(params.load(BaseWithServed, "base"))
     read, train, held_out = _split(records, valid, seed)
     rounds = p.stages.text.training.updates // p.stages.text.training.validate_every
     with stages_bar(rounds, SELECTION.metric, quiet=False, unit="updates") as on_validation:

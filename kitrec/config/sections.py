@@ -11,7 +11,7 @@ from kitrec.core.errors import InputError
 from kitrec.distillation.params import Distillation
 from kitrec.evaluation.params import Evaluation
 from kitrec.ilora.params import IloraTeacher
-from kitrec.llm.base.params import Base
+from kitrec.llm.base.params import BaseWithServed
 from kitrec.llm.finetuning.params import FineTune, Launch, Train
 from kitrec.llm.generation.params import Engine, Infer
 from kitrec.llm.likelihood.params import Probes, Rationales
@@ -32,7 +32,7 @@ SECTIONS: dict[str, type] = {
     "world": World,
     "users": Users,
     "candidates": Candidates,
-    "base": Base,
+    "base": BaseWithServed,
     "prompt": Prompt,
     "train": Train,
     "launch": Launch,

@@ -47,6 +47,12 @@ def comparisons(
     return _corrected(table, family).cast(pl.Schema(COMPARISONS.columns)).select(*COMPARISONS.columns)
 
 
+def requested_items(rankings: pl.DataFrame) -> dict[str, int]:
+    """Return method -> items that its written answers were asked for, as its rankings state."""
+    written = rankings.filter(pl.col("kind") == "written").select("method", "answer_items").drop_nulls().unique()
+    return dict(written.iter_rows())
+
+
 def _pairs(m: ScoreMatrix, family: Family, answer_items: Mapping[str, int]) -> list[tuple[int, int]]:
     """Return column indices of all pairs; a declared pair keeps its order, any other one is ordered by name."""
     metrics = list(dict.fromkeys(c.metric for c in m.columns))

@@ -7,8 +7,8 @@ from kitrec.parsing.parser import STATUSES, parse
 from kitrec.schemas.rankings import RANKINGS, from_scores
 
 
-def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return the ranking that every answer states, as kind `written`."""
+def rank_answers(answers: pl.DataFrame, records: pl.DataFrame, *, answer_items: int) -> pl.DataFrame:
+    """Return the ranking that every answer states, as kind `written`; the prompt asked for `answer_items`."""
     joined = answers.join(records.select("record_id", "candidate_ids", "candidate_hash"), on="record_id", how="left")
     rows = []
     for answer in joined.iter_rows(named=True):
@@ -26,6 +26,7 @@ def rank_answers(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
                 "rationale": parsed.rationale,
                 "thinking_characters": parsed.thinking_characters,
                 "candidate_hash": answer["candidate_hash"],
+                "answer_items": answer_items,
             }
         )
     return tables.from_rows(rows, RANKINGS)

@@ -20,9 +20,10 @@ RANKINGS = Table(
         "rationale": pl.String,
         "thinking_characters": pl.Int32,
         "candidate_hash": pl.String,
+        "answer_items": pl.Int32,  # items that a written answer was asked for
     },
     key=("method", "record_id", "kind"),
-    nullable=frozenset({"scores", "confidence", "rationale"}),
+    nullable=frozenset({"scores", "confidence", "rationale", "answer_items"}),
 )
 
 
@@ -50,6 +51,7 @@ def from_scores(method: str, records: pl.DataFrame, scores: np.ndarray | list[li
         pl.lit(None, dtype=pl.String).alias("rationale"),
         pl.lit(0, dtype=pl.Int32).alias("thinking_characters"),
         "candidate_hash",
+        pl.lit(None, dtype=pl.Int32).alias("answer_items"),
     )
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from kitrec.core import params, tables
 from kitrec.core.tables import Table
 from kitrec.llm.base.loading import load_tokenizer
-from kitrec.llm.base.pinning import FILE, read_pinned
+from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
 from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.generation.params import Engine, Method
 from kitrec.llm.generation.requests import Request, requests_for
@@ -61,15 +61,15 @@ def score_sets(stage: str, method: str, score: ScoreSet, folder: Path, table: Ta
     p = load_method(method)
     inputs = {which: (paths.of_set(paths.answers(method), which), paths.set_records(which, "test")) for which in sets}
     adapters = paths.adapters(p.model)
-    reads = [FILE, paths.ITEMS, *(path for pair in inputs.values() for path in pair), *adapters.values()]
+    reads = [FILE, SERVED, paths.ITEMS, *(path for pair in inputs.values() for path in pair), *adapters.values()]
     with runner.running(stage, method, reads=reads, params=[sets, prompt, engine, p]) as run:
         # 2. The base with the method's adapters
-        base = read_pinned()
+        base, served = read_pinned(), read_pinned(SERVED)
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
-        score_requests = load_scorer(base, engine, adapters)
-        run.cost["weights"] = served_weights(base, engine)
+        score_requests = load_scorer(served, engine, adapters)
+        run.cost["weights"] = served_weights(served, engine)
         forms = answer_forms(adapters)
         # 3. The likelihoods of each test set
         scores = {}

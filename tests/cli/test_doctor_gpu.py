@@ -83,3 +83,13 @@ def test_a_training_that_shrinks_its_batch_fits_where_the_guide_says(tmp_path):
     assert training_plan(size, TrainingLoad("nf4", 32, 1, 5120, checkpointing=True), 24e9 / GIB).fits
     assert training_plan(size, TrainingLoad("nf4", 32, 4, 8192, checkpointing=True), 80e9 / GIB).fits
     assert not training_plan(size, TrainingLoad("bf16", 32, 1, 5120, checkpointing=True), 24e9 / GIB).fits
+
+
+def test_a_served_copy_is_planned_for_answers_and_scores_and_the_base_for_training(tmp_path):
+    sections, base = sections_of(tmp_path, "llm=qwen3_14b"), qwen3_14b(tmp_path / "base")
+    copy = qwen3_14b(tmp_path / "awq", quant_method="awq", bits=4, group_size=128)
+    size, card = model_size(base), 32e9 / GIB
+    alone, served = stage_plans(sections, base, size, card), stage_plans(sections, base, size, card, copy)
+    assert alone["train_dualft"] == served["train_dualft"]
+    for stage in ("infer_vllm", "score_candidates"):
+        assert not alone[stage].fits and served[stage].fits

@@ -114,7 +114,8 @@ def score_written(text: str | None, candidates: list[str]) -> dict[str, float]:
     """Return the metrics of an answer's text, computed as by parse_answers and evaluate."""
     records = made_records([candidates], [GT])
     row = dict.fromkeys(ANSWERS.columns) | {"method": "m", "record_id": "R0", "text": text}
-    return score(rank_answers(pl.DataFrame([row], schema=dict(ANSWERS.columns)), records), records).row(0, named=True)
+    answers = pl.DataFrame([row], schema=dict(ANSWERS.columns))
+    return score(rank_answers(answers, records, answer_items=1), records).row(0, named=True)
 
 
 def score_scored(loglik: list[float] | None, candidates: list[str]) -> dict[str, float]:

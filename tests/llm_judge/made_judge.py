@@ -46,6 +46,7 @@ def made_rankings(records: pl.DataFrame, method: str, rationale: Rationale) -> p
             "confidence": None,
             "rationale": rationale(record),
             "thinking_characters": 0,
+            "answer_items": 1,
             "candidate_hash": record["candidate_hash"],
         }
         for record in records.iter_rows(named=True)

@@ -1,6 +1,7 @@
 import polars as pl
 
 from kitrec.core import tables
+from kitrec.evaluation.comparisons import requested_items
 from kitrec.parsing.rankings import answer_statistics, rank_answers, rank_likelihoods
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.likelihoods import LIKELIHOODS
@@ -30,11 +31,12 @@ def test_every_answer_becomes_a_ranking_and_every_failure_is_counted(dataset, tm
         },
         schema=dict(ANSWERS.columns),
     )
-    rankings = rank_answers(answers, records)
+    rankings = rank_answers(answers, records, answer_items=10)
     tables.write(rankings, tmp_path / "r.parquet", RANKINGS)
     assert rankings["status"].to_list() == ["ok", "no_json", "no_answer", "no_candidate"]
     assert rankings["item_ids"].to_list() == [[ids[0][5]], [], [], ["INVENTED"]]
     assert rankings["candidate_hash"].equals(records["candidate_hash"])
+    assert requested_items(rankings) == {"m": 10}
     statistics = answer_statistics(rankings, answers, answer_items=10)
     assert statistics["n"] == 4 and statistics["cut_share"] == 0.25 and statistics["invented_id_share"] == 0.25
     assert statistics["shortened_prompt_share"] == 0.25 and statistics["answer_items"] == 10

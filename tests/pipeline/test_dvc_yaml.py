@@ -117,6 +117,14 @@ def test_a_gpu_stage_lists_no_param_of_what_comes_after_it(stage):
     assert not [name for name in section_params(stage) if name.split(".")[0] in ("evaluation", "judge")]
 
 
+@pytest.mark.parametrize("stage", ["evaluate", "analyse", "judge"])
+def test_from_rankings_on_no_stage_knows_which_model_made_them(stage):
+    listed = {name.split(".")[0] for name in section_params(stage)}
+    assert listed <= {"seed", "data", "evaluation", "judge"}
+    rooms = ("llm", "recommenders", "ilora", "distillation", "thinkrec")
+    assert not [path for path in reached_files(SCRIPTS[stage]) if path.split("/")[1] in rooms]
+
+
 def modules_of(hint: object) -> set[str]:
     """The modules that define a section's dataclass and those it is made of."""
     modules = {hint.__module__} if isinstance(hint, type) and is_dataclass(hint) else set()
@@ -131,7 +139,7 @@ BORROWED = {
     "infer_teacher": {"prompt"},
     "examine_teacher": {"prompt", "ilora"},  # ilora: stored beside the teacher's weights
 }
-PINNED = "base"  # every user of the base gets it from models/base/base.json
+PINNED = "base"  # every user of the base gets it from models/base/base.json or served.json
 
 
 @pytest.mark.parametrize("stage", GPU_STAGES)

@@ -246,7 +246,7 @@ INFER = ["python", "-m", "stages.infer_vllm", "kitrec_full"]
             "dualft.early_stopping_patients: unknown key; did you mean `early_stopping_patience`?",
         ),
         ("data/items.parquet", b"PAR1half", INFER, "not a whole parquet file"),
-        ("models/base/base.json", OTHER_BASE, INFER, "was trained on another base"),
+        ("models/base/served.json", OTHER_BASE, INFER, "was trained on another base"),
         ("params.yaml", None, ["bash", "-c", "ulimit -f 8; python -m stages.prepare"], "no space left"),
     ],
 )

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from kitrec.core import files, tables
 from kitrec.core.domains import MODELS
 from kitrec.llm.base.params import Base
-from kitrec.llm.base.pinning import pin, write_pinned
+from kitrec.llm.base.pinning import SERVED, pin, write_pinned
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.likelihoods import LIKELIHOODS
 from kitrec.schemas.records import RECORDS
@@ -28,7 +28,9 @@ def project(tmp_path, monkeypatch, world, dataset, tiny_base) -> Path:
     tree["infer"]["methods"]["kitrec_full"]["model"] = "published"
     tree["infer"]["budgets"] |= {"thought_tokens": 8, "item_tokens": 16}
     YAML(typ="safe").dump(tree, tmp_path / "params.yaml")
-    write_pinned(pin(Base(path="base/tiny-qwen3", revision=None)))
+    base = pin(Base(path="base/tiny-qwen3", revision=None))
+    write_pinned(base)
+    write_pinned(base, SERVED)
     tables.write(world.items, Path("data/items.parquet"), ITEMS)
     for which in ("A", "B"):
         few = dataset.records[which]["test"].unique("user_type", keep="first", maintain_order=True)

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 from kitrec.core.errors import InputError
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.base.precision import compute_dtype
-from kitrec.llm.base.shape import quantisation_name
+from kitrec.llm.base.shape import quantisation_name, shape_fingerprint
 
 BaseWeights = Literal["nf4", "bf16", "f32"]
 FAST_CPU_PATH = "support_avx512bf16_for_cpu"
@@ -20,6 +20,20 @@ NF4_BLOCK = 64  # weights that share a scale
 def load_tokenizer(base: PinnedBase) -> Any:
     """Load the base's tokenizer."""
     return AutoTokenizer.from_pretrained(base.path, revision=base.revision, trust_remote_code=False)
+
+
+def check_served(base: PinnedBase, served: PinnedBase) -> None:
+    """Refuse a copy to serve whose weights are whole, or whose shape is not that of the base that is trained on."""
+    if quantisation_name(served) is None:
+        raise InputError(
+            f"base.served: {served.path} has whole weights, so it is another base and not a quantised copy of "
+            f"{base.path}: set base.path to it, or base.served to null"
+        )
+    if shape_fingerprint(base, load_tokenizer(base)) != shape_fingerprint(served, load_tokenizer(served)):
+        raise InputError(
+            f"base.served: {served.path} has other sizes or another vocabulary than {base.path}, so adapters do not "
+            "fit it: name a quantised copy of that base"
+        )
 
 
 def load_base(base: PinnedBase, weights: BaseWeights) -> Any:

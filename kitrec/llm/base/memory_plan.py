@@ -144,7 +144,7 @@ def device_memory() -> float:
 def check_scoring(base: PinnedBase, weights: str, adapters: int, rank: int) -> None:
     """Check the plan of scoring by transformers."""
     needed = reading_plan(model_size(base), weights, adapters, rank, device_memory())
-    _refuse(base, needed, "set engine.quantization: fp8, or base.path to an AWQ copy: the engine then scores as well")
+    _refuse(base, needed, "set engine.quantization: fp8, or base.served to an AWQ copy: the engine then scores as well")
 
 
 def check_training(base: PinnedBase, load: TrainingLoad, *, shrinks: bool = False) -> None:

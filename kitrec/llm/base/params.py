@@ -25,3 +25,17 @@ class Base:
     def is_local(self) -> bool:
         """Whether `path` is a folder on this machine; otherwise it is a name on the Hugging Face Hub."""
         return Path(self.path).is_dir()
+
+
+@section
+class BaseWithServed(Base):
+    """The base that adapters are trained on, and a quantised copy of it that answers and scores in its place.
+
+    Trainings know the base alone, so another copy to serve retrains nothing."""
+
+    served: Base | None
+
+    @property
+    def serving(self) -> Base:
+        """The weights that answer and score: the copy, or the base itself."""
+        return self.served or self

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.llm.base.params import Base
+from kitrec.llm.base.params import Base, BaseWithServed
 
 FILE = Path("models/base/base.json")
+SERVED = Path("models/base/served.json")  # what answers and scores: the same base, or a quantised copy of it
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,16 @@ class PinnedBase:
     fingerprint: str
 
 
-def pin(base: Base) -> PinnedBase:
-    """Fingerprint the base: hash a local folder, or require a revision of a hub name."""
+def pin(base: Base, key: str = "base") -> PinnedBase:
+    """Fingerprint the base: hash a local folder, or require a revision of a hub name; `key` is its place in params."""
     folder = Path(base.path)
     if not folder.is_dir():
-        return PinnedBase(base.path, base.revision, f"{base.path}@{_revision(base)}")
+        return PinnedBase(base.path, base.revision, f"{base.path}@{_revision(base, key)}")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights or not (folder / "config.json").is_file():
         raise InputError(
-            f"base.path: {folder} holds no config.json with safetensors weights: `git checkout {folder}`, or rebuild it"
+            f"{key}.path: {folder} holds no config.json with safetensors weights: `git checkout {folder}`, or rebuild "
+            "it"
         )
     parts = [f"{path.name}\0{files.sha256(path)}" for path in [*weights, folder / "tokenizer.json"]]
     return PinnedBase(base.path, None, "sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest())
@@ -44,10 +46,15 @@ def read_pinned(path: Path = FILE) -> PinnedBase:
     return PinnedBase(**files.read_json(path))
 
 
-def _revision(base: Base) -> str:
+def pin_served(base: BaseWithServed) -> PinnedBase:
+    """Fingerprint the weights that answer and score."""
+    return pin(base.served, "base.served") if base.served else pin(base)
+
+
+def _revision(base: Base, key: str) -> str:
     if base.revision is None:
         raise InputError(
-            f"base.revision: {base.path} is no folder here, so it comes from the hub and must be pinned: "
+            f"{key}.revision: {base.path} is no folder here, so it comes from the hub and must be pinned: "
             "run `kitrec doctor --pin`, which looks its revision up on the hub and writes it into params.yaml"
         )
     return base.revision
