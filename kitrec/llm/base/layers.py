@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base.params import PROJECTIONS
+from kitrec.prompts.chat_template import read_end_of_turn
 
 ATTENTIONS = ("full_attention", "sliding_attention")
 _BEHIND_THE_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")  # Gemma 2, Granite, Cohere
@@ -57,6 +58,13 @@ def refuse_biased_head(model: Any) -> None:
             f"the output layer of {model.config.model_type} has a bias, which the loss does not support: "
             "use another base"
         )
+
+
+def ends_of_generation(model: Any, tokenizer: Any) -> list[int]:
+    """Return the tokens that end a generation: those of the base's configuration, and the end of a turn."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    of_base = named if isinstance(named, list) else [named]
+    return sorted({read_end_of_turn(tokenizer), *(token for token in of_base if token is not None)})
 
 
 def attention_kinds(config: Any) -> set[str]:
