@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import get_peft_model
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from bench.claims import at_least, at_most, publish
@@ -23,7 +22,7 @@ from kitrec.core import files, params
 from kitrec.llm.base.loading import load_for_serving
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.arguments import with_lora
 from kitrec.llm.finetuning.params import FineTune
 
 COMMAND = "make bench-infer"
@@ -145,10 +144,10 @@ def _forty_million(folder: Path) -> Path:
 def _adapters(folder: Path) -> list[Path]:
     """Write four adapters of the default rank with different weights."""
     base = _pinned(TINY)
-    settings = lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml"))
+    settings = params.load(FineTune, "dualft", ROOT / "params.yaml")
     for seed in range(4):
         torch.manual_seed(seed)
-        model = get_peft_model(load_for_serving(base, "float32"), settings)
+        model = with_lora(load_for_serving(base, "float32"), settings)
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 parameter.data.normal_(std=0.01)

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model
 from transformers import Trainer, TrainingArguments, set_seed
 
 from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.arguments import with_lora
 from kitrec.llm.finetuning.callbacks import Throughput
 from kitrec.llm.finetuning.dataset import Sample, collate
 from kitrec.llm.finetuning.params import FineTune
@@ -24,7 +23,7 @@ def fine_tune_plainly(
 ) -> tuple[list[dict[str, float]], Throughput]:
     """Train and return the log of the run and its throughput."""
     set_seed(seed)
-    model = get_peft_model(load_quantised(base), lora_config(p))
+    model = with_lora(load_quantised(base), p)
     model.enable_input_require_grads()
     pace = Throughput()
     trainer = Trainer(

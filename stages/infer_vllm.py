@@ -19,7 +19,7 @@ from kitrec.parsing.length_warnings import length_warnings
 from kitrec.preprocessing.params import Data
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.styles import single_token_labels
-from kitrec.prompts.tokens import Encoder
+from kitrec.prompts.tokens import Encoder, thinking_warnings
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
@@ -45,6 +45,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         engine = start_engines(EngineSpec(read_pinned(SERVED), engine_params, adapters, seed, quiet=True))
+        _warn(thinking_warnings(encoder, thinking=p.thinking), run)
         # 3. Prompts of each test set, generated shard by shard
         answers = {}
         for which, path in records.items():
@@ -55,13 +56,12 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             if p.steps == "llm4cdr":
                 free = Generator(engine, encoder, replace(p, structured_outputs=False), seed)
                 test = with_notes(test, items, encoder, p, prompt, free.generate, **shards)
-            requests = requests_for(test, items, encoder, p, prompt)
+            requests, ids = requests_for(test, items, encoder, p, prompt), test["record_id"].to_list()
             labels = single_token_labels(encoder) if prompt.labels else ()
             generate = Generator(engine, encoder, p, seed, labels).generate
-            ids, limit = test["record_id"].to_list(), prompt.max_length
             with count_bar(f"infer_vllm {method} set{which}", test.height, quiet=quiet) as advance:
                 answers[f"set{which}"] = generate_answers(
-                    method, ids, requests, generate, max_length=limit, **shards, on_shard=advance
+                    method, ids, requests, generate, max_length=prompt.max_length, **shards, on_shard=advance
                 )
             _warn(length_warnings(answers[f"set{which}"], p.max_new_tokens, p.thinking_budget), run)
             run.cost[f"set{which}"] = generation_statistics(answers[f"set{which}"], time.monotonic() - start)

@@ -54,7 +54,7 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         job = FineTuningJob(
             run_name=f"dualft-{model}",
             load_base=partial(load_for_training, base, launch.base_weights, sharded=launch.sharded),
-            pad_id=tokenizer.pad_token_id,
+            pad_id=encoder.pad,
             train=train.samples,
             development=development.samples,
             seed=seed,

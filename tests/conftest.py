@@ -75,6 +75,13 @@ def tiny_base() -> Path:
     return ROOT / "base" / "tiny-qwen3"
 
 
+def base_folder(name: str) -> Path:
+    """The folder of a base; skip where nobody imported it (KITREC_BASES: another place to look)."""
+    places = [ROOT / "base", *map(Path, filter(None, [os.environ.get("KITREC_BASES")]))]
+    found = next((place / name for place in places if (place / name / "config.json").is_file()), None)
+    return found or pytest.skip(f"base/{name} is absent: `kitrec base fetch {name}` imports it")
+
+
 @pytest.fixture(scope="session")
 def tokenizer(tiny_base: Path):
     from transformers import AutoTokenizer

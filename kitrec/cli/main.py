@@ -8,7 +8,9 @@ kitrec plots-page
 kitrec teacher from-text | to-text
 kitrec thinkrec-records | thinkrec-train
 kitrec hub push-data | push-model
-kitrec data fetch books-movies"""
+kitrec data fetch books-movies
+
+kitrec base import | fetch | describe"""
 
 import errno
 import sys
@@ -19,7 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec.cli import data, doctor, fit, hub, items, report, results, teacher, thinkrec, thinkrec_train, trace
+from kitrec.cli import base, data, doctor, fit, hub, items, report, results, teacher, thinkrec, thinkrec_train, trace
 from kitrec.cli.hours_plan import hours_plan
 from kitrec.config import overlays, profiles
 from kitrec.config.sections import validate_params
@@ -33,6 +35,7 @@ app.add_typer(profile, name="profile")
 app.add_typer(hub.app, name="hub")
 app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
+app.add_typer(base.app, name="base")
 app.command("thinkrec-records")(thinkrec.thinkrec_records)
 app.command("thinkrec-train")(thinkrec_train.thinkrec_train)
 app.command("show")(results.show)

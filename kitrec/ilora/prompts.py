@@ -43,7 +43,8 @@ class PromptBuilder:
     ) -> None:
         self._encoder, self._items, self._item_numbers = encoder, items, item_numbers
         self._vocab_size, self._p = vocab_size, p
-        self._prefix, self._suffix = _chat_frame(encoder)
+        frame = encoder.frame(thinking=False)
+        self._prefix, self._suffix = frame.before, frame.after
         self._head = AnswerHead(encoder, STYLE)
         self._cache: dict[str, list[int]] = {}
 
@@ -115,13 +116,6 @@ def text_only(sample: Sample, vocab_size: int) -> Sample:
     """Return the sample without its item tokens."""
     is_text = sample.ids < vocab_size
     return Sample(sample.record_id, sample.ids[is_text], int(is_text[: sample.prompt_length].sum()))
-
-
-def _chat_frame(encoder: Encoder) -> tuple[list[int], list[int]]:
-    """Return the tokens of the chat template before and after a user's text, found by comparing two texts."""
-    first, second = (encoder.prompt(text, thinking=False) for text in "AB")
-    start = next(k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
-    return first[:start], first[start + len(encoder.plain("A")) :]
 
 
 _HISTORY = """You recommend items to a user whose history you know.

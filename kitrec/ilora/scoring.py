@@ -15,6 +15,7 @@ import torch
 
 from kitrec.ilora.dataset import CandidateScoringDataset
 from kitrec.ilora.teacher import Teacher
+from kitrec.llm.base.layers import ends_of_generation
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.trie import ScoringRequest
 
@@ -53,6 +54,7 @@ def generate(teacher: Teacher, dataset: CandidateScoringDataset, tokenizer: Any)
                 do_sample=False,
                 repetition_penalty=1.0,  # some bases set one, but the correct name is part of the prompt
                 pad_token_id=pad_id,
+                eos_token_id=ends_of_generation(teacher.base, tokenizer),
             )
         for k, text in zip(
             batch, tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True), strict=True

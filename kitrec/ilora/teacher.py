@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
 from kitrec.ilora.experts import GateContext, add_experts
 from kitrec.ilora.gates import build_gate
@@ -17,7 +16,7 @@ from kitrec.ilora.hybrid_embedding import HybridEmbedding, Projector
 from kitrec.ilora.params import Ilora, Mixture
 from kitrec.ilora.prompts import PromptBuilder
 from kitrec.ilora.sequence_encoder import SequenceEncoder
-from kitrec.llm.likelihood.shared_prefix import refuse_changed_logits
+from kitrec.llm.base.layers import refuse_biased_head, refuse_changed_logits
 from kitrec.prompts.shown_items import Item
 from kitrec.prompts.tokens import Encoder
 
@@ -36,11 +35,7 @@ class Teacher:
 
     def __init__(self, base: Any, encoder: SequenceEncoder, p: Mixture) -> None:
         refuse_changed_logits(base.config)
-        if getattr(base.get_output_embeddings(), "bias", None) is not None:
-            raise InputError(
-                f"the output layer of {base.config.model_type} has a bias, which the loss does not support: "
-                "use another base"
-            )
+        refuse_biased_head(base)
         self.sequence_encoder, self.base = encoder, base
         self._gates = GateContext(p.rank // p.experts)
         text_embedding = base.get_input_embeddings()

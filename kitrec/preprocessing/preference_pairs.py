@@ -13,7 +13,7 @@ import polars as pl
 
 from kitrec.core.randomness import generator
 from kitrec.prompts.shown_items import UNKNOWN
-from kitrec.prompts.tokens import END_THINK
+from kitrec.prompts.thought_marks import END_THINK
 from kitrec.schemas.preferences import PREFERENCES
 
 HARDEST_FIRST = ("neighbour", "same_category", "popularity_matched", "random", "given")  # given: in KitREC's files

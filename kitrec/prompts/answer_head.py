@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from kitrec.prompts.styles import LABEL
 from kitrec.prompts.template import Style
-from kitrec.prompts.tokens import END_THINK, THINK, Encoder
+from kitrec.prompts.thought_marks import END_THINK, THINK
+from kitrec.prompts.tokens import Encoder
 
 ID, AFTER_ID = '{"rank": 1, "item_id": "', '", "title": "'
 
@@ -71,7 +72,7 @@ class AnswerHead:
         if not self._style.thinking:
             return []
         thought = (text or "").partition(END_THINK)[0].replace(THINK, "")
-        return [self._encoder.think, *self._encoder.plain(thought), self._encoder.end_think]
+        return self._encoder.thought(thought)
 
 
 def _shared_length(rows: Sequence[Sequence[int]]) -> int:

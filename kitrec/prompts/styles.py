@@ -9,7 +9,8 @@ from string import ascii_uppercase
 from kitrec.core.errors import InputError
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.template import Style, label_mark
-from kitrec.prompts.tokens import END_THINK, Encoder
+from kitrec.prompts.thought_marks import END_THINK
+from kitrec.prompts.tokens import Encoder
 
 LABEL, AFTER_LABEL = '{"label": "', '", "rank": 1'
 

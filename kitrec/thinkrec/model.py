@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from kitrec.llm.base.params import PROJECTIONS
+from kitrec.llm.base.layers import decoder_of, lora_targets, refuse_changed_logits
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.objective import Outputs
 from kitrec.thinkrec.params import Adapter
@@ -34,7 +34,7 @@ class ThinkModel:
     @property
     def decoder(self) -> Any:
         """The transformer without its head, with adapters."""
-        return self.causal.model
+        return decoder_of(self.llm)
 
     @property
     def causal(self) -> Any:
@@ -66,11 +66,12 @@ class ThinkModel:
 
 def with_adapter(llm: Any, p: Adapter, name: str) -> Any:
     """Add a fresh LoRA on all projections of attention and MLP, beside existing ones."""
+    refuse_changed_logits(llm.config)
     config = LoraConfig(
         r=p.rank,
         lora_alpha=p.alpha,
         lora_dropout=p.dropout,
-        target_modules=PROJECTIONS,
+        target_modules=lora_targets(llm),
         bias="none",
         task_type="CAUSAL_LM",
     )

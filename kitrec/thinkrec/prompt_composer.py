@@ -70,7 +70,8 @@ class PromptComposer:
                 "take both from one model"
             )
         self.encoder, self._history_length, self._users, self._items = encoder, history_length, users, items
-        self._before, self._after = _chat_frame(encoder)
+        frame = encoder.frame(thinking=False)
+        self._before, self._after = frame.before, frame.after
         self.width = (users or items).width if users or items else 0  # type: ignore[union-attr]
 
     def compose(self, record: Record, template: int = 0) -> ComposedPrompt:
@@ -131,10 +132,3 @@ def _check(template: str, marks: Sequence[str], users: Vectors | None, items: Ve
         raise InputError(f"template {template[:60]!r} shows the user's vector, but there is no shard of users")
     if set(marks) & set(VECTOR_MARKS[1:]) and items is None:
         raise InputError(f"template {template[:60]!r} shows vectors of items, but there is no shard of items")
-
-
-def _chat_frame(encoder: Encoder) -> tuple[list[int], list[int]]:
-    """Return the token ids that the chat template puts before and after the user's text."""
-    first, second = (encoder.prompt(text, thinking=False) for text in ("a", "b"))
-    same = next(k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
-    return first[:same], first[same + len(encoder.plain("a")) :]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from kitrec.llm.likelihood.shared_prefix import states_behind_prefix
+from kitrec.llm.likelihood.shared_prefix import states_behind_prefix, whole_cache
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.objective import like_logit
@@ -63,7 +63,7 @@ def _first_different_vector(first: ComposedPrompt, second: ComposedPrompt, share
 def yes_no_logits(model: ThinkModel, lists: Sequence[Sequence[ComposedPrompt]]) -> list[YesNoLogits]:
     """Return the logits after each user's prompts, all users in one batch."""
     lengths = [shared_length(prompts) for prompts in lists]
-    cache = DynamicCache(config=model.causal.config)
+    cache = whole_cache(model.causal.config)
     if any(lengths):
         prefixes = [cut(prompts[0], 0, length) for prompts, length in zip(lists, lengths, strict=True)]
         batch = embed(prefixes, model.table, model.projector, "right")

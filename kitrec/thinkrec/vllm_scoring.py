@@ -17,7 +17,6 @@ from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base.fetching import fetch
-from kitrec.llm.base.params import PROJECTIONS
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.base.precision import compute_dtype
 from kitrec.llm.finetuning.adapters import check_adapter
@@ -43,11 +42,12 @@ class YesNoEngine:
         from vllm import LLM  # only after the process is configured: vLLM reads its environment on import
         from vllm.lora.request import LoRARequest
 
-        rank = check_adapter(adapter, base)["r"]
+        config = check_adapter(adapter, base)
+        rank = config["r"]
         check_fits(base, engine, 1, rank)
         self._max_tokens = engine.max_model_len - 1  # one is left for the answer
         self._lora = LoRARequest("thinkrec", 1, str(adapter))
-        loras = lora_options(1, rank, PROJECTIONS)
+        loras = lora_options(1, rank, config["target_modules"])
         self._llm = LLM(**engine_options(base, engine, seed), **loras, enable_prompt_embeds=True)
 
     def log_probabilities(self, prompts: Sequence[torch.Tensor], answers: list[int]) -> np.ndarray:

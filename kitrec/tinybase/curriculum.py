@@ -10,7 +10,8 @@ import torch
 
 from kitrec.core.domains import LABELS
 from kitrec.core.randomness import generator
-from kitrec.prompts.tokens import THINK, Encoder
+from kitrec.prompts.thought_marks import THINK
+from kitrec.prompts.tokens import Encoder
 from kitrec.synthetic.build import SyntheticWorld
 from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.params import TinyBase
@@ -65,7 +66,7 @@ class Curriculum:
     def _encoded(self, spans: Iterable[TextSpan]) -> Row:
         row: Row = ([], [])
         for text, is_target in spans:
-            ids = [self._encoder.think] if text == THINK else self._encoder.plain(text)
+            ids = self._encoder.marks.think if text == THINK else self._encoder.plain(text)
             row[0].extend(ids)
             row[1].extend([is_target] * len(ids))
         return row

@@ -12,7 +12,7 @@ import numpy as np
 from kitrec.core.domains import LABELS, SOURCE, TARGETS
 from kitrec.prompts.shown_items import Item
 from kitrec.prompts.template import Style, candidate_line, segments
-from kitrec.prompts.tokens import THINK
+from kitrec.prompts.thought_marks import THINK
 from kitrec.synthetic.teacher import TemplateTeacher
 
 STYLE = Style(thinking=True, answer_items=1, summaries=True)

@@ -54,7 +54,7 @@ def parse_kitrec(words: list[str]) -> None:
 
 
 def test_pages_print_commands():
-    pages = {"README.md", "published_models.md", "rented_gpu.md", "tuning.md"}
+    pages = {"README.md", "published_models.md", "real_base.md", "rented_gpu.md", "tuning.md"}
     assert len(PRINTED) > 40 and {name for name, _ in PRINTED} == pages
 
 
@@ -84,7 +84,7 @@ def test_a_printed_command_is_accepted(tmp_path, page, command):
         assert (ROOT / (words[2].replace(".", "/") + ".py")).is_file()
 
 
-@pytest.mark.parametrize("page", ["README.md", "published_models.md", "rented_gpu.md", "tuning.md"])
+@pytest.mark.parametrize("page", ["README.md", "published_models.md", "real_base.md", "rented_gpu.md", "tuning.md"])
 def test_the_profile_commands_of_a_page_run_from_top_to_bottom(tmp_path, monkeypatch, page):
     """As a reader types them: one after the other, in one copy."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
@@ -15,7 +14,7 @@ from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.adapters import check_adapter, prompt_warnings, save_adapter
-from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.arguments import with_lora
 from kitrec.llm.likelihood.scorers import scores_through_engine, served_weights
 from kitrec.prompts.params import Prompt
 from tests.conftest import ROOT
@@ -23,9 +22,7 @@ from tests.llm.made_methods import made_engine
 
 
 def untrained_checkpoint(base, p, folder: Path) -> Path:
-    get_peft_model(AutoModelForCausalLM.from_pretrained(base.path), lora_config(p)).save_pretrained(
-        folder / "checkpoint"
-    )
+    with_lora(AutoModelForCausalLM.from_pretrained(base.path), p).save_pretrained(folder / "checkpoint")
     return folder / "checkpoint"
 
 

@@ -3,12 +3,12 @@ import math
 
 import pytest
 import torch
-from peft import PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kitrec.core import params
 from kitrec.core.errors import InputError
-from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.arguments import with_lora
 from kitrec.llm.finetuning.params import FineTune
 from kitrec.llm.preference.dataset import preference_pairs
 from kitrec.llm.preference.dpo import train_dpo
@@ -76,7 +76,7 @@ def log_likelihood(model, prompt: list[int], output: list[int]) -> float:
 
 def test_dpo_starts_at_log_2_and_ends_where_the_adapters_likelihoods_say(made_pairs, tiny_base, tmp_path):
     """The margin of eq. 7 from the two adapters' own likelihoods has the sign and the order that TRL logged."""
-    start = get_peft_model(plain(tiny_base), lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml")))
+    start = with_lora(plain(tiny_base), params.load(FineTune, "dualft", ROOT / "params.yaml"))
     start.save_pretrained(tmp_path / "start")
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     p = params.load(Preference, "preference", ROOT / "params.yaml")

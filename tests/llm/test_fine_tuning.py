@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
@@ -15,10 +14,9 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.finetuning import arguments
 from kitrec.llm.finetuning.adapters import save_adapter
-from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.arguments import with_lora
 from kitrec.llm.finetuning.dataset import IGNORE_INDEX, collate
 from kitrec.llm.finetuning.frozen_head_loss import replace_forward_by_loss
-from kitrec.llm.finetuning.params import FineTune
 from kitrec.llm.finetuning.recovery import newest_checkpoint
 from kitrec.llm.finetuning.trainer import SupervisedTrainer, fine_tune
 from tests.llm.made_jobs import ONE_PROCESS, made_job, made_samples, plain_model, tensors
@@ -35,7 +33,7 @@ def without_dropout(model):
 def test_the_loss_is_that_of_full_logits_at_supervised_positions(tiny_base, p, training, smoothing):
     """Reference: full logits of the same model, shifted, torch's cross-entropy with ignore_index; gradients too."""
     torch.manual_seed(0)
-    model = without_dropout(get_peft_model(plain_model(tiny_base), lora_config(p))).train(training)
+    model = without_dropout(with_lora(plain_model(tiny_base), p)).train(training)
     batch = tensors(collate(made_samples(3), pad_id=0))
     mask = (torch.arange(batch["input_ids"].shape[1]) < batch["lengths"][:, None]).long()
     logits = model(input_ids=batch["input_ids"], attention_mask=mask).logits[:, :-1]
@@ -58,7 +56,7 @@ def test_the_loss_is_that_of_full_logits_at_supervised_positions(tiny_base, p, t
 def test_the_loss_of_a_batch_is_the_sum_over_its_samples_one_by_one(tiny_base, p):
     """No sample of a padded batch sees another one, or the padding."""
     torch.manual_seed(0)
-    model = without_dropout(get_peft_model(plain_model(tiny_base), lora_config(p))).train()
+    model = without_dropout(with_lora(plain_model(tiny_base), p)).train()
     replace_forward_by_loss(model.get_base_model(), smoothing=0.1, neftune_alpha=0.0)
     samples = made_samples(4)
     one_by_one = sum(model(**tensors(collate([sample], pad_id=0))) for sample in samples)
@@ -71,9 +69,10 @@ def test_gradients_on_the_nf4_base_stay_correct_after_an_evaluation(base, p):
     import bitsandbytes as bnb
 
     torch.manual_seed(0)
-    quantised = get_peft_model(load_quantised(base), lora_without_dropout(p))
+    quantised = with_lora(load_quantised(base), replace(p, lora_dropout=0.0))
     torch.manual_seed(0)
-    twin = get_peft_model(AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32), lora_without_dropout(p))
+    plain = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
+    twin = with_lora(plain, replace(p, lora_dropout=0.0))
     for name, module in quantised.named_modules():
         if isinstance(module, bnb.nn.Linear4bit):
             weight = bnb.functional.dequantize_4bit(module.weight.data, module.weight.quant_state).float()
@@ -97,10 +96,6 @@ def test_gradients_on_the_nf4_base_stay_correct_after_an_evaluation(base, p):
     )
     # bf16 against float32 through sharp attention; the broken path has a mean of 0.46 and a least of 0.02
     assert cosines.mean() > 0.9 and cosines.min() > 0.7
-
-
-def lora_without_dropout(p: FineTune):
-    return lora_config(replace(p, lora_dropout=0.0))
 
 
 def randomise_b(*models) -> None:

@@ -2,11 +2,11 @@ import dataclasses
 
 import pytest
 import torch
-from peft import PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kitrec.core import params
-from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.arguments import with_lora
 from kitrec.llm.finetuning.params import FineTune
 from kitrec.llm.preference import grpo
 from kitrec.llm.preference.dataset import reward_prompts
@@ -56,7 +56,7 @@ def test_prompts_show_their_records_and_leave_room_for_an_answer(dataset, items,
 def test_rewarded_answers_become_likelier(tiny_base, tokenizer, tmp_path, monkeypatch):
     """Two-armed bandit: answers that begin with every other token are rewarded, so their probability must rise. In
     the first update pi is the reference: no KL."""
-    start = get_peft_model(plain(tiny_base), lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml")))
+    start = with_lora(plain(tiny_base), params.load(FineTune, "dualft", ROOT / "params.yaml"))
     start.save_pretrained(tmp_path / "start")
     prompt = tokenizer("Which one?")["input_ids"]
     before = start.eval()(input_ids=torch.tensor([prompt])).logits[0, -1].softmax(-1)

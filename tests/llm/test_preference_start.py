@@ -5,14 +5,13 @@ import math
 
 import pytest
 import torch
-from peft import get_peft_model
 from transformers import AutoTokenizer
 
 from kitrec.core import params
 from kitrec.llm.base.loading import load_quantised
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.arguments import with_lora
 from kitrec.llm.finetuning.params import FineTune
 from kitrec.llm.preference.dpo import train_dpo
 from kitrec.llm.preference.grpo import train_grpo
@@ -25,7 +24,7 @@ from tests.conftest import ROOT
 def job(tiny_base, tmp_path):
     base = pin(Base(path=str(tiny_base), revision=None))
     torch.manual_seed(1)
-    adapter = get_peft_model(load_quantised(base), lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml")))
+    adapter = with_lora(load_quantised(base), params.load(FineTune, "dualft", ROOT / "params.yaml"))
     for name, parameter in adapter.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(std=0.02)

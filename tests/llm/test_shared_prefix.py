@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from peft import PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, LlamaConfig, OPTConfig
 
 from kitrec.core import params
 from kitrec.core.errors import InputError
-from kitrec.llm.finetuning.arguments import lora_config
+from kitrec.llm.finetuning.arguments import with_lora
 from kitrec.llm.finetuning.params import FineTune
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.shared_prefix import likelihoods
@@ -102,10 +102,8 @@ def test_few_positions_at_a_time_change_nothing(model, monkeypatch):
 
 def test_an_adapter_is_scored_by_its_weights(tiny_base, tmp_path):
     torch.manual_seed(0)
-    tuned = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32),
-        lora_config(params.load(FineTune, "dualft", ROOT / "params.yaml")),
-    )
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+    tuned = with_lora(base, params.load(FineTune, "dualft", ROOT / "params.yaml"))
     for name, weight in tuned.named_parameters():
         if "lora_B" in name:
             weight.data.normal_(std=0.05)

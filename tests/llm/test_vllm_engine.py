@@ -202,7 +202,7 @@ def test_a_thought_over_its_budget_is_closed_answered_and_marked_as_cut(served, 
 
 def test_thoughts_within_their_budget_are_written_in_one_part(served, tokenizer, prompts):
     """Only those over the budget are read a second time, so a budget in between changes some texts and not others."""
-    end = Encoder(tokenizer).end_think
+    end = Encoder(tokenizer).marks.stop
     whole = written(served[0], tokenizer, prompts, None)
     lengths = sorted(reply.ids.index(end) for reply in whole if end in reply.ids)
     budget = lengths[len(lengths) // 2]

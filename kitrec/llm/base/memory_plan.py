@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
-from kitrec.llm.base.params import PROJECTIONS
+from kitrec.llm.base.layers import linear_layers
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.base.shape import base_config, stored_bytes
 
@@ -85,16 +85,15 @@ def model_size(base: PinnedBase) -> ModelSize:
         del config.quantization_config  # the shape is that of its twin of whole weights
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    linear = {name: m for name, m in model.model.named_modules() if isinstance(m, torch.nn.Linear)}
-    linear_weights = sum(m.weight.numel() for m in linear.values())
+    linear = [m for m in linear_layers(model).values() if isinstance(m, torch.nn.Linear)]
+    linear_weights = sum(m.weight.numel() for m in linear)
     total = sum(p.numel() for p in model.parameters())  # tied weights count once
-    adapted = [m for name, m in linear.items() if name.rpartition(".")[2] in PROJECTIONS]
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return ModelSize(
         linear_weights=linear_weights,
         other_weights=total - linear_weights,
-        projections=sum(m.in_features + m.out_features for m in adapted),
+        projections=sum(m.in_features + m.out_features for m in linear),
         cache_per_token=2 * config.num_hidden_layers * heads * head_size,
         hidden=config.hidden_size,
         intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,

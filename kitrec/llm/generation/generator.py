@@ -41,7 +41,7 @@ class Generator:
         """Return one reply per request, its text as if it had been written in one part."""
         budget, structured = self.method.thinking_budget, self.method.structured_outputs
         if structured and budget:
-            sampling = replace(self._sampling(budget), stop=self.encoder.end_think)
+            sampling = replace(self._sampling(budget), stop=self.encoder.marks.stop)
             thoughts = [self._closed(reply, budget) for reply in self.engine.generate(requests, sampling)]
             return self._answers(requests, thoughts, f"\n\n{FENCE}")
         if structured:
@@ -61,15 +61,17 @@ class Generator:
 
     def _is_over(self, reply: Reply, budget: int) -> bool:
         """Return whether a thought did not end within the budget; a whole text without any thought is an answer."""
-        thinks = self.encoder.think in reply.ids or reply.finish_reason == "length"
-        return thinks and self.encoder.end_think not in reply.ids[: budget + 1]
+        end = self.encoder.marks.end(reply.ids)
+        thinks = reply.finish_reason == "length" or self.encoder.marks.opened(reply.ids)
+        return thinks and (end is None or end > budget)
 
     def _closed(self, thought: Reply, budget: int) -> Reply:
         """Return the thought with its end, after at most `budget` tokens; the reason is `length` where it was cut."""
-        ids = [token for token in thought.ids if token != self.encoder.end_of_turn]
-        ended = self.encoder.end_think in ids[: budget + 1]
-        ids = ids[: ids.index(self.encoder.end_think)] if ended else ids[:budget]
-        closed = [*ids, self.encoder.end_think]
+        marks = self.encoder.marks
+        ids = [token for token in thought.ids if token not in self.encoder.ends]
+        end = marks.end(ids)
+        ended = end is not None and end <= budget
+        closed = [*(marks.before_end(ids, self.encoder.plain) if ended else ids[:budget]), *marks.end_think]
         return Reply(self.encoder.text(closed), closed, "stop" if ended else "length")
 
     def _answers(self, requests: Sequence[Request], thoughts: Sequence[Reply], opening: str) -> list[Reply]:
@@ -93,7 +95,7 @@ class Generator:
 
     def _sampling(self, max_new_tokens: int) -> Sampling:
         m = self.method
-        return Sampling(max_new_tokens, m.temperature, m.top_p, m.top_k, self.seed)
+        return Sampling(max_new_tokens, m.temperature, m.top_p, m.top_k, self.seed, ends=tuple(self.encoder.stops))
 
 
 def answer_schema(candidates: Sequence[str], items: int, labels: Sequence[str] = ()) -> Schema:

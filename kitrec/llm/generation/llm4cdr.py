@@ -40,7 +40,10 @@ def with_notes(
             shard_size=shard_size,
             work=work / step,
         )
-        return {name: _clean(text) for name, text in answers.select("record_id", "text").iter_rows()}
+        return {
+            name: encoder.without_ends(text or "").strip()
+            for name, text in answers.select("record_id", "text").iter_rows()
+        }
 
     targets = sorted(set(records["target"]))
     analyses = generate_texts("analysis", {target: analysis_prompt(target) for target in targets})
@@ -51,7 +54,3 @@ def with_notes(
     )
     notes = [[analyses[row["target"]], profiles[row["record_id"]]] for row in rows]
     return records.with_columns(notes=pl.Series(notes, dtype=pl.List(pl.String)))
-
-
-def _clean(text: str | None) -> str:
-    return (text or "").replace("<|im_end|>", "").strip()

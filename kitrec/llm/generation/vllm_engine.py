@@ -19,14 +19,15 @@ from kitrec.llm.likelihood.trie import ScoringRequest
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sampling parameters, and the token that ends a text besides the end of turn."""
+    """Sampling parameters; `stop` (a token or a text) and `ends` end a text, beside the EOS of the tokenizer."""
 
     max_new_tokens: int
     temperature: float
     top_p: float
     top_k: int
     seed: int
-    stop: int | None = None
+    stop: int | str | None = None
+    ends: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,13 +178,15 @@ def _sampling(sampling: Sampling, schema: Schema | None) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
+    tokens = [*sampling.ends, *([sampling.stop] if isinstance(sampling.stop, int) else [])]
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         max_tokens=sampling.max_new_tokens,
         seed=sampling.seed,
-        stop_token_ids=None if sampling.stop is None else [sampling.stop],
+        stop=sampling.stop if isinstance(sampling.stop, str) else None,
+        stop_token_ids=tokens or None,
         skip_special_tokens=False,
         structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
     )

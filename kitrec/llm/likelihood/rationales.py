@@ -55,7 +55,7 @@ def rationale_in_context(
         return None
     before, whole = encoder.plain(answer[: match.start(1)]), encoder.plain(answer[: match.end(1) + 1])
     seam = next((k for k, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before))
-    thought_ids = [encoder.think, *encoder.plain(thought), encoder.end_think] if thinking else []
+    thought_ids = encoder.thought(thought) if thinking else []
     return [*prompt, *thought_ids, *whole[:seam]], whole[seam:]
 
 

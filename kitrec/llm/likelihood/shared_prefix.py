@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from kitrec.core.errors import InputError
+from kitrec.llm.base.layers import attention_kinds, decoder_of, masks_by_kind, refuse_changed_logits
 from kitrec.llm.likelihood.trie import ScoringRequest, Trie, build_trie
 
 BATCH_TOKENS = 16_384
 ROWS = 1024  # positions whose logits exist at a time
-_BEHIND_THE_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")  # Gemma 2, Granite, Cohere
 
 
 def likelihoods(model: Any, requests: Sequence[ScoringRequest]) -> list[np.ndarray]:
@@ -46,21 +45,21 @@ def states_behind_prefix(
     end of the prefix, and `visible` [B, N, N] says which suffix positions a position attends to."""
     start = torch.tensor(prefix_lengths, device=depth.device)[:, None]
     in_prefix = torch.arange(cache.get_seq_length(), device=depth.device) < start
-    mask = torch.cat([in_prefix[:, None].expand(-1, depth.shape[1], -1), visible], dim=2)
+    attends = torch.cat([in_prefix[:, None].expand(-1, depth.shape[1], -1), visible], dim=2)
+    position = start + depth
+    of_prefix = torch.arange(in_prefix.shape[1], device=depth.device).expand(len(depth), -1)
+    distance = position[:, :, None] - torch.cat([of_prefix, position], dim=1)[:, None]
+    mask = masks_by_kind(decoder.config, attends, distance)
     hidden: torch.Tensor = decoder(
-        **suffixes, position_ids=start + depth, attention_mask=mask[:, None], past_key_values=cache, use_cache=True
+        **suffixes, position_ids=position, attention_mask=mask, past_key_values=cache, use_cache=True
     ).last_hidden_state
     return hidden
 
 
-def refuse_changed_logits(config: Any) -> None:
-    """Refuse families that scale or cap the logits of their head: here the head alone is evaluated."""
-    changed = [name for name in _BEHIND_THE_HEAD if getattr(config, name, None) not in (None, 1, 1.0)]
-    if changed:
-        raise InputError(
-            f"{config.model_type} changes its logits behind the head ({', '.join(changed)}), so likelihoods would be "
-            "wrong: take a base that uses the logits of its head unchanged, such as Qwen3 or Llama"
-        )
+def whole_cache(config: Any) -> DynamicCache:
+    """Return a cache that keeps all positions, where a layer's window is narrower too: the masks know the window."""
+    attention_kinds(config)
+    return DynamicCache()
 
 
 def _batches(requests: Sequence[ScoringRequest]) -> Iterator[list[int]]:
@@ -79,9 +78,9 @@ def _batches(requests: Sequence[ScoringRequest]) -> Iterator[list[int]]:
 def _score(model: Any, requests: Sequence[ScoringRequest]) -> list[np.ndarray]:
     lengths = [len(request.prefix) for request in requests]
     tries = [build_trie(request.continuations) for request in requests]
-    cache = DynamicCache(config=model.config)
+    cache = whole_cache(model.config)
     prefixes = _padded([np.asarray(request.prefix) for request in requests], model.device)
-    hidden = _decoder(model)(input_ids=prefixes, past_key_values=cache, use_cache=True).last_hidden_state
+    hidden = decoder_of(model)(input_ids=prefixes, past_key_values=cache, use_cache=True).last_hidden_state
     last = hidden[torch.arange(len(requests)), torch.tensor(lengths) - 1]
     width = max(len(t.tokens) for t in tries)
     nodes = _nodes(model, tries, lengths, cache) if width else last.new_zeros(len(requests), 0, 1)
@@ -100,7 +99,7 @@ def _nodes(model: Any, tries: list[Trie], lengths: list[int], cache: DynamicCach
     visible = torch.zeros(*tokens.shape, tokens.shape[1], dtype=torch.bool, device=device)
     for row, t in enumerate(tries):
         visible[row, : len(t.tokens), : len(t.tokens)] = torch.from_numpy(t.attention_mask()).to(device)
-    return states_behind_prefix(_decoder(model), {"input_ids": tokens}, depth, visible, lengths, cache)
+    return states_behind_prefix(decoder_of(model), {"input_ids": tokens}, depth, visible, lengths, cache)
 
 
 def _summed(model: Any, states: torch.Tensor, t: Trie) -> np.ndarray:
@@ -117,11 +116,6 @@ def _summed(model: Any, states: torch.Tensor, t: Trie) -> np.ndarray:
         steps[chunk] = (logits[row, token] - logits.logsumexp(-1)[row]).double().cpu().numpy()
     values[used] = steps
     return values.sum(axis=1)
-
-
-def _decoder(model: Any) -> Any:
-    """Return the transformer without its head, adapters in place."""
-    return (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
 
 
 def _padded(rows: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:

@@ -11,6 +11,7 @@ from peft import PeftModel
 from transformers import PrinterCallback, set_seed
 
 from kitrec.core.errors import InputError
+from kitrec.llm.base.layers import ends_of_generation
 from kitrec.llm.preference.params import Preference
 
 
@@ -36,6 +37,7 @@ class PreferenceJob:
     def model(self) -> PeftModel:
         """Load the adapter for training."""
         set_seed(self.seed)
+        self.base.generation_config.eos_token_id = ends_of_generation(self.base, self.tokenizer)
         return PeftModel.from_pretrained(self.base, str(self.adapter), is_trainable=True)
 
     def options(self, p: Preference) -> dict[str, Any]:

