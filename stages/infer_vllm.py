@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from kitrec.core import params, tables
+from kitrec.core.domains import Domains
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import adapter_warnings
@@ -33,13 +34,15 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     # 1. Params and inputs
     seed = params.load(int, "seed")
     sets = params.value(Data, "data.test_sets")
-    prompt = params.load(Prompt, "prompt")
+    domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
     engine_params = params.load(Engine, "engine")
     p = load_method(method)
     records = {which: paths.set_records(which, "test") for which in sets}
-    adapters = paths.adapters(p.model)
+    adapters = paths.adapters(p.model, domains)
     reads = [FILE, paths.ITEMS, *records.values(), *adapters.values()]
-    with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
+    with runner.running(
+        "infer_vllm", method, reads=reads, params=[seed, sets, domains, prompt, engine_params, p]
+    ) as run:
         # 2. One engine with the base and all adapters of the method
         base = read_pinned()
         encoder = Encoder(load_tokenizer(base))
@@ -54,8 +57,8 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             start, shards = time.monotonic(), {"shard_size": engine_params.shard_size, "work": run.work / which}
             if p.steps == "llm4cdr":
                 free = Generator(engine, encoder, replace(p, structured_outputs=False), seed)
-                test = with_notes(test, items, encoder, p, prompt, free.generate, **shards)
-            requests = requests_for(test, items, encoder, p, prompt)
+                test = with_notes(test, items, encoder, p, prompt, free.generate, **shards, domains=domains)
+            requests = requests_for(test, items, encoder, p, prompt, domains=domains)
             labels = single_token_labels(encoder) if prompt.labels else ()
             generate = Generator(engine, encoder, p, seed, labels).generate
             ids, limit = test["record_id"].to_list(), prompt.max_length

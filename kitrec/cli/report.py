@@ -8,7 +8,7 @@ import polars as pl
 from scmrepo.git import Git
 
 from kitrec.core import files, params, tables
-from kitrec.core.domains import MODELS
+from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm.finetuning.origins import read_origin
@@ -78,10 +78,10 @@ def _metrics(folder: str) -> dict[str, dict[str, Any]]:
 
 def _origins(methods: list[str]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return method -> its adapters -> their origins, where the adapters lie here."""
-    known = params.load(Infer, "infer").methods
+    known, models = params.load(Infer, "infer").methods, params.load(Domains, "domains").models
     folders = {name: Path("models") / known[name].model for name in methods if name in known}
     return {
-        method: {model: read_origin(folder / model) for model in MODELS if (folder / model).is_dir()}
+        method: {model: read_origin(folder / model) for model in models if (folder / model).is_dir()}
         for method, folder in folders.items()
     }
 

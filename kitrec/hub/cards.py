@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import LABELS
+from kitrec.core.domains import KITREC
 
 _DATA = """---
 license: {licence}
@@ -126,7 +126,7 @@ def model_card(
         revision=f" at `{base['revision']}`" if base["revision"] else "",
         name=name,
         variant=variant,
-        target=LABELS[target],
+        target=KITREC.labels[target],
         which=which,
         users={"dualft": "users with two or more target interactions", "singleft": "1-core users"}[family],
         settings=_table(training["settings"].items()),

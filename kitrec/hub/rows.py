@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import LABELS, SOURCE
+from kitrec.core.domains import KITREC
 from kitrec.prompts.shown_items import Item
 from kitrec.prompts.template import Style, segments
 
@@ -45,8 +45,8 @@ def _metadata(record: Mapping[str, Any], salt: bytes) -> dict[str, Any]:
         "user_id": salted_id(record["user_id"], salt),
         "user_type": record["user_type"],
         "user_category": record["user_category"],
-        "target_domain": LABELS[record["target"]],
-        "source_domain": LABELS[SOURCE],
+        "target_domain": KITREC.labels[record["target"]],
+        "source_domain": KITREC.label,
         "target_core": record["core"],
         "books_core": len(record["source_items"]),
         "candidate_set": record["candidate_set"],

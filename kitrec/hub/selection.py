@@ -1,10 +1,10 @@
 """Selection of the twelve data sets or eight models to publish: a single one, all of one set, or all."""
 
-from kitrec.core.domains import MODELS, SETS
+from kitrec.core.domains import KITREC, SETS
 from kitrec.core.errors import InputError
 from kitrec.sources.kitrec_hub import dataset_names
 
-MODEL_TYPES = tuple(model.replace("-", "_") for model in MODELS)
+MODEL_TYPES = tuple(model.replace("-", "_") for model in KITREC.models)
 DATA_TYPES = (*MODEL_TYPES, "val", "test")
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import tables
-from kitrec.core.domains import SETS
+from kitrec.core.domains import SETS, Domains
 from kitrec.preprocessing.dataset import Dataset, build_dataset, mark_last_target_items
 from kitrec.preprocessing.params import Candidates, Source, Users
 from kitrec.preprocessing.preference_pairs import PairOutputs, explained_pair, own_output_pair
 from kitrec.preprocessing.users import UserGroups, classify, sample_roles, sampled_users
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
-from kitrec.sources import amazon2023, kitrec_dataset, kitrec_hub
+from kitrec.sources import amazon2023, kitrec_dataset, kitrec_hub, own_tables
 from kitrec.sources.category_teacher import CategoryTeacher
+from kitrec.sources.own_sample import OwnSample, sample_own_users
 from kitrec.sources.quarantine import Quarantine
 from kitrec.synthetic.build import SyntheticWorld, build_world
 from kitrec.synthetic.params import World
@@ -28,6 +29,7 @@ class SourceConfig:
     """Params of a source, its work folder and its quarantine."""
 
     seed: int
+    domains: Domains
     source: Source
     world: World
     users: Users
@@ -57,13 +59,16 @@ class SourceData:
 def load_source(config: SourceConfig) -> SourceData:
     """Load the data of the source that params.yaml names."""
     loaders = {"synthetic": load_synthetic, "amazon": load_amazon, "kitrec": load_kitrec, "hub": load_kitrec}
+    loaders["tables"] = load_tables
     return loaders[config.source.kind](config)
 
 
 def load_synthetic(config: SourceConfig) -> SourceData:
     """Generate a synthetic world from the seed."""
     world = build_world(config.seed, config.world, config.users.per_type)
-    roles = sample_roles(config.seed, classify(world.interactions), config.users)
+    roles = sample_roles(
+        config.seed, classify(world.interactions, config.domains, config.users.min_source_items), config.users
+    )
     others = world.interactions.join(sampled_users(roles), on="user_id", how="anti")
     others = others if config.train_on == "all_reviews" else others.clear()
     return _with_drawn_candidates(config, roles, world, others, TemplateTeacher(world.themes, world.items))
@@ -81,7 +86,17 @@ def load_amazon(config: SourceConfig) -> SourceData:
         include_others=config.train_on == "all_reviews",
         quiet=config.quiet,
     )
-    return _with_drawn_candidates(config, sample.roles, sample, sample.others, CategoryTeacher(sample.items))
+    return _with_drawn_candidates(
+        config, sample.roles, sample, sample.others, CategoryTeacher(sample.items, config.domains)
+    )
+
+
+def load_tables(config: SourceConfig) -> SourceData:
+    """Load interactions and items of the user's own; `others` are all users of theirs without a role."""
+    tables_read = own_tables.load(RAW, config.domains, config.source.untitled, config.rejects)
+    sample = sample_own_users(config.seed, tables_read, config.domains, config.users)
+    others = sample.others if config.train_on == "all_reviews" else sample.others.clear()
+    return _with_drawn_candidates(config, sample.roles, sample, others, CategoryTeacher(sample.items, config.domains))
 
 
 def load_kitrec(config: SourceConfig) -> SourceData:
@@ -106,14 +121,31 @@ def load_kitrec(config: SourceConfig) -> SourceData:
 def _with_drawn_candidates(
     config: SourceConfig,
     roles: UserGroups,
-    data: SyntheticWorld | amazon2023.AmazonSample,
+    data: SyntheticWorld | amazon2023.AmazonSample | OwnSample,
     others: pl.DataFrame,
     teacher: Teacher,
 ) -> SourceData:
     """Build both candidate sets of a source that has none of its own."""
     share, items, interactions = config.users.development_share, data.items, data.interactions
-    dataset = build_dataset(config.seed, roles, share, config.candidates, items, interactions, SETS, quiet=config.quiet)
+    others = mark_last_target_items(others, config.domains.source)
+    own = (
+        {"removed": data.removed, "history_of_others": others.filter(~pl.col("held_out")).select("user_id", "item_id")}
+        if isinstance(data, OwnSample)
+        else {}
+    )
+    dataset = build_dataset(
+        config.seed,
+        config.domains,
+        roles,
+        share,
+        config.candidates,
+        items,
+        interactions,
+        SETS,
+        **own,
+        quiet=config.quiet,
+    )
     world, counts = (data, {}) if isinstance(data, SyntheticWorld) else (None, data.counts)
     with_outputs = add_teacher_outputs(dataset, teacher)
-    others, pairs = mark_last_target_items(others), explained_pair(teacher.explain)
+    pairs = explained_pair(teacher.explain)
     return SourceData(items, with_outputs, interactions, others, counts, pairs, world)
