@@ -32,11 +32,9 @@ from stages.lib.methods import load_method
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Answer all test records by METHOD (a key of infer.methods), each user by the model of its type."""
     # 1. Params and inputs
-    seed = params.load(int, "seed")
-    sets = params.value(Data, "data.test_sets")
+    seed, sets = params.load(int, "seed"), params.value(Data, "data.test_sets")
     domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
-    engine_params = params.load(Engine, "engine")
-    p = load_method(method)
+    engine_params, p = params.load(Engine, "engine"), load_method(method)
     records = {which: paths.set_records(which, "test") for which in sets}
     adapters = paths.adapters(p.model, domains)
     reads = [FILE, paths.ITEMS, *records.values(), *adapters.values()]
@@ -44,8 +42,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         "infer_vllm", method, reads=reads, params=[seed, sets, domains, prompt, engine_params, p]
     ) as run:
         # 2. One engine with the base and all adapters of the method
-        base = read_pinned()
-        encoder = Encoder(load_tokenizer(base))
+        encoder = Encoder(load_tokenizer(base := read_pinned()))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         engine = start_engines(EngineSpec(base, engine_params, adapters, seed, quiet=True))
         # 3. Prompts of each test set, generated shard by shard

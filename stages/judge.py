@@ -47,11 +47,11 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             cached, start = len(cache), time.monotonic()
             items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
             ranked = pl.concat([tables.read(path, RANKINGS) for path in rankings])
-            per_type, common = p.records_per_type, {"seed": seed, "domains": domains}
-            sample = draw_sample(tables.read(tested, RECORDS), ranked, p.methods, per_type=per_type, **common)
+            records, per_type = tables.read(tested, RECORDS), p.records_per_type
+            sample = draw_sample(records, ranked, p.methods, per_type=per_type, seed=seed, domains=domains)
             send = partial(complete, endpoint=p.endpoint, cache=cache, quiet=quiet)
-            single = judge_rationales(sample, items, p, complete=send, **common)
-            pairs = judge_pairs(sample, items, p, complete=send, **common)
+            single = judge_rationales(sample, items, p, seed=seed, complete=send, domains=domains)
+            pairs = judge_pairs(sample, items, p, seed=seed, complete=send, domains=domains)
             run.cost |= {"requests": len(cache) - cached, "request_seconds": round(time.monotonic() - start, 2)}
             metrics = summarise(sample, single, pairs, resamples=resamples, seed=seed)
         # 4. Verdicts with the replies behind them, and their summary

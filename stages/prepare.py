@@ -15,7 +15,7 @@ from kitrec.preprocessing.difficulty import difficulty_report
 from kitrec.preprocessing.leak_audit import audit, enforce
 from kitrec.preprocessing.overlap import apply_overlap_policy, overlap_warnings
 from kitrec.preprocessing.params import Candidates, Source, Users
-from kitrec.preprocessing.preference_pairs import PairOutputs, preference_pairs
+from kitrec.preprocessing.preference_pairs import preference_pairs
 from kitrec.recommenders.params import IdRec
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
@@ -38,11 +38,8 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     reads, stage_params = [paths.PARAMS_OK, sources.RAW], [seed, domains, source, world, users, candidates, train_on]
     with runner.running("prepare", None, reads=reads, params=stage_params) as run:
         # 2. Load the source; invalid rows are quarantined
-        rejects = Quarantine()
-        config = sources.SourceConfig(
-            seed, domains, source, world, users, candidates, run.work, rejects, train_on, quiet
-        )
-        data = sources.load_source(config)
+        rejects, drawn = Quarantine(), (source, world, users, candidates)
+        data = sources.load_source(sources.SourceConfig(seed, domains, *drawn, run.work, rejects, train_on, quiet))
         rejects.write(REJECTS)
         rejects.check(source.reject_limit, REJECTS)
         # 3. Overlap policy and leak audit, before anything is written
@@ -53,7 +50,7 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         # 4. The tables
         write_world(data.world, paths.WORLD)
         tables.write(data.items, paths.ITEMS, ITEMS)
-        pairs = write_dataset(seed, domains, dataset, data.others, data.pair_outputs)
+        pairs = write_dataset(seed, domains, dataset, data)
         # 5. What was prepared, as metrics
         difficulty = {w: difficulty_report(r["test"], data.items, history) for w, r in by_set.items()}
         metrics = {"source": source.kind, "rows": rejects.read, "rejected": rejects.reasons(), **data.counts}
@@ -63,19 +60,17 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         runner.warn([*overlap_warnings(overlap), *data.deviations])
 
 
-def write_dataset(
-    seed: int, domains: Domains, dataset: Dataset, others: pl.DataFrame, pair_outputs: PairOutputs
-) -> dict[str, int]:
+def write_dataset(seed: int, domains: Domains, dataset: Dataset, data: sources.SourceData) -> dict[str, int]:
     """Write per set training and development records by model, the others by role; return the pairs of each set."""
     records, preferences = dict[str, pl.DataFrame](), dict[str, pl.DataFrame]()
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
             records |= {f"set{which}/{model}/{role}": rows for model, rows in by_model(roles[role], domains).items()}
         records |= {f"set{which}/{role}": roles[role] for role in ("preference", "test")}
-        preferences[f"set{which}"] = preference_pairs(seed, roles["preference"], pair_outputs)
+        preferences[f"set{which}"] = preference_pairs(seed, roles["preference"], data.pair_outputs)
     tables.write_all(records, paths.RECORDS, RECORDS)
     tables.write_all(preferences, paths.PREFERENCES, PREFERENCES)
-    tables.write_all({**dataset.interactions, "others": others}, paths.INTERACTIONS, SPLIT_INTERACTIONS)
+    tables.write_all({**dataset.interactions, "others": data.others}, paths.INTERACTIONS, SPLIT_INTERACTIONS)
     if not any(pairs.height for pairs in preferences.values()):
         print("WARNING: no preference pairs, as no preference record has an output: use grpo, not dpo", file=sys.stderr)
     return {which.removeprefix("set"): pairs.height for which, pairs in preferences.items()}

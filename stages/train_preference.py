@@ -29,17 +29,15 @@ from stages.lib import paths, runner
 def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Optimise the adapter of MODEL (e.g. dualft-movies) on the preference users of its types."""
     # 1. Params and inputs
-    seed = params.load(int, "seed")
+    seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
     domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
-    which = params.value(Data, "data.candidate_set")
     p = params.load(Preference, "preference")
     source = paths.MODELS / "full" / model
     records, pairs = paths.set_records(which, "preference"), paths.of_set(paths.PREFERENCES, which)
     reads = [FILE, paths.ITEMS, records, pairs, source]
     with runner.running("train_preference", model, reads=reads, params=[seed, which, domains, prompt, p]) as run:
         # 2. The fine-tuned adapter, and the records of its users
-        base = read_pinned()
-        rank = check_adapter(source, base)["r"]
+        rank = check_adapter(source, base := read_pinned())["r"]
         sequences = 2 * p.batch_size if p.method == "dpo" else p.batch_size  # chosen and rejected
         check_training(base, TrainingLoad("nf4", rank, sequences, prompt.max_length, True, whole_logits=True))
         tokenizer = load_tokenizer(base)

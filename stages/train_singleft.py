@@ -39,8 +39,7 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         # 2. The form of the answers to learn; records become tokenised datasets
         thinking = variant == "full"
         learned = learned_form(tables.read(sources["train"], RECORDS)["output"], thinking=thinking)
-        base = read_pinned()
-        tokenizer = load_tokenizer(base)
+        tokenizer = load_tokenizer(base := read_pinned())
         encoder = Encoder(tokenizer)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
 

@@ -19,6 +19,7 @@ from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.report import cost_sections, sections
 from kitrec.report.adapter_sections import foreign_adapters
 from kitrec.report.answer_sections import answers_by_stratum
+from kitrec.report.headline import cut_note
 from kitrec.report.page import Example, Report, page
 from kitrec.report.rendering import write_figures
 from kitrec.schemas.answers import ANSWERS
@@ -105,7 +106,7 @@ def _facts(which: str, source: str, ledgers: Mapping[str, Mapping[str, Any]]) ->
     ledger = next(iter(ledgers.values()))
     return {
         "commit": git.get_rev() + (" with changes" if git.is_dirty() else ""),
-        "data": f"{source}, candidate set {which}",
+        "data": f"{source}, candidate set {which}. {cut_note(Path('metrics/data.json'))}".removesuffix(". "),
         "base": files.read_json(Path("models/base/base.json"))["path"],
         "machine": ", ".join(f"{name} {value}" for name, value in ledger["host"].items()),
         "versions": ", ".join(f"{name} {version}" for name, version in ledger["versions"].items()),

@@ -5,7 +5,7 @@ It contains neither the name of a method, nor the held-out item, nor the other c
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kitrec.core.domains import Domains
+from kitrec.core.domains import KITREC, Domains
 from kitrec.llm_judge.sampling import Rationale
 from kitrec.openai_client.request import Message, to_json_data
 from kitrec.prompts.shown_items import UNKNOWN, Item, candidate_items, history_items
@@ -41,14 +41,14 @@ Answer with one JSON object: winner, which is "first", "second", or "tie" if nei
 
 
 def single(
-    record: Mapping[str, Any], items: Mapping[str, Item], rationale: Rationale, domains: Domains
+    record: Mapping[str, Any], items: Mapping[str, Item], rationale: Rationale, domains: Domains = KITREC
 ) -> list[Message]:
     """Return the messages that request ratings of a rationale."""
     return _messages(_SINGLE, domains, record, items, _recommendation(rationale, record, items))
 
 
 def pair(
-    record: Mapping[str, Any], items: Mapping[str, Item], first: Rationale, second: Rationale, domains: Domains
+    record: Mapping[str, Any], items: Mapping[str, Item], first: Rationale, second: Rationale, domains: Domains = KITREC
 ) -> list[Message]:
     """Return the messages that request the better of two rationales."""
     both = {name: _recommendation(r, record, items) for name, r in (("first", first), ("second", second))}

@@ -88,9 +88,8 @@ def _categories(texts: pl.Series) -> pl.Series:
     """Return the first categories of every item, cleaned; commas would separate them in prompts."""
     lists = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "name": texts.str.split(LIST_SEPARATOR)})
     flat = lists.explode("name").drop_nulls()
-    flat = flat.with_columns(
-        name=clean(flat["name"], MAX_CHARACTERS["category"]).str.replace_all(",", " ", literal=True)
-    )
+    names = flat["name"].str.replace_all(",", " ", literal=True)
+    flat = flat.with_columns(name=clean(names, MAX_CHARACTERS["category"]))
     kept = flat.drop_nulls().unique(maintain_order=True).group_by("row", maintain_order=True).agg("name")
     kept = kept.with_columns(pl.col("name").list.head(MAX_CATEGORIES))
     joined = lists.select("row").join(kept, on="row", how="left", maintain_order="left")["name"]

@@ -30,6 +30,11 @@ class OwnSample:
     roles: UserGroups
     counts: dict[str, Any]
 
+    def cut_warnings(self) -> list[str]:
+        """Return how many users of each role have cut histories."""
+        cut = self.counts["cut"]["users"]
+        return [f"users.cut: cut histories of {role} users: {by_type}" for role, by_type in cut.items()]
+
 
 def sample_own_users(seed: int, tables: OwnTables, domains: Domains, users: Users) -> OwnSample:
     """Sample users of every type; histories of cut users are whole here, and `removed` says what they lose."""

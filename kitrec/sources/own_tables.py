@@ -40,13 +40,13 @@ def load(folder: Path, domains: Domains, untitled: Untitled, quarantine: Quarant
     missing = [f"{stem}.{SUFFIXES_SHOWN}" for stem in ("interactions", "items") if paths[stem] is None]
     if missing:
         raise InputError(f"{folder} lacks {' and '.join(missing)}: raw/README.md says what they hold")
-    own_items = read_items(paths["items"], domains, quarantine)  # type: ignore[arg-type]  # not missing
-    read, counts = _read_interactions(paths["interactions"], domains, own_items, quarantine)  # type: ignore[arg-type]
-    items, interactions, counts_of_untitled = _without_untitled(own_items.items, read, untitled)
+    listed = read_items(paths["items"], domains, quarantine)  # type: ignore[arg-type]  # not missing
+    read, counts = _read_interactions(paths["interactions"], domains, listed, quarantine)  # type: ignore[arg-type]
+    items, interactions, counts_of_untitled = _without_untitled(listed.items, read, untitled)
     used = items.join(interactions.select("item_id").unique(), on="item_id", how="semi", maintain_order="left")
     counts |= {
-        "items_read": _by_domain(own_items.items, domains),
-        "item_ids": "domain-id" if own_items.prefixed else "as given",
+        "items_read": _by_domain(listed.items, domains),
+        "item_ids": "domain-id" if listed.prefixed else "as given",
         "items_without_interactions": items.height - used.height,
         "untitled": {"policy": untitled, **{k: _by_domain(rows, domains) for k, rows in counts_of_untitled.items()}},
     }
@@ -60,7 +60,7 @@ def load(folder: Path, domains: Domains, untitled: Untitled, quarantine: Quarant
 
 
 def _read_interactions(
-    path: Path, domains: Domains, own: OwnItems, quarantine: Quarantine
+    path: Path, domains: Domains, listed: OwnItems, quarantine: Quarantine
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     rows = read_table(path, ("user", "item"), ("domain", "rating", "time"), quarantine)
     rows = rows.with_columns(
@@ -74,7 +74,7 @@ def _read_interactions(
     rows = rows.filter(~elsewhere)
     rows = rows.with_columns(domain=pl.col("known")) if with_domain else rows.drop("domain")
     keys = ["item", "domain"] if with_domain else ["item"]
-    joined = rows.join(own.ids, on=keys, how="left", maintain_order="left")
+    joined = rows.join(listed.ids, on=keys, how="left", maintain_order="left")
     timed = rows["time"].null_count() < rows.height
     reason = (
         pl.when(pl.col("user").is_null())

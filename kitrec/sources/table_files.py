@@ -84,13 +84,13 @@ def _tsv_cells(text: str) -> tuple[pl.Series, Sequence[int]]:
 
 
 def _csv_cells(text: str) -> tuple[pl.Series, Sequence[int]]:
-    reader, rows, lines = csv.reader(io.StringIO(text, newline="")), [], []
+    parsed, rows, lines = csv.reader(io.StringIO(text, newline="")), [], []
     try:
-        for row in reader:
+        for row in parsed:
             rows.append(row)
-            lines.append(reader.line_num)
+            lines.append(parsed.line_num)
     except csv.Error as problem:
-        raise InputError(f"line {reader.line_num} of the CSV cannot be read: {problem}") from None
+        raise InputError(f"line {parsed.line_num} of the CSV cannot be read: {problem}") from None
     return pl.Series(rows, dtype=pl.List(pl.String)), lines
 
 

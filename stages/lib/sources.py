@@ -44,7 +44,8 @@ class SourceConfig:
 class SourceData:
     """Data of a source: `interactions` are all known ones of its users, `others` those of users without a role (empty
     unless requested, or if the source has no other users), `pair_outputs` what the two sides of a preference pair say,
-    `world` the latent variables of a synthetic one, `deviations` where published data is not as its documents state."""
+    `world` the latent variables of a synthetic one, `deviations` where published data is not as its documents state,
+    or users are not natural ones."""
 
     items: pl.DataFrame
     dataset: Dataset
@@ -128,7 +129,7 @@ def _with_drawn_candidates(
     """Build both candidate sets of a source that has none of its own."""
     share, items, interactions = config.users.development_share, data.items, data.interactions
     others = mark_last_target_items(others, config.domains.source)
-    own = (
+    pairs_of_tables = (
         {"removed": data.removed, "history_of_others": others.filter(~pl.col("held_out")).select("user_id", "item_id")}
         if isinstance(data, OwnSample)
         else {}
@@ -142,10 +143,11 @@ def _with_drawn_candidates(
         items,
         interactions,
         SETS,
-        **own,
+        **pairs_of_tables,
         quiet=config.quiet,
     )
     world, counts = (data, {}) if isinstance(data, SyntheticWorld) else (None, data.counts)
+    deviations = data.cut_warnings() if isinstance(data, OwnSample) else []
     with_outputs = add_teacher_outputs(dataset, teacher)
     pairs = explained_pair(teacher.explain)
-    return SourceData(items, with_outputs, interactions, others, counts, pairs, world)
+    return SourceData(items, with_outputs, interactions, others, counts, pairs, world, deviations)
