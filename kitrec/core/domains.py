@@ -36,10 +36,10 @@ class UserType:
 
 @section
 class Domains:
-    """A source domain, one or more targets, and what prompts call them."""
+    """A source domain, one or two targets, and what prompts call them."""
 
     source: Name
-    targets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    targets: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2)]
     labels: dict[Name, Annotated[str, Field(min_length=1)]]
 
     def __post_init__(self) -> None:
