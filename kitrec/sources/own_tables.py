@@ -121,10 +121,10 @@ def _newest(rows: pl.DataFrame, of_others: int, *, timed: bool) -> tuple[pl.Data
 def _without_untitled(
     items: pl.DataFrame, interactions: pl.DataFrame, untitled: Untitled
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, pl.DataFrame]]:
-    """Return items and interactions after the policy for items without a title, and what that met."""
+    """Return items and interactions after the policy for items without a title, and the items and interactions that it was for."""
     nameless = items.filter(NO_TITLE)
-    met = interactions.join(nameless.select("item_id"), on="item_id", how="semi", maintain_order="left")
-    counts = {"items": nameless, "interactions": met}
+    affected = interactions.join(nameless.select("item_id"), on="item_id", how="semi", maintain_order="left")
+    counts = {"items": nameless, "interactions": affected}
     if untitled == "drop":
         kept = interactions.join(nameless.select("item_id"), on="item_id", how="anti", maintain_order="left")
         return items.filter(~NO_TITLE), kept, counts
