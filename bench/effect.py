@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from bench.claims import Claim, at_least, at_most, publish
 from bench.running import start
 from kitrec.core import files, params, tables
-from kitrec.core.domains import CORES, LABELS, TARGETS
+from kitrec.core.domains import CORES, KITREC
 from kitrec.preprocessing.params import Candidates
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.records import RECORDS
@@ -35,7 +35,7 @@ def main() -> None:
     hits = {which: _hits(paths.of_set(paths.SCORES, which)) for which in SETS}
     chance = 1 / params.load(Candidates, "candidates").count
     claims = [
-        *(_better(hits[which], which, target) for which in SETS for target in TARGETS),
+        *(_better(hits[which], which, target) for which in SETS for target in KITREC.targets),
         *_closed(hits["B"], chance),
         *(claim for which in SETS for claim in _base_needs_history(hits[which], which, chance)),
         *(_larger_gain_with_short_history(hits[which], which) for which in SETS),
@@ -135,7 +135,7 @@ def named_themes(method: str, which: str) -> tuple[int, int]:
 
 def target_words(text: str, target: str) -> list[str]:
     """Return the different words of the thought's line about the target."""
-    line = re.search(rf"^{re.escape(LABELS[target])} themes: ([^\n]*?)(?: ->|$)", text, re.MULTILINE)
+    line = re.search(rf"^{re.escape(KITREC.labels[target])} themes: ([^\n]*?)(?: ->|$)", text, re.MULTILINE)
     return list(dict.fromkeys(line.group(1).split(", "))) if line else []
 
 

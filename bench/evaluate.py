@@ -12,12 +12,12 @@ import polars as pl
 
 from bench.claims import at_least, at_most, publish
 from bench.running import start
-from kitrec.core.domains import CORES, USER_TYPES
+from kitrec.core.domains import CORES, KITREC
 from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.metrics import metrics
 from kitrec.evaluation.params import Family
 from kitrec.evaluation.score_matrix import ScoreMatrix, score_matrix
-from kitrec.evaluation.strata_means import STRATA, strata_means
+from kitrec.evaluation.strata_means import strata_means
 from kitrec.schemas.scores import METRICS, SCORES
 
 COMMAND = "make bench-evaluate"
@@ -38,7 +38,7 @@ def main() -> None:
     seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     loop = _loop(m)
-    passes = 1 + len(STRATA) + 1  # every stratum holds all users once; the last is core within domain
+    passes = strata["stratum"].n_unique()  # every stratum holds all users once; the last is core within domain
     whole = loop * RESAMPLES / LOOPED * len(m.columns) * passes
     rows = [
         {"what": "matrix and cells", "seconds": round(strata_seconds, 1), "rows": strata.height},
@@ -58,14 +58,14 @@ def main() -> None:
 
 def _scores() -> pl.DataFrame:
     """Return random ranks among 100 candidates, some methods better than others."""
-    g, types = np.random.default_rng(1), list(USER_TYPES)
+    g, types = np.random.default_rng(1), list(KITREC.user_types)
     kind_of = [types[k % 10] for k in range(USERS)]
     records = {
         "record_id": [f"R{k:06d}" for k in range(USERS)],
         "user_id": [f"U{k:06d}" for k in range(USERS)],
-        "target": [USER_TYPES[name].target for name in kind_of],
+        "target": [KITREC.user_types[name].target for name in kind_of],
         "user_type": kind_of,
-        "user_category": [USER_TYPES[name].category for name in kind_of],
+        "user_category": [KITREC.user_types[name].category for name in kind_of],
         "core": [CORES[k % 6] for k in range(USERS)],
         "gt_has_metadata": [k % 9 > 0 for k in range(USERS)],
         "candidate_hash": [f"h{k}" for k in range(USERS)],

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kitrec.core.domains import LABELS, SOURCE, TARGETS, USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.preprocessing.params import Candidates, Users
 
 NAMES = {"books": "Books", "movies": "Movies_and_TV", "music": "CDs_and_Vinyl"}
@@ -22,23 +22,22 @@ MIN_BOOKS = 5
 def prepare(folder: Path, seed: int, users: Users, candidates: Candidates, out: Path) -> None:
     """Write both sets of all roles to `out`."""
     rng = np.random.default_rng(seed)
-    reviews = pd.concat([_reviews(folder / f"{NAMES[domain]}.jsonl.gz", domain) for domain in LABELS])
+    reviews = pd.concat([_reviews(folder / f"{NAMES[domain]}.jsonl.gz", domain) for domain in KITREC.names])
     reviews = reviews.sort_values("time").drop_duplicates(["user_id", "item_id"], keep="last")
     roles = _sampled(rng, _members(reviews), users)
-    items = pd.concat([_items(folder / f"meta_{NAMES[domain]}.jsonl.gz", domain) for domain in LABELS])
+    items = pd.concat([_items(folder / f"meta_{NAMES[domain]}.jsonl.gz", domain) for domain in KITREC.names])
     users_with_role = {user for groups in roles.values() for ids in groups.values() for user in ids}
     histories = dict(list(reviews[reviews["user_id"].isin(users_with_role)].groupby("user_id")))
     trained = [(user, kind) for kind, groups in roles.items() for user in groups["train"]]
-    pools = {target: _Pool(items, target, histories, trained) for target in TARGETS}
+    pools = {target: _Pool(items, target, histories, trained) for target in KITREC.targets}
     out.mkdir(parents=True)
     items.to_parquet(out / "items.parquet")
     for which in ("A", "B"):
         for role in ("train", "preference", "test"):
             rows = [
-                _record(
-                    rng, candidates, pools[USER_TYPES[kind].target], which, USER_TYPES[kind].target, histories[user]
-                )
+                _record(rng, candidates, pools[target], which, target, histories[user])
                 for kind, groups in roles.items()
+                for target in [KITREC.user_types[kind].target]
                 for user in groups[role]
             ]
             pd.DataFrame(rows).to_parquet(out / f"{which}-{role}.parquet")
@@ -74,13 +73,13 @@ def _items(path: Path, domain: str) -> pd.DataFrame:
 def _members(reviews: pd.DataFrame) -> dict[str, list[str]]:
     members = defaultdict(list)
     counts = reviews.groupby(["user_id", "domain"]).size().unstack(fill_value=0)
-    for target in TARGETS:
-        other = next(t for t in TARGETS if t != target)
+    for target in KITREC.targets:
+        other = next(t for t in KITREC.targets if t != target)
         last = reviews[reviews["domain"] == target].groupby("user_id")["time"].max().rename("last")
-        books = reviews[reviews["domain"] == SOURCE].merge(last, left_on="user_id", right_index=True)
+        books = reviews[reviews["domain"] == KITREC.source].merge(last, left_on="user_id", right_index=True)
         before = books[books["time"] < books["last"]].groupby("user_id").size()
         fit = counts.loc[before.index[before >= MIN_BOOKS]]
-        for kind in (k for k in USER_TYPES.values() if k.target == target):
+        for kind in (k for k in KITREC.user_types.values() if k.target == target):
             users = fit[(fit[target] >= kind.min_target_items) & (fit[target] <= (kind.max_target_items or 10**9))]
             users = users[users[other] == 0] if kind.other_target_empty else users
             members[kind.name] = list(users.index)

@@ -15,7 +15,7 @@ import polars as pl
 from bench import pandas_prepare, raw_amazon
 from bench.claims import at_least, at_most, publish
 from kitrec.core import tables
-from kitrec.core.domains import SETS
+from kitrec.core.domains import KITREC, SETS
 from kitrec.hub.rows import to_rows
 from kitrec.preprocessing.audit_input import AuditInput
 from kitrec.preprocessing.dataset import build_dataset
@@ -30,10 +30,11 @@ from kitrec.sources.quarantine import Quarantine
 COMMAND = "make bench-prepare"
 SEED = 42
 PEOPLE, ITEMS_EACH, LETTERS = 430_000, 100_000, 350
-USERS = Users(train=150, preference=60, test=150, development_share=0.1)
+_SHARED = {"development_share": 0.1, "min_source_items": 5, "cut": False}
+USERS = Users(train=150, preference=60, test=150, **_SHARED)  # type: ignore[arg-type]
 CANDIDATES = Candidates(count=100, same_category=40, neighbours=30, popularity_matched=29)
 REAL = {"Books": 29_500_000, "Movies & TV": 17_300_000, "Music": 4_800_000}
-AUDITED = Users(train=3000, preference=1, test=3000, development_share=0.1)
+AUDITED = Users(train=3000, preference=1, test=3000, **_SHARED)  # type: ignore[arg-type]
 
 
 def main() -> None:
@@ -119,7 +120,7 @@ def audit_of(folder: Path, depth: int) -> dict[str, float]:
     began = time.monotonic()
     loaded = load([folder / "records.jsonl"], "A", CANDIDATES.count, rejects, require_output=False, quiet=True)
     read = time.monotonic()
-    leaks = audit(AuditInput(roles, crawl.items, crawl.interactions, dataset.training_history))
+    leaks = audit(AuditInput(roles, crawl.items, crawl.interactions, dataset.training_history, KITREC))
     audited = time.monotonic() - read
     assert not leaks and not rejects.rejects, (leaks, rejects.reasons())
     return {"seconds": read - began + audited, "read": read - began, "records": loaded.records.height}
@@ -129,7 +130,7 @@ def _built(raw: Path, users: Users, work: Path, rejects: Quarantine, sets: tuple
     sources = amazon2023.find_files(raw, raw_amazon.RAW_NAMES)
     crawl = amazon2023.load(sources, SEED, users, work, rejects, include_others=False, quiet=True)
     share = users.development_share
-    return crawl, build_dataset(SEED, crawl.roles, share, CANDIDATES, crawl.items, crawl.interactions, sets)
+    return crawl, build_dataset(SEED, KITREC, crawl.roles, share, CANDIDATES, crawl.items, crawl.interactions, sets)
 
 
 if __name__ == "__main__":

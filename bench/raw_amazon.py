@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from kitrec.core.domains import LABELS, SOURCE, USER_TYPES
+from kitrec.core.domains import KITREC
 
 RAW_NAMES = {"books": "Books", "movies": "Movies_and_TV", "music": "CDs_and_Vinyl"}
 BOOKS_EACH, OVERLAPPING = 8, 7
@@ -66,13 +66,13 @@ def write_sized(folder: Path, seed: int, size: Size, *, dirty: bool, suffix: str
 
 
 def _lines(rng: np.random.Generator, domain: str, users: range, size: Size, raw: Raw, *, dirty: bool) -> Iterator[str]:
-    kinds = list(USER_TYPES.values())
+    kinds = list(KITREC.user_types.values())
     for k in users:
         kind = kinds[k % len(kinds)]
         target_count = (kind.max_target_items or OVERLAPPING * size.depth) if domain == kind.target else 0
-        count = BOOKS_EACH * size.depth if domain == SOURCE else target_count
+        count = BOOKS_EACH * size.depth if domain == KITREC.source else target_count
         times = np.sort(rng.integers(1_300_000_000_000, 1_500_000_000_000, count))
-        late = 200_000_000_000 if domain != SOURCE else 0  # target items come after the books
+        late = 200_000_000_000 if domain != KITREC.source else 0  # target items come after the books
         items, ratings = _different(rng, size.items, count), rng.integers(1, 6, count)
         for item, time, rating in zip(items, (times + late).tolist(), ratings.tolist(), strict=True):
             row = _review(rng, f"AE{k:026d}", _asin(domain, item), float(rating), time, size.letters)
@@ -106,7 +106,7 @@ def _review(rng: np.random.Generator, user: str, asin: str, rating: float, time:
 
 
 def _asin(domain: str, item: int) -> str:
-    return f"B{list(LABELS).index(domain)}{item:08d}"
+    return f"B{list(KITREC.labels).index(domain)}{item:08d}"
 
 
 def _with_dirt(rng: np.random.Generator, row: dict[str, Any]) -> Iterator[str]:
@@ -138,7 +138,7 @@ BAD: tuple[dict[str, Any], ...] = (
 def _item(rng: np.random.Generator, domain: str, k: int, *, dirty: bool) -> dict[str, Any]:
     chance = rng.random() if dirty else 1.0
     return {
-        "main_category": LABELS[domain],
+        "main_category": KITREC.labels[domain],
         "title": None
         if chance < 0.2
         else f"Caf&eacute; &amp; <b>No.</b> {k}\u2028again"
@@ -156,7 +156,7 @@ def _item(rng: np.random.Generator, domain: str, k: int, *, dirty: bool) -> dict
         "images": [],
         "videos": [],
         "store": None,
-        "categories": [] if chance < 0.1 else [LABELS[domain], f"Genre {k % 7}", f"Shelf, {k % 3}"],
+        "categories": [] if chance < 0.1 else [KITREC.labels[domain], f"Genre {k % 7}", f"Shelf, {k % 3}"],
         "details": {"Publication date": "May 4, 2012"},
         "parent_asin": _asin(domain, k),
     }

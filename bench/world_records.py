@@ -9,6 +9,7 @@ import polars as pl
 
 from bench.clone import ROOT
 from kitrec.core import params
+from kitrec.core.domains import KITREC
 from kitrec.llm.generation.params import Method
 from kitrec.llm.generation.requests import Request, requests_for
 from kitrec.preprocessing.params import Candidates, Source, Users
@@ -28,11 +29,13 @@ THINKING = Method(
 
 def draw_records(count: int, *, hundred: bool = False) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Return `count` test records of all user types, and the items by id."""
-    users = Users(train=20, preference=0, test=-(-count // 10), development_share=0.1)
+    users = Users(train=20, preference=0, test=-(-count // 10), development_share=0.1, min_source_items=5, cut=False)
     candidates = HUNDRED if hundred else params.load(Candidates, "candidates", PARAMS)
     with tempfile.TemporaryDirectory() as work:
         source, world = params.load(Source, "source", PARAMS), params.load(World, "world", PARAMS)
-        config = SourceConfig(7, source, world, users, candidates, Path(work), Quarantine(), "records", quiet=True)
+        config = SourceConfig(
+            7, KITREC, source, world, users, candidates, Path(work), Quarantine(), "records", quiet=True
+        )
         data = load_synthetic(config)
     test = data.dataset.records["A"]["test"].sample(count, shuffle=True, seed=7)
     return test, {row["item_id"]: row for row in data.items.iter_rows(named=True)}

@@ -5,7 +5,7 @@ data/thinkrec/records: train.jsonl (labels and rationales), valid.jsonl, their v
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.core.domains import MODELS
+from kitrec.core.domains import Domains
 from kitrec.preprocessing.params import Data
 from kitrec.recommenders.data.user_histories import histories, user_targets
 from kitrec.recommenders.params import AnyMethod
@@ -29,12 +29,12 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     # 1. Params and inputs
     seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
-    negatives = params.value(ThinkRec, "thinkrec.negatives")
+    domains, negatives = params.load(Domains, "domains"), params.value(ThinkRec, "thinkrec.negatives")
     teacher = params.value(ThinkRec, "thinkrec.teacher")
     folder, interactions = paths.recommender(method), [paths.interactions(role) for role in ROLES.values()]
-    records = {part: [paths.model_records(which, m, role) for m in MODELS] for part, role in ROLES.items()}
+    records = {part: [paths.model_records(which, m, role) for m in domains.models] for part, role in ROLES.items()}
     reads = [paths.ITEMS, folder, *interactions, *(path for listed in records.values() for path in listed)]
-    stage_params = [seed, which, history, negatives, teacher]
+    stage_params = [seed, which, domains, history, negatives, teacher]
     with runner.running("convert_thinkrec", method, reads=reads, params=stage_params) as run:
         items, encoder = tables.read(paths.ITEMS, ITEMS), load_collaborative_encoder(folder)
         parts = {

@@ -10,7 +10,7 @@ from kitrec.core import files, params, tables
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.scoring import score
 from kitrec.evaluation.summary import summarise, summarise_strata
-from kitrec.preprocessing.params import Data
+from kitrec.preprocessing.params import Data, Users
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.scores import SCORES
@@ -26,7 +26,8 @@ def main() -> None:
     inputs = {which: [paths.of_set(paths.rankings(name), which) for name in methods] for which in sets}
     tests = {which: paths.set_records(which, "test") for which in sets}
     reads = [*tests.values(), *(path for listed in inputs.values() for path in listed)]
-    with runner.running("evaluate", None, reads=reads, params=[trained_set, sets, methods]):
+    cut = params.value(Users, "users.cut")
+    with runner.running("evaluate", None, reads=reads, params=[trained_set, sets, methods, cut]):
         # 2. Every user's metrics, per test set
         scores = {}
         for which, listed in inputs.items():
@@ -39,6 +40,7 @@ def main() -> None:
         files.write_json(summarise(headline), Path("metrics/evaluate.json"))
         files.write_json(summarise_strata(headline), Path("metrics/evaluate_strata.json"))
         files.write_json(summarise(others[0]) if others else {}, Path("metrics/evaluate_other_set.json"))
+        runner.warn(["users.cut: users of few target items may be cut, not natural ones: metrics/data.json"] * cut)
 
 
 if __name__ == "__main__":

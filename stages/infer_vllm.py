@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from kitrec.core import params, tables
+from kitrec.core.domains import Domains
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
 from kitrec.llm.finetuning.adapters import adapter_warnings
@@ -31,18 +32,16 @@ from stages.lib.methods import load_method
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Answer all test records by METHOD (a key of infer.methods), each user by the model of its type."""
     # 1. Params and inputs
-    seed = params.load(int, "seed")
-    sets = params.value(Data, "data.test_sets")
-    prompt = params.load(Prompt, "prompt")
-    engine_params = params.load(Engine, "engine")
-    p = load_method(method)
+    seed, sets = params.load(int, "seed"), params.value(Data, "data.test_sets")
+    domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
+    engine_params, p = params.load(Engine, "engine"), load_method(method)
     records = {which: paths.set_records(which, "test") for which in sets}
-    adapters = paths.adapters(p.model)
+    adapters = paths.adapters(p.model, domains)
     reads = [FILE, SERVED, paths.ITEMS, *records.values(), *adapters.values()]
-    with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, prompt, engine_params, p]) as run:
+    used = [seed, sets, domains, prompt, engine_params, p]
+    with runner.running("infer_vllm", method, reads=reads, params=used) as run:
         # 2. One engine with the base and all adapters of the method
-        base = read_pinned()
-        encoder = Encoder(load_tokenizer(base))
+        encoder = Encoder(load_tokenizer(base := read_pinned()))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         engine = start_engines(EngineSpec(read_pinned(SERVED), engine_params, adapters, seed, quiet=True))
         _warn(thinking_warnings(encoder, thinking=p.thinking), run)
@@ -55,8 +54,9 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             start, shards = time.monotonic(), {"shard_size": engine_params.shard_size, "work": run.work / which}
             if p.steps == "llm4cdr":
                 free = Generator(engine, encoder, replace(p, structured_outputs=False), seed)
-                test = with_notes(test, items, encoder, p, prompt, free.generate, **shards)
-            requests, ids = requests_for(test, items, encoder, p, prompt), test["record_id"].to_list()
+                test = with_notes(test, items, encoder, p, prompt, free.generate, **shards, domains=domains)
+            requests = requests_for(test, items, encoder, p, prompt, domains=domains)
+            ids = test["record_id"].to_list()
             labels = single_token_labels(encoder) if prompt.labels else ()
             generate = Generator(engine, encoder, p, seed, labels).generate
             with count_bar(f"infer_vllm {method} set{which}", test.height, quiet=quiet) as advance:

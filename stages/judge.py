@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
+from kitrec.core.domains import Domains
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm_judge.judging import Verdicts, judge_pairs, judge_rationales
 from kitrec.llm_judge.params import Judge
@@ -31,11 +32,11 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     # 1. Params and inputs
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
     resamples = params.value(Evaluation, "evaluation.resamples")
-    p = params.load(Judge, "judge")
+    domains, p = params.load(Domains, "domains"), params.load(Judge, "judge")
     tested = paths.set_records(which, "test")
     rankings = [paths.of_set(paths.rankings(name), which) for name in p.methods]
     reads = [paths.ITEMS, tested, *rankings]
-    with runner.running("judge", None, reads=reads, params=[which, seed, resamples, p]) as run:
+    with runner.running("judge", None, reads=reads, params=[which, seed, domains, resamples, p]) as run:
         # 2. Replies of earlier runs
         cache = ReplyCache(runner.WORK / "replies")  # `dvc checkout` does not empty it: no reply is paid for twice
         cache.import_from(FOLDER / "replies")
@@ -46,12 +47,11 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             cached, start = len(cache), time.monotonic()
             items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
             ranked = pl.concat([tables.read(path, RANKINGS) for path in rankings])
-            sample = draw_sample(
-                tables.read(tested, RECORDS), ranked, p.methods, per_type=p.records_per_type, seed=seed
-            )
+            records, per_type = tables.read(tested, RECORDS), p.records_per_type
+            sample = draw_sample(records, ranked, p.methods, per_type=per_type, seed=seed, domains=domains)
             send = partial(complete, endpoint=p.endpoint, cache=cache, quiet=quiet)
-            single = judge_rationales(sample, items, p, seed=seed, complete=send)
-            pairs = judge_pairs(sample, items, p, seed=seed, complete=send)
+            single = judge_rationales(sample, items, p, seed=seed, complete=send, domains=domains)
+            pairs = judge_pairs(sample, items, p, seed=seed, complete=send, domains=domains)
             run.cost |= {"requests": len(cache) - cached, "request_seconds": round(time.monotonic() - start, 2)}
             metrics = summarise(sample, single, pairs, resamples=resamples, seed=seed)
         # 4. Verdicts with the replies behind them, and their summary

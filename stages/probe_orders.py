@@ -4,6 +4,7 @@ Reads the test records, the base and models/<variant>; writes metrics/orders/<me
 from pathlib import Path
 
 from kitrec.core import files, params, tables
+from kitrec.core.domains import Domains
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
 from kitrec.llm.finetuning.answer_form import answer_forms
@@ -30,13 +31,14 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Score a sample of records by METHOD, their candidates in three orders, and compare the rankings by likelihood."""
     # 1. Params and inputs
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
-    prompt, engine_params = params.load(Prompt, "prompt"), params.load(Engine, "engine")
+    domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
+    engine_params = params.load(Engine, "engine")
     sample = params.value(Probes, "probes.records")
     p = load_method(method)
     records_path = paths.set_records(which, "test")
-    adapters = paths.adapters(p.model)
+    adapters = paths.adapters(p.model, domains)
     reads = [FILE, SERVED, paths.ITEMS, records_path, *adapters.values()]
-    used = [which, seed, prompt, engine_params, sample, p]
+    used = [which, seed, domains, prompt, engine_params, sample, p]
     with runner.running("probe_orders", method, reads=reads, params=used):
         # 2. A sample of records, and the engine
         base = read_pinned()
@@ -44,7 +46,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         records = tables.read(records_path, RECORDS)
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
-        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
+        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items, domains=domains)
         head = AnswerHead(encoder, style, answer_forms(adapters))
         engine = VllmEngine(read_pinned(SERVED), engine_params, adapters, seed=seed, quiet=quiet)
         generate = Generator(engine, encoder, p, seed, style.labels).generate
@@ -52,7 +54,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         scores = {}
         for number in range(3):
             shown, orders = permuted(records, number, seed)
-            requests = requests_for(shown, items, encoder, p, prompt)
+            requests = requests_for(shown, items, encoder, p, prompt, domains=domains)
             texts = [reply.text for reply in generate(requests)] if p.thinking else [None] * len(requests)
             values = engine.likelihoods(scoring_requests(requests, texts, head))
             scores[f"order {number}"] = unpermuted(values, orders)

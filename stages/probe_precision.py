@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kitrec.core import files, params, tables
+from kitrec.core.domains import Domains
 from kitrec.llm.base.loading import load_quantised, load_tokenizer
 from kitrec.llm.base.pinning import FILE, SERVED, PinnedBase, read_pinned
 from kitrec.llm.finetuning.answer_form import answer_forms
@@ -32,13 +33,14 @@ def main(method: str) -> None:
     """Score a sample of METHOD's answers on the base as its adapters were trained on it and as it is served."""
     # 1. Params and inputs
     which, seed = params.value(Data, "data.candidate_set"), params.load(int, "seed")
-    prompt, engine = params.load(Prompt, "prompt"), params.load(Engine, "engine")
+    domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
+    engine = params.load(Engine, "engine")
     sample = params.value(Probes, "probes.records")
     p = load_method(method)
     answers_path, records_path = paths.of_set(paths.answers(method), which), paths.set_records(which, "test")
-    adapters = paths.adapters(p.model)
+    adapters = paths.adapters(p.model, domains)
     reads = [FILE, SERVED, paths.ITEMS, answers_path, records_path, *adapters.values()]
-    used = [which, seed, prompt, engine, sample, p]
+    used = [which, seed, domains, prompt, engine, sample, p]
     with runner.running("probe_precision", method, reads=reads, params=used):
         # 2. A sample of answered records as scoring requests
         base, served = read_pinned(), read_pinned(SERVED)
@@ -48,9 +50,11 @@ def main(method: str) -> None:
         records = tables.read(records_path, RECORDS).join(answers, on="record_id", maintain_order="left")
         records = records.filter(records["error"].is_null())
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
-        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
+        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items, domains=domains)
         head = AnswerHead(encoder, style, answer_forms(adapters))
-        requests = scoring_requests(requests_for(records, items, encoder, p, prompt), records["text"].to_list(), head)
+        requests = scoring_requests(
+            requests_for(records, items, encoder, p, prompt, domains=domains), records["text"].to_list(), head
+        )
         # 3. Scores on both kinds of weights, one after the other, and their agreement
         scores = {"nf4": _on_training_weights(base, adapters, requests)}
         scores[served_weights(served, engine)] = load_scorer(served, engine, adapters)(requests)

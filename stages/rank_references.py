@@ -1,5 +1,6 @@
 """Rank the test records by reference methods: oracles, popularity and random order.   python -m stages.rank_references
-Reads data/world, the items, the test records and the training interactions; writes data/rankings/references."""
+Reads data/world, the items, the test records and the interactions of training users and of users without a role;
+writes data/rankings/references."""
 
 import polars as pl
 
@@ -24,11 +25,12 @@ def main() -> None:
     names = ["item_truth.parquet", "user_truth.parquet"] if source == "synthetic" else []
     preferences = [paths.WORLD / name for name in names]
     tests = {which: paths.set_records(which, "test") for which in test_sets}
-    reads = [paths.ITEMS, paths.interactions("train"), *preferences, *tests.values()]
+    counted = [paths.interactions(role) for role in ("train", "others")]
+    reads = [paths.ITEMS, *counted, *preferences, *tests.values()]
     with runner.running("rank_references", None, reads=reads, params=[world, source, test_sets]):
         # 2. Items, training interactions and, of a synthetic world, the true preferences
         items = tables.read(paths.ITEMS, ITEMS)
-        interactions = tables.read(paths.interactions("train"), SPLIT_INTERACTIONS)
+        interactions = pl.concat(tables.read(path, SPLIT_INTERACTIONS) for path in counted)
         schemas = (ITEM_TRUTH, USER_TRUTH)
         oracle_tables = [tables.read(path, schema) for path, schema in zip(preferences, schemas, strict=False)]
         # 3. The scores of every reference method

@@ -3,6 +3,7 @@ Reads params, models/base/base.json, data/titles/<method>, data/items.parquet, d
 data/records; writes data/rankings/<method>."""
 
 from kitrec.core import params, tables
+from kitrec.core.domains import Domains
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
@@ -17,13 +18,13 @@ from stages.lib import paths, runner
 def main(method: str) -> None:
     """Rank the candidates of both test sets by METHOD."""
     # 1. Params and inputs
-    test_sets = params.value(Data, "data.test_sets")
+    domains, test_sets = params.load(Domains, "domains"), params.value(Data, "data.test_sets")
     folder, interactions = paths.title_model(method), paths.interactions("test")
     records = {which: paths.set_records(which, "test") for which in test_sets}
     reads = [FILE, folder, paths.ITEMS, interactions, *records.values()]
-    with runner.running("rank_titles", method, reads=reads, params=[test_sets]):
+    with runner.running("rank_titles", method, reads=reads, params=[domains, test_sets]):
         # 2. The trained model
-        stored = load_embedding(folder, read_pinned(), tables.read(paths.ITEMS, ITEMS))
+        stored = load_embedding(folder, read_pinned(), tables.read(paths.ITEMS, ITEMS), domains.source)
         model, test = stored.model, tables.read(interactions, SPLIT_INTERACTIONS)
         # 3. Scores of both sets, popularity counted as the development users chose
         rankings = {}

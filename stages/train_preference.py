@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import Domains
 from kitrec.llm.base.loading import load_quantised, load_tokenizer
 from kitrec.llm.base.memory_plan import TrainingLoad, check_training
 from kitrec.llm.base.pinning import FILE, read_pinned
@@ -29,22 +29,21 @@ from stages.lib import paths, runner
 def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Optimise the adapter of MODEL (e.g. dualft-movies) on the preference users of its types."""
     # 1. Params and inputs
-    seed, prompt = params.load(int, "seed"), params.load(Prompt, "prompt")
-    which = params.value(Data, "data.candidate_set")
+    seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
+    domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
     p = params.load(Preference, "preference")
     source = paths.MODELS / "full" / model
     records, pairs = paths.set_records(which, "preference"), paths.of_set(paths.PREFERENCES, which)
     reads = [FILE, paths.ITEMS, records, pairs, source]
-    with runner.running("train_preference", model, reads=reads, params=[seed, which, prompt, p]) as run:
+    with runner.running("train_preference", model, reads=reads, params=[seed, which, domains, prompt, p]) as run:
         # 2. The fine-tuned adapter, and the records of its users
-        base = read_pinned()
-        rank = check_adapter(source, base)["r"]
+        rank = check_adapter(source, base := read_pinned())["r"]
         sequences = 2 * p.batch_size if p.method == "dpo" else p.batch_size  # chosen and rejected
         check_training(base, TrainingLoad("nf4", rank, sequences, prompt.max_length, True, whole_logits=True))
         tokenizer = load_tokenizer(base)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        types = [name for name, user_type in USER_TYPES.items() if user_type.model == model]
-        preference_records = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(types))
+        of_model = pl.col("user_type").is_in(domains.types_of(model))
+        preference_records = tables.read(records, RECORDS).filter(of_model)
         # 3. Preference training, on pairs or on rewards
         encoder = Encoder(tokenizer)
 
@@ -53,11 +52,13 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
 
         if p.method == "dpo":
             pair_table = tables.read(pairs, PREFERENCES)
-            dataset = preference_pairs(preference_records, pair_table, items, encoder, prompt, seed=seed)
+            dataset = preference_pairs(
+                preference_records, pair_table, items, encoder, prompt, seed=seed, domains=domains
+            )
             result = train_dpo(start(), dataset, p)
         else:
             dataset = reward_prompts(
-                preference_records, items, encoder, prompt, max_new_tokens=p.max_new_tokens, seed=seed
+                preference_records, items, encoder, prompt, max_new_tokens=p.max_new_tokens, seed=seed, domains=domains
             )
             result = train_grpo(start(), dataset, p)
         # 4. The adapter, its curve and its metrics

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from kitrec.core import files, params, tables
+from kitrec.core.domains import Domains
 from kitrec.llm.base.fetching import fetch
 from kitrec.llm.base.loading import load_for_training, load_tokenizer
 from kitrec.llm.base.memory_plan import check_training
@@ -29,22 +30,22 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train the adapter of MODEL (target-variant, e.g. movies-full) on 1-core users, always from the base."""
     # 1. Params and inputs
     seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
-    prompt, launch, p = params.load(Prompt, "prompt"), params.load(Launch, "launch"), params.load(FineTune, "singleft")
+    domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
+    launch, p = params.load(Launch, "launch"), params.load(FineTune, "singleft")
     target, variant = model.split("-")
     sources = {role: paths.model_records(which, f"singleft-{target}", role) for role in ("train", "development")}
     reads = [FILE, paths.ITEMS, *sources.values()]
-    with runner.running("train_singleft", model, reads=reads, params=[seed, which, prompt, launch, p]) as run:
+    with runner.running("train_singleft", model, reads=reads, params=[seed, which, domains, prompt, launch, p]) as run:
         # 2. The form of the answers to learn; records become tokenised datasets
         thinking = variant == "full"
         learned = learned_form(tables.read(sources["train"], RECORDS)["output"], thinking=thinking)
-        base = read_pinned()
-        tokenizer = load_tokenizer(base)
+        tokenizer = load_tokenizer(base := read_pinned())
         encoder = Encoder(tokenizer)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
 
         def tokenize(role: str) -> TokenizedDataset:
             records = tables.read(sources[role], RECORDS)
-            return tokenize_records(records, items, encoder, prompt, thinking=thinking, seed=seed)
+            return tokenize_records(records, items, encoder, prompt, thinking=thinking, seed=seed, domains=domains)
 
         train, development = (cached_dataset(partial(tokenize, role), run.work / f"{role}.parquet") for role in sources)
         # 3. The quantised base, which every training process loads and gives its LoRA layers

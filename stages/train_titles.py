@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
+from kitrec.core.domains import Domains
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.preprocessing.params import Data
@@ -28,16 +29,17 @@ from stages.lib import paths, runner
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train METHOD of titles.methods on the users the LLM learns from."""
     # 1. Params and inputs
-    seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
+    seed, domains = params.load(int, "seed"), params.load(Domains, "domains")
+    which = params.value(Data, "data.candidate_set")
     p = params.load(Embedding, f"titles.methods.{method}")
     interactions = {role: paths.interactions(role) for role in ("train", "development")}
-    records = [paths.model_records(which, model, "development") for model in paths.adapters("full")]
+    records = [paths.model_records(which, model, "development") for model in domains.models]
     reads = [FILE, paths.ITEMS, *interactions.values(), *records]
-    with runner.running("train_titles", method, reads=reads, params=[seed, which, p]) as run:
+    with runner.running("train_titles", method, reads=reads, params=[seed, domains, which, p]) as run:
         # 2. Titles as tokens, users as sequences, development records as questions
         base = read_pinned()
         items, encoder = tables.read(paths.ITEMS, ITEMS), Encoder(load_tokenizer(base))
-        catalogue = build_catalogue(items, encoder, p.history.title_tokens)
+        catalogue = build_catalogue(items, encoder, p.history.title_tokens, domains.source)
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in interactions.values())
         asked_records = pl.concat([tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for path in records])
         asked = questions(asked_records, development, catalogue, p.history.items)

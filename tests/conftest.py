@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from kitrec.core.domains import KITREC
 from kitrec.preprocessing.dataset import Dataset, build_dataset
 from kitrec.preprocessing.params import Candidates, Users
 from kitrec.preprocessing.users import classify, sample_roles
@@ -36,7 +37,7 @@ WORLD = World(
     movies_without_metadata=0.1,
     description_words=1,
 )
-USERS = Users(train=12, preference=3, test=5, development_share=0.25)
+USERS = Users(train=12, preference=3, test=5, development_share=0.25, min_source_items=5, cut=False)
 CANDIDATES = Candidates(count=20, same_category=8, neighbours=6, popularity_matched=5)
 
 
@@ -52,9 +53,9 @@ def world() -> SyntheticWorld:
 
 @pytest.fixture(scope="session")
 def dataset(world: SyntheticWorld) -> Dataset:
-    roles = sample_roles(7, classify(world.interactions), USERS)
+    roles = sample_roles(7, classify(world.interactions, KITREC, USERS.min_source_items), USERS)
     share = USERS.development_share
-    return build_dataset(7, roles, share, CANDIDATES, world.items, world.interactions, ("A", "B"))
+    return build_dataset(7, KITREC, roles, share, CANDIDATES, world.items, world.interactions, ("A", "B"))
 
 
 @pytest.fixture(scope="session")

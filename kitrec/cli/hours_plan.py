@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from kitrec.cli.disk_plan import REFERENCE_PARAMETERS, parameter_count
-from kitrec.core.domains import USER_TYPES
 from kitrec.llm.generation.params import budgeted
 
 TRAINED_PER_SECOND = 1125  # tokens; reference, A100 80 GB
@@ -58,5 +57,5 @@ def _records(s: Mapping[str, Any], role: str) -> int:
     if s["source"].kind in ("hub", "kitrec"):
         return PUBLISHED[role]
     if role == "test":
-        return int(len(USER_TYPES) * s["users"].test)
-    return int(sum(t.model == f"{role}-movies" for t in USER_TYPES.values()) * s["users"].train)
+        return int(len(s["domains"].user_types) * s["users"].test)
+    return len(s["domains"].types_of(f"{role}-{s['domains'].targets[0]}")) * int(s["users"].train)

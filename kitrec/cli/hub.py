@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kitrec.core import params
+from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
 from kitrec.hub import pull, selection
 from kitrec.hub.folders import checkout, write_data_set, write_model
@@ -28,7 +29,7 @@ from kitrec.llm.finetuning.origins import foreign_warnings
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 Owner = Annotated[str, typer.Argument(help="user or organisation on the hub")]
-ModelType = Annotated[str | None, typer.Option("--model-type", help=f"one of {', '.join(selection.DATA_TYPES)}")]
+ModelType = Annotated[str | None, typer.Option("--model-type", help=f"one of {', '.join(selection.data_types())}")]
 Which = Annotated[str | None, typer.Option("--set", help="A or B")]
 All = Annotated[bool, typer.Option("--all", help="everything of the set, or of both sets")]
 Push = Annotated[bool, typer.Option("--push", help="upload; needs HF_TOKEN")]
@@ -53,7 +54,8 @@ def push_data(
         raise InputError(
             "KITREC_SALT must be a secret of 16 characters or more: generate one by `openssl rand -hex 16`, keep it"
         )
-    chosen = selection.select_data_sets(model_type, which, everything=everything)
+    domains = params.load(Domains, "domains")
+    chosen = selection.select_data_sets(model_type, which, everything=everything, domains=domains)
 
     def write(name: str, folder: Path) -> None:
         write_data_set(name, *chosen[name], Path(), salt.encode()[:64], folder)
@@ -73,7 +75,8 @@ def push_model(
     public: Public = False,
 ) -> None:
     """Publish adapters with settings, curve and results; of several experiments, the first that has the adapter."""
-    chosen = selection.select_models(model_type, which, everything=everything)
+    domains = params.load(Domains, "domains")
+    chosen = selection.select_models(model_type, which, everything=everything, domains=domains)
 
     def write(name: str, folder: Path) -> None:
         sources: list[str | None] = [*experiment] if experiment else [None]
@@ -101,7 +104,8 @@ def pull_model(
         raise InputError("--set takes four repositories, --revision is of one: pull them one by one")
     base = pin(params.load(BaseWithServed, "base"))
     sources = pull.published(source, place, which) if which else {place: [source]}
-    targets = {name: pull.target_folder(name) for name in sources}
+    domains = params.load(Domains, "domains")
+    targets = {name: pull.target_folder(name, domains) for name in sources}
     table = Table("adapter", "from", "commit", "base it names", "rank", "projections")
     warnings = []
     for name, repositories in sources.items():

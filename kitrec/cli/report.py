@@ -8,7 +8,7 @@ import polars as pl
 from scmrepo.git import Git
 
 from kitrec.core import files, params, tables
-from kitrec.core.domains import MODELS
+from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
@@ -20,6 +20,7 @@ from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.report import cost_sections, sections
 from kitrec.report.adapter_sections import foreign_adapters
 from kitrec.report.answer_sections import answers_by_stratum
+from kitrec.report.headline import cut_note
 from kitrec.report.page import Example, Report, page
 from kitrec.report.rendering import write_figures
 from kitrec.schemas.answers import ANSWERS
@@ -79,10 +80,10 @@ def _metrics(folder: str) -> dict[str, dict[str, Any]]:
 
 def _origins(methods: list[str]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return method -> its adapters -> their origins, where the adapters lie here."""
-    known = params.load(Infer, "infer").methods
+    known, models = params.load(Infer, "infer").methods, params.load(Domains, "domains").models
     folders = {name: Path("models") / known[name].model for name in methods if name in known}
     return {
-        method: {model: read_origin(folder / model) for model in MODELS if (folder / model).is_dir()}
+        method: {model: read_origin(folder / model) for model in models if (folder / model).is_dir()}
         for method, folder in folders.items()
     }
 
@@ -106,7 +107,7 @@ def _facts(which: str, source: str, ledgers: Mapping[str, Mapping[str, Any]]) ->
     ledger = next(iter(ledgers.values()))
     return {
         "commit": git.get_rev() + (" with changes" if git.is_dirty() else ""),
-        "data": f"{source}, candidate set {which}",
+        "data": f"{source}, candidate set {which}. {cut_note(Path('metrics/data.json'))}".removesuffix(". "),
         "base": " served as ".join(dict.fromkeys(read_pinned(path).path for path in (FILE, SERVED))),
         "machine": ", ".join(f"{name} {value}" for name, value in ledger["host"].items()),
         "versions": ", ".join(f"{name} {version}" for name, version in ledger["versions"].items()),

@@ -17,6 +17,7 @@ from kitrec.core.errors import InputError
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.run_comparison import compare_runs
 from kitrec.report.headline import (
+    cut_note,
     headline_tables,
     length_warnings,
     mentions_table,
@@ -28,7 +29,7 @@ from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
 from kitrec.schemas.strata_means import STRATA_MEANS
 
-ANALYSIS, PAPER = Path("data/analysis"), Path("report")
+ANALYSIS, PAPER, DATA = Path("data/analysis"), Path("report"), Path("metrics/data.json")
 WORKSPACE = "workspace"
 Kind = Annotated[
     str, typer.Option(help="scored (all candidates, the same depth for all methods) or written (parsed from answers)")
@@ -40,7 +41,7 @@ def show() -> None:
     overall_and_cores = headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json"))
     answers = Path("metrics/answers")
     Console().print(*overall_and_cores, prompt_contents_table(answers), mentions_table(answers))
-    for warning in length_warnings(answers):
+    for warning in filter(None, [cut_note(DATA), *length_warnings(answers)]):
         print(f"WARNING: {warning}")
 
 
@@ -53,7 +54,8 @@ def paper_tables(
     """Print the headline table as Markdown, and write it to report/ as Markdown and LaTeX."""
     means = tables.read(ANALYSIS / "strata_means.parquet", STRATA_MEANS)
     comparisons = tables.read(ANALYSIS / "comparisons.parquet", COMPARISONS)
-    table = paper_table(means, comparisons, kind, METRICS, reference, requested_items(Path("metrics/answers")))
+    requested = requested_items(Path("metrics/answers"))
+    table = paper_table(means, comparisons, kind, METRICS, reference, requested, note=cut_note(DATA))
     for ending, text in (("md", markdown(table)), ("tex", latex(table))):
         with files.atomic(PAPER / f"{kind}.{ending}") as draft:
             draft.write_text(text, encoding="utf-8")

@@ -30,7 +30,8 @@ from kitrec.core import files, params
 from kitrec.core.errors import InputError
 
 Difference = tuple[str, Any, Any, str]  # key, shipped value, value, and the profile that set it or `by hand`
-MAPS_OF_NAMES = ("infer.methods.", "thinkrec.train.")  # the only ones that an overlay may add keys to
+# The only maps that an overlay may add keys to.
+MAPS_OF_NAMES = ("infer.methods.", "thinkrec.train.", "domains.labels.")
 
 
 @dataclass(frozen=True)

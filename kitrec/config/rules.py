@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kitrec.core.domains import MODELS
+from kitrec.core.domains import KITREC
 from kitrec.llm.generation.params import TRAINED, budgeted
 from kitrec.recommenders.models import params as crossdomain
 from kitrec.recommenders.params import CrossDomainMethod, SequenceMethod
@@ -16,6 +16,7 @@ _WITHOUT_VECTORS = crossdomain.CROSS_DOMAIN_KINDS - {"bpr_mf"}
 def violations(s: Mapping[str, Any]) -> list[str]:
     """Return all violated rules as error messages; `s` maps section names to their dataclasses."""
     return [
+        *_domains(s),
         *_lengths_and_models(s),
         *_budgets(s),
         *_equal_lists(s),
@@ -33,10 +34,31 @@ def violations(s: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _domains(s: Mapping[str, Any]) -> list[str]:
+    """Require the domains that the source has, and targets and models that follow from them."""
+    domains, kind, problems = s["domains"], s["source"].kind, []
+    if kind != "tables" and (domains.names, domains.shown_labels) != (KITREC.names, KITREC.shown_labels):
+        problems.append(
+            f"domains: source.kind {kind} has Books as source, Movies & TV and Music as targets, by the names of the "
+            "shipped params.yaml; other domains need source.kind: tables"
+        )
+    if kind != "tables" and s["users"].cut:
+        problems.append(f"users.cut: of source.kind tables alone, not {kind}; set it to false")
+    for name in s["train"].targets:
+        if name not in domains.targets:
+            problems.append(f"train.targets: {name} is not among domains.targets ({', '.join(domains.targets)})")
+    for name in s["preference"].models:
+        if name not in domains.models:
+            problems.append(
+                f"preference.models: {name!r} is no fine-tuned model; choose from {', '.join(domains.models)}"
+            )
+    return problems
+
+
 def _lengths_and_models(s: Mapping[str, Any]) -> list[str]:
     """Require enough items, and trained adapters for all methods."""
     problems = []
-    for domain in ("movies", "music"):
+    for domain in KITREC.targets if s["source"].kind == "synthetic" else ():
         if s["world"].items(domain) < 2 * s["candidates"].count:
             problems.append(f"world.{domain}: must be at least twice candidates.count ({s['candidates'].count}) items")
     if s["prompt"].published and s["source"].kind not in ("kitrec", "hub"):
@@ -100,14 +122,14 @@ def _untrained_adapter(method: str, model: str, s: Mapping[str, Any]) -> list[st
     """Require that a stage trains the adapters of a method, or that others' adapters are there for all user types."""
     problem = f"infer.methods.{method}.model: {model} is not trained"
     if model == "preferred":
-        missing = sorted(set(MODELS) - set(s["preference"].models))
+        missing = sorted(set(s["domains"].models) - set(s["preference"].models))
         return [f"{problem} for {', '.join(missing)}; add to preference.models"] if missing else []
     if model in ("base", *s["train"].variants):
         return []
     if model in TRAINED:
         return [f"{problem}; add it to train.variants ({', '.join(s['train'].variants)}) or remove the method"]
     folder = Path("models") / model
-    missing = [name for name in MODELS if not (folder / name / "adapter_config.json").is_file()]
+    missing = [name for name in s["domains"].models if not (folder / name / "adapter_config.json").is_file()]
     if not missing:
         return []
     pulled = sorted({path.parts[1] for path in Path("models").glob("*/*/adapter_config.json")} - {*TRAINED, model})
@@ -128,7 +150,7 @@ def _training(s: Mapping[str, Any]) -> list[str]:
     if s["preference"].models and "full" not in s["train"].variants:
         problems.append("preference.models: they start from adapters of the variant full; add it to train.variants")
     for name in s["preference"].models:
-        if name.partition("-")[2] not in s["train"].targets:
+        if name in s["domains"].models and name.partition("-")[2] not in s["train"].targets:
             problems.append(f"preference.models: {name} is not trained; add its target to train.targets, or remove it")
     return problems
 

@@ -7,6 +7,7 @@ from typing import Any
 from kitrec.config.renamed_keys import new_name, new_place
 from kitrec.config.rules import violations
 from kitrec.core import params
+from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
 from kitrec.distillation.params import Distillation
 from kitrec.evaluation.params import Evaluation
@@ -27,6 +28,7 @@ from kitrec.titles.params import Titles
 
 SECTIONS: dict[str, type] = {
     "seed": int,
+    "domains": Domains,
     "source": Source,
     "data": Data,
     "world": World,

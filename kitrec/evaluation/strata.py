@@ -1,17 +1,17 @@
 """Strata of metrics files: a measure of all records, and of those of each target domain, core and user type."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import CORES, TARGETS, USER_TYPES, core_label
+from kitrec.core.domains import CORES, core_label, ordered_types
 
 ALL = "all"
-STRATA = {  # name -> (column, its members in order)
-    "domain": ("target", TARGETS),
-    "core": ("core", CORES),
-    "user_type": ("user_type", tuple(USER_TYPES)),
+_STRATA: dict[str, tuple[str, Callable[[pl.Series], Sequence[str]]]] = {  # name -> (column, its members in order)
+    "domain": ("target", lambda targets: sorted(targets.unique())),
+    "core": ("core", lambda cores: [core for core in CORES if core in set(cores)]),
+    "user_type": ("user_type", ordered_types),
 }
 Measure = Callable[[pl.DataFrame, str, str], dict[str, Any]]  # rows, stratum, member -> numbers
 
@@ -26,8 +26,8 @@ def with_strata(table: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
 def measures_by_stratum(rows: pl.DataFrame, measure: Measure) -> dict[str, Any]:
     """Return stratum -> member -> its measure, for every member that has rows."""
     return {
-        name: {m: measure(part, name, m) for m in members if (part := rows.filter(pl.col(column) == m)).height}
-        for name, (column, members) in STRATA.items()
+        name: {m: measure(rows.filter(pl.col(column) == m), name, m) for m in members(rows[column])}
+        for name, (column, members) in _STRATA.items()
     }
 
 

@@ -1,24 +1,16 @@
 """Means of all methods and metrics in all strata, each with its BCa interval by resampled users."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product
 
 import polars as pl
 
-from kitrec.core.domains import CORES, TARGETS, USER_TYPES
+from kitrec.core.domains import CATEGORIES, CORES, ordered_types
 from kitrec.evaluation.bootstrap import Resampling
 from kitrec.evaluation.score_matrix import ScoreMatrix
 from kitrec.evaluation.strata import ALL
 from kitrec.schemas.strata_means import STRATA_MEANS
 
-_CATEGORIES = tuple(dict.fromkeys(kind.category for kind in USER_TYPES.values()))
-STRATA = {  # name -> (column of the records, its members in order)
-    "user_type": ("user_type", tuple(USER_TYPES)),
-    "user_category": ("user_category", _CATEGORIES),
-    "domain": ("target", TARGETS),
-    "core": ("core", CORES),
-    "truth_metadata": ("gt_has_metadata", (True, False)),
-}
 DOMAIN_CORE = "domain_core"
 
 
@@ -57,13 +49,21 @@ def means_by_core(table: pl.DataFrame, metric: str) -> pl.DataFrame:
 def _strata(m: ScoreMatrix) -> Iterator[tuple[str, str, ScoreMatrix]]:
     """Yield stratum, member and its records."""
     yield ALL, ALL, m
-    for stratum, (column, members) in STRATA.items():
+    targets = sorted(m.records["target"].unique())
+    strata: dict[str, tuple[str, Sequence[str | bool]]] = {  # name -> (column of the records, its members in order)
+        "user_type": ("user_type", ordered_types(m.records["user_type"])),
+        "user_category": ("user_category", CATEGORIES),
+        "domain": ("target", targets),
+        "core": ("core", CORES),
+        "truth_metadata": ("gt_has_metadata", (True, False)),
+    }
+    for stratum, (column, members) in strata.items():
         values = m.records[column]
         for member in members:
             rows = (values == member).to_numpy()
             if rows.any():
                 yield stratum, str(member).lower() if isinstance(member, bool) else member, m.select(rows)
-    for target, core in product(TARGETS, CORES):
+    for target, core in product(targets, CORES):
         rows = ((m.records["target"] == target) & (m.records["core"] == core)).to_numpy()
         if rows.any():
             yield DOMAIN_CORE, f"{target} {core}", m.select(rows)

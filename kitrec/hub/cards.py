@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import LABELS
+from kitrec.core.domains import KITREC, Domains
 
 _DATA = """---
 license: {licence}
@@ -20,7 +20,7 @@ configs:
 
 # {name}
 
-{rows:,} rows of candidate set {which}: a user's Books history, {candidates} candidates of a target domain,
+{rows:,} rows of candidate set {which}: a user's {source_domain} history, {candidates} candidates of a target domain,
 and the item the user interacted with next{with_outputs}.
 
 | user type | rows |
@@ -35,7 +35,7 @@ and the item the user interacted with next{with_outputs}.
 | `output` | a thought and a fenced JSON answer, or empty |
 | `ground_truth` | JSON: `item_id`, `title`, `rating` of the held-out item (evaluation rows) |
 | `metadata` | `user_id` (salted), `user_type`, `user_category`, `target_domain`, `source_domain`, `target_core`, \
-`books_core`, `candidate_set`, `gt_item_id` |
+`{core}`, `candidate_set`, `gt_item_id` |
 
 ## Provenance
 
@@ -69,7 +69,7 @@ tags: [recommendation, cross-domain, kitrec, lora]
 
 # {name}
 
-A LoRA adapter ({variant}) of `{base}`{revision} that recommends {target} to users with a Books history; \
+A LoRA adapter ({variant}) of `{base}`{revision} that recommends {target} to users with a {source_domain} history; \
 trained on candidate set {which} for {users}.
 
 | setting | value |
@@ -92,7 +92,9 @@ Means over all test users of the experiment, of all models (`kitrec show`).
 """
 
 
-def data_card(name: str, which: str, split: str, records: pl.DataFrame, params: Mapping[str, Any]) -> str:
+def data_card(
+    name: str, which: str, split: str, records: pl.DataFrame, params: Mapping[str, Any], domains: Domains = KITREC
+) -> str:
     """Return the card of a data set; `params` is all of params.yaml."""
     source = params["source"]["kind"]
     licence, terms = _TERMS.get(source, _SOURCE_TERMS)
@@ -107,15 +109,23 @@ def data_card(name: str, which: str, split: str, records: pl.DataFrame, params: 
         with_outputs=", with a teacher's output" if records["output"].null_count() < records.height else "",
         types=_table(sorted(records["user_type"].value_counts().iter_rows())),
         source=source,
+        source_domain=domains.label,
+        core=f"{domains.source}_core",
         seed=params["seed"],
-        negatives=_NEGATIVES[which].format(**params["candidates"])
-        if source in _TERMS
-        else "Negatives are those of the source.",
+        negatives="Negatives are those of the source."
+        if source in ("kitrec", "hub")
+        else _NEGATIVES[which].format(**params["candidates"]),
     )
 
 
 def model_card(
-    name: str, which: str, kind: str, variant: str, base: Mapping[str, Any], training: Mapping[str, Any]
+    name: str,
+    which: str,
+    kind: str,
+    variant: str,
+    base: Mapping[str, Any],
+    training: Mapping[str, Any],
+    domains: Domains = KITREC,
 ) -> str:
     """Return the card of an adapter; `training` holds its settings, curve and the results of its experiment."""
     family, target = kind.split("_")
@@ -126,7 +136,8 @@ def model_card(
         revision=f" at `{base['revision']}`" if base["revision"] else "",
         name=name,
         variant=variant,
-        target=LABELS[target],
+        target=domains.labels[target],
+        source_domain=domains.label,
         which=which,
         users={"dualft": "users with two or more target interactions", "singleft": "1-core users"}[family],
         settings=_table(training["settings"].items()),

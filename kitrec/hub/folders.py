@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from kitrec.core import files, params, tables
+from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
 from kitrec.hub.cards import data_card, model_card
 from kitrec.hub.rows import to_rows
@@ -28,11 +29,12 @@ def write_data_set(name: str, which: str, kind: str, root: Path, salt: bytes, fo
     paths = paths or [source / kind.replace("_", "-") / f"{role}.parquet" for role in ("train", "development")]
     records = pl.concat([tables.read(path, RECORDS) for path in paths])
     split = SPLITS.get(kind, "train")
+    domains = params.load(Domains, "domains", root / params.FILE)
     folder.mkdir(parents=True)
     with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as stream:
-        for row in to_rows(records, _items(root, records), salt):
+        for row in to_rows(records, _items(root, records), salt, domains):
             files.append_json(row, stream)
-    card = data_card(name, which, split, records, params.read(root / params.FILE))
+    card = data_card(name, which, split, records, params.read(root / params.FILE), domains)
     (folder / "README.md").write_text(card, encoding="utf-8")
     return records.height
 
@@ -50,7 +52,8 @@ def write_model(name: str, which: str, kind: str, variant: str, root: Path, fold
     for path in adapter.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     base = files.read_json(root / "models/base/base.json")
-    card = model_card(name, which, kind, variant, base, _training(root, kind, variant))
+    domains = params.load(Domains, "domains", root / params.FILE)
+    card = model_card(name, which, kind, variant, base, _training(root, kind, variant), domains)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kitrec.core import files
-from kitrec.core.domains import MODELS
+from kitrec.core.domains import KITREC, Domains
 from kitrec.core.errors import InputError
 from kitrec.hub import selection
 from kitrec.llm.base.pinning import PinnedBase
@@ -52,7 +52,7 @@ class Pulled:
         return [pulled["source"], commit, str(known["base_model"]), str(known["rank"]), modules]
 
 
-def target_folder(place: str) -> Path:
+def target_folder(place: str, domains: Domains = KITREC) -> Path:
     """Return models/<variant>/<model> for `variant/model`; variants that stages train are theirs alone."""
     variant, _, model = place.partition("/")
     if not re.match(FOLDER, variant) or variant in (*TRAINED, "base"):
@@ -60,8 +60,8 @@ def target_folder(place: str) -> Path:
             f"--as {place}: name the variant by letters, digits, - and _, not {', '.join(TRAINED)} or base, "
             "which stages write; for example published/dualft-music"
         )
-    if model not in MODELS:
-        raise InputError(f"--as {place}: a variant has a model for each user type: {', '.join(MODELS)}")
+    if model not in domains.models:
+        raise InputError(f"--as {place}: a variant has a model for each user type: {', '.join(domains.models)}")
     return Path("models") / variant / model
 
 

@@ -1,23 +1,34 @@
 """Selection of the twelve data sets or eight models to publish: a single one, all of one set, or all."""
 
-from kitrec.core.domains import MODELS, SETS
+from kitrec.core.domains import KITREC, SETS, Domains
 from kitrec.core.errors import InputError
 from kitrec.sources.kitrec_hub import dataset_names
 
-MODEL_TYPES = tuple(model.replace("-", "_") for model in MODELS)
-DATA_TYPES = (*MODEL_TYPES, "val", "test")
+
+def model_types(domains: Domains = KITREC) -> tuple[str, ...]:
+    """Return the types of models."""
+    return tuple(model.replace("-", "_") for model in domains.models)
 
 
-def select_data_sets(model_type: str | None, which: str | None, *, everything: bool) -> dict[str, tuple[str, str]]:
+def data_types(domains: Domains = KITREC) -> tuple[str, ...]:
+    """Return the types of data sets."""
+    return (*model_types(domains), "val", "test")
+
+
+def select_data_sets(
+    model_type: str | None, which: str | None, *, everything: bool, domains: Domains = KITREC
+) -> dict[str, tuple[str, str]]:
     """Return name on the hub -> (set, type)."""
-    chosen = _selected(model_type, which, DATA_TYPES, everything=everything)
-    names = {(w, _type_of(name)): name for name, (w, _) in dataset_names().items()}
+    chosen = _selected(model_type, which, data_types(domains), everything=everything)
+    names = {(w, _type_of(name)): name for name, (w, _) in dataset_names(domains).items()}
     return {names[key]: key for key in names if key in chosen}
 
 
-def select_models(model_type: str | None, which: str | None, *, everything: bool) -> dict[str, tuple[str, str]]:
+def select_models(
+    model_type: str | None, which: str | None, *, everything: bool, domains: Domains = KITREC
+) -> dict[str, tuple[str, str]]:
     """Return name on the hub -> (set, type)."""
-    chosen = _selected(model_type, which, MODEL_TYPES, everything=everything)
+    chosen = _selected(model_type, which, model_types(domains), everything=everything)
     return {f"kitrec-{kind.replace('_', '-')}-set{w}-model": (w, kind) for w, kind in sorted(chosen)}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from kitrec.core import tables
+from kitrec.core.domains import KITREC, Domains
 from kitrec.core.randomness import derived_seed
 from kitrec.llm_judge import prompt
 from kitrec.llm_judge.params import Judge
@@ -41,10 +42,14 @@ class Verdicts:
     replies: dict[str, Reply]
 
 
-def judge_rationales(sample: Sample, items: Items, p: Judge, *, seed: int, complete: Complete) -> Verdicts:
+def judge_rationales(
+    sample: Sample, items: Items, p: Judge, *, seed: int, complete: Complete, domains: Domains = KITREC
+) -> Verdicts:
     """Return five ratings of every rationale, `repeats` times."""
     cases = [
-        Case({"method": method, **_identity(record), "repeat": repeat}, prompt.single(record, items, rationale))
+        Case(
+            {"method": method, **_identity(record), "repeat": repeat}, prompt.single(record, items, rationale, domains)
+        )
         for method, record, repeat in product(p.methods, sample.records, range(p.repeats))
         for rationale in [sample.rationales[method, record["record_id"]]]
     ]
@@ -53,10 +58,12 @@ def judge_rationales(sample: Sample, items: Items, p: Judge, *, seed: int, compl
     return Verdicts(tables.from_rows([{**row, **(verdict or empty)} for row, verdict in rows], VERDICTS), replies)
 
 
-def judge_pairs(sample: Sample, items: Items, p: Judge, *, seed: int, complete: Complete) -> Verdicts:
+def judge_pairs(
+    sample: Sample, items: Items, p: Judge, *, seed: int, complete: Complete, domains: Domains = KITREC
+) -> Verdicts:
     """Return the winner of every declared pair on every record in both orders, `repeats` times."""
     cases = [
-        _comparison(sample, items, tuple(pair), record, repeat, swapped=swapped)
+        _comparison(sample, items, domains, tuple(pair), record, repeat, swapped=swapped)
         for pair, record, repeat, swapped in product(p.pairs, sample.records, range(p.repeats), (False, True))
     ]
     rows, replies = _verdicts(cases, PAIR, p, seed, complete)
@@ -67,11 +74,18 @@ def judge_pairs(sample: Sample, items: Items, p: Judge, *, seed: int, complete: 
 
 
 def _comparison(
-    sample: Sample, items: Items, pair: tuple[str, ...], record: dict[str, Any], repeat: int, *, swapped: bool
+    sample: Sample,
+    items: Items,
+    domains: Domains,
+    pair: tuple[str, ...],
+    record: dict[str, Any],
+    repeat: int,
+    *,
+    swapped: bool,
 ) -> Case:
     first, second = (sample.rationales[name, record["record_id"]] for name in (pair[::-1] if swapped else pair))
     subject = {"method": pair[0], "other": pair[1], **_identity(record), "repeat": repeat, "swapped": swapped}
-    return Case(subject, prompt.pair(record, items, first, second))
+    return Case(subject, prompt.pair(record, items, first, second, domains))
 
 
 def _winner(position: str, swapped: bool) -> str:

@@ -5,7 +5,7 @@ It contains neither the name of a method, nor the held-out item, nor the other c
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kitrec.core.domains import LABELS, SOURCE
+from kitrec.core.domains import KITREC, Domains
 from kitrec.llm_judge.sampling import Rationale
 from kitrec.openai_client.request import Message, to_json_data
 from kitrec.prompts.shown_items import UNKNOWN, Item, candidate_items, history_items
@@ -40,21 +40,25 @@ Answer with one JSON object: winner, which is "first", "second", or "tie" if nei
 """
 
 
-def single(record: Mapping[str, Any], items: Mapping[str, Item], rationale: Rationale) -> list[Message]:
+def single(
+    record: Mapping[str, Any], items: Mapping[str, Item], rationale: Rationale, domains: Domains = KITREC
+) -> list[Message]:
     """Return the messages that request ratings of a rationale."""
-    return _messages(_SINGLE, record, items, _recommendation(rationale, record, items))
+    return _messages(_SINGLE, domains, record, items, _recommendation(rationale, record, items))
 
 
-def pair(record: Mapping[str, Any], items: Mapping[str, Item], first: Rationale, second: Rationale) -> list[Message]:
+def pair(
+    record: Mapping[str, Any], items: Mapping[str, Item], first: Rationale, second: Rationale, domains: Domains = KITREC
+) -> list[Message]:
     """Return the messages that request the better of two rationales."""
     both = {name: _recommendation(r, record, items) for name, r in (("first", first), ("second", second))}
-    return _messages(_PAIR, record, items, both)
+    return _messages(_PAIR, domains, record, items, both)
 
 
 def _messages(
-    task: str, record: Mapping[str, Any], items: Mapping[str, Item], recommended: Mapping[str, Any]
+    task: str, domains: Domains, record: Mapping[str, Any], items: Mapping[str, Item], recommended: Mapping[str, Any]
 ) -> list[Message]:
-    source, target = LABELS[SOURCE], LABELS[record["target"]]
+    source, target = domains.label, domains.labels[record["target"]]
     criteria = "".join(f"- {name}: {_CRITERIA[name].format(source=source, target=target)}\n" for name in RATINGS)
     system = task.format(source=source, target=target, criteria=criteria, data=_DATA, names=", ".join(RATINGS))
     histories = {
@@ -69,7 +73,7 @@ def _messages(
 
 def _history(items: Sequence[Item], ratings: list[float | None]) -> list[dict[str, Any]]:
     rated = list(zip(items, ratings, strict=True))[-MAX_HISTORY:]
-    return [{**_shown(item), "stars": rating} for item, rating in rated]
+    return [{**_shown(item), **({} if rating is None else {"stars": rating})} for item, rating in rated]
 
 
 def _recommendation(rationale: Rationale, record: Mapping[str, Any], items: Mapping[str, Item]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC, Domains
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
 from kitrec.llm_judge.injection import remove_injections
@@ -39,7 +39,13 @@ class Sample:
 
 
 def draw_sample(
-    records: pl.DataFrame, rankings: pl.DataFrame, methods: Sequence[str], *, per_type: int, seed: int
+    records: pl.DataFrame,
+    rankings: pl.DataFrame,
+    methods: Sequence[str],
+    *,
+    per_type: int,
+    seed: int,
+    domains: Domains = KITREC,
 ) -> Sample:
     """Sample the test records; shortfalls of a type are counted, not filled from other types."""
     judgeable = _judgeable(records, rankings.filter(pl.col("method").is_in(list(methods))))
@@ -47,14 +53,14 @@ def draw_sample(
     eligible = records.join(common, on="record_id", how="semi")
     if eligible.is_empty():
         raise InputError(f"no test record has a rationale of all of {', '.join(methods)}: see metrics/answers")
-    drawn = _first_of_each_type(eligible, per_type, seed)
+    drawn = _first_of_each_type(eligible, list(domains.user_types), per_type, seed)
     counts = dict(drawn.group_by("user_type").len().iter_rows())
     chosen = judgeable.join(drawn, on="record_id", how="semi")
     return Sample(
         drawn.to_dicts(),
         {(row["method"], row["record_id"]): _rationale(row) for row in chosen.iter_rows(named=True)},
         {method: judgeable.filter(pl.col("method") == method).height for method in methods},
-        {name: counts.get(name, 0) for name in USER_TYPES if counts.get(name, 0) < per_type},
+        {name: counts.get(name, 0) for name in domains.user_types if counts.get(name, 0) < per_type},
     )
 
 
@@ -66,10 +72,10 @@ def _judgeable(records: pl.DataFrame, rankings: pl.DataFrame) -> pl.DataFrame:
     return joined.filter(pl.col("candidate_ids").list.contains(pl.col("item_id"))).drop("candidate_ids")
 
 
-def _first_of_each_type(records: pl.DataFrame, per_type: int, seed: int) -> pl.DataFrame:
+def _first_of_each_type(records: pl.DataFrame, user_types: list[str], per_type: int, seed: int) -> pl.DataFrame:
     """Return the records with the lowest random numbers of their type, in the order of types."""
     position = [derived_seed(seed, "judge", name) for name in records["record_id"]]
-    order = pl.col("user_type").cast(pl.Enum(list(USER_TYPES)))
+    order = pl.col("user_type").cast(pl.Enum(user_types))
     queued = records.with_columns(pl.Series("position", position)).sort(order, "position", "record_id")
     return queued.group_by("user_type", maintain_order=True).head(per_type).drop("position")
 

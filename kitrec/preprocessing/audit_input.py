@@ -6,6 +6,8 @@ from functools import cached_property
 
 import polars as pl
 
+from kitrec.core.domains import Domains
+
 CheckResult = tuple[int, str]
 NO_LEAK: CheckResult = (0, "")
 
@@ -13,12 +15,13 @@ NO_LEAK: CheckResult = (0, "")
 @dataclass(frozen=True)
 class AuditInput:
     """Prepared data: role -> records of one candidate set, items, all interactions of all users at any time, and the
-    (user, item) pairs in the histories of training users."""
+    (user, item) pairs in the histories of training users; the domains, which prompts name."""
 
     records: Mapping[str, pl.DataFrame]
     items: pl.DataFrame
     interactions: pl.DataFrame
     training_history: pl.DataFrame
+    domains: Domains
 
     @property
     def all_records(self) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Sections `source`, `data`, `users` and `candidates` of params.yaml: input data, sampled users, candidate lists."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,7 +9,8 @@ from kitrec.core.params import rules, section
 from kitrec.openai_client.params import Endpoint
 
 CandidateSet = Literal["A", "B"]
-SourceKind = Literal["synthetic", "kitrec", "hub", "amazon"]
+SourceKind = Literal["synthetic", "kitrec", "hub", "amazon", "tables"]
+Untitled = Literal["keep", "show_id", "drop"]
 Overlap = Literal["stop", "report", "drop"]
 Leaks = Literal["stop", "report"]
 Music = Literal["CDs_and_Vinyl", "Digital_Music"]
@@ -45,6 +47,7 @@ class Source:
     leaks: Leaks
     music: Music
     rationales: AnyRationales
+    untitled: Untitled
     hub: Hub
 
 
@@ -69,6 +72,8 @@ class Users:
     preference: Annotated[int, Field(ge=0)]
     test: Count
     development_share: Annotated[float, Field(gt=0, lt=1)]
+    min_source_items: Count
+    cut: bool
 
     @property
     def per_type(self) -> int:
@@ -79,8 +84,7 @@ class Users:
         """Return the sizes with at most `limit` users of each type in a role."""
         if limit is None:
             return self
-        sizes = {role: min(getattr(self, role), limit) for role in ("train", "preference", "test")}
-        return Users(**sizes, development_share=self.development_share)
+        return replace(self, **{role: min(getattr(self, role), limit) for role in ("train", "preference", "test")})
 
 
 @section

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 from tqdm import tqdm
 
-from kitrec.core.domains import SOURCE, TARGETS, UserType
+from kitrec.core.domains import Domains, UserType
 from kitrec.core.errors import InputError
 from kitrec.core.tables import from_rows
 from kitrec.preprocessing.candidates import CandidatePool, build_pool, draw_candidates
@@ -39,7 +39,7 @@ def hold_out_last(interactions: pl.DataFrame, user_type: UserType, users: list[s
 def _case(user: str, user_type: UserType, rows: list[tuple[str, str, float, int]]) -> HeldOutCase:
     target = [(item, rating, time) for domain, item, rating, time in rows if domain == user_type.target]
     gt = target[-1]
-    source = [(item, rating) for domain, item, rating, time in rows if domain == SOURCE and time < gt[2]]
+    source = [(item, rating) for domain, item, rating, time in rows if domain == user_type.source and time < gt[2]]
     history = [(item, rating) for item, rating, time in target if time < gt[2]]
     if not source or len(history) != len(target) - 1:
         raise InputError(f"{user}: the last {user_type.target} item cannot be held out; such users must not be sampled")
@@ -54,9 +54,9 @@ def history_pairs(cases: list[HeldOutCase]) -> pl.DataFrame:
     )
 
 
-def build_pools(seed: int, items: pl.DataFrame, history: pl.DataFrame) -> dict[str, CandidatePool]:
+def build_pools(seed: int, domains: Domains, items: pl.DataFrame, history: pl.DataFrame) -> dict[str, CandidatePool]:
     """Build a candidate pool per target from the training users' histories alone."""
-    return {target: build_pool(seed, items, target, history) for target in TARGETS}
+    return {target: build_pool(seed, items, target, history) for target in domains.targets}
 
 
 def build_records(

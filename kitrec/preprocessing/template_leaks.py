@@ -10,14 +10,14 @@ from kitrec.prompts.shown_items import Item
 from kitrec.prompts.template import Style, segments
 
 SAMPLE_SIZE = 200  # rendered test records
-STYLE = Style(thinking=True, answer_items=1, summaries=True)
 
 
 def item_id_in_template(data: AuditInput) -> CheckResult:
     """Find an item id in the part of the prompt that is the same for all records."""
     ids = set(data.items["item_id"])
+    style = _style(data)
     for record, items in _sampled_records(data):
-        prompt = segments(record, items, STYLE)
+        prompt = segments(record, items, style)
         named = ids.intersection((prompt.head + prompt.task).replace('"', " ").split())
         if named:
             return SAMPLE_SIZE, f"the template of {record['record_id']} names {sorted(named)[0]}"
@@ -28,12 +28,17 @@ def item_id_in_template(data: AuditInput) -> CheckResult:
 
 def template_depends_on_ground_truth(data: AuditInput) -> CheckResult:
     """Find prompts that change when another candidate is declared the ground truth."""
+    style = _style(data)
     different = [
         record["record_id"]
         for record, items in _sampled_records(data)
-        if segments(record, items, STYLE) != segments(_with_other_ground_truth(record), items, STYLE)
+        if segments(record, items, style) != segments(_with_other_ground_truth(record), items, style)
     ]
     return (len(different), f"{different[0]} reads differently with another ground truth") if different else NO_LEAK
+
+
+def _style(data: AuditInput) -> Style:
+    return Style(thinking=True, answer_items=1, summaries=True, domains=data.domains)
 
 
 def _with_other_ground_truth(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and the domains are analysed once per pair."""
 from collections.abc import Mapping
 from typing import Any
 
-from kitrec.core.domains import LABELS, SOURCE
+from kitrec.core.domains import Domains
 from kitrec.prompts.shown_items import Item
 from kitrec.prompts.template import Style, segments
 
@@ -29,13 +29,13 @@ Say in at most five sentences what this reader is likely to enjoy in {target}.
 """
 
 
-def analysis_prompt(target: str) -> str:
+def analysis_prompt(domains: Domains, target: str) -> str:
     """Return the prompt of step 1, once per target."""
-    return _ANALYSIS.format(source=LABELS[SOURCE], target=LABELS[target])
+    return _ANALYSIS.format(source=domains.label, target=domains.labels[target])
 
 
 def profile_prompt(record: Mapping[str, Any], items: Mapping[str, Item], style: Style, analysis: str) -> str:
     """Return the prompt of step 2, once per record."""
     history = segments(record, items, style).history
-    source, target = LABELS[SOURCE], LABELS[record["target"]]
+    source, target = style.domain_labels(record)
     return _PROFILE.format(source=source, target=target, analysis=analysis, history=history)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 from string import ascii_uppercase
 
+from kitrec.core.domains import KITREC, Domains
 from kitrec.core.errors import InputError
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.template import Style, label_mark
@@ -15,10 +16,12 @@ from kitrec.prompts.tokens import Encoder
 LABEL, AFTER_LABEL = '{"label": "', '", "rank": 1'
 
 
-def prompt_style(prompt: Prompt, encoder: Encoder, *, thinking: bool, answer_items: int = 1) -> Style:
+def prompt_style(
+    prompt: Prompt, encoder: Encoder, *, thinking: bool, answer_items: int = 1, domains: Domains = KITREC
+) -> Style:
     """Return the style of a method's prompts, in training and in serving."""
     labels = single_token_labels(encoder) if prompt.labels else ()
-    return Style(thinking, answer_items, prompt.summaries, labels, published=prompt.published)
+    return Style(thinking, answer_items, prompt.summaries, labels, published=prompt.published, domains=domains)
 
 
 def single_token_labels(encoder: Encoder) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kitrec.core.domains import LABELS, SOURCE
+from kitrec.core.domains import KITREC, Domains
 from kitrec.core.errors import InputError
 from kitrec.prompts.published import published_parts
 from kitrec.prompts.shown_items import UNKNOWN, Item, ShownItems, shown_items
@@ -15,13 +15,18 @@ from kitrec.prompts.shown_items import UNKNOWN, Item, ShownItems, shown_items
 @dataclass(frozen=True)
 class Style:
     """The kind of prompt: with a thought before the answer or not, the number of items it names, the labels if any;
-    `published`: the prompt of the data, word for word, whatever the others say."""
+    `published`: the prompt of the data, word for word, whatever the others say; the domains and their labels."""
 
     thinking: bool
     answer_items: int
     summaries: bool
     labels: tuple[str, ...] = ()
     published: bool = False
+    domains: Domains = KITREC
+
+    def domain_labels(self, record: Mapping[str, Any]) -> tuple[str, str]:
+        """Return what the prompt of a record calls its source and its target domain."""
+        return self.domains.label, self.domains.labels[record["target"]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def render(record: Mapping[str, Any], shown: ShownItems, style: Style) -> Segmen
     if style.published:
         head, history, candidates, task = published_parts(record)
         return Segments(head, history, candidates, task + notes)
-    source, target = LABELS[SOURCE], LABELS[record["target"]]
+    source, target = style.domain_labels(record)
     return Segments(
         _head(source, target, len(record["candidate_ids"])),
         _history(record, shown, style, source, target),

@@ -60,6 +60,14 @@ def length_warnings(answers: Path) -> list[str]:
     ]
 
 
+def cut_note(data: Path) -> str:
+    """Return which test users have cut histories by metrics/data.json, which every table has to say; mostly nothing."""
+    figures = files.read_json(data) if data.is_file() else {}
+    cut = figures.get("cut", {}).get("users", {}).get("test", {})
+    listed = ", ".join(f"{name} {users} of {figures['records']['test'][name]}" for name, users in cut.items())
+    return f"Test users whose histories were cut to their newest target items (users.cut): {listed}." if listed else ""
+
+
 def _statistics(answers: Path) -> list[tuple[str, str, dict[str, Any]]]:
     """Return (method, test set, statistics) of every method with prompts; models over item ids have none."""
     return [

@@ -43,10 +43,12 @@ def paper_table(
     metrics: Sequence[str],
     reference: str,
     answer_items: Mapping[str, int],
+    *,
+    note: str = "",
 ) -> PaperTable:
     """Return the table of one kind of ranking; stars mark declared comparisons of `reference` with a method.
 
-    `answer_items` is the number of items that each written method was asked for."""
+    `answer_items` is the number of items that each written method was asked for; a `note` ends the caption."""
     overall = strata_means.filter(
         (pl.col("stratum") == "all") & (pl.col("kind") == kind) & pl.col("metric").is_in(metrics)
     )
@@ -78,7 +80,7 @@ def paper_table(
     if len(set(requested.values())) > 1:
         listed = ", ".join(f"{method} {items}" for method, items in requested.items())
         caption += f" Items that an answer was asked for: {listed}; different numbers compare in hit@1 alone."
-    return PaperTable(caption, metrics, rows)
+    return PaperTable(f"{caption} {note}".rstrip(), metrics, rows)
 
 
 def markdown(table: PaperTable) -> str:

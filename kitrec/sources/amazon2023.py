@@ -16,10 +16,16 @@ import polars as pl
 from tqdm import tqdm
 
 from kitrec.core import files
-from kitrec.core.domains import LABELS, SOURCE, TARGETS
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.params import Users
-from kitrec.preprocessing.users import UserGroups, classify, last_target_interactions, sample_roles, sampled_users
+from kitrec.preprocessing.users import (
+    UserGroups,
+    last_target_interactions,
+    members_by_type,
+    sample_roles,
+    sampled_users,
+)
 from kitrec.schemas.interactions import INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.sources.amazon_reviews import read_items, read_reviews
@@ -75,15 +81,15 @@ def load(
     raw: RawFiles, seed: int, users: Users, work: Path, quarantine: Quarantine, *, include_others: bool, quiet: bool
 ) -> AmazonSample:
     """Sample users of every type; `work` keeps the bucketed copies, so that a killed run reads no file twice."""
-    reviews = {d: _copy_to_buckets(raw.reviews[d], work / d, quarantine, quiet=quiet) for d in LABELS}
+    reviews = {d: _copy_to_buckets(raw.reviews[d], work / d, quarantine, quiet=quiet) for d in KITREC.names}
     item_domains = _item_domains(work)
     members: dict[str, list[str]] = {}
     funnel: Counter[str] = Counter()
     for bucket in tqdm(range(BUCKETS), desc="users by type", disable=quiet):
         rows = _latest(_scan(work, f"{bucket:02d}"), item_domains, funnel)
-        for user_type, ids in classify(rows).items():
+        last_targets = last_target_interactions(rows, KITREC, users.min_source_items)
+        for user_type, ids in members_by_type(last_targets, KITREC).items():
             members.setdefault(user_type, []).extend(ids)
-        last_targets = last_target_interactions(rows)
         funnel["users"] += rows["user_id"].n_unique()
         funnel["users with a target item"] += last_targets["user_id"].n_unique()
         funnel.update(dict(last_targets["exclusion_reason"].drop_nulls().value_counts().iter_rows()))
@@ -105,7 +111,7 @@ def _interactions_of_others(work: Path, item_domains: pl.DataFrame, sampled: pl.
     for bucket in range(BUCKETS):
         reviews = _scan(work, f"{bucket:02d}").join(sampled.lazy(), on="user_id", how="anti")
         rows = _latest(reviews, item_domains, Counter()).select(*INTERACTIONS.columns)
-        eligible = rows.filter(pl.col("domain") != SOURCE).select("user_id").unique()
+        eligible = rows.filter(pl.col("domain") != KITREC.source).select("user_id").unique()
         others.append(rows.join(eligible, on="user_id", how="semi"))
     return others
 
@@ -152,7 +158,7 @@ def _write_buckets(rows: pl.DataFrame, folder: Path, number: int) -> int:
 
 def _scan(work: Path, bucket: str) -> pl.LazyFrame:
     """Scan the copied reviews of all domains, with their domain."""
-    paths_by_domain = [(domain, sorted((work / domain).glob(f"{bucket}/*.parquet"))) for domain in LABELS]
+    paths_by_domain = [(domain, sorted((work / domain).glob(f"{bucket}/*.parquet"))) for domain in KITREC.names]
     parts = [pl.scan_parquet(paths).with_columns(domain=pl.lit(domain)) for domain, paths in paths_by_domain if paths]
     return pl.concat(parts) if parts else pl.LazyFrame(schema=dict(INTERACTIONS.columns))
 
@@ -160,7 +166,7 @@ def _scan(work: Path, bucket: str) -> pl.LazyFrame:
 def _item_domains(work: Path) -> pl.DataFrame:
     """Return (domain, item_id) of every reviewed item: the first domain that has a review of it."""
     reviewed = _scan(work, "*").select("domain", "item_id").unique().collect(engine="streaming")
-    rank = pl.col("domain").replace_strict({domain: k for k, domain in enumerate(LABELS)}, return_dtype=pl.Int8)
+    rank = pl.col("domain").replace_strict({domain: k for k, domain in enumerate(KITREC.names)}, return_dtype=pl.Int8)
     return reviewed.sort("item_id", rank).unique("item_id", keep="first", maintain_order=True)
 
 
@@ -178,9 +184,9 @@ def _item_texts(
     raw: RawFiles, item_domains: pl.DataFrame, interactions: pl.DataFrame, quarantine: Quarantine, *, quiet: bool
 ) -> pl.DataFrame:
     """Return the texts of all target items and of the books of the sampled users."""
-    books = interactions.filter(pl.col("domain") == SOURCE).select("item_id").unique()
-    item_ids = {domain: item_domains.filter(pl.col("domain") == domain).select("item_id") for domain in TARGETS}
-    item_ids = {SOURCE: books, **item_ids}
+    books = interactions.filter(pl.col("domain") == KITREC.source).select("item_id").unique()
+    item_ids = {domain: item_domains.filter(pl.col("domain") == domain).select("item_id") for domain in KITREC.targets}
+    item_ids = {KITREC.source: books, **item_ids}
     texts = [
         read_items(raw.meta[domain], domain, ids["item_id"].sort(), quarantine, quiet=quiet)
         for domain, ids in item_ids.items()

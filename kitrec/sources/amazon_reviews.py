@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec.core.domains import LABELS
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.sources.amazon_files import SEPARATOR, read_blocks
 from kitrec.sources.quarantine import Quarantine
@@ -57,7 +57,7 @@ def read_items(path: Path, domain: str, item_ids: pl.Series, quarantine: Quarant
         _reject(path, checked, quarantine)
         blocks.append(checked.filter(pl.col("parent_asin").is_in(item_ids.implode())).drop("line", "reason"))
     if not blocks:
-        raise InputError(f"{path} is empty: it must describe the items of {LABELS[domain]}")
+        raise InputError(f"{path} is empty: it must describe the items of {KITREC.labels[domain]}")
     rows = pl.concat(blocks).unique("parent_asin", keep="first", maintain_order=True)
     return _clean_items(rows, domain, item_ids)
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import LABELS, SOURCE
+from kitrec.core.domains import Domains
 from kitrec.synthetic.teacher import THEMES_NAMED, UNKNOWN, choice_line, fenced_answer
 
 
 class CategoryTeacher:
     """Deterministic teacher of real records: `<think>…</think>` and the fenced JSON answer."""
 
-    def __init__(self, items: pl.DataFrame) -> None:
+    def __init__(self, items: pl.DataFrame, domains: Domains) -> None:
+        self._domains = domains
         columns = items.select("item_id", "title", "categories")
         self._items = {row["item_id"]: row for row in columns.iter_rows(named=True)}
 
@@ -26,7 +27,8 @@ class CategoryTeacher:
         books, targets = self._frequent(record["source_items"]), self._frequent(record["target_items"])
         shared = [name for name in ground_truth["categories"] if name in (*books, *targets)]
         named = list(dict.fromkeys([*targets, *ground_truth["categories"]]))[:THEMES_NAMED]
-        themes = f"{LABELS[SOURCE]} themes: {_joined(books)}\n{LABELS[record['target']]} themes: {_joined(named)}"
+        source, target = self._domains.label, self._domains.labels[record["target"]]
+        themes = f"{source} themes: {_joined(books)}\n{target} themes: {_joined(named)}"
         rationale = f"It shares {_joined(shared)} with the history." if shared else "New ground for this reader."
         answer = fenced_answer(ground_truth, len(shared), rationale)
         return f"<think>\n{themes}{choice_line(ground_truth)}\n</think>\n\n{answer}"

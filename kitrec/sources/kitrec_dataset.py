@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kitrec.core.domains import SETS, SOURCE
+from kitrec.core.domains import KITREC, SETS
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.dataset import ROLES, Dataset
 from kitrec.preprocessing.users import split_training
@@ -139,7 +139,9 @@ def _shown_interactions(records: Sequence[pl.DataFrame]) -> pl.DataFrame:
     distinct = pl.concat(columns).unique(["user_id", "target"], maintain_order=True)
     rows = []
     for r in distinct.iter_rows(named=True):
-        shown = [(SOURCE, item, rating) for item, rating in zip(r["source_items"], r["source_ratings"], strict=True)]
+        shown = [
+            (KITREC.source, item, rating) for item, rating in zip(r["source_items"], r["source_ratings"], strict=True)
+        ]
         shown += [
             (r["target"], item, rating) for item, rating in zip(r["target_items"], r["target_ratings"], strict=True)
         ]

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from kitrec.core.domains import MODELS, SETS
+from kitrec.core.domains import KITREC, SETS, Domains
 from kitrec.core.errors import InputError
 
 PATTERNS = ("*.jsonl", "*.parquet")
 Names = dict[str, tuple[str, str]]
 
 
-def dataset_names() -> Names:
+def dataset_names(domains: Domains = KITREC) -> Names:
     """Return hub name -> (candidate set, file group), as the authors spell it."""
-    names = {f"kitrec-{m.replace('-', '_')}-set{w.lower()}": (w, "training") for w in SETS for m in MODELS}
+    names = {f"kitrec-{m.replace('-', '_')}-set{w.lower()}": (w, "training") for w in SETS for m in domains.models}
     names |= {f"kitrec-val-set{w.lower()}": (w, "preference") for w in SETS}
     return names | {f"kitrec-test-set{w.lower()}": (w, "test") for w in SETS}
 

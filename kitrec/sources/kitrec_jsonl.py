@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from kitrec.core.domains import SOURCE, USER_TYPES, UserType
+from kitrec.core.domains import KITREC, UserType
 from kitrec.sources.prompt_text import (
     ItemLine,
     ParsedPrompt,
@@ -137,13 +137,13 @@ def _record(row: Mapping[str, Any], prompt: ParsedPrompt, candidates: int) -> tu
     ground_truth, rating = read_ground_truth(row, metadata)
     candidate_ids = [str(line.item_id) for line in prompt.candidates]
     _check(prompt, candidate_ids, ground_truth, candidates)
-    source: list[Shown] = [(_item_id(line, SOURCE), line, SOURCE, None) for line in prompt.source]
+    source: list[Shown] = [(_item_id(line, KITREC.source), line, KITREC.source, None) for line in prompt.source]
     target: list[Shown] = [(_item_id(line, prompt.target), line, prompt.target, None) for line in prompt.target_history]
     shown: list[Shown] = [(str(line.item_id), line, prompt.target, line.rating) for line in prompt.candidates]
     candidate_set = str(metadata.get("candidate_set", "")).lower().removeprefix("set").strip().upper()
     if candidate_set not in ("A", "B"):
         raise UnreadableError(f"candidate_set is neither A nor B: {metadata.get('candidate_set')!r}")
-    user_type = USER_TYPES.get(str(metadata.get("user_type")))
+    user_type = KITREC.user_types.get(str(metadata.get("user_type")))
     if user_type is None or user_type.target != prompt.target:
         raise UnreadableError(f"user_type does not fit the target {prompt.target}: {metadata.get('user_type')!r}")
     user = metadata.get("user_id")

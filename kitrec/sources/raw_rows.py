@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.sources.prompt_text import UnreadableError, parse_prompt, whole_prompt
 
 Row = bytes | dict[str, Any]
@@ -31,7 +31,7 @@ class FirstRows:
             if self.limit is None:
                 yield number, raw
                 continue
-            if all(self.rows[user_type] >= self.limit for user_type in USER_TYPES):
+            if all(self.rows[user_type] >= self.limit for user_type in KITREC.user_types):
                 return
             try:
                 row = raw if isinstance(raw, dict) else decoded(raw)

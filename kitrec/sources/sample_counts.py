@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from kitrec.core.domains import MODELS, USER_TYPES
+from kitrec.core.domains import KITREC
 
 PER_TYPE = 3_000
 TOTALS = {"training": 30_000, "preference": 12_000, "test": 30_000}  # of a candidate set, by file group
@@ -24,12 +24,12 @@ def count_deviations(records: Mapping[Key, pl.DataFrame]) -> list[str]:
         counts = dict(table["user_type"].value_counts().iter_rows())
         lines += _deviation(place, table.height, TOTALS[group])
         if group == "training":
-            models = {model: [t.name for t in USER_TYPES.values() if t.model == model] for model in MODELS}
-            for model, names in models.items():
+            for model in KITREC.models:
+                names = KITREC.types_of(model)
                 listed = sum(counts.get(name, 0) for name in names)
                 lines += _deviation(f"{place}, {model}", listed, PER_TYPE * len(names))
         if group in _BY_TYPE:
-            for user_type in USER_TYPES:
+            for user_type in KITREC.user_types:
                 lines += _deviation(f"{place}, {user_type}", counts.get(user_type, 0), PER_TYPE)
     return lines
 

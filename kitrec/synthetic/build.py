@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, tables
-from kitrec.core.domains import LABELS, USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.core.randomness import generator
 from kitrec.synthetic.histories import USER_TRUTH, draw_interactions, draw_users
 from kitrec.synthetic.items import ITEM_TRUTH, draw_items
@@ -30,16 +30,16 @@ def build_world(seed: int, world: World, users_per_type: int, *, rehearsal: bool
     themes = draw_themes(generator(seed, "themes"), world.themes, rehearsal=rehearsal)
     items = draw_items(seed, world, themes, rehearsal=rehearsal)
     interactions, user_truth = [], []
-    for user_type in USER_TYPES.values():
+    for user_type in KITREC.user_types.values():
         users = draw_users(generator(seed, "people", user_type.name), world, user_type, users_per_type)
         interactions.append(draw_interactions(seed, world, user_type, users, items))
         columns = {"user_id": users.ids, "favourites": users.favourites.tolist(), "community": users.community}
         user_truth.append(pl.DataFrame(columns, schema=dict(USER_TRUTH.columns)))
     return SyntheticWorld(
-        items=pl.concat([items[domain].text for domain in LABELS]),
+        items=pl.concat([items[domain].text for domain in KITREC.names]),
         interactions=pl.concat(interactions),
         themes=themes,
-        item_truth=pl.concat([items[domain].latents for domain in LABELS]),
+        item_truth=pl.concat([items[domain].latents for domain in KITREC.names]),
         user_truth=pl.concat(user_truth),
     )
 

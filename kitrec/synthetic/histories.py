@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from kitrec.core.domains import LABELS, SOURCE, USER_TYPES, UserType
+from kitrec.core.domains import KITREC, UserType
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.core.tables import Table
@@ -44,7 +44,7 @@ def draw_users(rng: np.random.Generator, world: World, user_type: UserType, coun
     start = year_start(2008) + (rng.random(count) * 8 * YEAR_MS).astype(np.int64)
     span = (3 + 4 * rng.random(count)) * YEAR_MS
     return SyntheticUsers(
-        [f"U{list(USER_TYPES).index(user_type.name):02d}{k:06d}" for k in range(count)],
+        [f"U{list(KITREC.user_types).index(user_type.name):02d}{k:06d}" for k in range(count)],
         np.argsort(rng.random((count, world.themes)), axis=1)[:, : world.favourites].astype(np.int32),
         rng.integers(world.communities, size=count, dtype=np.int32),
         np.stack([start, np.minimum(start + span.astype(np.int64), year_start(LAST_YEAR))], axis=1),
@@ -56,10 +56,10 @@ def draw_interactions(
 ) -> pl.DataFrame:
     """Draw all interactions of the users of one type, in every domain."""
     parts = []
-    for domain in LABELS:
+    for domain in KITREC.names:
         rng = generator(seed, "interactions", user_type.name, domain)
         counts = _draw_counts(rng, world, user_type, domain, len(users.ids))
-        times = _draw_times(rng, users, *counts, last_is_late=domain != SOURCE)
+        times = _draw_times(rng, users, *counts, last_is_late=domain != KITREC.source)
         chosen, ratings = draw_choices(rng, world, users, items[domain].latents, times)
         user, step = np.nonzero(chosen >= 0)
         ids = items[domain].latents["item_id"].to_numpy()
@@ -79,7 +79,7 @@ def _draw_counts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return per user the interactions up to the held-out one, and (books only) those after it."""
     zeros = np.zeros(n, dtype=np.int64)
-    if domain == SOURCE:
+    if domain == KITREC.source:
         return 5 + rng.poisson(world.mean_books_per_user - 5, n), rng.integers(0, 2, n)
     if domain == user_type.target:
         if user_type.max_target_items:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from kitrec.core.domains import LABELS
+from kitrec.core.domains import KITREC
 from kitrec.core.randomness import generator
 from kitrec.core.tables import Table
 from kitrec.schemas.items import ITEMS
@@ -48,11 +48,11 @@ class DomainItems:
 
 def draw_items(seed: int, world: World, words: ThemeWords, *, rehearsal: bool) -> dict[str, DomainItems]:
     """Draw the items of all domains. `rehearsal` worlds (for pre-training) share no title with the others."""
-    total = sum(world.items(domain) for domain in LABELS)
+    total = sum(world.items(domain) for domain in KITREC.names)
     ids = draw_ids(generator(seed, "item ids"), total)
     titles = _draw_titles(generator(seed, "titles"), total, rehearsal=rehearsal)
     items = {}
-    for domain in LABELS:
+    for domain in KITREC.names:
         count = world.items(domain)
         domain_ids, ids, domain_titles, titles = ids[:count], ids[count:], titles[:count], titles[count:]
         items[domain] = _draw_domain(seed, world, words[domain], domain, domain_ids, domain_titles)

@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 from scipy.special import logsumexp
 
-from kitrec.core.domains import SOURCE
 from kitrec.synthetic.histories import static_utility, utility_at
 from kitrec.synthetic.params import World
 
@@ -77,7 +76,7 @@ class TastePosterior:
 
 def popularity_scores(records: pl.DataFrame, training_interactions: pl.DataFrame) -> list[list[float]]:
     """Return the number of training interactions of every candidate, [R][C]; unseen ones count 0."""
-    counts = dict(training_interactions.filter(pl.col("domain") != SOURCE)["item_id"].value_counts().iter_rows())
+    counts = dict(training_interactions["item_id"].value_counts().iter_rows())
     return [[float(counts.get(item, 0)) for item in ids] for ids in records["candidate_ids"].to_list()]
 
 

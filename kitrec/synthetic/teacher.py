@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from kitrec.core.domains import LABELS, SOURCE
+from kitrec.core.domains import KITREC
 from kitrec.preprocessing.dataset import Dataset
 from kitrec.synthetic.vocabulary import ThemeWords
 
@@ -45,9 +45,9 @@ class TemplateTeacher:
     def themes(self, record: Mapping[str, Any]) -> str:
         """Return the frequent themes in both domains' words."""
         target, themes = record["target"], self.frequent_themes(record)
-        source_words = ", ".join(self._words[SOURCE][k] for k in themes)
+        source_words = ", ".join(self._words[KITREC.source][k] for k in themes)
         target_words = ", ".join(self._words[target][k] for k in themes)
-        return f"{LABELS[SOURCE]} themes: {source_words}\n{LABELS[target]} themes: {target_words}"
+        return f"{KITREC.label} themes: {source_words}\n{KITREC.labels[target]} themes: {target_words}"
 
     def choice(self, item: Mapping[str, Any]) -> str:
         """Return a candidate as the thought names it, its id first."""
@@ -72,7 +72,7 @@ class TemplateTeacher:
     def _rationale(self, shared: list[int], target: str) -> str:
         if not shared:
             return "A new theme for this reader."
-        links = [f"{self._words[target][k]} follows {self._words[SOURCE][k]}" for k in shared]
+        links = [f"{self._words[target][k]} follows {self._words[KITREC.source][k]}" for k in shared]
         return f"Here {' and '.join(links)}."
 
 

@@ -6,7 +6,7 @@ vocabulary small."""
 
 import numpy as np
 
-from kitrec.core.domains import LABELS
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 
 ThemeWords = dict[str, list[str]]
@@ -60,9 +60,9 @@ def draw_themes(rng: np.random.Generator, themes: int, *, rehearsal: bool) -> Th
     """Draw `themes` distinct words per domain; in a rehearsal world all domains share the same words."""
     if rehearsal:
         shared = [word.capitalize() for word in rng.permutation(THEME_WORDS)[:themes].tolist()]
-        return dict.fromkeys(LABELS, shared)
-    need = themes * len(LABELS)
+        return dict.fromkeys(KITREC.names, shared)
+    need = themes * len(KITREC.names)
     if need > len(THEME_WORDS):
         raise InputError(f"world.themes: {themes} needs {need} theme words, there are {len(THEME_WORDS)}; lower it")
     drawn = iter(rng.permutation(THEME_WORDS)[:need].tolist())
-    return {domain: [next(drawn).capitalize() for _ in range(themes)] for domain in LABELS}
+    return {domain: [next(drawn).capitalize() for _ in range(themes)] for domain in KITREC.names}

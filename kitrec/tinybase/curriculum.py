@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from kitrec.core.domains import LABELS
+from kitrec.core.domains import KITREC
 from kitrec.core.randomness import generator
 from kitrec.prompts.thought_marks import THINK
 from kitrec.prompts.tokens import Encoder
@@ -56,7 +56,7 @@ class Curriculum:
 
     def _list_row(self, rng: np.random.Generator, number: int, lines: int, choices: int) -> Row:
         items, teacher = self._items(number)
-        domain_items = items[str(rng.choice([*LABELS]))]
+        domain_items = items[str(rng.choice([*KITREC.names]))]
         return self._encoded(list_task(rng, domain_items, lines, choices, teacher))
 
     def _history_row(self, rng: np.random.Generator, number: int) -> Row:
@@ -97,4 +97,6 @@ class Curriculum:
 def _items_and_teacher(world: SyntheticWorld) -> tuple[ItemsByDomain, TemplateTeacher]:
     """Return the items of each domain, and the teacher of the world."""
     domains = world.items.partition_by("domain", as_dict=True)
-    return {domain: domains[(domain,)].to_dicts() for domain in LABELS}, TemplateTeacher(world.themes, world.items)
+    return {domain: domains[(domain,)].to_dicts() for domain in KITREC.names}, TemplateTeacher(
+        world.themes, world.items
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from kitrec.core.domains import KITREC
 from kitrec.core.randomness import derived_seed
 from kitrec.preprocessing.dataset import build_dataset
 from kitrec.preprocessing.params import Candidates, Users
@@ -19,6 +20,7 @@ from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.params import TinyBase
 
 Sample = tuple[str, str, bool]
+MIN_BOOKS = 5  # every user of a rehearsal world has as many
 
 
 def rehearsal_world(seed: int, number: int, p: TinyBase) -> SyntheticWorld:
@@ -28,11 +30,13 @@ def rehearsal_world(seed: int, number: int, p: TinyBase) -> SyntheticWorld:
 
 def rehearsal_records(seed: int, number: int, p: TinyBase, world: SyntheticWorld, candidates: int) -> pl.DataFrame:
     """Return the records of the world's users, with random lists of `candidates` items."""
-    users = Users(train=p.users_per_type - 1, preference=0, test=1, development_share=0.05)
+    sizes = {"train": p.users_per_type - 1, "preference": 0, "test": 1}
+    users = Users(**sizes, development_share=0.05, min_source_items=MIN_BOOKS, cut=False)
     lists = Candidates(count=candidates, same_category=0, neighbours=0, popularity_matched=0)
     world_seed = _world_seed(seed, number)
-    roles = sample_roles(world_seed, classify(world.interactions), users)
-    dataset = build_dataset(world_seed, roles, users.development_share, lists, world.items, world.interactions, ("B",))
+    roles = sample_roles(world_seed, classify(world.interactions, KITREC, MIN_BOOKS), users)
+    share, tables = users.development_share, (world.items, world.interactions)
+    dataset = build_dataset(world_seed, KITREC, roles, share, lists, *tables, ("B",))
     return dataset.records["B"]["train"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kitrec.core.domains import LABELS, SOURCE, TARGETS
+from kitrec.core.domains import KITREC
 from kitrec.prompts.shown_items import Item
 from kitrec.prompts.template import Style, candidate_line, segments
 from kitrec.prompts.thought_marks import THINK
@@ -36,7 +36,7 @@ def list_task(
     words = sorted({word for item in domain_items for word in item["categories"]})
     for _ in range(choices):
         themes, best = _draw_choice(rng, listed, words)
-        target = LABELS[str(rng.choice(TARGETS))]
+        target = KITREC.labels[str(rng.choice(KITREC.targets))]
         spans += [(f"\n{target} themes: {', '.join(themes)}", False), (teacher.choice(best), True)]
     return spans
 
@@ -45,10 +45,12 @@ def history_task(
     rng: np.random.Generator, items_by_domain: ItemsByDomain, teacher: TemplateTeacher, theme_strength: float
 ) -> list[TextSpan]:
     """Return the histories of a user with some favourite themes, and the thought about them."""
-    target = str(rng.choice(TARGETS))
-    words = sorted({word for item in items_by_domain[SOURCE] for word in item["categories"]})
+    target = str(rng.choice(KITREC.targets))
+    words = sorted({word for item in items_by_domain[KITREC.source] for word in item["categories"]})
     favourites = rng.choice(words, THEMES_NAMED, replace=False).tolist()
-    books = _sample_by_taste(rng, favourites, items_by_domain[SOURCE], int(rng.integers(*BOOK_COUNTS)), theme_strength)
+    books = _sample_by_taste(
+        rng, favourites, items_by_domain[KITREC.source], int(rng.integers(*BOOK_COUNTS)), theme_strength
+    )
     count = int(rng.integers(*TARGET_COUNTS)) * int(rng.integers(2))  # none in half of the cases
     targets = _sample_by_taste(rng, favourites, items_by_domain[target], count, theme_strength)
     record: dict[str, Any] = {

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from kitrec.core.domains import SOURCE
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
@@ -19,16 +18,16 @@ class Catalogue:
 
     vocabulary: Vocabulary
     tokens: list[list[int]]
-    is_target: np.ndarray  # [N + 1] whether an item belongs to a target domain
+    is_target: np.ndarray  # [N + 1] whether an item belongs to another domain than the source
 
     def __len__(self) -> int:
         return len(self.vocabulary)
 
 
-def build_catalogue(items: pl.DataFrame, encoder: Encoder, title_tokens: int) -> Catalogue:
+def build_catalogue(items: pl.DataFrame, encoder: Encoder, title_tokens: int, source: str) -> Catalogue:
     """Number the items and encode their titles, each cut to its first `title_tokens` tokens."""
     by_id = items.sort("item_id")
     titles = by_id.select(pl.coalesce("title", "item_id")).to_series().to_list()
     tokens = [[], *(encoder.plain(title)[:title_tokens] for title in titles)]
-    is_target = np.array([False, *(by_id["domain"] != SOURCE)])
+    is_target = np.array([False, *(by_id["domain"] != source)])
     return Catalogue(Vocabulary(by_id["item_id"]), tokens, is_target)

@@ -48,7 +48,7 @@ def save_embedding(
         files.write_json(content, draft / _JSON)
 
 
-def load_embedding(folder: Path, base: PinnedBase, items: pl.DataFrame) -> StoredEmbedding:
+def load_embedding(folder: Path, base: PinnedBase, items: pl.DataFrame, source: str) -> StoredEmbedding:
     """Load the model of a folder on its base, ready to rank items with these titles."""
     content = files.read_json(folder / _JSON)
     if content.get("base") != base.fingerprint:
@@ -57,7 +57,7 @@ def load_embedding(folder: Path, base: PinnedBase, items: pl.DataFrame) -> Store
         )
     try:
         p = TypeAdapter(Embedding).validate_json(json.dumps(content["params"]), strict=True)
-        catalogue = build_catalogue(items, Encoder(load_tokenizer(base)), p.history.title_tokens)
+        catalogue = build_catalogue(items, Encoder(load_tokenizer(base)), p.history.title_tokens, source)
         model = new_model(p, base, catalogue, seed=0)
         copy_tensors(learned(model), load_file(folder / _WEIGHTS))
     except (KeyError, ValidationError, ValueError, SafetensorError, RuntimeError) as problem:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kitrec.core import domains
+from kitrec.core.domains import Domains
 
 PARAMS_OK = Path("data/params.ok")
 ITEMS = Path("data/items.parquet")
@@ -36,9 +36,9 @@ def adapter(family: str, target_variant: str) -> Path:
     return MODELS / variant / f"{family}-{target}"
 
 
-def adapters(variant: str) -> dict[str, Path]:
+def adapters(variant: str, domains: Domains) -> dict[str, Path]:
     """Return the adapter of every fine-tuned model of a variant; the base has none."""
-    return {} if variant == "base" else {name: MODELS / variant / name for name in domains.MODELS}
+    return {} if variant == "base" else {name: MODELS / variant / name for name in domains.models}
 
 
 def recommender(method: str) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import params, tables
+from kitrec.core.domains import Domains
 from kitrec.core.tables import Table
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
@@ -56,18 +57,18 @@ def score_sets(stage: str, method: str, score: ScoreSet, folder: Path, table: Ta
     """Score the answers of METHOD to every test set by `score`, and write the tables to `folder`."""
     # 1. Params and inputs
     sets = params.value(Data, "data.test_sets")
-    prompt = params.load(Prompt, "prompt")
+    domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
     engine = params.load(Engine, "engine")
     p = load_method(method)
     inputs = {which: (paths.of_set(paths.answers(method), which), paths.set_records(which, "test")) for which in sets}
-    adapters = paths.adapters(p.model)
+    adapters = paths.adapters(p.model, domains)
     reads = [FILE, SERVED, paths.ITEMS, *(path for pair in inputs.values() for path in pair), *adapters.values()]
-    with runner.running(stage, method, reads=reads, params=[sets, prompt, engine, p]) as run:
+    with runner.running(stage, method, reads=reads, params=[sets, domains, prompt, engine, p]) as run:
         # 2. The base with the method's adapters
         base, served = read_pinned(), read_pinned(SERVED)
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items)
+        style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items, domains=domains)
         score_requests = load_scorer(served, engine, adapters)
         run.cost["weights"] = served_weights(served, engine)
         forms = answer_forms(adapters)
@@ -77,7 +78,7 @@ def score_sets(stage: str, method: str, score: ScoreSet, folder: Path, table: Ta
             answers = tables.read(answers_path, ANSWERS)
             notes = answers.select("record_id", "notes")
             records = tables.read(records_path, RECORDS).join(notes, on="record_id", how="left", maintain_order="left")
-            requests = requests_for(records, items, encoder, p, prompt)
+            requests = requests_for(records, items, encoder, p, prompt, domains=domains)
             start, size, work = time.monotonic(), min(engine.shard_size, SHARD), run.work / which
             with count_bar(f"{stage} {method} set{which}", len(requests), quiet=quiet) as advance:
                 test = AnsweredSet(

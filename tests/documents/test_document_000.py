@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kitrec.core.domains import MODELS, USER_TYPES, core_label
+from kitrec.core.domains import KITREC, core_label
 from kitrec.core.errors import InputError
 from kitrec.sources.kitrec_dataset import find_files
 from kitrec.sources.kitrec_hub import dataset_names
@@ -122,7 +122,7 @@ def test_headings_of_candidates_written_otherwise_are_understood(heading):
 
 
 def test_both_layouts_of_training_files_are_found(tmp_path):
-    for name in ("val", "test", *(f"by_model/{model.replace('-', '_')}" for model in MODELS)):
+    for name in ("val", "test", *(f"by_model/{model.replace('-', '_')}" for model in KITREC.models)):
         for which in "AB":
             (tmp_path / f"set{which}/by_model").mkdir(parents=True, exist_ok=True)
             (tmp_path / f"set{which}/{name}.jsonl").touch()
@@ -151,15 +151,15 @@ def made_table(counts):
 
 
 def test_the_counts_of_the_document_deviate_in_nothing():
-    every = dict.fromkeys(USER_TYPES, 3_000)
-    val = dict(zip(USER_TYPES, [2_100, 300, *[1_200] * 8], strict=True))
+    every = dict.fromkeys(KITREC.user_types, 3_000)
+    val = dict(zip(KITREC.user_types, [2_100, 300, *[1_200] * 8], strict=True))
     tables = {(which, group): made_table(every) for which in "AB" for group in ("training", "test")}
     tables |= {(which, "preference"): made_table(val) for which in "AB"}
     assert count_deviations(tables) == []
 
 
 def test_every_other_count_is_told_with_its_file_model_and_type():
-    short = dict.fromkeys(USER_TYPES, 3_000) | {"cold_start_2core_music": 2_990}
+    short = dict.fromkeys(KITREC.user_types, 3_000) | {"cold_start_2core_music": 2_990}
     tables = {("A", "training"): made_table(short), ("B", "preference"): made_table({"source_only_music": 7})}
     assert count_deviations(tables) == [
         "set A, train: 29,990 records, the documents state 30,000",

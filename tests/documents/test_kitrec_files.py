@@ -9,7 +9,7 @@ import pytest
 from bench.clone import make_clone
 from kitrec.config import profiles
 from kitrec.core import files
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC
 from tests.documents import made_kitrec
 from tests.pipeline.test_end_to_end import MINUTES, Clone
 
@@ -72,8 +72,10 @@ def test_a_limit_takes_as_many_of_every_type_in_every_role(prepared):
     profiles.put(clone.folder / "params.yaml", {"source.limit": None})
     assert figures["rows"] == 2 * 3 * 2 * 10
     for role in ("preference", "test"):
-        assert figures["records"][role] == dict.fromkeys(sorted(USER_TYPES), 2)
-    assert figures["records"]["train"] == figures["records"]["development"] == dict.fromkeys(sorted(USER_TYPES), 1)
+        assert figures["records"][role] == dict.fromkeys(sorted(KITREC.user_types), 2)
+    assert (
+        figures["records"]["train"] == figures["records"]["development"] == dict.fromkeys(sorted(KITREC.user_types), 1)
+    )
 
 
 def test_a_validation_user_who_is_a_test_user_stops_the_run(prepared):

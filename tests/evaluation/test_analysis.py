@@ -3,14 +3,14 @@ import polars as pl
 import pytest
 
 from kitrec.core import tables
-from kitrec.core.domains import CORES, USER_TYPES
+from kitrec.core.domains import CORES, KITREC
 from kitrec.core.errors import InputError
 from kitrec.evaluation.comparisons import comparisons
 from kitrec.evaluation.contrasts import ablation
 from kitrec.evaluation.params import Ablation, Family
 from kitrec.evaluation.score_matrix import score_matrix
 from kitrec.evaluation.strata import ALL
-from kitrec.evaluation.strata_means import STRATA, means_by_core, means_by_set, overall_means, strata_means
+from kitrec.evaluation.strata_means import means_by_core, means_by_set, overall_means, strata_means
 from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
 from kitrec.schemas.strata_means import STRATA_MEANS
@@ -21,7 +21,7 @@ FAMILY = Family(kind="scored", metrics=["hit@1", "mrr"], pairs=[("b", "a"), ("b"
 
 def scores(methods: dict[str, np.ndarray], kind: str = "scored", owners: list[str] | None = None) -> pl.DataFrame:
     """A scores table whose every metric of a method is the same array."""
-    names, types = [f"U{k:04d}" for k in range(USERS)], list(USER_TYPES)
+    names, types = [f"U{k:04d}" for k in range(USERS)], list(KITREC.user_types)
     frames = [
         pl.DataFrame(
             {
@@ -29,9 +29,9 @@ def scores(methods: dict[str, np.ndarray], kind: str = "scored", owners: list[st
                 "record_id": names,
                 "kind": kind,
                 "user_id": owners or names,
-                "target": [USER_TYPES[types[k % 10]].target for k in range(USERS)],
+                "target": [KITREC.user_types[types[k % 10]].target for k in range(USERS)],
                 "user_type": [types[k % 10] for k in range(USERS)],
-                "user_category": [USER_TYPES[types[k % 10]].category for k in range(USERS)],
+                "user_category": [KITREC.user_types[types[k % 10]].category for k in range(USERS)],
                 "core": [CORES[k % 6] for k in range(USERS)],
                 "gt_has_metadata": [k % 7 > 0 for k in range(USERS)],
                 "candidate_hash": [f"h{k}" for k in range(USERS)],
@@ -56,7 +56,9 @@ def test_every_stratum_has_the_mean_of_its_users_and_an_interval_around_it(three
     table = scores(three)
     result = strata_means(score_matrix(table), resamples=200, min_users=50, seed=1)
     tables.write(result, tmp_path / "means.parquet", STRATA_MEANS)
-    for stratum, (column, members) in STRATA.items():
+    strata = {"user_type": "user_type", "user_category": "user_category", "domain": "target", "core": "core"}
+    for stratum, column in (strata | {"truth_metadata": "gt_has_metadata"}).items():
+        members = set(table[column])
         rows = result.filter((pl.col("stratum") == stratum) & (pl.col("metric") == "mrr") & (pl.col("method") == "b"))
         assert rows["n"].sum() == USERS and rows.height == len(members)
         means = dict(table.filter(pl.col("method") == "b").group_by(column).agg(pl.col("mrr").mean()).iter_rows())

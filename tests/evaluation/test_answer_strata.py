@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy.stats import bootstrap
 
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.evaluation.answer_means import answer_means
 from kitrec.evaluation.bootstrap import Resampling
 from kitrec.evaluation.calibration import errors_by_method, stated_confidence
@@ -23,11 +23,11 @@ COLUMNS = {"domain": "target", "core": "label", "user_type": "user_type"}
 
 @pytest.fixture
 def records() -> pl.DataFrame:
-    types, cores = list(USER_TYPES), list(LABELS)
+    types, cores = list(KITREC.user_types), list(LABELS)
     made = made_records([[f"I{k}", f"J{k}"] for k in range(USERS)], [f"I{k}" for k in range(USERS)])
     return made.with_columns(
         user_type=pl.Series([types[k % 9] for k in range(USERS)]),
-        target=pl.Series([USER_TYPES[types[k % 9]].target for k in range(USERS)]),
+        target=pl.Series([KITREC.user_types[types[k % 9]].target for k in range(USERS)]),
         core=pl.Series([cores[k % 6] for k in range(USERS)], dtype=pl.Int32),
         gt_rating=pl.Series([float(1 + k % 5) for k in range(USERS)]),
     )

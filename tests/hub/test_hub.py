@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kitrec.core import params, tables
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.hub import selection
 from kitrec.hub.rows import salted_id
@@ -59,7 +60,7 @@ def publisher(tmp_path_factory, world, dataset):
     teacher = TemplateTeacher(world.themes, world.items)
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
-            for model, table in by_model(with_outputs(roles[role], teacher)).items():
+            for model, table in by_model(with_outputs(roles[role], teacher), KITREC).items():
                 tables.write(table, folder / f"data/records/set{which}/{model}/{role}.parquet", RECORDS)
         for role in ("preference", "test"):
             tables.write(roles[role], folder / f"data/records/set{which}/{role}.parquet", RECORDS)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from kitrec.core import tables
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.llm.generation.llm4cdr import with_notes
 from kitrec.llm.generation.requests import Request, requests_for
@@ -68,7 +68,7 @@ def test_each_user_goes_to_the_adapter_of_its_type(dataset, items, tokenizer):
     requests = requests_for(records, items, Encoder(tokenizer), method, PROMPT)
     for record, request in zip(records.iter_rows(named=True), requests, strict=True):
         family = "singleft" if record["core"] == 1 else "dualft"
-        assert request.adapter == f"{family}-{record['target']}" == USER_TYPES[record["user_type"]].model
+        assert request.adapter == f"{family}-{record['target']}" == KITREC.user_types[record["user_type"]].model
     base = made_method("base", thinking=False)
     assert {r.adapter for r in requests_for(records, items, Encoder(tokenizer), base, PROMPT)} == {None}
 

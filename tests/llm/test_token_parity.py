@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from kitrec.core.domains import KITREC
 from kitrec.llm.finetuning.dataset import tokenize_records
 from kitrec.llm.generation.requests import requests_for
 from kitrec.preprocessing.dataset import build_dataset
@@ -56,9 +57,9 @@ def test_the_shared_worlds_records(world, dataset, tokenizer):
 
 @pytest.mark.slow
 def test_ten_thousand_rows(tokenizer):
-    users = Users(train=240, preference=5, test=5, development_share=0.1)
+    users = Users(train=240, preference=5, test=5, development_share=0.1, min_source_items=5, cut=False)
     built = build_world(11, WORLD, users.per_type)
-    roles = sample_roles(11, classify(built.interactions), users)
-    dataset = build_dataset(11, roles, 0.1, CANDIDATES, built.items, built.interactions, ("A", "B"))
+    roles = sample_roles(11, classify(built.interactions, KITREC, 5), users)
+    dataset = build_dataset(11, KITREC, roles, 0.1, CANDIDATES, built.items, built.interactions, ("A", "B"))
     records = pl.concat([dataset.records[which][role] for which in "AB" for role in ROLES])
     assert compare(built, records, tokenizer) >= 10_000

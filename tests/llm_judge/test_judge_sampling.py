@@ -5,7 +5,7 @@ from collections import Counter
 import polars as pl
 import pytest
 
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.llm_judge.sampling import draw_sample
 from tests.llm_judge.made_judge import made_rankings
@@ -19,7 +19,7 @@ def records(dataset) -> pl.DataFrame:
 def test_samples_have_equally_many_records_of_each_type_and_the_same_for_every_method(records):
     both = pl.concat([made_rankings(records, name, lambda r: f"For {r['user_id']}.") for name in ("a", "b", "c")])
     sample = draw_sample(records, both, ["a", "b"], per_type=3, seed=1)
-    assert Counter(r["user_type"] for r in sample.records) == dict.fromkeys(USER_TYPES, 3)
+    assert Counter(r["user_type"] for r in sample.records) == dict.fromkeys(KITREC.user_types, 3)
     assert {name for name, _ in sample.rationales} == {"a", "b"} and len(sample.rationales) == 60
     assert sample.shortfalls == {} and sample.judgeable == {"a": 50, "b": 50}
     first = sample.records[0]

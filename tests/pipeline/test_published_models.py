@@ -8,7 +8,7 @@ from dvc.repo import Repo
 
 from kitrec.config import profiles
 from kitrec.config.sections import validate_params
-from kitrec.core.domains import MODELS
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from tests.conftest import ROOT
 
@@ -29,14 +29,14 @@ def put_there(variant: str, *models: str) -> None:
 
 
 def test_a_folder_with_an_adapter_for_every_user_type_is_a_model(params_file):
-    put_there("published", *MODELS)
+    put_there("published", *KITREC.models)
     profiles.put(params_file, {KEY: "published"})
     assert validate_params(params_file)["infer"].methods["kitrec_full"].model == "published"
     profiles.put(params_file, {"infer.methods.kitrec_full.thinking": False})  # others' adapters may answer at once
 
 
 def test_missing_adapters_are_named_with_the_command_that_fetches_them(params_file):
-    put_there("other", *MODELS)
+    put_there("other", *KITREC.models)
     put_there("published", "dualft-movies", "singleft-movies")
     message = (
         r"kitrec_full.model: published is not trained here, and models/published lacks dualft-music, singleft-music: "
@@ -57,7 +57,7 @@ def test_names_that_are_no_plain_folder_are_refused(params_file, name):
 
 def test_nothing_is_trained_for_a_method_of_published_adapters(params_file, tmp_path):
     """Upstream of the evaluation stand no stages of training: hours of a GPU hang on it."""
-    put_there("published", *MODELS)
+    put_there("published", *KITREC.models)
     profiles.put(params_file, {KEY: "published"})
     for name in ("dvc.yaml", "code.yaml"):
         shutil.copy(ROOT / name, tmp_path)

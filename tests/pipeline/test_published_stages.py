@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from kitrec.core import files, tables
-from kitrec.core.domains import MODELS
+from kitrec.core.domains import KITREC
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import SERVED, pin, write_pinned
 from kitrec.schemas.items import ITEMS
@@ -35,7 +35,7 @@ def project(tmp_path, monkeypatch, world, dataset, tiny_base) -> Path:
     for which in ("A", "B"):
         few = dataset.records[which]["test"].unique("user_type", keep="first", maintain_order=True)
         tables.write(few, Path(f"data/records/set{which}/test.parquet"), RECORDS)
-    for number, model in enumerate(MODELS):
+    for number, model in enumerate(KITREC.models):
         made_foreign(tiny_base, tmp_path / "models/published" / model, seed=number, use_rslora=True)
     return tmp_path
 
@@ -51,7 +51,7 @@ def test_answers_scores_and_rankings_of_published_adapters(project):
     assert answered.returncode == 0, answered.stderr[-3000:]
     assert answered.stderr.count("trained elsewhere; training data, candidate lists") == 1
     warnings = files.read_json(project / "metrics/cost/infer_vllm-kitrec_full.json")["warnings"]
-    assert any(warning.startswith(", ".join(MODELS) + ": trained elsewhere") for warning in warnings)
+    assert any(warning.startswith(", ".join(KITREC.models) + ": trained elsewhere") for warning in warnings)
     for stage in ("score_candidates", "parse_answers"):
         ran = run(stage)
         assert ran.returncode == 0, ran.stderr[-3000:]

@@ -10,7 +10,7 @@ from bench import raw_amazon
 from bench.clone import make_clone, results
 from kitrec.config import profiles
 from kitrec.core import files
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.hub.rows import to_rows
 from tests.pipeline.test_end_to_end import Clone
 
@@ -78,8 +78,8 @@ def write_kitrec_files(data: Path, folder: Path) -> None:
 def test_amazon_gives_whole_audited_records_of_the_asked_users(amazon):
     figures = files.read_json(amazon.folder / "metrics/data.json")
     assert figures["leaks"] == {"A": {}, "B": {}}
-    assert figures["users_by_type"] == dict.fromkeys(USER_TYPES, 12)
-    assert figures["records"]["test"] == dict.fromkeys(sorted(USER_TYPES), 2)
+    assert figures["users_by_type"] == dict.fromkeys(KITREC.user_types, 12)
+    assert figures["records"]["test"] == dict.fromkeys(sorted(KITREC.user_types), 2)
     rejected = [json.loads(line) for line in (amazon.folder / "data/rejects.jsonl").read_text().splitlines()]
     assert len(rejected) == sum(figures["rejected"].values()) > 0
     for which in "AB":

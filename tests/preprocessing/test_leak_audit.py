@@ -5,6 +5,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.preprocessing import leak_audit, template_leaks
 from kitrec.preprocessing.audit_input import AuditInput
@@ -15,7 +16,7 @@ from kitrec.schemas.records import RECORDS
 @pytest.fixture(scope="module", params=["A", "B"])
 def clean(request, world, dataset):
     records = dataset.records[request.param]
-    return AuditInput(records, world.items, world.interactions, dataset.training_history)
+    return AuditInput(records, world.items, world.interactions, dataset.training_history, KITREC)
 
 
 def findings_of(data):

@@ -1,6 +1,6 @@
 import polars as pl
 
-from kitrec.core.domains import SETS, SOURCE, USER_TYPES
+from kitrec.core.domains import KITREC, SETS
 from kitrec.preprocessing.dataset import ROLES, by_model, mark_last_target_items
 from tests.conftest import USERS
 
@@ -18,7 +18,7 @@ def test_roles_are_disjoint_by_user_and_have_exact_counts(dataset):
         for second in ROLES:
             assert first == second or not users[first] & users[second]
     sizes = {role: dataset.records["A"][role].height for role in ROLES}
-    user_types = len(USER_TYPES)
+    user_types = len(KITREC.user_types)
     assert sizes == {
         "train": 9 * user_types,
         "development": 3 * user_types,
@@ -41,11 +41,11 @@ def test_the_ground_truth_is_the_last_target_interaction_and_nothing_later_is_sh
                 time[r["user_id"], i] for i in r["target_items"]
             )
             assert len(r["target_items"]) == r["core"] - 1
-            assert all(domain[i] == SOURCE for i in r["source_items"]) and r["source_items"]
+            assert all(domain[i] == KITREC.source for i in r["source_items"]) and r["source_items"]
 
 
 def test_every_training_record_belongs_to_one_model(dataset):
-    parts = by_model(dataset.records["A"]["train"])
+    parts = by_model(dataset.records["A"]["train"], KITREC)
     assert sum(part.height for part in parts.values()) == dataset.records["A"]["train"].height
     assert set(parts["singleft-movies"]["core"]) == {1} and parts["dualft-movies"]["core"].min() == 2
     assert set(parts["dualft-music"]["target"]) == {"music"}
@@ -67,7 +67,8 @@ def test_the_last_item_of_each_target_domain_of_other_users_is_held_out():
     rows = [("a", "books", "b1", 1), ("a", "movies", "m1", 2), ("a", "movies", "m2", 3), ("a", "music", "c1", 2)]
     rows += [("a", "books", "b2", 9), ("b", "books", "b1", 1)]  # after a's last target, and of nobody with a target
     columns = ["user_id", "domain", "item_id", "time"]
-    others = mark_last_target_items(pl.DataFrame(rows, schema=columns, orient="row").with_columns(rating=pl.lit(5.0)))
+    table = pl.DataFrame(rows, schema=columns, orient="row").with_columns(rating=pl.lit(5.0))
+    others = mark_last_target_items(table, "books")
     marked = others.filter("held_out").select("user_id", "item_id").rows()
     assert sorted(marked) == [("a", "c1"), ("a", "m2")] and others["item_id"].to_list() == ["b1", "c1", "m1", "m2"]
 

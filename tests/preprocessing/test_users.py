@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.params import Users
 from kitrec.preprocessing.users import classify, last_target_interactions, sample_roles, split_training
@@ -19,12 +21,11 @@ def made_interactions(**counts: tuple[int, int, int]) -> pl.DataFrame:
 
 
 def test_users_are_classified_as_specified():
-    members = classify(
-        made_interactions(
-            warm=(5, 5, 0), both=(9, 7, 6), four=(5, 4, 0), three=(6, 0, 3), two=(5, 2, 0), one=(8, 0, 1),
-            few_books=(4, 5, 0), mixed=(5, 4, 1), nothing=(7, 0, 0),
-        )
+    interactions = made_interactions(
+        warm=(5, 5, 0), both=(9, 7, 6), four=(5, 4, 0), three=(6, 0, 3), two=(5, 2, 0), one=(8, 0, 1),
+        few_books=(4, 5, 0), mixed=(5, 4, 1), nothing=(7, 0, 0),
     )  # fmt: skip
+    members = classify(interactions, KITREC, 5)
     nonempty = {user_type: users for user_type, users in members.items() if users}
     assert nonempty == {
         "overlapping_books_movies": ["both", "warm"],
@@ -34,7 +35,7 @@ def test_users_are_classified_as_specified():
         "cold_start_3core_music": ["three"],
         "source_only_music": ["one"],
     }
-    assert list(members) == list(USER_TYPES)
+    assert list(members) == list(KITREC.user_types)
 
 
 def test_users_whose_last_item_cannot_be_held_out_are_excluded():
@@ -45,8 +46,8 @@ def test_users_whose_last_item_cannot_be_held_out_are_excluded():
         .then(101)
         .otherwise("time")
     )
-    assert classify(rows)["cold_start_2core_movies"] == ["fine"]
-    reasons = dict(last_target_interactions(rows).select("user_id", "exclusion_reason").iter_rows())
+    assert classify(rows, KITREC, 5)["cold_start_2core_movies"] == ["fine"]
+    reasons = dict(last_target_interactions(rows, KITREC, 5).select("user_id", "exclusion_reason").iter_rows())
     assert reasons["late"] == "fewer than 5 books before the last target item" and reasons["fine"] is None
     assert reasons["tied"] == "several target items in the last instant"
 
@@ -60,7 +61,7 @@ def members_of_two_types(size: int) -> dict[str, list[str]]:
 
 
 def test_roles_have_exact_sizes_and_are_disjoint():
-    users = Users(train=30, preference=12, test=30, development_share=0.1)
+    users = Users(train=30, preference=12, test=30, development_share=0.1, min_source_items=5, cut=False)
     groups = sample_roles(3, members_of_two_types(72), users)
     everyone: dict[str, set[str]] = {}
     for kind_groups in groups.values():
@@ -72,7 +73,7 @@ def test_roles_have_exact_sizes_and_are_disjoint():
 
 
 def test_roles_do_not_depend_on_the_order_of_users():
-    users = Users(train=10, preference=2, test=10, development_share=0.1)
+    users = Users(train=10, preference=2, test=10, development_share=0.1, min_source_items=5, cut=False)
     members = members_of_two_types(40)
     shuffled = {user_type: sorted(ids, reverse=True) for user_type, ids in members.items()}
     assert sample_roles(3, members, users) == sample_roles(3, shuffled, users)
@@ -80,9 +81,9 @@ def test_roles_do_not_depend_on_the_order_of_users():
 
 
 def test_the_specified_counts_are_exact():
-    members = {user_type: [f"{user_type}-{k}" for k in range(3000)] for user_type in USER_TYPES}
+    members = {user_type: [f"{user_type}-{k}" for k in range(3000)] for user_type in KITREC.user_types}
     split = split_training(42, members, 0.1)
-    dualft = [user_type for user_type, k in USER_TYPES.items() if k.model == "dualft-movies"]
+    dualft = [user_type for user_type, k in KITREC.user_types.items() if k.model == "dualft-movies"]
     assert sum(len(split[user_type]["train"]) for user_type in dualft) == 10_800
     assert sum(len(split[user_type]["development"]) for user_type in dualft) == 1_200
     assert len(split["source_only_music"]["train"]) == 2_700 and len(split["source_only_music"]["development"]) == 300
@@ -95,7 +96,7 @@ def test_a_user_of_two_types_is_on_one_side_of_the_split():
 
 
 def test_too_few_users_are_an_error_with_counts():
-    users = Users(train=30, preference=0, test=30, development_share=0.1)
+    users = Users(train=30, preference=0, test=30, development_share=0.1, min_source_items=5, cut=False)
     with pytest.raises(
         InputError, match=r"source_only_music has 45 users, too few for train 30, preference 0, test 30"
     ):
@@ -103,6 +104,6 @@ def test_too_few_users_are_an_error_with_counts():
 
 
 def test_a_limit_caps_every_role():
-    users = Users(train=120, preference=1, test=60, development_share=0.1)
-    assert users.limited(20) == Users(train=20, preference=1, test=20, development_share=0.1)
+    users = Users(train=120, preference=1, test=60, development_share=0.1, min_source_items=5, cut=False)
+    assert users.limited(20) == replace(users, train=20, preference=1, test=20)
     assert users.limited(None) is users

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from bench import raw_amazon
-from kitrec.core.domains import LABELS, USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.params import Users
 from kitrec.preprocessing.users import classify
@@ -16,7 +16,13 @@ from kitrec.sources.amazon_reviews import META, REVIEW, clean, read_reviews
 from kitrec.sources.quarantine import Quarantine
 
 USERS, ITEMS = 200, 60
-ALL_USERS = Users(train=16, preference=0, test=4, development_share=0.1)
+
+
+def made_users(**sizes) -> Users:
+    return Users(**sizes, min_source_items=5, cut=False)
+
+
+ALL_USERS = made_users(train=16, preference=0, test=4, development_share=0.1)
 
 
 def load(raw, work, users=ALL_USERS, include_others=False):
@@ -46,26 +52,28 @@ def test_exactly_the_valid_rows_are_read(dirty):
 
 def test_users_are_counted_by_type(dirty):
     _, sample, _ = dirty
-    members = classify(sample.interactions)
-    assert {kind: len(users) for kind, users in members.items()} == dict.fromkeys(USER_TYPES, USERS // len(USER_TYPES))
-    assert sample.counts["users_by_type"] == dict.fromkeys(USER_TYPES, USERS // len(USER_TYPES))
+    members = classify(sample.interactions, KITREC, 5)
+    assert {kind: len(users) for kind, users in members.items()} == dict.fromkeys(
+        KITREC.user_types, USERS // len(KITREC.user_types)
+    )
+    assert sample.counts["users_by_type"] == dict.fromkeys(KITREC.user_types, USERS // len(KITREC.user_types))
 
 
 def test_users_are_sampled_by_type_and_only_their_interactions_are_read_back(dirty, tmp_path):
     raw, _, _ = dirty
-    sample, _ = load(raw, tmp_path, Users(train=3, preference=1, test=2, development_share=0.1))
+    sample, _ = load(raw, tmp_path, made_users(train=3, preference=1, test=2, development_share=0.1))
     sizes = [{role: len(ids) for role, ids in groups.items()} for groups in sample.roles.values()]
-    assert sizes == [{"train": 3, "preference": 1, "test": 2}] * len(USER_TYPES)
-    assert sample.interactions["user_id"].n_unique() == 6 * len(USER_TYPES)
+    assert sizes == [{"train": 3, "preference": 1, "test": 2}] * len(KITREC.user_types)
+    assert sample.interactions["user_id"].n_unique() == 6 * len(KITREC.user_types)
 
 
 def test_invalid_rows_are_counted_by_reason_and_located(dirty):
     raw, _, quarantine = dirty
     reasons = quarantine.reasons()
-    assert reasons["broken JSON or text"] == 3 * len(LABELS)  # no JSON, a list, the cut last line, in every file
+    assert reasons["broken JSON or text"] == 3 * len(KITREC.labels)  # no JSON, a list, the cut last line, in every file
     assert {"no user_id", "rating is no number", "rating outside 1-5"} <= set(reasons)
-    lines = sum(read_text(r.reviews).count("\n") + 1 for r in raw.values()) + ITEMS * len(LABELS)
-    blank = len(LABELS)
+    lines = sum(read_text(r.reviews).count("\n") + 1 for r in raw.values()) + ITEMS * len(KITREC.labels)
+    blank = len(KITREC.labels)
     assert quarantine.read == lines - blank
     for reject in quarantine.rejects[:20]:
         line = read_text(path_named(raw, reject.file)).split("\n")[reject.line - 1]
@@ -96,7 +104,7 @@ def test_small_blocks_and_a_resumed_run_give_the_same_sample(dirty, tmp_path, mo
 
 def test_the_interactions_of_other_users_are_read_on_request(dirty, tmp_path):
     raw, _, _ = dirty
-    users = Users(train=3, preference=1, test=2, development_share=0.1)
+    users = made_users(train=3, preference=1, test=2, development_share=0.1)
     without_others, _ = load(raw, tmp_path, users)
     sample, _ = load(raw, tmp_path, users, include_others=True)
     assert without_others.others.is_empty() and sample.interactions.equals(without_others.interactions)
@@ -110,7 +118,7 @@ def test_the_interactions_of_other_users_are_read_on_request(dirty, tmp_path):
 def test_parquet_files_give_the_same_sample(tmp_path):
     """As it is published: numbers and lists in columns of their own type."""
     raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
-    users = Users(train=2, preference=1, test=1, development_share=0.5)
+    users = made_users(train=2, preference=1, test=1, development_share=0.5)
     sample, _ = load(raw, tmp_path / "work", users)
     for files in raw.values():
         for path in (files.reviews, files.meta):
@@ -204,7 +212,7 @@ def test_an_item_sold_in_two_domains_belongs_to_the_first(tmp_path):
     raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
     book, film = (json.loads(raw[d].reviews.read_text().split("\n")[0])["parent_asin"] for d in ("books", "movies"))
     raw["movies"].reviews.write_text(raw["movies"].reviews.read_text().replace(film, book))
-    users = Users(train=1, preference=0, test=1, development_share=0.5)
+    users = made_users(train=1, preference=0, test=1, development_share=0.5)
     sample, _ = load(raw, tmp_path / "work", users)
     assert sample.items.filter(pl.col("item_id") == book)["domain"].to_list() == ["books"]
     assert sample.counts["reviews of another domain's item"] > 0
@@ -214,7 +222,7 @@ def test_an_item_sold_in_two_domains_belongs_to_the_first(tmp_path):
 def test_all_types_with_too_few_users_are_reported(tmp_path):
     raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
     with pytest.raises(InputError, match=r"overlapping_books_movies has 4 users.*source_only_music has 4 users"):
-        load(raw, tmp_path / "work", Users(train=5, preference=0, test=1, development_share=0.1))
+        load(raw, tmp_path / "work", made_users(train=5, preference=0, test=1, development_share=0.1))
 
 
 def test_seconds_become_milliseconds(tmp_path):
@@ -223,7 +231,7 @@ def test_seconds_become_milliseconds(tmp_path):
         rows = [json.loads(line) for line in files.reviews.read_text().strip().split("\n")]
         seconds = [json.dumps({**row, "timestamp": row["timestamp"] // 1000}) for row in rows]
         files.reviews.write_text("\n".join(seconds))
-    sample, _ = load(raw, tmp_path / "work", Users(train=1, preference=0, test=1, development_share=0.5))
+    sample, _ = load(raw, tmp_path / "work", made_users(train=1, preference=0, test=1, development_share=0.5))
     times = {key: time for key, (_, time) in pairs(sample).items()}
     assert times == {key: time // 1000 * 1000 for r in raw.values() for key, (_, time) in r.good_rows.items()}
 

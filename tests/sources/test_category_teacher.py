@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from kitrec.core.domains import KITREC
 from kitrec.parsing.parser import parse
 from kitrec.sources.category_teacher import CategoryTeacher
 
@@ -16,7 +17,7 @@ RECORD = {"target": "movies", "source_items": ["B1", "B2"], "target_items": ["M1
 
 
 def test_the_thought_names_frequent_categories_and_those_of_the_ground_truth():
-    output = CategoryTeacher(ITEMS).explain(RECORD)
+    output = CategoryTeacher(ITEMS, KITREC).explain(RECORD)
     thought, answer = output.split("\n</think>\n\n")
     assert thought == (
         "<think>\nBooks themes: Noir, Crime\nMovies & TV themes: Drama, Noir, Heist -> (ID: M2) Three | Noir, Heist"
@@ -25,5 +26,5 @@ def test_the_thought_names_frequent_categories_and_those_of_the_ground_truth():
 
 
 def test_the_parser_accepts_the_output():
-    written = parse(CategoryTeacher(ITEMS).explain(RECORD), ["M1", "M2"])
+    written = parse(CategoryTeacher(ITEMS, KITREC).explain(RECORD), ["M1", "M2"])
     assert (written.item_ids, written.status, written.confidence) == (["M2"], "ok", 7)

@@ -2,7 +2,7 @@ import re
 
 import polars as pl
 
-from kitrec.core.domains import LABELS
+from kitrec.core.domains import KITREC
 from kitrec.core.randomness import generator
 from kitrec.synthetic.build import build_world
 from kitrec.synthetic.ids import draw_ids, symbols
@@ -47,5 +47,5 @@ def test_the_first_symbols_do_not_depend_on_the_number_of_symbols():
 
 def test_rehearsal_worlds_have_no_cross_domain_map_and_no_title_of_other_worlds(world):
     rehearsal = build_world(7, WORLD, 3, rehearsal=True)
-    assert all(rehearsal.themes[domain] == rehearsal.themes["books"] for domain in LABELS)
+    assert all(rehearsal.themes[domain] == rehearsal.themes["books"] for domain in KITREC.labels)
     assert not set(rehearsal.items["title"].drop_nulls()) & set(world.items["title"].drop_nulls())

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from kitrec.core.domains import SOURCE, USER_TYPES
+from kitrec.core.domains import KITREC
 from kitrec.core.randomness import generator
 from kitrec.synthetic.histories import (
     SyntheticUsers,
@@ -56,21 +56,25 @@ def test_choices_follow_the_multinomial_logit():
 
 def test_users_have_the_counts_of_their_type(world):
     counts = world.interactions.group_by("user_id", "domain").len()
-    for number, user_type in enumerate(USER_TYPES.values()):
+    for number, user_type in enumerate(KITREC.user_types.values()):
         user_counts = counts.filter(pl.col("user_id").str.starts_with(f"U{number:02d}"))
         targets = user_counts.filter(pl.col("domain") == user_type.target)["len"]
         assert targets.len() == USERS.per_type
         assert targets.min() >= user_type.min_target_items and (
             user_type.max_target_items is None or targets.max() <= user_type.max_target_items
         )
-        others = user_counts.filter(~pl.col("domain").is_in([user_type.target, SOURCE]))
+        others = user_counts.filter(~pl.col("domain").is_in([user_type.target, KITREC.source]))
         assert not (user_type.other_target_empty and others.height)
-        assert user_counts.filter(pl.col("domain") == SOURCE)["len"].min() >= 5
+        assert user_counts.filter(pl.col("domain") == KITREC.source)["len"].min() >= 5
 
 
 def test_five_books_come_before_every_last_target_interaction(world):
-    last = world.interactions.filter(pl.col("domain") != SOURCE).group_by("user_id", "domain").agg(pl.col("time").max())
-    books = world.interactions.filter(pl.col("domain") == SOURCE).select("user_id", book_time="time")
+    last = (
+        world.interactions.filter(pl.col("domain") != KITREC.source)
+        .group_by("user_id", "domain")
+        .agg(pl.col("time").max())
+    )
+    books = world.interactions.filter(pl.col("domain") == KITREC.source).select("user_id", book_time="time")
     before = (
         last.join(books, on="user_id").filter(pl.col("book_time") < pl.col("time")).group_by("user_id", "domain").len()
     )
@@ -92,6 +96,6 @@ def test_favourite_themes_and_the_community_influence_the_choices(world):
 
 
 def test_the_same_seed_draws_the_same_users():
-    user_type = USER_TYPES["source_only_music"]
+    user_type = KITREC.user_types["source_only_music"]
     first, second = (draw_users(generator(5, "people"), WORLD, user_type, 10) for _ in range(2))
     assert (first.favourites == second.favourites).all() and first.ids == second.ids

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec.core.domains import SOURCE
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.thinkrec.conversion import from_interactions, from_labelled, from_records, user_histories, with_reasons
 from kitrec.thinkrec.labelled_rows import LabelledRows, read_labelled, read_titles
@@ -193,7 +193,7 @@ def test_histories_are_in_time_order_across_both_domains(dataset):
         assert times == sorted(times)
         domains = interactions.filter(user_id=user).select("item_id", "domain")
         ordered = [dict(domains.iter_rows())[item] for item in items]
-        interleaved += ordered != sorted(ordered, key=lambda name: name != SOURCE)
+        interleaved += ordered != sorted(ordered, key=lambda name: name != KITREC.source)
     assert interleaved  # some users rated a book after a film: Books first would be another order
 
 

@@ -53,7 +53,7 @@ def test_no_title_and_no_map_of_another_world_occurs(texts, world):
 
 
 def test_the_default_world_differs_from_the_rehearsal_worlds(shipped):
-    users = Users(train=2, preference=1, test=1, development_share=0.5)
+    users = Users(train=2, preference=1, test=1, development_share=0.5, min_source_items=5, cut=False)
     real = build_world(42, shipped.world, users.per_type)
     rehearsal = build_world(42, shipped.world, users.per_type, rehearsal=True)
     assert not set(real.items["title"].drop_nulls()) & set(rehearsal.items["title"].drop_nulls())

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kitrec.core.domains import LABELS
+from kitrec.core.domains import KITREC
 from kitrec.synthetic.teacher import TemplateTeacher
 from kitrec.tinybase.rehearsal import rehearsal_world
 from kitrec.tinybase.tasks import BOOK_COUNTS, history_task, list_task
@@ -18,7 +18,9 @@ LINE = re.compile(r"\(ID: ([A-Z]+)\) ([A-Z]\w+ [A-Z]\w+|Unknown)(?: \| (\w+), (\
 def items_and_teacher(miniature):
     world = rehearsal_world(5, 1, miniature.p)
     domains = world.items.partition_by("domain", as_dict=True)
-    return {domain: domains[(domain,)].to_dicts() for domain in LABELS}, TemplateTeacher(world.themes, world.items)
+    return {domain: domains[(domain,)].to_dicts() for domain in KITREC.labels}, TemplateTeacher(
+        world.themes, world.items
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_the_chosen_line_shares_most_of_the_three_themes(lists):
             name, _, names = prompt.strip().partition(": ")
             themes_named = set(names.split(", "))
             (_, _, *themes), *_ = LINE.findall(choice)
-            assert name.removesuffix(" themes") in LABELS.values() and len(themes_named) == 3
+            assert name.removesuffix(" themes") in KITREC.labels.values() and len(themes_named) == 3
             assert len(themes_named & set(themes)) == max(len(themes_named & named) for _, named in lines.values())
             shared[len(themes_named & set(themes))] += 1
     assert min(shared) == 1 and shared[1] > 50 and shared[2] > 300

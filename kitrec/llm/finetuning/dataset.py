@@ -11,6 +11,7 @@ import polars as pl
 import torch
 
 from kitrec.core import files
+from kitrec.core.domains import KITREC, Domains
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.prompts.params import Prompt
@@ -62,11 +63,18 @@ class TokenizedDataset:
 
 
 def tokenize_records(
-    records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, prompt: Prompt, *, thinking: bool, seed: int
+    records: pl.DataFrame,
+    items: Mapping[str, Item],
+    encoder: Encoder,
+    prompt: Prompt,
+    *,
+    thinking: bool,
+    seed: int,
+    domains: Domains = KITREC,
 ) -> TokenizedDataset:
     """Return one sample per record: the prompt is masked, the whole output is learned and never shortened."""
     dataset, errors = TokenizedDataset([], [], []), []
-    style = prompt_style(prompt, encoder, thinking=thinking)
+    style = prompt_style(prompt, encoder, thinking=thinking, domains=domains)
     for record in records.iter_rows(named=True):
         try:
             truncated, answer = _turn(record, items, encoder, style, prompt.max_length, seed)

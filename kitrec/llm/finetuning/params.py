@@ -10,7 +10,7 @@ from kitrec.llm.base.params import MAX_LORA_RANK, Amount, Count, Positive, Share
 
 @section
 class Train:
-    targets: Annotated[list[Literal["movies", "music"]], Field(min_length=1)]
+    targets: Annotated[list[str], Field(min_length=1)]  # of domains.targets
     variants: Annotated[list[Literal["full", "direct"]], Field(min_length=1)]  # thinks first, or answers at once
 
 

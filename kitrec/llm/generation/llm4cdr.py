@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from kitrec.core.domains import KITREC, Domains
 from kitrec.llm.generation.params import Method
 from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.resumable import Generate, generate_answers
@@ -25,9 +26,12 @@ def with_notes(
     *,
     shard_size: int,
     work: Path,
+    domains: Domains = KITREC,
 ) -> pl.DataFrame:
     """Return the records with a column `notes`: the analysis of their domains and the profile of their user."""
-    style = Style(thinking=method.thinking, answer_items=method.answer_items, summaries=prompt.summaries)
+    style = Style(
+        thinking=method.thinking, answer_items=method.answer_items, summaries=prompt.summaries, domains=domains
+    )
 
     def generate_texts(step: str, prompts: Mapping[str, str]) -> dict[str, str]:
         requests = [Request(encoder.prompt(text, thinking=method.thinking), None) for text in prompts.values()]
@@ -46,7 +50,7 @@ def with_notes(
         }
 
     targets = sorted(set(records["target"]))
-    analyses = generate_texts("analysis", {target: analysis_prompt(target) for target in targets})
+    analyses = generate_texts("analysis", {target: analysis_prompt(domains, target) for target in targets})
     rows = list(records.iter_rows(named=True))
     profiles = generate_texts(
         "profile",

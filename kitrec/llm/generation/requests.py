@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.core.domains import USER_TYPES
+from kitrec.core.domains import KITREC, Domains, model_of
 from kitrec.llm.generation.params import Method
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.shown_items import Item
@@ -32,18 +32,24 @@ class Request:
 
 
 def requests_for(
-    records: pl.DataFrame, items: Mapping[str, Item], encoder: Encoder, method: Method, prompt: Prompt
+    records: pl.DataFrame,
+    items: Mapping[str, Item],
+    encoder: Encoder,
+    method: Method,
+    prompt: Prompt,
+    *,
+    domains: Domains = KITREC,
 ) -> list[Request]:
     """Return the rendered prompt of every record, addressed to the adapter of its user's type (or to the base).
 
     A column `notes` of the records, where there is one, is rendered before the prompt's task."""
-    style = prompt_style(prompt, encoder, thinking=method.thinking, answer_items=method.answer_items)
+    style = prompt_style(prompt, encoder, thinking=method.thinking, answer_items=method.answer_items, domains=domains)
 
     def encode(text: str) -> list[int]:
         return encoder.prompt(text, thinking=method.thinking)
 
     def request(record: Mapping[str, Any]) -> Request:
-        adapter = USER_TYPES[record["user_type"]].model if method.fine_tuned else None
+        adapter = model_of(record["user_category"], record["target"]) if method.fine_tuned else None
         try:
             truncated = truncate_for_test(record, items, style, prompt.max_length, encode)
         except TooLongError:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from kitrec.core.domains import KITREC, Domains
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.prompts.params import Prompt
@@ -25,12 +26,13 @@ def preference_pairs(
     prompt: Prompt,
     *,
     seed: int,
+    domains: Domains = KITREC,
 ) -> list[Pair]:
     """Return a record's prompt, the output that names the held-out item, and the one that names a hard negative.
 
     Both outputs fit into prompt.max_length with the prompt; a prompt that lost candidates may no longer show the one to
     be rejected, so its pair is left out."""
-    style = prompt_style(prompt, encoder, thinking=True)
+    style = prompt_style(prompt, encoder, thinking=True, domains=domains)
     dataset = []
     if not pairs.join(records, on="record_id", how="semi").height:
         raise InputError(
@@ -64,9 +66,10 @@ def reward_prompts(
     *,
     max_new_tokens: int,
     seed: int,
+    domains: Domains = KITREC,
 ) -> list[RewardPrompt]:
     """Return one prompt per record, with room for an answer of `max_new_tokens`."""
-    style = prompt_style(prompt, encoder, thinking=True)
+    style = prompt_style(prompt, encoder, thinking=True, domains=domains)
     dataset = []
     for record in records.iter_rows(named=True):
         rng = generator(seed, "shortened prompts", record["record_id"])

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kitrec.core.domains import MODELS
 from kitrec.core.params import rules, section
 from kitrec.llm.base.params import Count, Positive
 
@@ -26,8 +25,6 @@ class Preference:
 
     def __post_init__(self) -> None:
         require, done = rules()
-        for name in self.models:
-            require(name in MODELS, f"models: {name!r} is no fine-tuned model; choose from {', '.join(MODELS)}")
         require(len(set(self.models)) == len(self.models), "models: a name occurs twice")
         require(
             self.method == "dpo" or self.answers_per_update % self.num_generations == 0,

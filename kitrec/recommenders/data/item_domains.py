@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from kitrec.core.domains import SOURCE as SOURCE_DOMAIN
 from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.data.user_histories import target_domains
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
 PADDING, SOURCE = 0, 1  # every higher number is a target domain of its own
@@ -53,10 +53,10 @@ class ItemDomains:
 
 
 def item_domains_of(interactions: pl.DataFrame, vocabulary: Vocabulary) -> ItemDomains:
-    """Build the domains from interactions (item_id, domain) that cover the vocabulary."""
+    """Build the domains from interactions (item_id, domain, held_out) that cover the vocabulary."""
     items = interactions.select("item_id", "domain").unique(subset="item_id", keep="first", maintain_order=True)
-    targets = sorted(set(items["domain"]) - {SOURCE_DOMAIN})
-    codes = {SOURCE_DOMAIN: SOURCE, **{name: SOURCE + 1 + k for k, name in enumerate(targets)}}
+    targets = {name: SOURCE + 1 + k for k, name in enumerate(target_domains(interactions))}
+    codes = {**dict.fromkeys(set(items["domain"]), SOURCE), **targets}
     domains = np.zeros(len(vocabulary) + 1, dtype=np.int64)
     domains[vocabulary.numbers(items["item_id"])] = items["domain"].replace_strict(codes, return_dtype=pl.Int64)
     domains[0] = PADDING

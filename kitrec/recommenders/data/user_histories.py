@@ -1,4 +1,4 @@
-"""Histories of users as sequences: the target domain's items alone or with Books between them, in time order.
+"""Histories of users as sequences: the target domain's items alone or with the source's between them, in time order.
 
 They hold the same interactions as the LLM's prompts; the held-out item comes last in training sequences and is left out
 of histories to be ranked from."""
@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from kitrec.core.domains import SOURCE
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_rows
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
@@ -18,6 +17,11 @@ History = Literal["target", "both"]
 def user_targets(interactions: pl.DataFrame) -> pl.DataFrame:
     """Return every (user_id, target) that has a held-out item, in a fixed order."""
     return interactions.filter("held_out").select("user_id", target="domain").unique().sort("user_id", "target")
+
+
+def target_domains(interactions: pl.DataFrame) -> pl.Series:
+    """Return the domains of held-out items, sorted; all others are a source."""
+    return interactions.filter("held_out")["domain"].unique().sort()
 
 
 def histories(interactions: pl.DataFrame, users: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Sequences:
@@ -44,13 +48,13 @@ def ground_truth_items(interactions: pl.DataFrame, users: pl.DataFrame, vocabula
 def history_interactions(interactions: pl.DataFrame, users: pl.DataFrame, history: History) -> pl.DataFrame:
     """Return the interactions of each row of `users` in time order: the held-out item last, nothing from its time on.
 
-    A user with two targets may have Books after the held-out item of one and before that of the other."""
+    A user with two targets may have source items after the held-out item of one and before that of the other."""
     held_out = interactions.filter("held_out").select("user_id", target="domain", until="time")
     rows = users.with_row_index("row").join(held_out, on=["user_id", "target"], how="left")
     rows = rows.join(interactions, on="user_id")
     in_domain = pl.col("domain") == pl.col("target")
     if history == "both":
-        in_domain |= pl.col("domain") == SOURCE
+        in_domain |= ~pl.col("domain").is_in(target_domains(interactions).implode())
     before = (pl.col("time") < pl.col("until")).fill_null(value=True) | pl.col("held_out")
     return rows.filter(in_domain & before).sort("row", "time", "held_out", "item_id")
 
