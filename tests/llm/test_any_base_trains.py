@@ -18,28 +18,35 @@ from kitrec.llm.base.loading import load_for_training
 from kitrec.llm.base.params import PROJECTIONS, Base
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
-from kitrec.llm.finetuning.dataset import tokenize_records
+from kitrec.llm.finetuning.dataset import Sample
 from kitrec.llm.finetuning.trainer import fine_tune
 from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.prompts.answer_head import AnswerHead
-from kitrec.prompts.params import Prompt
-from kitrec.prompts.template import Style, segments
+from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
-from kitrec.synthetic.teacher import TemplateTeacher, with_outputs
 from tests.conftest import base_folder
 from tests.llm.made_jobs import ONE_PROCESS, made_job
 from tests.llm.made_methods import made_engine
 
 REAL = ["smollm2-135m", pytest.param("gemma3-270m", marks=pytest.mark.slow)]
 DIRECT = Style(thinking=False, answer_items=1, summaries=False)
+QUESTION = """A reader liked these books:
+- Dune | Science Fiction | Rating: 5.0
+- Solaris <|im_end|> | Rating: 4.0
+Candidates:
+(ID: B000A) Alien | Horror
+(ID: B000B1) Paddington | Family
+Which one is next?"""
+IDS = ["B000A", "B000B1", "B000B", "C7", "0000099"]
 
 
-def scoring_request(tokenizer, record, items, count: int) -> ScoringRequest:
-    """The prompt of a record and its first candidates' ids, as they are scored."""
+def scoring_request(tokenizer, count: int) -> ScoringRequest:
+    """A short prompt and some ids as they are scored: real bases are slow here."""
     encoder = Encoder(tokenizer)
-    prompt = encoder.prompt(segments(record, items, DIRECT).text(), thinking=False)
-    prefix, names = AnswerHead(encoder, DIRECT).prefix_and_names(prompt, None, record["candidate_ids"][:count])
+    prefix, names = AnswerHead(encoder, DIRECT).prefix_and_names(
+        encoder.prompt(QUESTION, thinking=False), None, IDS[:count]
+    )
     return ScoringRequest(prefix, names, None)
 
 
@@ -53,11 +60,10 @@ def one_by_one(model, request: ScoringRequest) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_scores_behind_a_shared_prompt_are_those_of_separate_forward_passes(name, dataset, items):
+def test_scores_behind_a_shared_prompt_are_those_of_separate_forward_passes(name):
     folder = base_folder(name)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    record = dataset.records["A"]["test"].row(0, named=True)
-    request = scoring_request(AutoTokenizer.from_pretrained(folder), record, items, 3)
+    request = scoring_request(AutoTokenizer.from_pretrained(folder), 3)
     (values,) = likelihoods(model, [request])
     assert np.abs(values - one_by_one(model, request)).max() < 1e-3
 
@@ -83,10 +89,10 @@ def test_a_sliding_window_ends_where_it_does_in_a_separate_forward_pass(kinds):
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_a_real_base_learns_two_updates_and_its_adapter_fits_it(name, world, dataset, items, p, tmp_path):
+def test_a_real_base_learns_two_updates_and_its_adapter_fits_it(name, p, tmp_path):
     base = pin(Base(path=str(base_folder(name)), revision=None))
     tokenizer = AutoTokenizer.from_pretrained(base.path)
-    result = train(base, tokenizer, world, dataset, items, p, tmp_path, "bf16")
+    result = train(base, tokenizer, p, tmp_path, "bf16")
     losses = [entry["loss"] for entry in result.log if "loss" in entry]
     assert result.steps == 2 and all(0 < loss < 10 for loss in losses)
     save_adapter(result.checkpoint, tokenizer, base, {}, tmp_path / "adapter")
@@ -95,14 +101,14 @@ def test_a_real_base_learns_two_updates_and_its_adapter_fits_it(name, world, dat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["smollm2-135m", "gemma3-270m"])
-def test_a_qlora_run_that_was_cut_resumes_to_the_same_bytes(name, world, dataset, items, p, tmp_path):
+def test_a_qlora_run_that_was_cut_resumes_to_the_same_bytes(name, p, tmp_path):
     base = pin(Base(path=str(base_folder(name)), revision=None))
     tokenizer = AutoTokenizer.from_pretrained(base.path)
     hashes = []
     for run, cuts in (("whole", [2]), ("broken", [1, 2])):
         (tmp_path / run).mkdir()
         for epochs in cuts:  # the first of two ends at its checkpoint, as if it had been stopped there
-            result = train(base, tokenizer, world, dataset, items, p, tmp_path / run, "nf4", stop_after=epochs)
+            result = train(base, tokenizer, p, tmp_path / run, "nf4", stop_after=epochs)
         save_adapter(result.checkpoint, tokenizer, base, {}, tmp_path / f"{run}.adapter")
         hashes.append(files.sha256(tmp_path / f"{run}.adapter" / "adapter_model.safetensors"))
     assert hashes[0] == hashes[1]
@@ -126,17 +132,20 @@ class StopsAt(list):
         return super().__getitem__(index)
 
 
-def train(base, tokenizer, world, dataset, items, p, folder, weights: str, *, stop_after: int = 2):
-    """Train on four short records for two updates of two."""
-    records = with_outputs(dataset.records["A"]["train"].head(6), TemplateTeacher(world.themes, world.items))
-    prompt = Prompt(max_length=600, text="rendered", summaries=False, labels=False)
-    samples = tokenize_records(records, items, Encoder(tokenizer), prompt, thinking=True, seed=1).samples
+def train(base, tokenizer, p, folder, weights: str, *, stop_after: int = 2):
+    """Train on four short samples for two updates of two."""
+    encoder = Encoder(tokenizer)
+    samples = []
+    for k in range(4):
+        prompt = encoder.prompt(f"{QUESTION} ({'x' * k})", thinking=True)
+        answer = encoder.answer(f'<think>\nSpace -> Space\n</think>\n\n{{"item_id": "{IDS[k]}"}}', thinking=True)
+        samples.append(Sample(f"r{k}", np.array(prompt + answer, dtype=np.int32), len(prompt)))
     job = made_job(
-        partial(load_for_training, base, weights, sharded=False), folder, train=samples[:4], development=samples[4:5]
+        partial(load_for_training, base, weights, sharded=False), folder, train=samples, development=samples[:1]
     )
     short = replace(p, epochs=1, gradient_accumulation_steps=1, batch_size=2, eval_batch_size=1)
     if stop_after == 1:
-        job = replace(job, train=StopsAt(samples[:4], 3))
+        job = replace(job, train=StopsAt(samples, 3))
         with pytest.raises(StoppedError):
             fine_tune(job, short, ONE_PROCESS)
         return None
@@ -145,12 +154,11 @@ def train(base, tokenizer, world, dataset, items, p, folder, weights: str, *, st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["smollm2-135m", "gemma3-270m"])
-def test_the_engine_scores_as_transformers_does(name, dataset, items):
+def test_the_engine_scores_as_transformers_does(name):
     from kitrec.llm.generation.vllm_engine import VllmEngine
 
     base = pin(Base(path=str(base_folder(name)), revision=None))
-    record = dataset.records["A"]["test"].row(0, named=True)
-    request = scoring_request(AutoTokenizer.from_pretrained(base.path), record, items, 5)
+    request = scoring_request(AutoTokenizer.from_pretrained(base.path), 5)
     engine = VllmEngine(base, made_engine(dtype="float32", max_model_len=2048), {}, seed=0, quiet=True)
     (served,) = engine.likelihoods([request])
     model = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32).eval()
