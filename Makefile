@@ -22,6 +22,8 @@ TORCH_SOURCE  = $(if $(strip $(TORCH_WHEELS)),$(addprefix --find-links ,$(TORCH_
 
 export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
+# Threads that wait do not spin: beside other work a training step takes a ninth of the time (docs/log.md).
+export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .PHONY: setup setup-gpu base-smollm2 base-gemma3 repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
