@@ -121,7 +121,7 @@ def _newest(rows: pl.DataFrame, of_others: int, *, timed: bool) -> tuple[pl.Data
 def _without_untitled(
     items: pl.DataFrame, interactions: pl.DataFrame, untitled: Untitled
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, pl.DataFrame]]:
-    """Return items and interactions after the policy for untitled items, and those that it was for."""
+    """Return items and interactions after the policy for items without a title, and those that it was for."""
     nameless = items.filter(NO_TITLE)
     affected = interactions.join(nameless.select("item_id"), on="item_id", how="semi", maintain_order="left")
     counts = {"items": nameless, "interactions": affected}

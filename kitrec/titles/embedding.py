@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from kitrec.llm.base.layers import decoder_of
+
 INITIAL_SCALE, LARGEST_SCALE = 10.0, 100.0  # of cosines; CLIP (Radford et al., 2021) bounds it by 100 as well
 BATCH_TOKENS = 8192
 
@@ -61,7 +63,7 @@ class Towers(nn.Module):
 
 def title_vectors(llm: Any, titles: Sequence[Sequence[int]]) -> torch.Tensor:
     """Return the mean last hidden state of each title [n, h] in float32, read in batches of similar length."""
-    decoder = (llm.get_base_model() if hasattr(llm, "get_base_model") else llm).get_decoder()
+    decoder = decoder_of(llm)
     order = sorted(range(len(titles)), key=lambda k: len(titles[k]))
     parts = [_mean_states(decoder, [titles[k] for k in batch]) for batch in _batches(titles, order)]
     back = torch.tensor(order, device=parts[0].device).argsort()
