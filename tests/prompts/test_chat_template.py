@@ -1,8 +1,10 @@
 """Templates as families write them, on the tokenizer of the tiny base."""
 
 import copy
+from pathlib import Path
 
 import pytest
+import trl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -89,3 +91,15 @@ def test_a_tokenizer_that_changes_what_it_encodes_in_pieces_is_refused():
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{{ eos_token }}{% endfor %}"
     with pytest.raises(InputError, match="does not give a text back that was encoded in pieces"):
         Encoder(tokenizer)
+
+
+def test_the_template_of_qwen3_is_read_as_published(templated):
+    """TRL ships the published templates."""
+    folder = Path(trl.__file__).parent / "chat_templates"
+    encoder = Encoder(templated((folder / "qwen3.jinja").read_text()))
+    direct, thinking = (encoder.text(encoder.prompt("Q", thinking=flag)) for flag in (False, True))
+    assert thinking == "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n"
+    assert direct == thinking + "<think>\n\n</think>\n\n"
+    assert encoder.end_of_turn == 2 and encoder.template_thinks and encoder.stops == []
+    with pytest.raises(InputError, match="opens a thought itself"):
+        Encoder(templated((folder / "deepseek_r1_distill.jinja").read_text()))
