@@ -64,7 +64,7 @@ def read_gguf(path: Path, sha256: str | None = None) -> GgufFile:
     found = files.sha256(path)
     if sha256 is not None and found != sha256:
         raise InputError(f"{path} has the sha256 {found}, expected {sha256}: it is cut or another file; fetch it again")
-    reader = _reader(path)
+    reader = _open_gguf(path)
     end = max((int(tensor.data_offset + tensor.n_bytes) for tensor in reader.tensors), default=0)
     if not end or end > path.stat().st_size:
         raise InputError(f"{path} is cut: its tensors end at byte {end}, it has {path.stat().st_size}; fetch it again")
@@ -74,7 +74,7 @@ def read_gguf(path: Path, sha256: str | None = None) -> GgufFile:
     return GgufFile(path, found, fields)
 
 
-def _reader(path: Path) -> Any:
+def _open_gguf(path: Path) -> Any:
     try:
         from gguf import GGUFReader  # seconds to import, and only needed here
     except ImportError:
@@ -154,7 +154,7 @@ def _check(file: GgufFile, model: Any, tokenizer: Any) -> None:
 
 
 def _origin(file: GgufFile, licence: str | None, chat_template: Path | None) -> dict[str, Any]:
-    given = None if chat_template is None else chat_template.name
+    template = None if chat_template is None else chat_template.name
     return {
         "file": file.path.name,
         "sha256": file.sha256,
@@ -162,6 +162,6 @@ def _origin(file: GgufFile, licence: str | None, chat_template: Path | None) -> 
         "name": file.fields.get("general.name"),
         "architecture": file.fields.get("general.architecture"),
         "licence": licence or file.licence,
-        "chat_template": given or "of the file",
+        "chat_template": template or "of the file",
         "versions": {name: version(name) for name in LIBRARIES},
     }

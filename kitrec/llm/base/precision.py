@@ -15,10 +15,10 @@ def computes_in_bf16() -> bool:
     return torch.cuda.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def compute_dtype(wanted: str) -> str:
+def compute_dtype(dtype: str) -> str:
     """Return the name of the format to compute in: the one that is asked for, or float32 where bfloat16 is slow."""
-    if wanted != "bfloat16" or computes_in_bf16():
-        return wanted
+    if dtype != "bfloat16" or computes_in_bf16():
+        return dtype
     _tell()
     return "float32"
 
