@@ -10,7 +10,7 @@ from stages.lib.dvcfile import stage_scripts
 from tests.conftest import ROOT
 
 ORDER = """core datasets schemas openai_client prompts preprocessing synthetic sources training parsing evaluation
-    llm_judge llm recommenders distillation ilora thinkrec report hub onnx tinybase config cli""".split()
+    llm_judge llm recommenders distillation ilora thinkrec titles report hub onnx tinybase config cli""".split()
 # Rooms that models must not feed, and that feed no model: what each of them may import.
 APART = {
     "parsing": {"core", "schemas"},
