@@ -43,9 +43,9 @@ class Inputs:
 
 def train_method(p: Embedding | Title, inputs: Inputs, on_round: OnRound, to: Path) -> Trained:
     """Train a method, resumed from its checkpoints, and store its best weights."""
-    return (
-        _train_embedding(p, inputs, on_round, to) if isinstance(p, Embedding) else _train_title(p, inputs, on_round, to)
-    )
+    if isinstance(p, Embedding):
+        return _train_embedding(p, inputs, on_round, to)
+    return _train_title(p, inputs, on_round, to)
 
 
 def planned_rounds(p: Embedding | Title) -> int:
