@@ -1,4 +1,6 @@
-"""A toy world: a user of a kind takes books and films of that kind, whose words have nothing in common."""
+"""A toy world: a user of a kind takes books and films of that kind, whose words have nothing in common.
+
+Users who are asked have no film yet, so only other users can tell which words belong together."""
 
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from kitrec.llm.base.pinning import PinnedBase, pin
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.thinkrec.params import Adapter
 from kitrec.titles.params import Embedding, History, Title, TitleTraining
+from kitrec.titles.storage import StoredEmbedding, StoredTitle
 from kitrec.titles.train import Inputs
 
 KINDS = (("Violet", "River"), ("Copper", "Doctor"), ("Panda", "Harbour"), ("Acorn", "Promise"))  # of books, of films
@@ -29,18 +32,19 @@ def made_items() -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def made_interactions(users: int, seed: int) -> pl.DataFrame:
-    """Return three books and two films of each user's kind; the last film is held out."""
+def made_interactions(users: int, seed: int, *, films: int = 2) -> pl.DataFrame:
+    """Return three books and some films of each user's kind; the last film is held out."""
     rng = np.random.default_rng(seed)
     rows = []
     for user in range(users):
         kind = user % len(KINDS)
-        books, films = (rng.permutation(PER_KIND)[:count] for count in (3, 2))
-        items = [f"B{kind}{books[0]}", f"M{kind}{films[0]}", f"B{kind}{books[1]}", f"B{kind}{books[2]}"]
-        for time, item in enumerate([*items, f"M{kind}{films[1]}"]):
+        books, taken = (rng.permutation(PER_KIND)[:count] for count in (3, films))
+        first, *others = [f"B{kind}{number}" for number in books]
+        items = [first, *(f"M{kind}{number}" for number in taken[:-1]), *others, f"M{kind}{taken[-1]}"]
+        for time, item in enumerate(items):
             domain = "books" if item[0] == "B" else "movies"
             row = {"user_id": f"u{seed}-{user:03}", "domain": domain, "item_id": item, "rating": 5.0, "time": time}
-            rows.append(row | {"held_out": time == len(items)})
+            rows.append(row | {"held_out": item == items[-1]})
     return pl.DataFrame(rows, schema=SPLIT_INTERACTIONS.columns)
 
 
@@ -89,7 +93,7 @@ def pinned(tiny_base: Path) -> PinnedBase:
 
 def made_inputs(tiny_base: Path, work: Path, users: int = 40) -> Inputs:
     work.mkdir(parents=True, exist_ok=True)
-    development = made_interactions(16, seed=2)
+    development = made_interactions(16, seed=2, films=1)
     return Inputs(
         base=pinned(tiny_base),
         domains=KITREC,
@@ -100,6 +104,15 @@ def made_inputs(tiny_base: Path, work: Path, users: int = 40) -> Inputs:
         seed=3,
         work=work,
     )
+
+
+def hits(model: StoredEmbedding | StoredTitle, users: int) -> float:
+    """Return the share of new users whose film is ranked first; by chance one in four."""
+    test = made_interactions(users, seed=9, films=1)
+    records = made_records(test)
+    scores = model.scores(records, test)
+    first = [ids[int(np.argmax(s))] for ids, s in zip(records["candidate_ids"], scores, strict=True)]
+    return float(np.mean([item == truth for item, truth in zip(first, records["gt_item_id"], strict=True)]))
 
 
 class KilledError(Exception):
