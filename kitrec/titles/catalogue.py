@@ -3,6 +3,7 @@
 Items are numbered 1 ... N in the order of their ids, 0 is padding. An item without a title is read by its id.
 Text of a title never becomes a control token (kitrec/prompts/tokens.py)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,3 +34,13 @@ def build_catalogue(
     tokens = [[], *(encoder.plain(before + " ".join(title.split()))[:title_tokens] for title in titles)]
     is_target = np.array([False, *(by_id["domain"] != source)])
     return Catalogue(Vocabulary(by_id["item_id"]), tokens, is_target)
+
+
+def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Group texts of similar length, longest first; a group has at most `max_tokens` padded tokens, or is one text."""
+    groups: list[list[int]] = []
+    for k in sorted(range(len(lengths)), key=lambda k: lengths[k], reverse=True):
+        if not groups or (len(groups[-1]) + 1) * lengths[groups[-1][0]] > max_tokens:
+            groups.append([])
+        groups[-1].append(k)
+    return groups

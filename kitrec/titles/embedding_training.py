@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kitrec.core.randomness import generator
-from kitrec.titles.contrastive import contrastive_loss
+from kitrec.titles.embedding import contrastive_loss
 from kitrec.titles.embedding_model import EmbeddingModel, VectorsOf
 from kitrec.titles.embedding_ranking import validation_row
 from kitrec.titles.params import Embedding, TitleTraining

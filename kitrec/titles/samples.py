@@ -41,6 +41,11 @@ def draw_samples(sequences: Sequences, is_target: np.ndarray, p: History, rng: n
     shown = ~(target & source_only[users])
     before = _running(shown, sequences) - shown  # items shown before each position
     eligible = np.flatnonzero(target & (before > 0))
+    if not len(eligible):
+        raise InputError(
+            "no training user has a target item behind another item that is shown: take more users (users.train), or "
+            "set history.source_only to 0"
+        )
     order = eligible[np.lexsort((rng.random(len(eligible)), users[eligible]))]
     positions = order[np.unique(users[order], return_index=True)[1]]
     return Samples(_histories(sequences, shown, before, positions, p.items), sequences.items[positions])
@@ -67,11 +72,6 @@ class Passes:
             samples = draw_samples(self.sequences, self.is_target, self.p, rng)
             self._drawn = {drawn: samples[rng.permutation(len(samples))]}
         samples = self._drawn[drawn]
-        if not len(samples):
-            raise InputError(
-                "no training user has a target item behind another item that is shown: titles.methods need users with "
-                "two items; set history.source_only to 0, or take more users (users.train)"
-            )
         return samples[np.arange(part * self.batch_size, (part + 1) * self.batch_size) % len(samples)]
 
 
