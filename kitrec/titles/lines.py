@@ -1,7 +1,7 @@
 """Histories as plain text: a line `<label of the domain>: <title>` for each item, oldest first.
 
 Label, title and end of line are encoded apart, so a line has the same tokens whether it is shown, learned or scored,
-and no title becomes a control token (kitrec/prompts/tokens.py). The text begins as the tokenizer begins every text."""
+and no title becomes a control token (kitrec/prompts/tokens.py). A text begins with BOS where those of the base do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,5 +60,11 @@ def build_lines(items: pl.DataFrame, tokenizer: Any, title_tokens: int, domains:
     catalogue = build_catalogue(items, encoder, title_tokens, domains.source, before=" ")
     by_domain = {name: encoder.plain(f"{label}:") for name, label in domains.shown_labels.items()}
     labels = [[], *(by_domain[domain] for domain in items.sort("item_id")["domain"])]
-    start = [token for token in tokenizer("")["input_ids"] if token == tokenizer.bos_token_id]
-    return Lines(catalogue, start[:1], labels, encoder.plain("\n"))
+    return Lines(catalogue, _start(tokenizer), labels, encoder.plain("\n"))
+
+
+def _start(tokenizer: Any) -> list[int]:
+    """Return [BOS] where the tokenizer begins every text by it, or the chat template every conversation (Gemma)."""
+    bos = tokenizer.bos_token_id
+    begun = tokenizer("a")["input_ids"][:1] == [bos] or "bos_token" in str(tokenizer.chat_template)
+    return [bos] if bos is not None and begun else []

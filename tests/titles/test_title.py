@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.core.files import sha256
+from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.titles.lines import Lines, build_lines
 from kitrec.titles.prior import METRIC
@@ -20,6 +21,7 @@ from kitrec.titles.storage import load_method
 from kitrec.titles.title_model import TitleModel, TitleScorer, new_title_model
 from kitrec.titles.title_training import Gradients
 from kitrec.titles.train import train_method
+from tests.conftest import base_folder
 from tests.titles.made_titles import (
     KilledError,
     hits,
@@ -82,12 +84,17 @@ def test_a_hostile_title_stays_text_in_its_own_line(tokenizer):
     assert tokenizer.decode(lines.title(2)) == " y\n"  # without a title: its id
 
 
-def test_a_text_begins_as_the_tokenizer_begins_every_text(tiny_base):
+@pytest.mark.parametrize("written_by", ["tokenizer", "template"])
+def test_a_text_begins_with_bos_whoever_writes_it(tiny_base, lines, written_by):
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     tokenizer.bos_token = "<|endoftext|>"
-    beginning = [("<|endoftext|>", tokenizer.bos_token_id)]
-    single = processors.TemplateProcessing(single="<|endoftext|> $A", special_tokens=beginning)
-    tokenizer.backend_tokenizer.post_processor = single
+    assert build_lines(made_items(), tokenizer, 8, KITREC).start == lines.start == []
+    if written_by == "template":
+        tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
+    else:
+        beginning = [("<|endoftext|>", tokenizer.bos_token_id)]
+        single = processors.TemplateProcessing(single="<|endoftext|> $A", special_tokens=beginning)
+        tokenizer.backend_tokenizer.post_processor = single
     lines = build_lines(made_items(), tokenizer, 8, KITREC)
     text = lines.learned([1, 2], 3)
     assert text.ids[0] == tokenizer.bos_token_id and not text.learned[0]
@@ -105,6 +112,19 @@ def test_likelihoods_are_those_of_separate_forward_passes(model, asked, monkeypa
             assert found.given[row][column] == pytest.approx(log_likelihood(model, prefix, title), abs=1e-3)
             assert found.alone[row][column] == pytest.approx(log_likelihood(model, alone, title), abs=1e-3)
             assert found.tokens[row][column] == len(title)
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "gemma3-270m"])
+def test_so_they_are_on_a_real_base(name, asked):
+    base = pinned(base_folder(name))
+    lines = build_lines(made_items(), load_tokenizer(base), 8, KITREC)
+    model = new_title_model(SHORT, base, lines, seed=1)
+    one = Questions(asked.histories[:1], asked.candidates[:1], asked.ground_truth[:1])
+    found, history = TitleScorer(model).likelihoods(one), one.histories[0].tolist()
+    for column, number in enumerate(one.candidates[0]):
+        expected = log_likelihood(model, lines.question(history, number), lines.title(number))
+        assert found.given[0][column] == pytest.approx(expected, abs=1e-3)
+    assert lines.start == ([model.llm.config.bos_token_id] if name == "gemma3-270m" else [])
 
 
 def test_the_likelihood_of_a_title_alone_is_computed_once(model, asked, monkeypatch):
