@@ -1,5 +1,7 @@
 """The title model: texts, loss and likelihoods against plain forward passes; training, resumption, storage."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -37,6 +39,7 @@ from tests.titles.made_titles import (
 )
 
 SHORT = made_title(made_training())
+TEST = made_interactions(4, seed=8, films=1)
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +230,12 @@ def test_a_stored_model_ranks_as_it_was_validated_and_on_its_own_base_alone(tiny
     assert trained.metrics[METRIC] == pytest.approx(np.mean(1 / np.log2(ranks + 1)), abs=1e-5)
     with pytest.raises(InputError, match=r"was trained on the base sha256:.*, not sha256:0: train it again"):
         load_method(tmp_path / "model", PinnedBase(inputs.base.path, None, "sha256:0"), inputs.items, KITREC)
+
+
+@pytest.mark.parametrize("weights", ["bf16", "nf4"])
+def test_a_base_of_fewer_bits_learns_too(tiny_base, tmp_path, weights):
+    p = replace(made_title(made_training(updates=6, validate_every=3, learning_rate=5e-3)), base_weights=weights)
+    trained = train_method(p, made_inputs(tiny_base, tmp_path / "work"), ignore, tmp_path / "model")
+    assert trained.rows[-1]["loss"] < trained.rows[0]["loss"] - 0.5
+    model = load_method(tmp_path / "model", pinned(tiny_base), made_items(), KITREC)
+    assert all(np.isfinite(scores).all() for scores in model.scores(made_records(TEST), TEST))
