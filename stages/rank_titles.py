@@ -28,8 +28,8 @@ def main(method: str) -> None:
         # 3. Scores of both sets, in the form that the development users chose
         rankings = {}
         for which, path in records.items():
-            asked = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS)
-            rankings[f"set{which}"] = from_scores(method, asked, [v.tolist() for v in model.scores(asked, test)])
+            table = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS)
+            rankings[f"set{which}"] = from_scores(method, table, [v.tolist() for v in model.scores(table, test)])
         tables.write_all(rankings, paths.rankings(method), RANKINGS)
 
 

@@ -19,8 +19,8 @@ PRIOR_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 class TitleLikelihoods:
     """Of each record's candidates: log p(t | h), log p(t) and |t|."""
 
-    given: list[np.ndarray]
-    alone: list[np.ndarray]
+    conditional: list[np.ndarray]
+    prior: list[np.ndarray]
     tokens: list[np.ndarray]
 
 
@@ -34,8 +34,10 @@ class Calibration:
     def scores(self, likelihoods: TitleLikelihoods) -> list[np.ndarray]:
         """Return the scores of each record's candidates."""
         return [
-            (given - self.prior_weight * alone) / (tokens if self.per_token else 1)
-            for given, alone, tokens in zip(likelihoods.given, likelihoods.alone, likelihoods.tokens, strict=True)
+            (conditional - self.prior_weight * prior) / (tokens if self.per_token else 1)
+            for conditional, prior, tokens in zip(
+                likelihoods.conditional, likelihoods.prior, likelihoods.tokens, strict=True
+            )
         ]
 
 

@@ -74,10 +74,10 @@ def contrastive_loss(
     """Return L of users [B, d] and items [J, d], the first B their own; `numbers` [J] are the items'.
 
     An item that equals a row's own is no negative of it."""
-    own = torch.arange(len(users), device=users.device)
+    diagonal = torch.arange(len(users), device=users.device)
     repeated = numbers[None] == numbers[: len(users), None]
-    repeated[own, own] = False
-    return F.cross_entropy((scale * users @ items.T).masked_fill(repeated, -torch.inf), own)
+    repeated[diagonal, diagonal] = False
+    return F.cross_entropy((scale * users @ items.T).masked_fill(repeated, -torch.inf), diagonal)
 
 
 def title_vectors(llm: Any, titles: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -12,11 +12,11 @@ CHUNK = 512  # records whose titles are read together
 
 
 @torch.no_grad()
-def scores(model: EmbeddingModel, asked: Questions, vectors_of: VectorsOf) -> list[np.ndarray]:
+def scores(model: EmbeddingModel, questions: Questions, vectors_of: VectorsOf) -> list[np.ndarray]:
     """Return s(u, i) of every record's candidates; a record without a history scores 0 throughout."""
     values: list[np.ndarray] = []
-    for start in range(0, len(asked.histories), CHUNK):
-        histories, candidates = asked.histories[start : start + CHUNK], asked.candidates[start : start + CHUNK]
+    for start in range(0, len(questions.histories), CHUNK):
+        histories, candidates = questions.histories[start : start + CHUNK], questions.candidates[start : start + CHUNK]
         users, items = model.vectors(histories, np.concatenate(candidates), vectors_of)
         lengths = torch.tensor([len(c) for c in candidates], device=users.device)
         products = model.towers.scale * (users.repeat_interleave(lengths, 0) * items).sum(-1)
@@ -26,15 +26,15 @@ def scores(model: EmbeddingModel, asked: Questions, vectors_of: VectorsOf) -> li
     return values
 
 
-def with_prior(values: list[np.ndarray], asked: Questions, shares: np.ndarray, weight: float) -> list[np.ndarray]:
+def with_prior(values: list[np.ndarray], questions: Questions, shares: np.ndarray, weight: float) -> list[np.ndarray]:
     """Return s(u, i) + λ log q_i."""
-    return [value + weight * np.log(shares[c]) for value, c in zip(values, asked.candidates, strict=True)]
+    return [value + weight * np.log(shares[c]) for value, c in zip(values, questions.candidates, strict=True)]
 
 
-def validation_row(model: EmbeddingModel, asked: Questions, shares: np.ndarray, vectors_of: VectorsOf) -> Row:
+def validation_row(model: EmbeddingModel, questions: Questions, shares: np.ndarray, vectors_of: VectorsOf) -> Row:
     """Return NDCG@10 of development records at the best weight of popularity, and that weight."""
     model.train(False)
-    log_shares = [np.log(shares[c]) for c in asked.candidates]
-    values = padded(scores(model, asked, vectors_of))
-    weight, ndcg = chosen_weight(values, padded(log_shares), asked.ground_truth)
+    log_shares = [np.log(shares[c]) for c in questions.candidates]
+    values = padded(scores(model, questions, vectors_of))
+    weight, ndcg = chosen_weight(values, padded(log_shares), questions.ground_truth)
     return {METRIC: ndcg, "prior_weight": weight}

@@ -25,7 +25,7 @@ class Questions:
         return np.unique(np.concatenate([self.histories.ravel(), *self.candidates]))
 
 
-def questions(records: pl.DataFrame, interactions: pl.DataFrame, catalogue: Catalogue, items: int) -> Questions:
+def build_questions(records: pl.DataFrame, interactions: pl.DataFrame, catalogue: Catalogue, items: int) -> Questions:
     """Return the questions of records; `interactions` are those of their users, `items` are shown at most."""
     users = records.select("user_id", "target")
     shown = history_interactions(interactions, users, "both").filter(~pl.col("held_out"))

@@ -43,7 +43,7 @@ class Trained:
 
 
 def trained(rows: list[Row], users: int, validation: Row) -> Trained:
-    """Return what is told of a training; one without updates has its validation as the only row."""
+    """Return the rows and metrics of a training; one without updates has its validation as the only row."""
     metrics = {"users": users, **validation}
     rounded = {name: round(value, 6) for name, value in metrics.items()}
     return Trained(rows or [{"epoch": 0, "update": 0, **validation}], rounded)

@@ -25,7 +25,7 @@ from kitrec.titles.embedding_model import EmbeddingModel, new_model
 from kitrec.titles.embedding_ranking import scores, with_prior
 from kitrec.titles.lines import build_lines
 from kitrec.titles.params import Embedding, Title, TitleMethod
-from kitrec.titles.questions import questions
+from kitrec.titles.questions import build_questions
 from kitrec.titles.title_model import TitleModel, TitleScorer, new_title_model
 from kitrec.training.state import copy_tensors
 
@@ -43,8 +43,10 @@ class StoredEmbedding:
 
     def scores(self, records: pl.DataFrame, interactions: pl.DataFrame) -> list[np.ndarray]:
         """Return the scores of each record's candidates; `interactions` are those of their users."""
-        asked = questions(records, interactions, self.model.catalogue, self.p.history.items)
-        return with_prior(scores(self.model, asked, self.model.read_titles), asked, self.shares, self.prior_weight)
+        questions = build_questions(records, interactions, self.model.catalogue, self.p.history.items)
+        return with_prior(
+            scores(self.model, questions, self.model.read_titles), questions, self.shares, self.prior_weight
+        )
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class StoredTitle:
 
     def scores(self, records: pl.DataFrame, interactions: pl.DataFrame) -> list[np.ndarray]:
         """Return the scores of each record's candidates; `interactions` are those of their users."""
-        asked = questions(records, interactions, self.scorer.model.lines.catalogue, self.p.history.items)
-        return self.calibration.scores(self.scorer.likelihoods(asked))
+        questions = build_questions(records, interactions, self.scorer.model.lines.catalogue, self.p.history.items)
+        return self.calibration.scores(self.scorer.likelihoods(questions))
 
 
 def save_embedding(

@@ -70,16 +70,16 @@ class TitleScorer:
     model: TitleModel
     _alone: dict[tuple[int, ...], float] = field(default_factory=dict)  # by the tokens of the line
 
-    def likelihoods(self, asked: Questions) -> TitleLikelihoods:
+    def likelihoods(self, questions: Questions) -> TitleLikelihoods:
         """Return the likelihoods of all candidates, with and without the history."""
         self.model.train(False)
         lines = self.model.lines
         requests = [
             ScoringRequest(lines.question(history.tolist(), int(numbers[0])), self._titles(numbers), None)
-            for history, numbers in zip(asked.histories, asked.candidates, strict=True)
+            for history, numbers in zip(questions.histories, questions.candidates, strict=True)
         ]
-        self._add_alone(np.unique(np.concatenate(asked.candidates)))
-        alone = [np.array([self._alone[self._line(k)] for k in numbers]) for numbers in asked.candidates]
+        self._add_alone(np.unique(np.concatenate(questions.candidates)))
+        alone = [np.array([self._alone[self._line(k)] for k in numbers]) for numbers in questions.candidates]
         tokens = [np.array([len(title) for title in request.continuations]) for request in requests]
         return TitleLikelihoods(self._scored(requests), alone, tokens)
 

@@ -29,9 +29,9 @@ def train_title(model: TitleModel, p: Title, data: TrainingData, on_round: OnRou
     return trained(rows, len(data.sequences), validation_row(model, data.development))
 
 
-def validation_row(model: TitleModel, asked: Questions) -> Row:
+def validation_row(model: TitleModel, questions: Questions) -> Row:
     """Return NDCG@10 of development records at the best calibration, and that calibration."""
-    calibration, ndcg = choose_calibration(TitleScorer(model).likelihoods(asked), asked.ground_truth)
+    calibration, ndcg = choose_calibration(TitleScorer(model).likelihoods(questions), questions.ground_truth)
     return {METRIC: ndcg, "per_token": float(calibration.per_token), "prior_weight": calibration.prior_weight}
 
 

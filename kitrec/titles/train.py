@@ -14,7 +14,7 @@ from kitrec.titles.embedding_model import new_model
 from kitrec.titles.embedding_training import train_embedding
 from kitrec.titles.lines import build_lines
 from kitrec.titles.params import Embedding, Title
-from kitrec.titles.questions import questions
+from kitrec.titles.questions import build_questions
 from kitrec.titles.rounds import OnRound, Trained, TrainingData
 from kitrec.titles.samples import item_shares, user_sequences
 from kitrec.titles.storage import save_embedding, save_title
@@ -37,8 +37,8 @@ class Inputs:
 
     def data(self, catalogue: Catalogue, items: int) -> TrainingData:
         """Return users as sequences and development records as questions that show `items` items at most."""
-        asked = questions(self.records, self.development, catalogue, items)
-        return TrainingData(user_sequences(self.train, catalogue), asked, self.seed, self.work)
+        questions = build_questions(self.records, self.development, catalogue, items)
+        return TrainingData(user_sequences(self.train, catalogue), questions, self.seed, self.work)
 
 
 def train_method(p: Embedding | Title, inputs: Inputs, on_round: OnRound, to: Path) -> Trained:

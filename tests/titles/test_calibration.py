@@ -34,8 +34,8 @@ def test_without_a_need_it_is_the_sum():
 
 def test_records_count_alike_whatever_their_number_of_candidates():
     three = TitleLikelihoods(
-        [*COMMON.given, np.array([-1.0, -2.0, -3.0])],
-        [*COMMON.alone, np.array([0.0, 0.0, 0.0])],
+        [*COMMON.conditional, np.array([-1.0, -2.0, -3.0])],
+        [*COMMON.prior, np.array([0.0, 0.0, 0.0])],
         [*COMMON.tokens, np.array([1, 1, 1])],
     )
     chosen, ndcg = choose_calibration(three, np.array([0, 1]))

@@ -17,7 +17,7 @@ from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.titles.lines import Lines, build_lines
 from kitrec.titles.prior import METRIC
-from kitrec.titles.questions import Questions, questions
+from kitrec.titles.questions import Questions, build_questions
 from kitrec.titles.samples import Passes, user_sequences
 from kitrec.titles.storage import load_method
 from kitrec.titles.title_model import TitleModel, TitleScorer, new_title_model
@@ -58,9 +58,9 @@ def model(tiny_base, lines) -> TitleModel:
 
 
 @pytest.fixture(scope="module")
-def asked(lines) -> Questions:
+def questions(lines) -> Questions:
     interactions = made_interactions(5, seed=4)
-    return questions(made_records(interactions), interactions, lines.catalogue, 3)
+    return build_questions(made_records(interactions), interactions, lines.catalogue, 3)
 
 
 def log_likelihood(model: TitleModel, prefix: list[int], title: list[int]) -> float:
@@ -104,33 +104,33 @@ def test_a_text_begins_with_bos_whoever_writes_it(tiny_base, lines, written_by):
     assert lines.question([1, 2], 3).count(tokenizer.bos_token_id) == 1
 
 
-def test_likelihoods_are_those_of_separate_forward_passes(model, asked, monkeypatch):
+def test_likelihoods_are_those_of_separate_forward_passes(model, questions, monkeypatch):
     monkeypatch.setattr("kitrec.titles.title_model.PART_TOKENS", 150)  # several parts
     monkeypatch.setattr("kitrec.titles.title_model.TITLES_ALONE", 3)
-    found = TitleScorer(model).likelihoods(asked)
-    for row, (history, numbers) in enumerate(zip(asked.histories, asked.candidates, strict=True)):
+    found = TitleScorer(model).likelihoods(questions)
+    for row, (history, numbers) in enumerate(zip(questions.histories, questions.candidates, strict=True)):
         for column, number in enumerate(numbers):
             title = model.lines.title(number)
             prefix, alone = model.lines.question(history.tolist(), number), model.lines.question([], number)
-            assert found.given[row][column] == pytest.approx(log_likelihood(model, prefix, title), abs=1e-3)
-            assert found.alone[row][column] == pytest.approx(log_likelihood(model, alone, title), abs=1e-3)
+            assert found.conditional[row][column] == pytest.approx(log_likelihood(model, prefix, title), abs=1e-3)
+            assert found.prior[row][column] == pytest.approx(log_likelihood(model, alone, title), abs=1e-3)
             assert found.tokens[row][column] == len(title)
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "gemma3-270m"])
-def test_so_they_are_on_a_real_base(name, asked):
+def test_so_they_are_on_a_real_base(name, questions):
     base = pinned(base_folder(name))
     lines = build_lines(made_items(), load_tokenizer(base), 8, KITREC)
     model = new_title_model(SHORT, base, lines, seed=1)
-    one = Questions(asked.histories[:1], asked.candidates[:1], asked.ground_truth[:1])
+    one = Questions(questions.histories[:1], questions.candidates[:1], questions.ground_truth[:1])
     found, history = TitleScorer(model).likelihoods(one), one.histories[0].tolist()
     for column, number in enumerate(one.candidates[0]):
         expected = log_likelihood(model, lines.question(history, number), lines.title(number))
-        assert found.given[0][column] == pytest.approx(expected, abs=1e-3)
+        assert found.conditional[0][column] == pytest.approx(expected, abs=1e-3)
     assert lines.start == ([model.llm.config.bos_token_id] if name == "gemma3-270m" else [])
 
 
-def test_the_likelihood_of_a_title_alone_is_computed_once(model, asked, monkeypatch):
+def test_the_likelihood_of_a_title_alone_is_computed_once(model, questions, monkeypatch):
     scored = []
     likelihoods = TitleScorer._scored
 
@@ -139,11 +139,11 @@ def test_the_likelihood_of_a_title_alone_is_computed_once(model, asked, monkeypa
         return likelihoods(self, requests)
 
     monkeypatch.setattr(TitleScorer, "_scored", counted)
-    scorer, of_records = TitleScorer(model), sum(map(len, asked.candidates))
-    first, again = scorer.likelihoods(asked), scorer.likelihoods(asked)
-    distinct = len(np.unique(np.concatenate(asked.candidates)))
+    scorer, of_records = TitleScorer(model), sum(map(len, questions.candidates))
+    first, again = scorer.likelihoods(questions), scorer.likelihoods(questions)
+    distinct = len(np.unique(np.concatenate(questions.candidates)))
     assert scored == [distinct, of_records, 0, of_records] and distinct < of_records
-    assert all(map(np.array_equal, first.alone, again.alone))
+    assert all(map(np.array_equal, first.prior, again.prior))
 
 
 def made_gradients(model: TitleModel, source_only: float, batch: int = 12) -> Gradients:
@@ -192,16 +192,16 @@ def test_a_few_updates_lower_the_loss_and_find_what_belongs_together(tiny_base, 
     assert hits(model, 80) > 0.7  # chance: .25, with a standard error of .05
 
 
-def test_without_updates_the_base_ranks_as_it_is(tiny_base, tmp_path, lines, asked):
+def test_without_updates_the_base_ranks_as_it_is(tiny_base, tmp_path, lines, questions):
     p = made_title(made_training(updates=0, validate_every=1))
     inputs = made_inputs(tiny_base, tmp_path / "work")
     trained = train_method(p, inputs, ignore, tmp_path / "model")
     assert [row["update"] for row in trained.rows] == [0] and trained.rows[0][METRIC] > 0
     model = load_method(tmp_path / "model", inputs.base, inputs.items, KITREC)
     base = TitleModel(AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32), lines)
-    title = lines.title(asked.candidates[0][0])
-    prefix = lines.question(asked.histories[0].tolist(), asked.candidates[0][0])
-    found = model.scorer.likelihoods(asked).given[0][0]
+    title = lines.title(questions.candidates[0][0])
+    prefix = lines.question(questions.histories[0].tolist(), questions.candidates[0][0])
+    found = model.scorer.likelihoods(questions).conditional[0][0]
     assert found == pytest.approx(log_likelihood(base, prefix, title), abs=1e-3)
 
 
