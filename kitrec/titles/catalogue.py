@@ -3,6 +3,7 @@
 Items are numbered 1 ... N in the order of their ids, 0 is padding. An item without a title is read by its id.
 Text of a title never becomes a control token (kitrec/prompts/tokens.py)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +25,22 @@ class Catalogue:
         return len(self.vocabulary)
 
 
-def build_catalogue(items: pl.DataFrame, encoder: Encoder, title_tokens: int, source: str) -> Catalogue:
-    """Number the items and encode their titles, each cut to its first `title_tokens` tokens."""
+def build_catalogue(
+    items: pl.DataFrame, encoder: Encoder, title_tokens: int, source: str, before: str = ""
+) -> Catalogue:
+    """Number the items and encode their titles behind `before`, each cut to its first `title_tokens` tokens."""
     by_id = items.sort("item_id")
     titles = by_id.select(pl.coalesce("title", "item_id")).to_series().to_list()
-    tokens = [[], *(encoder.plain(title)[:title_tokens] for title in titles)]
+    tokens = [[], *(encoder.plain(before + " ".join(title.split()))[:title_tokens] for title in titles)]
     is_target = np.array([False, *(by_id["domain"] != source)])
     return Catalogue(Vocabulary(by_id["item_id"]), tokens, is_target)
+
+
+def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Group texts of similar length, longest first; a group has at most `max_tokens` padded tokens, or is one text."""
+    groups: list[list[int]] = []
+    for k in sorted(range(len(lengths)), key=lambda k: lengths[k], reverse=True):
+        if not groups or (len(groups[-1]) + 1) * lengths[groups[-1][0]] > max_tokens:
+            groups.append([])
+        groups[-1].append(k)
+    return groups

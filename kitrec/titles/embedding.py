@@ -7,7 +7,14 @@
 Two towers over one text encoder as in dense retrieval (Karpukhin et al., EMNLP 2020); the user's side pools titles that
 are encoded apart, so that each title is read once and stored (UniSRec, Hou et al., KDD 2022, does so with a frozen
 BERT). c, the mean title of the base, removes what all titles share: hidden states of LLMs point into a narrow cone.
-Shapes: n titles, B users, L items of a history, h hidden width of the base, d width of the towers."""
+
+They learn by the item that a user took next against items that others took (InfoNCE, arXiv 1807.03748):
+    L = - mean_b log softmax_j s(u_b, j) at j = i_b,   j: the batch's items and the drawn ones
+Items come as often as users take them, so they are negatives in proportion to their popularity; the loss is least at
+    s(u, i) = log p(i | u) - log p(i) + a constant of u
+what speaks for this user rather than for everybody. Popularity is left to a prior (prior.py). With the usual
+correction by log p(j) (Yi et al., RecSys 2019) s would have to learn popularity from titles as well.
+Shapes: n titles, B users, J items, L items of a history, h hidden width of the base, d width of the towers."""
 
 import math
 from collections.abc import Sequence
@@ -18,6 +25,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kitrec.llm.base.layers import decoder_of
+from kitrec.titles.catalogue import batches
 
 INITIAL_SCALE, LARGEST_SCALE = 10.0, 100.0  # of cosines; CLIP (Radford et al., 2021) bounds it by 100 as well
 BATCH_TOKENS = 8192
@@ -61,12 +69,24 @@ class Towers(nn.Module):
         return entries
 
 
+def contrastive_loss(
+    users: torch.Tensor, items: torch.Tensor, numbers: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    """Return L of users [B, d] and items [J, d], the first B their own; `numbers` [J] are the items'.
+
+    An item that equals a row's own is no negative of it."""
+    diagonal = torch.arange(len(users), device=users.device)
+    repeated = numbers[None] == numbers[: len(users), None]
+    repeated[diagonal, diagonal] = False
+    return F.cross_entropy((scale * users @ items.T).masked_fill(repeated, -torch.inf), diagonal)
+
+
 def title_vectors(llm: Any, titles: Sequence[Sequence[int]]) -> torch.Tensor:
     """Return the mean last hidden state of each title [n, h] in float32, read in batches of similar length."""
     decoder = decoder_of(llm)
-    order = sorted(range(len(titles)), key=lambda k: len(titles[k]))
-    parts = [_mean_states(decoder, [titles[k] for k in batch]) for batch in _batches(titles, order)]
-    back = torch.tensor(order, device=parts[0].device).argsort()
+    groups = batches([max(len(title), 1) for title in titles], BATCH_TOKENS)
+    parts = [_mean_states(decoder, [titles[k] for k in group]) for group in groups]
+    back = torch.tensor([k for group in groups for k in group], device=parts[0].device).argsort()
     return torch.cat(parts)[back]
 
 
@@ -80,13 +100,3 @@ def _mean_states(decoder: Any, titles: list[Sequence[int]]) -> torch.Tensor:
     real = (torch.arange(ids.shape[1]) < lengths[:, None]).to(states.device)
     mean: torch.Tensor = (states.float() * real[..., None]).sum(1) / lengths.to(states.device)[:, None]
     return mean
-
-
-def _batches(titles: Sequence[Sequence[int]], order: list[int]) -> list[list[int]]:
-    """Cut an order by length, shortest first, into batches of at most BATCH_TOKENS padded tokens."""
-    batches: list[list[int]] = [[]]
-    for k in order:
-        if batches[-1] and (len(batches[-1]) + 1) * max(len(titles[k]), 1) > BATCH_TOKENS:
-            batches.append([])
-        batches[-1].append(k)
-    return batches

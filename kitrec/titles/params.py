@@ -6,7 +6,6 @@ from pydantic import Field
 
 from kitrec.core.params import rules, section
 from kitrec.llm.base.params import Amount, Count, Positive, Share
-from kitrec.thinkrec.params import Adapter
 
 Updates = Annotated[int, Field(ge=0)]
 
@@ -18,6 +17,13 @@ class History:
     items: Count  # the newest ones
     title_tokens: Count  # of each title; the rest is cut off
     source_only: Annotated[float, Field(ge=0, le=1)]  # share of training samples that show no target item
+
+
+@section
+class Adapter:
+    rank: Count
+    alpha: Count
+    dropout: Share
 
 
 @section
@@ -58,9 +64,23 @@ class Embedding:
 
 
 @section
+class Title:
+    """Histories as text; candidates are ranked by the likelihood of their titles. No updates: zero-shot."""
+
+    kind: Literal["title"]
+    base_weights: Literal["nf4", "bf16", "f32"]
+    history: History
+    adapter: Adapter
+    training: TitleTraining
+
+
+TitleMethod = Annotated[Embedding | Title, Field(discriminator="kind")]
+
+
+@section
 class Titles:
     train: list[str]
-    methods: dict[str, Embedding]
+    methods: dict[str, TitleMethod]
 
     def __post_init__(self) -> None:
         require, done = rules()

@@ -139,6 +139,8 @@ BORROWED = {
     "train_teacher_ilora": {"prompt"},  # its prompts are rendered and tokenised by the code of all prompts
     "infer_teacher": {"prompt"},
     "examine_teacher": {"prompt", "ilora"},  # ilora: stored beside the teacher's weights
+    "train_titles": {"prompt"},  # the loss and the tokenisation of all prompts
+    "rank_titles": {"prompt", "titles"},  # titles: stored beside the model's weights
 }
 PINNED = "base"  # every user of the base gets it from models/base/base.json or served.json
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from kitrec.core.errors import InputError
 from kitrec.recommenders.data.sequences import Sequences
+from kitrec.titles.catalogue import batches
 from kitrec.titles.params import History
-from kitrec.titles.samples import draw_samples, item_shares, newest_histories
+from kitrec.titles.samples import Passes, draw_samples, item_shares, newest_histories
 
 # Items from 10 on belong to the target domain. Three users: books and films mixed, one book, films alone.
 SEQUENCES = Sequences(np.array([1, 2, 11, 3, 12, 4, 13, 14, 15]), np.array([0, 5, 7, 9]))
@@ -36,6 +38,29 @@ def test_each_user_gives_one_sample_of_a_pass():
     for seed in range(10):
         samples = draw_samples(SEQUENCES, IS_TARGET, shown(0.0), np.random.default_rng(seed))
         assert len(samples) == 3
+
+
+def test_a_pass_shows_every_sample_once_and_the_next_draws_anew():
+    passes = Passes(SEQUENCES, IS_TARGET, shown(0.0), 2, 7, ("test",))
+    first, second, third = (sorted(passes.batch(number).items.tolist()) for number in range(3))
+    assert {*first, *second} > {13} and len({*first, *second}) == 3  # three samples in two batches, one of them twice
+    again = Passes(SEQUENCES, IS_TARGET, shown(0.0), 2, 7, ("test",))
+    assert sorted(again.batch(2).items.tolist()) == third  # whatever was drawn before
+    others = [Passes(SEQUENCES, IS_TARGET, shown(0.0), 3, seed, ("test",)).batch(0) for seed in range(20)]
+    assert len({tuple(samples.items.tolist()) for samples in others}) > 3
+
+
+def test_users_without_a_sample_are_an_error_that_names_the_way_out():
+    films = Sequences(np.array([14, 15]), np.array([0, 2]))
+    with pytest.raises(InputError, match=r"take more users \(users.train\), or set history.source_only to 0"):
+        Passes(films, IS_TARGET, shown(1.0), 2, 7, ("test",)).batch(0)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"), [([3, 9, 1, 4], [[1], [3, 0], [2]]), ([12, 1, 1], [[0], [1, 2]]), ([], [])]
+)
+def test_batches_hold_so_many_padded_tokens_or_one_text(lengths, expected):
+    assert batches(lengths, 8) == expected
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, [[12], [13], [15]]), (3, [[11, 3, 12], [0, 4, 13], [0, 14, 15]])])

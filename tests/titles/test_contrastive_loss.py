@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kitrec.titles.contrastive import contrastive_loss
+from kitrec.titles.embedding import contrastive_loss
 from kitrec.titles.prior import chosen_weight, mean_ndcg, padded
 
 
