@@ -10,8 +10,7 @@ from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
-from kitrec.titles.embedding_ranking import questions, scores, with_prior
-from kitrec.titles.storage import load_embedding
+from kitrec.titles.storage import load_method
 from stages.lib import paths, runner
 
 
@@ -24,15 +23,13 @@ def main(method: str) -> None:
     reads = [FILE, folder, paths.ITEMS, interactions, *records.values()]
     with runner.running("rank_titles", method, reads=reads, params=[domains, test_sets]):
         # 2. The trained model
-        stored = load_embedding(folder, read_pinned(), tables.read(paths.ITEMS, ITEMS), domains.source)
-        model, test = stored.model, tables.read(interactions, SPLIT_INTERACTIONS)
-        # 3. Scores of both sets, popularity counted as the development users chose
+        model = load_method(folder, read_pinned(), tables.read(paths.ITEMS, ITEMS), domains)
+        test = tables.read(interactions, SPLIT_INTERACTIONS)
+        # 3. Scores of both sets, in the form that the development users chose
         rankings = {}
         for which, path in records.items():
-            asked_records = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS)
-            asked = questions(asked_records, test, model.catalogue, stored.p.history.items)
-            values = with_prior(scores(model, asked, model.read_titles), asked, stored.shares, stored.prior_weight)
-            rankings[f"set{which}"] = from_scores(method, asked_records, [value.tolist() for value in values])
+            asked = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS)
+            rankings[f"set{which}"] = from_scores(method, asked, [v.tolist() for v in model.scores(asked, test)])
         tables.write_all(rankings, paths.rankings(method), RANKINGS)
 
 

@@ -191,7 +191,7 @@ def ranked_methods(s: Mapping[str, Any]) -> list[str]:
         *(f"thinkrec-{name}" for name in s["thinkrec"].train),
     ]
     teachers += s["distillation"].teachers_to_rank
-    return ["references", *s["infer"].methods, *s["idrec"].train, *teachers, *students]
+    return ["references", *s["infer"].methods, *s["idrec"].train, *s["titles"].train, *teachers, *students]
 
 
 def _encoders(

@@ -24,10 +24,12 @@ class Catalogue:
         return len(self.vocabulary)
 
 
-def build_catalogue(items: pl.DataFrame, encoder: Encoder, title_tokens: int, source: str) -> Catalogue:
-    """Number the items and encode their titles, each cut to its first `title_tokens` tokens."""
+def build_catalogue(
+    items: pl.DataFrame, encoder: Encoder, title_tokens: int, source: str, before: str = ""
+) -> Catalogue:
+    """Number the items and encode their titles behind `before`, each cut to its first `title_tokens` tokens."""
     by_id = items.sort("item_id")
     titles = by_id.select(pl.coalesce("title", "item_id")).to_series().to_list()
-    tokens = [[], *(encoder.plain(title)[:title_tokens] for title in titles)]
+    tokens = [[], *(encoder.plain(before + " ".join(title.split()))[:title_tokens] for title in titles)]
     is_target = np.array([False, *(by_id["domain"] != source)])
     return Catalogue(Vocabulary(by_id["item_id"]), tokens, is_target)

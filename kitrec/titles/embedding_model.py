@@ -33,6 +33,10 @@ class EmbeddingModel:
         """Return the adapter's weights by name."""
         return adapter_weights(self.llm, ADAPTER)
 
+    def learned(self) -> dict[str, torch.Tensor]:
+        """Return the tensors that training changes, by name."""
+        return {**self.towers.state_dict(), **self.adapter()}
+
     def train(self, mode: bool = True) -> None:
         """Switch between training (dropout) and inference."""
         self.llm.train(mode)

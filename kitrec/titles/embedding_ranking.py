@@ -1,43 +1,14 @@
 """Candidates ranked by the embedding model: s(u, i) + λ log q_i. Shapes: B records, C candidates."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import polars as pl
 import torch
 
-from kitrec.recommenders.data.user_histories import history_interactions, to_sequences
-from kitrec.titles.catalogue import Catalogue
 from kitrec.titles.embedding_model import EmbeddingModel, VectorsOf
 from kitrec.titles.prior import METRIC, chosen_weight, padded
-from kitrec.titles.samples import newest_histories
+from kitrec.titles.questions import Questions
 from kitrec.training.state import Row
 
 CHUNK = 512  # records whose titles are read together
-
-
-@dataclass(frozen=True)
-class Questions:
-    """Histories [B, L] and candidates of records; `ground_truth` [B] is the column of the item that was taken."""
-
-    histories: np.ndarray
-    candidates: list[np.ndarray]
-    ground_truth: np.ndarray
-
-    def numbers(self) -> np.ndarray:
-        """Return all items that are read."""
-        return np.unique(np.concatenate([self.histories.ravel(), *self.candidates]))
-
-
-def questions(records: pl.DataFrame, interactions: pl.DataFrame, catalogue: Catalogue, items: int) -> Questions:
-    """Return the questions of records; `interactions` are those of their users, `items` are shown at most."""
-    users = records.select("user_id", "target")
-    shown = history_interactions(interactions, users, "both").filter(~pl.col("held_out"))
-    histories = newest_histories(to_sequences(shown, users, catalogue.vocabulary), items)
-    candidates = [catalogue.vocabulary.numbers(pl.Series(ids)) for ids in records["candidate_ids"].to_list()]
-    true = catalogue.vocabulary.numbers(records["gt_item_id"])
-    ground_truth = [int(np.flatnonzero(c == t)[0]) for c, t in zip(candidates, true, strict=True)]
-    return Questions(histories, candidates, np.array(ground_truth, dtype=np.int64))
 
 
 @torch.no_grad()

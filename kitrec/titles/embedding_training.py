@@ -4,60 +4,34 @@ An epoch of the training loop (kitrec/training/loop.py) is a round of `validate_
 draws a new target item of each (samples.py); samples, drawn negatives and dropout come from the seed and the number of
 the update, so a resumed training ends with the same bytes. NDCG@10 of the development records chooses the round."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from kitrec.core.randomness import derived_seed, generator
-from kitrec.recommenders.data.sequences import Sequences
+from kitrec.core.randomness import generator
 from kitrec.titles.contrastive import contrastive_loss
-from kitrec.titles.embedding import Towers
 from kitrec.titles.embedding_model import EmbeddingModel, VectorsOf
-from kitrec.titles.embedding_ranking import Questions, validation_row
+from kitrec.titles.embedding_ranking import validation_row
 from kitrec.titles.params import Embedding, TitleTraining
-from kitrec.titles.samples import Samples, draw_samples, item_shares
-from kitrec.titles.storage import learned
-from kitrec.training.loop import fit
-from kitrec.training.schedule import set_learning_rate, warmup_cosine_of_update
-from kitrec.training.selection import LoopConfig, Selection
-from kitrec.training.state import Progress, Row, TrainingState
+from kitrec.titles.rounds import OnRound, Rounds, Trained, TrainingData, fit_rounds, new_state, trained
+from kitrec.titles.samples import Passes, item_shares
+from kitrec.training.state import Row
 
-SELECTION = Selection("ndcg@10")
-OnRound = Callable[[str, Progress], None]  # the phase and its progress
+_SAMPLES = "embedding samples"
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """Users' sequences to learn from, development records to select by, and the folder of checkpoints."""
-
-    sequences: Sequences
-    development: Questions
-    seed: int
-    work: Path
-
-
-@dataclass(frozen=True)
-class TrainedEmbedding:
-    """Rows of all rounds, metrics of the weights that were kept, and each item's share of the training [N + 1]."""
-
-    rows: list[Row]
-    metrics: dict[str, float]
-    shares: np.ndarray
-
-
-def train_embedding(model: EmbeddingModel, p: Embedding, data: TrainingData, on_round: OnRound) -> TrainedEmbedding:
+def train_embedding(model: EmbeddingModel, p: Embedding, data: TrainingData, on_round: OnRound) -> Trained:
     """Train both phases, each from its checkpoint if there is one, and leave the best weights in place."""
     frozen = frozen_vectors(model, np.union1d(data.sequences.items, data.development.numbers()))
     model.towers.centre.copy_(frozen.mean())
     rows = _train(model, p, p.heads_training, "heads", data, on_round, frozen.of, model.towers.state_dict())
-    tensors = learned(model)
+    tensors = model.learned()
     rows += _train(model, p, p.adapter_training, "adapter", data, on_round, model.read_titles, tensors)
     shares = item_shares(data.sequences, model.catalogue.is_target)
-    metrics = {"users": len(data.sequences), **validation_row(model, data.development, shares, model.read_titles)}
-    return TrainedEmbedding(rows, {name: round(value, 6) for name, value in metrics.items()}, shares)
+    validation = validation_row(model, data.development, shares, model.read_titles)
+    return trained(rows, len(data.sequences), validation)
 
 
 @dataclass(frozen=True)
@@ -98,84 +72,49 @@ def _train(
 ) -> list[Row]:
     if not training.updates:
         return []
-    trained = [*model.towers.parameters(), *(model.adapter().values() if phase == "adapter" else [])]
-    for parameter in model.llm.parameters():
-        parameter.requires_grad_(False)
-    for parameter in trained:
+    with_adapter = phase == "adapter"
+    model.llm.requires_grad_(False)
+    learned = [*model.towers.parameters(), *(model.adapter().values() if with_adapter else [])]
+    for parameter in learned:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(trained, lr=training.learning_rate, weight_decay=training.weight_decay)
-    state = TrainingState(model.towers, optimizer, weights=lambda: tensors)
-    negatives = p.negatives if phase == "heads" else 0  # each would be read anew
-    step = Round(state, model, p, training, data, vectors_of, negatives, phase)
-    config = LoopConfig(training.updates // training.validate_every, SELECTION, training.patience)
-    work = data.work / phase
-    work.mkdir(exist_ok=True)
-    result = fit(
-        step,
-        lambda: validation_row(
-            model, data.development, item_shares(data.sequences, model.catalogue.is_target), vectors_of
-        ),
-        config,
+    state = new_state(model.towers, learned, training, lambda: tensors)
+    shares = item_shares(data.sequences, model.catalogue.is_target)
+    passes = Passes(
+        data.sequences, model.catalogue.is_target, p.history, training.batch_size, data.seed, (_SAMPLES, phase)
+    )
+    negatives = 0 if with_adapter else p.negatives  # each would be read anew
+    gradients = Gradients(model, passes, shares, negatives, vectors_of, phase)
+    rounds = Rounds(state.optimizer, training, gradients, model.train, (data.seed, "embedding dropout", phase))
+    rows = fit_rounds(
+        rounds,
+        lambda: validation_row(model, data.development, shares, vectors_of),
         state,
-        work,
+        data.work / phase,
         lambda progress: on_round(phase, progress),
-        validate_start=phase == "adapter",
+        validate_start=with_adapter,
     )
     model.train(False)
-    return [{"phase": float(phase == "adapter"), **row} for row in result.progress.rows]
+    return [{"phase": float(with_adapter), **row} for row in rows]
 
 
-@dataclass
-class Round:
-    """One round of updates."""
+@dataclass(frozen=True)
+class Gradients:
+    """The gradients of an update."""
 
-    state: TrainingState[Towers]
     model: EmbeddingModel
-    p: Embedding
-    training: TitleTraining
-    data: TrainingData
-    vectors_of: VectorsOf
+    passes: Passes
+    shares: np.ndarray
     negatives: int
+    vectors_of: VectorsOf
     phase: str
-    _drawn: dict[int, Samples] = field(default_factory=dict)  # of the newest pass
 
-    def __post_init__(self) -> None:
-        self._shares = item_shares(self.data.sequences, self.model.catalogue.is_target)
-
-    def __call__(self, number: int) -> Row:
-        """Train a round (from 0); return its mean loss."""
-        first = number * self.training.validate_every
-        self.model.train()
-        losses = [self._update(first + k) for k in range(self.training.validate_every)]
-        return {"epoch": number + 1, "update": first + len(losses), "loss": float(np.mean(losses))}
-
-    def _update(self, number: int) -> float:
-        factor = warmup_cosine_of_update(self.training.warmup_ratio, number, self.training.updates)
-        set_learning_rate(self.state.optimizer, self.training.learning_rate, factor)
-        torch.manual_seed(derived_seed(self.data.seed, "embedding dropout", self.phase, number))
-        self.state.optimizer.zero_grad(set_to_none=True)
-        samples = self._batch(number)
-        numbers = np.concatenate([samples.items, self._negatives(number)])
+    def __call__(self, number: int) -> float:
+        """Add the gradients of an update (from 0); return its loss."""
+        samples = self.passes.batch(number)
+        rng = generator(self.passes.seed, "embedding negatives", self.phase, number)
+        drawn = rng.choice(len(self.shares), self.negatives, p=self.shares)
+        numbers = np.concatenate([samples.items, drawn])
         users, items = self.model.vectors(samples.histories, numbers, self.vectors_of)
         loss = contrastive_loss(users, items, torch.from_numpy(numbers).to(items.device), self.model.towers.scale)
         loss.backward()
-        learned = [parameter for group in self.state.optimizer.param_groups for parameter in group["params"]]
-        torch.nn.utils.clip_grad_norm_(learned, self.training.max_grad_norm)
-        self.state.optimizer.step()
         return loss.item()
-
-    def _batch(self, number: int) -> Samples:
-        """Return the samples of an update; a pass over the users ends with a batch that may be smaller."""
-        size = self.training.batch_size
-        per_pass = max(-(-len(self.data.sequences) // size), 1)
-        drawn, part = divmod(number, per_pass)
-        if drawn not in self._drawn:
-            rng = generator(self.data.seed, "embedding samples", self.phase, drawn)
-            samples = draw_samples(self.data.sequences, self.model.catalogue.is_target, self.p.history, rng)
-            self._drawn = {drawn: samples[rng.permutation(len(samples))]}
-        samples = self._drawn[drawn]
-        return samples[np.arange(part * size, (part + 1) * size) % len(samples)]  # wraps: users may have no sample
-
-    def _negatives(self, number: int) -> np.ndarray:
-        rng = generator(self.data.seed, "embedding negatives", self.phase, number)
-        return rng.choice(len(self._shares), self.negatives, p=self._shares)

@@ -58,9 +58,23 @@ class Embedding:
 
 
 @section
+class Title:
+    """Histories as text; candidates are ranked by the likelihood of their titles. No updates: zero-shot."""
+
+    kind: Literal["title"]
+    base_weights: Literal["nf4", "bf16", "f32"]
+    history: History
+    adapter: Adapter
+    training: TitleTraining
+
+
+TitleMethod = Annotated[Embedding | Title, Field(discriminator="kind")]
+
+
+@section
 class Titles:
     train: list[str]
-    methods: dict[str, Embedding]
+    methods: dict[str, TitleMethod]
 
     def __post_init__(self) -> None:
         require, done = rules()

@@ -3,11 +3,13 @@
 Every pass draws one target item of each user. A share of the samples shows no target item (`source_only`), as for users
 who are new to the target domain. Shapes: n samples, L items of a history; histories are padded with 0 on the left."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import generator
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import history_interactions, to_sequences, user_targets
 from kitrec.titles.catalogue import Catalogue
@@ -42,6 +44,35 @@ def draw_samples(sequences: Sequences, is_target: np.ndarray, p: History, rng: n
     order = eligible[np.lexsort((rng.random(len(eligible)), users[eligible]))]
     positions = order[np.unique(users[order], return_index=True)[1]]
     return Samples(_histories(sequences, shown, before, positions, p.items), sequences.items[positions])
+
+
+@dataclass
+class Passes:
+    """The samples of an update by its number: passes over the users, each of which draws anew."""
+
+    sequences: Sequences
+    is_target: np.ndarray
+    p: History
+    batch_size: int
+    seed: int
+    purpose: tuple[str, ...]
+    _drawn: dict[int, Samples] = field(default_factory=dict)  # of the newest pass
+
+    def batch(self, number: int) -> Samples:
+        """Return the samples of an update; a pass over the users ends with a batch that wraps around."""
+        per_pass = max(-(-len(self.sequences) // self.batch_size), 1)
+        drawn, part = divmod(number, per_pass)
+        if drawn not in self._drawn:
+            rng = generator(self.seed, *self.purpose, drawn)
+            samples = draw_samples(self.sequences, self.is_target, self.p, rng)
+            self._drawn = {drawn: samples[rng.permutation(len(samples))]}
+        samples = self._drawn[drawn]
+        if not len(samples):
+            raise InputError(
+                "no training user has a target item behind another item that is shown: titles.methods need users with "
+                "two items; set history.source_only to 0, or take more users (users.train)"
+            )
+        return samples[np.arange(part * self.batch_size, (part + 1) * self.batch_size) % len(samples)]
 
 
 def newest_histories(sequences: Sequences, count: int) -> np.ndarray:

@@ -1,0 +1,80 @@
+"""Training of the title model: every target title of a history is learned, in rounds of updates.
+
+A sample ends with a target item that is drawn for each pass over the users (samples.py); target titles before it are
+learned as well, and a sample that hides them learns the last alone. NDCG@10 of the development records, by the best
+calibration of each round, chooses the round; the base as it is competes as round 0."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kitrec.ilora.scoring import batches
+from kitrec.titles.calibration import choose_calibration
+from kitrec.titles.lines import LearnedText
+from kitrec.titles.params import Title
+from kitrec.titles.prior import METRIC
+from kitrec.titles.questions import Questions
+from kitrec.titles.rounds import OnRound, Rounds, Trained, TrainingData, fit_rounds, new_state, trained
+from kitrec.titles.samples import Passes
+from kitrec.titles.title_model import TitleModel, TitleScorer
+from kitrec.training.state import Row
+
+MICRO_TOKENS = 4096  # padded tokens of a forward pass
+_PHASE = "adapter"
+
+
+def train_title(model: TitleModel, p: Title, data: TrainingData, on_round: OnRound) -> Trained:
+    """Train from the checkpoint, if there is one, and leave the best weights in place."""
+    rows = _train(model, p, data, on_round) if p.training.updates else []
+    return trained(rows, len(data.sequences), validation_row(model, data.development))
+
+
+def validation_row(model: TitleModel, asked: Questions) -> Row:
+    """Return NDCG@10 of development records at the best calibration, and that calibration."""
+    calibration, ndcg = choose_calibration(TitleScorer(model).likelihoods(asked), asked.ground_truth)
+    return {METRIC: ndcg, "per_token": float(calibration.per_token), "prior_weight": calibration.prior_weight}
+
+
+def _train(model: TitleModel, p: Title, data: TrainingData, on_round: OnRound) -> list[Row]:
+    is_target = model.lines.catalogue.is_target
+    passes = Passes(data.sequences, is_target, p.history, p.training.batch_size, data.seed, ("title samples",))
+    state = new_state(model.llm, model.adapter().values(), p.training, model.adapter)
+    gradients = Gradients(model, passes)
+    rounds = Rounds(state.optimizer, p.training, gradients, model.train, (data.seed, "title dropout", _PHASE))
+    rows = fit_rounds(
+        rounds,
+        lambda: validation_row(model, data.development),
+        state,
+        data.work / _PHASE,
+        lambda progress: on_round(_PHASE, progress),
+        validate_start=True,
+    )
+    model.train(False)
+    return rows
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The gradients of an update."""
+
+    model: TitleModel
+    passes: Passes
+
+    def texts(self, number: int) -> list[LearnedText]:
+        """Return the texts of an update."""
+        samples = self.passes.batch(number)
+        lines = self.model.lines
+        return [
+            lines.learned(history.tolist(), int(item))
+            for history, item in zip(samples.histories, samples.items, strict=True)
+        ]
+
+    def __call__(self, number: int) -> float:
+        """Add the gradients of an update (from 0), a few texts at a time; return its loss per learned token."""
+        texts, total = self.texts(number), 0.0
+        tokens = int(np.sum([text.learned.sum() for text in texts]))
+        for part in batches([len(text) for text in texts], MICRO_TOKENS):
+            loss = self.model.loss([texts[k] for k in part]) / tokens
+            loss.backward()
+            total += loss.item()
+        return total
