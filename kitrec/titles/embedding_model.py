@@ -10,7 +10,7 @@ import torch
 from kitrec.core.randomness import derived_seed
 from kitrec.llm.base.loading import load_base
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.thinkrec.model import adapter_weights, with_adapter
+from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.titles.catalogue import Catalogue
 from kitrec.titles.embedding import Towers, title_vectors
 from kitrec.titles.params import Embedding

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from kitrec.core.params import rules, section
 from kitrec.llm.base.params import Amount, Count, Positive, Share
-from kitrec.thinkrec.params import Adapter
+from kitrec.llm.finetuning.lora import Adapter
 
 Updates = Annotated[int, Field(ge=0)]
 

@@ -17,9 +17,9 @@ from kitrec.llm.base.layers import decoder_of, refuse_biased_head
 from kitrec.llm.base.loading import load_base
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.frozen_head_loss import summed_loss
+from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.trie import ScoringRequest
-from kitrec.thinkrec.model import adapter_weights, with_adapter
 from kitrec.titles.calibration import TitleLikelihoods
 from kitrec.titles.lines import LearnedText, Lines
 from kitrec.titles.params import Title
