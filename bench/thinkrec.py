@@ -16,8 +16,9 @@ from bench.thinkrec_settings import BASE, PROJECTOR_STAGE, TEXT_STAGE, VECTORS
 from kitrec.core.randomness import generator
 from kitrec.llm.base.loading import load_for_serving, load_tokenizer
 from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.lora import with_adapter
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.model import ThinkModel, with_adapter
+from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.projector import Projector
 from kitrec.thinkrec.prompt_composer import ComposedPrompt, PromptComposer
 from kitrec.thinkrec.records import Record

@@ -5,18 +5,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from kitrec.core.randomness import generator
 from kitrec.llm.base.loading import load_for_serving, load_tokenizer
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
+from kitrec.llm.finetuning.lora import Adapter
 from kitrec.recommenders.models.params import SASRec
 from kitrec.thinkrec.collaborative_vectors import labelled_model_vectors
 from kitrec.thinkrec.conversion import from_labelled
 from kitrec.thinkrec.labelled_rows import LabelledRows
 from kitrec.thinkrec.labelled_training import MATRIX, fit_labelled
-from kitrec.thinkrec.params import Adapter, Objective, ProjectorStage, Prompt, Reflection, TextStage, TrainingConfig
+from kitrec.thinkrec.params import Objective, ProjectorStage, Prompt, Reflection, TextStage, TrainingConfig
 from kitrec.thinkrec.stage_training import StageData, train_projector, train_text
 from kitrec.thinkrec.storage import load_trained
 from kitrec.thinkrec.yes_no_ranking import TransformersScorer
@@ -82,7 +82,7 @@ def scores_of_tiny(
         valid=from_labelled(valid, titles),
         users=users,
         items=items,
-        load_base=partial(load_for_serving, base, torch.float32),
+        load_base=partial(load_for_serving, base, "float32"),
         tokenizer=load_tokenizer(base),
         base=base,
         folder=work / "thinkrec",

@@ -14,7 +14,7 @@ import torch
 from peft import LoraConfig, PeftModel
 
 from kitrec.core.errors import InputError
-from kitrec.thinkrec.model import adapter_weights
+from kitrec.llm.finetuning.lora import adapter_weights
 
 STACKED = "stacked"
 

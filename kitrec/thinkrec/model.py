@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 
-from kitrec.llm.base.layers import decoder_of, lora_targets, refuse_changed_logits
+from kitrec.llm.base.layers import decoder_of
 from kitrec.thinkrec.injection import embed
 from kitrec.thinkrec.objective import Outputs
-from kitrec.thinkrec.params import Adapter
 from kitrec.thinkrec.projector import Projector
 from kitrec.thinkrec.samples import Sample, VerdictTokens
 
@@ -62,39 +61,3 @@ class ThinkModel:
         head, tokens = self.causal.get_output_embeddings(), [self.verdict_tokens.yes, self.verdict_tokens.no]
         bias = None if head.bias is None else head.bias[tokens].float()
         return F.linear(hidden.float(), head.weight[tokens].float(), bias)
-
-
-def with_adapter(llm: Any, p: Adapter, name: str) -> Any:
-    """Add a fresh LoRA on all projections of attention and MLP, beside existing ones."""
-    refuse_changed_logits(llm.config)
-    config = LoraConfig(
-        r=p.rank,
-        lora_alpha=p.alpha,
-        lora_dropout=p.dropout,
-        target_modules=lora_targets(llm),
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    if isinstance(llm, PeftModel):
-        llm.add_adapter(name, config)
-        return llm
-    return get_peft_model(llm, config, adapter_name=name)
-
-
-def adapter_weights(llm: PeftModel, name: str) -> dict[str, torch.nn.Parameter]:
-    """Return the parameters of one adapter by their position in the LLM."""
-    marks = (f".lora_A.{name}.", f".lora_B.{name}.")
-    return {
-        key.replace(mark, mark.replace(f".{name}.", ".")): weight
-        for key, weight in llm.named_parameters()
-        for mark in marks
-        if mark in key
-    }
-
-
-@torch.no_grad()
-def copy_adapter(llm: PeftModel, source: str, target: str) -> None:
-    """Copy the weights of one adapter to another."""
-    weights = adapter_weights(llm, source)
-    for key, weight in adapter_weights(llm, target).items():
-        weight.copy_(weights[key])

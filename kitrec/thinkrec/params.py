@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kitrec.core.params import rules, section
+from kitrec.llm.finetuning.lora import Adapter
 from kitrec.llm.generation.params import Engine
 from kitrec.openai_client.params import Endpoint
 from kitrec.recommenders.models.params import SASRec
@@ -82,13 +83,6 @@ class Objective:
             "theta and gamma are both 0: recommendation samples would have no loss; raise one",
         )
         done()
-
-
-@section
-class Adapter:
-    rank: Count
-    alpha: Count
-    dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
 @section

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from kitrec.core.randomness import derived_seed
+from kitrec.llm.finetuning.lora import adapter_weights
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.conversion import Teacher, with_reasons
-from kitrec.thinkrec.model import ThinkModel, adapter_weights
+from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.params import Reflection, TextStage
 from kitrec.thinkrec.records import Record, write_records
 from kitrec.thinkrec.samples import samples, verdict_tokens

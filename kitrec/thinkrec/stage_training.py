@@ -18,9 +18,10 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
 from kitrec.llm.base.memory_plan import TrainingLoad
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.finetuning.lora import adapter_weights, copy_adapter, with_adapter
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.groups import UserGroups, cluster_users, read_groups, with_centroids, write_groups
-from kitrec.thinkrec.model import ThinkModel, adapter_weights, copy_adapter, with_adapter
+from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.params import Clusters, GroupsStage, Objective, ProjectorStage, Prompt, TextStage, TrainingConfig
 from kitrec.thinkrec.projector import Projector
 from kitrec.thinkrec.prompt_composer import PromptComposer

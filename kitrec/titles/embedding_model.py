@@ -10,10 +10,10 @@ import torch
 from kitrec.core.randomness import derived_seed
 from kitrec.llm.base.loading import load_base
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.titles.adapter import adapter_weights, with_adapter
+from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.titles.catalogue import Catalogue
 from kitrec.titles.embedding import Towers, title_vectors
-from kitrec.titles.params import Embedding
+from kitrec.titles.params import ADAPTER, Embedding
 
 VectorsOf = Callable[[np.ndarray], torch.Tensor]  # item numbers [m] -> title vectors [m, h]
 
@@ -30,7 +30,7 @@ class EmbeddingModel:
 
     def adapter(self) -> dict[str, torch.nn.Parameter]:
         """Return the adapter's weights by name."""
-        return adapter_weights(self.llm)
+        return adapter_weights(self.llm, ADAPTER)
 
     def learned(self) -> dict[str, torch.Tensor]:
         """Return the tensors that training changes, by name."""
@@ -58,6 +58,6 @@ def new_model(p: Embedding, base: PinnedBase, catalogue: Catalogue, seed: int) -
     """Return a model with initial weights: its adapter changes nothing yet."""
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "embedding weights"))
-        llm = with_adapter(load_base(base, p.base_weights), p.adapter)
+        llm = with_adapter(load_base(base, p.base_weights), p.adapter, ADAPTER)
         towers = Towers(llm.config.hidden_size, p.width, p.dropout).to(llm.device)
     return EmbeddingModel(llm, towers, catalogue)

@@ -6,8 +6,12 @@ from pydantic import Field
 
 from kitrec.core.params import rules, section
 from kitrec.llm.base.params import Amount, Count, Positive, Share
+from kitrec.llm.finetuning.lora import Adapter
 
 Updates = Annotated[int, Field(ge=0)]
+
+
+ADAPTER = "titles"  # the name of the adapter beside the base
 
 
 @section
@@ -17,13 +21,6 @@ class History:
     items: Count  # the newest ones
     title_tokens: Count  # of each title; the rest is cut off
     source_only: Annotated[float, Field(ge=0, le=1)]  # share of training samples that show no target item
-
-
-@section
-class Adapter:
-    rank: Count
-    alpha: Count
-    dropout: Share
 
 
 @section

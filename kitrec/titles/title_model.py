@@ -16,13 +16,13 @@ from kitrec.llm.base.layers import decoder_of, refuse_biased_head
 from kitrec.llm.base.loading import load_base
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.frozen_head_loss import summed_loss
+from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.trie import ScoringRequest
-from kitrec.titles.adapter import adapter_weights, with_adapter
 from kitrec.titles.calibration import TitleLikelihoods
 from kitrec.titles.catalogue import batches
 from kitrec.titles.lines import LearnedText, Lines
-from kitrec.titles.params import Title
+from kitrec.titles.params import ADAPTER, Title
 from kitrec.titles.questions import Questions
 
 PART_TOKENS = 16_384  # tokens of texts and candidates that are scored together
@@ -36,7 +36,7 @@ class TitleModel:
 
     def adapter(self) -> dict[str, torch.nn.Parameter]:
         """Return the adapter's weights by name."""
-        return adapter_weights(self.llm)
+        return adapter_weights(self.llm, ADAPTER)
 
     def train(self, mode: bool = True) -> None:
         """Switch between training (dropout) and inference."""
@@ -60,7 +60,7 @@ def new_title_model(p: Title, base: PinnedBase, lines: Lines, seed: int) -> Titl
     refuse_biased_head(llm)
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "title weights"))
-        return TitleModel(with_adapter(llm, p.adapter), lines)
+        return TitleModel(with_adapter(llm, p.adapter, ADAPTER), lines)
 
 
 @dataclass

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
+from kitrec.llm.finetuning.lora import Adapter, adapter_weights, with_adapter
 from kitrec.prompts.tokens import Encoder
-from kitrec.thinkrec.model import ThinkModel, adapter_weights, with_adapter
-from kitrec.thinkrec.params import Adapter, Objective, RoutingRule, TrainingConfig
+from kitrec.thinkrec.model import ThinkModel
+from kitrec.thinkrec.params import Objective, RoutingRule, TrainingConfig
 from kitrec.thinkrec.projector import Projector
 from kitrec.thinkrec.prompt_composer import PromptComposer
 from kitrec.thinkrec.records import Record

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from kitrec.core.errors import InputError
+from kitrec.llm.finetuning.lora import adapter_weights, copy_adapter
 from kitrec.thinkrec.adapter_mixture import StackedAdapters
 from kitrec.thinkrec.groups import cluster_users, read_groups, with_centroids, write_groups
-from kitrec.thinkrec.model import adapter_weights, copy_adapter
 from kitrec.thinkrec.routing import adapter_choice, route
 from kitrec.thinkrec.vector_shards import Vectors
 from tests.thinkrec.made_thinkrec import ROUTING, WIDTH, made_model
