@@ -26,7 +26,7 @@ def test_every_key_of_every_section_has_a_reader(monkeypatch):
         for section, cls in section_classes()
         for field in dataclasses.fields(cls)
         if not (
-            (f"{cls.__module__}.{cls.__qualname__}", field.name) in attributes_read()
+            is_read(cls, field.name)
             or is_discriminator(cls, field.name)
             or (SECTIONS.get(section) is cls and f"{section}.{field.name}" in keys_named_in_code())
             or f"{section}.{field.name}" in keys_in_templates()
@@ -66,6 +66,11 @@ def attributes_read() -> frozenset[tuple[str, str]]:
             instances = [kind for kind in map(get_proper_type, members) if isinstance(kind, Instance)]
             found |= {(kind.type.fullname, expression.name) for kind in instances}
     return frozenset(found)
+
+
+def is_read(cls: type, key: str) -> bool:
+    """Whether the key is read of the class, or of one that it extends."""
+    return any((f"{base.__module__}.{base.__qualname__}", key) in attributes_read() for base in cls.__mro__)
 
 
 def section_classes() -> list[tuple[str, type]]:
