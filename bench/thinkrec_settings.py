@@ -8,9 +8,8 @@ import numpy as np
 
 from kitrec.core.randomness import generator
 from kitrec.llm.base.loading import load_for_serving, load_tokenizer
-from kitrec.llm.base.params import Base
+from kitrec.llm.base.params import Adapter, Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.lora import Adapter
 from kitrec.recommenders.models.params import SASRec
 from kitrec.thinkrec.collaborative_vectors import labelled_model_vectors
 from kitrec.thinkrec.conversion import from_labelled

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kitrec.core.params import rules, section
-from kitrec.llm.finetuning.lora import Adapter
+from kitrec.llm.base.params import Adapter
 from kitrec.llm.generation.params import Engine
 from kitrec.openai_client.params import Endpoint
 from kitrec.recommenders.models.params import SASRec

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from transformers import Qwen3ForCausalLM
 
+from kitrec.llm.base.precision import computes_in_bf16
 from kitrec.tinybase.curriculum import CurriculumBatch
 from kitrec.training.checkpoint import resume, save_checkpoint
 from kitrec.training.loop import run_epochs
@@ -72,7 +73,7 @@ def _update(
     model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, batch: CurriculumBatch, step: int, opener: int
 ) -> StepMetrics:
     mask = batch.loss_mask[:, 1:]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=computes_in_bf16()):
         hidden = model.model(input_ids=batch.input_ids, use_cache=False).last_hidden_state[:, :-1]
         logits = model.lm_head(hidden[mask])
     labels, before = batch.input_ids[:, 1:][mask], batch.input_ids[:, :-1][mask]

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kitrec.core.params import rules, section
-from kitrec.llm.base.params import Amount, Count, Positive, Share
-from kitrec.llm.finetuning.lora import Adapter
+from kitrec.llm.base.params import Adapter, Amount, Count, Positive, Share
 
 Updates = Annotated[int, Field(ge=0)]
 

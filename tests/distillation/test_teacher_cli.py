@@ -51,7 +51,8 @@ def test_a_teacher_needs_no_vectors(folder, tmp_path):
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["lists.parquet"]
 
 
-def test_existing_folders_are_kept_and_incomplete_ones_refused(folder, tmp_path):
+def test_existing_folders_are_kept_and_incomplete_ones_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no data/interactions could stand in for a table
     with pytest.raises(InputError, match="exists already"):
         run("teacher", "to-text", folder, "--to", folder)
     with pytest.raises(InputError, match=r"has no lists\.parquet"):

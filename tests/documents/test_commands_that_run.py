@@ -47,6 +47,9 @@ PARSED = {
     "kitrec doctor --pin": NETWORK,
     "kitrec hub pull-model OWNER": NETWORK,
     "kitrec hub push-model": "needs eight trained adapters; test_end_to_end.py writes their cards",
+    "kitrec base ": "needs a file of 93 MB or more; tests/llm/test_gguf_import.py imports small ones",
+    "kitrec data fetch": NETWORK,
+    "dvc exp run prepare -S source.rationales": "tests/pipeline/test_output_teacher.py writes these outputs",
     "python -m bench.": "needs public data that are downloaded by hand",
 }
 PROFILES = ("kitrec profile",)  # run by test_printed_commands.py, page by page

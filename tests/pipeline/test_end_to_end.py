@@ -213,8 +213,7 @@ def test_changed_params_rerun_what_reads_them_and_nothing_else(finished):
         "data.candidate_set": {f"train_{f}@{t}-full" for f in ("dualft", "singleft") for t in ("movies", "music")}
         | {"evaluate", "analyse"},
         "infer.methods.base_direct.top_k": {
-            *(f"{stage}@base_direct" for stage in ("infer_vllm", "score_candidates", "parse_answers")),
-            "analyse",  # which declares all methods, for the number of items that each is asked for
+            f"{stage}@base_direct" for stage in ("infer_vllm", "score_candidates", "parse_answers")
         },
     }
     values = {

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.params import EndpointRationales, TemplateRationales
 from kitrec.preprocessing.preference_pairs import preference_pairs
@@ -46,7 +47,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def explained(p, world, dataset):
-    return add_outputs(p, CategoryTeacher(world.items), dataset, world.items, 7, quiet=True)
+    return add_outputs(p, CategoryTeacher(world.items, KITREC), dataset, world.items, 7, quiet=True)
 
 
 def training_records(data, which="A"):
@@ -55,7 +56,7 @@ def training_records(data, which="A"):
 
 def test_by_default_the_sources_own_teacher_writes_and_nothing_is_measured(world, dataset):
     result = explained(TemplateRationales(kind="categories"), world, dataset)
-    before = add_teacher_outputs(dataset, CategoryTeacher(world.items))
+    before = add_teacher_outputs(dataset, CategoryTeacher(world.items, KITREC))
     assert training_records(result.dataset).equals(training_records(before)) and result.metrics == {}
 
 

@@ -152,7 +152,7 @@ def as_rating_only(raw, suffix):
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
 def test_rating_only_files_give_the_same_sample(tmp_path, suffix, monkeypatch):
     raw = raw_amazon.write(tmp_path, 1, 40, 60, dirty=False, suffix=".jsonl")
-    users = Users(train=2, preference=1, test=1, development_share=0.5)
+    users = Users(train=2, preference=1, test=1, development_share=0.5, min_source_items=5, cut=False)
     sample, _ = load(raw, tmp_path / "work", users)
     for block in (amazon_files.BLOCK, 700):
         monkeypatch.setattr(amazon_files, "BLOCK", block)

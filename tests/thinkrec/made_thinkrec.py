@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
-from kitrec.llm.finetuning.lora import Adapter, adapter_weights, with_adapter
+from kitrec.llm.base.params import Adapter
+from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.model import ThinkModel
 from kitrec.thinkrec.params import Objective, RoutingRule, TrainingConfig

@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
 from kitrec.core.files import read_json, sha256
-from kitrec.llm.base.params import Base
+from kitrec.llm.base.params import Adapter, Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.finetuning.lora import Adapter, adapter_weights
+from kitrec.llm.finetuning.lora import adapter_weights
 from kitrec.thinkrec.groups import with_centroids
 from kitrec.thinkrec.params import (
     Clusters,

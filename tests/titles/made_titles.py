@@ -8,9 +8,8 @@ import numpy as np
 import polars as pl
 
 from kitrec.core.domains import KITREC
-from kitrec.llm.base.params import Base
+from kitrec.llm.base.params import Adapter, Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.lora import Adapter
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.titles.params import Embedding, History, Title, TitleTraining
 from kitrec.titles.storage import StoredEmbedding, StoredTitle

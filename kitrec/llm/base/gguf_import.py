@@ -61,17 +61,19 @@ def read_gguf(path: Path, sha256: str | None = None) -> GgufFile:
     with path.open("rb") as stream:
         if (magic := stream.read(len(MAGIC))) != MAGIC:
             raise InputError(f"{path} is no GGUF file: it begins with {magic!r}, not with {MAGIC!r}")
-    found = files.sha256(path)
-    if sha256 is not None and found != sha256:
-        raise InputError(f"{path} has the sha256 {found}, expected {sha256}: it is cut or another file; fetch it again")
-    reader = _open_gguf(path)
-    end = max((int(tensor.data_offset + tensor.n_bytes) for tensor in reader.tensors), default=0)
+    digest = files.sha256(path)
+    if sha256 is not None and digest != sha256:
+        raise InputError(
+            f"{path} has the sha256 {digest}, expected {sha256}: it is cut or another file; fetch it again"
+        )
+    gguf = _open_gguf(path)
+    end = max((int(tensor.data_offset + tensor.n_bytes) for tensor in gguf.tensors), default=0)
     if not end or end > path.stat().st_size:
         raise InputError(f"{path} is cut: its tensors end at byte {end}, it has {path.stat().st_size}; fetch it again")
-    fields = {name: field.contents() for name, field in reader.fields.items() if name not in _LISTS}
+    fields = {name: field.contents() for name, field in gguf.fields.items() if name not in _LISTS}
     if int(fields.get("split.count") or 1) > 1:
         raise InputError(f"{path} is one of {fields['split.count']} parts: merge them first (llama-gguf-split --merge)")
-    return GgufFile(path, found, fields)
+    return GgufFile(path, digest, fields)
 
 
 def _open_gguf(path: Path) -> Any:

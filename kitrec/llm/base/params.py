@@ -17,6 +17,15 @@ MAX_LORA_RANK = 512  # the highest rank vLLM serves
 
 
 @section
+class Adapter:
+    """LoRA of all linear layers but the head."""
+
+    rank: Count
+    alpha: Count
+    dropout: Share
+
+
+@section
 class Base:
     path: str
     revision: str | None

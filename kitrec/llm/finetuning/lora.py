@@ -5,16 +5,8 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from kitrec.core.params import section
 from kitrec.llm.base.layers import lora_targets, refuse_changed_logits
-from kitrec.llm.base.params import Count, Share
-
-
-@section
-class Adapter:
-    rank: Count
-    alpha: Count
-    dropout: Share
+from kitrec.llm.base.params import Adapter
 
 
 def with_adapter(llm: Any, p: Adapter, name: str) -> Any:
