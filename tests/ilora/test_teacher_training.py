@@ -145,15 +145,15 @@ def test_it_learns_answers_that_depend_on_the_user_alone():
     """The answer is a function of the user's embedding, which reaches the model through the gate only."""
     teacher = fresh_teacher(dropout=0.0)
     config = made_training_config(
-        learning_rate=3e-2,
+        learning_rate=5e-3,
         gate_lr_ratio=1.0,
-        epochs=30,
+        epochs=15,
         validate_every=20,
         batch_size=16,
         gradient_accumulation_steps=1,
     )
     state = init_training(teacher, config)
-    data = made_dataset(64)
+    data = made_dataset(256)  # with 64 the rule is learned on some processors only
     fit_teacher(state, teacher, data, made_dataset(32, 1), config, 7, None, lambda _: None)
     chance = math.log(2) / 2  # of the two answer tokens one is a coin flip, the other certain
     assert state.progress.rows[0]["val_loss"] > 0.8 * chance
