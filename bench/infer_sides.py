@@ -162,7 +162,7 @@ def _questions(base: PinnedBase, count: int, *, labels: bool = False) -> list[Sc
 @torch.inference_mode()
 def _prefill(model: Any, questions: Sequence[ScoringRequest]) -> None:
     """Run bare forwards over the texts in the tree's batches."""
-    for batch in shared_prefix._batches(questions):
+    for batch in shared_prefix.batches([len(q.prefix) for q in questions], shared_prefix.BATCH_TOKENS):
         model.model(input_ids=shared_prefix._padded([np.asarray(questions[k].prefix) for k in batch], model.device))
 
 

@@ -38,9 +38,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         github, path = self.github, unquote(urlsplit(self.path).path).lstrip("/")
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        first = int(asked[1]) if asked and not github.without_ranges else 0
-        github.requests.append((path, int(asked[1]) if asked else 0))
+        byte_range = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        first = int(byte_range[1]) if byte_range and not github.without_ranges else 0
+        github.requests.append((path, int(byte_range[1]) if byte_range else 0))
         if github.statuses:
             return self._send(github.statuses.pop(0), b"", {})
         content = github.files.get(path)

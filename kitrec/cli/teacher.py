@@ -34,7 +34,7 @@ def from_text(
     """Convert DLLM2Rec's files to a teacher; then add it to distillation.teachers and run `dvc repro rank_student`.
 
     rows_train.tsv identifies each line (user_id, target, prefix_length, next_id), items.tsv each item number; a missing
-    one is made of the training interactions, in their order, and that is told."""
+    one is made of the training interactions, in their order, with a warning."""
     _require_absent(to)
     missing, made = missing_tables(source), None
     if missing:

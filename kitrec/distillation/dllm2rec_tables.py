@@ -2,7 +2,7 @@
 
     rows     every position with a prefix of every user's sequence, in their order: a file of one line per training row
     items    the items of the training interactions, sorted by id (numbers as numbers), counted from 0
-Nothing in the files can confirm the order, so the lists themselves are asked: a teacher lists a row's next item more
+Nothing in the files states the order, so it is checked against the lists: a teacher lists a row's next item more
 often where the lines fit than where each list is given to another line. Where it does not, the files are refused."""
 
 from pathlib import Path

@@ -16,8 +16,9 @@ from kitrec.core.errors import InputError
 from kitrec.distillation.item_embeddings import ItemEmbeddings
 from kitrec.ilora.dataset import scoring_dataset
 from kitrec.ilora.prompts import PromptBuilder
-from kitrec.ilora.scoring import batches, log_likelihoods
+from kitrec.ilora.scoring import log_likelihoods
 from kitrec.ilora.teacher import Teacher
+from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.schemas.teacher_lists import KEY
 
 SHARD_SIZE = 64  # tasks whose prompts are held in memory at once, and that an interrupted run has to repeat

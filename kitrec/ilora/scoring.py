@@ -26,7 +26,7 @@ def log_likelihoods(teacher: Teacher, dataset: CandidateScoringDataset, *, per_t
     """Return the log-likelihoods of each prompt's candidates, in the order of the prompts."""
     scores: list[np.ndarray] = [np.empty(0)] * len(dataset.prompts)
     teacher.train(False)
-    for batch in batches([len(prompt.tokens) for prompt in dataset.prompts], shared_prefix.BATCH_TOKENS):
+    for batch in shared_prefix.batches([len(prompt.tokens) for prompt in dataset.prompts], shared_prefix.BATCH_TOKENS):
         prompts = [dataset.prompts[k] for k in batch]
         requests = [ScoringRequest(prompt.tokens, prompt.candidates, None) for prompt in prompts]
         with torch.inference_mode(), teacher.use_gates(teacher.gates(dataset.user_embeddings[batch])):
@@ -41,7 +41,7 @@ def generate(teacher: Teacher, dataset: CandidateScoringDataset, tokenizer: Any)
     """Generate an answer to every prompt greedily, up to the length of its batch's longest name."""
     texts = [""] * len(dataset.prompts)
     teacher.train(False)
-    for batch in batches([len(prompt.tokens) for prompt in dataset.prompts], shared_prefix.BATCH_TOKENS):
+    for batch in shared_prefix.batches([len(prompt.tokens) for prompt in dataset.prompts], shared_prefix.BATCH_TOKENS):
         prompts = [dataset.prompts[k] for k in batch]
         pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         ids, mask = pad_left([prompt.tokens for prompt in prompts], pad_id)
@@ -61,16 +61,6 @@ def generate(teacher: Teacher, dataset: CandidateScoringDataset, tokenizer: Any)
         ):
             texts[k] = text
     return texts
-
-
-def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Group rows of similar length, longest first; a padded batch has at most `max_tokens` tokens."""
-    groups: list[list[int]] = []
-    for k in sorted(range(len(lengths)), key=lambda k: lengths[k], reverse=True):
-        if not groups or (len(groups[-1]) + 1) * lengths[groups[-1][0]] > max_tokens:
-            groups.append([])
-        groups[-1].append(k)
-    return groups
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

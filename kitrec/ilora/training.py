@@ -19,7 +19,6 @@ from kitrec.core.randomness import derived_seed
 from kitrec.ilora.batch_schedule import BatchSchedule
 from kitrec.ilora.dataset import TokenizedDataset, training_dataset
 from kitrec.ilora.params import Ilora, TrainingConfig
-from kitrec.ilora.scoring import batches
 from kitrec.ilora.sequence_encoder import SequenceEncoder
 from kitrec.ilora.storage import save_teacher
 from kitrec.ilora.teacher import Learned, Teacher, new_teacher, prompt_builder_for
@@ -28,6 +27,7 @@ from kitrec.llm.base.memory_plan import TrainingLoad, check_training
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.dataset import IGNORE_INDEX, Sample, collate
 from kitrec.llm.finetuning.frozen_head_loss import summed_loss
+from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.prompts.shown_items import Item
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.storage import StoredModel

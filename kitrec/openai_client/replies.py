@@ -29,6 +29,17 @@ class Reply:
     cost: float
 
 
+def json_object(reply: Reply) -> dict[str, Any] | None:
+    """Return the JSON object that a whole reply is, None of any other."""
+    if reply.finish_reason == "length" or not reply.content:
+        return None
+    try:
+        content = json.loads(reply.content)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 @dataclass(frozen=True)
 class _CachedReply:
     request: dict[str, Any]

@@ -5,12 +5,11 @@ that it uses and a reason. The thought of the output are these statements, so th
 rationale and counts as a sentence of another form. Replies are cached and paid once (kitrec/openai_client); a reply
 that breaks the schema, or ends at its limit, is replaced by the template's output and counted."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kitrec.openai_client.params import Endpoint
-from kitrec.openai_client.replies import Reply
+from kitrec.openai_client.replies import Reply, json_object
 from kitrec.openai_client.request import ChatRequest, build_request, to_json_data
 from kitrec.sources.evidence import Evidence, Statement
 from kitrec.sources.evidence_teacher import EvidenceTeacher, written_output
@@ -83,13 +82,8 @@ class EndpointTeacher:
 
 def _parse_reply(reply: Reply, statements: int) -> tuple[list[int], str] | None:
     """Return the numbers of known statements, in order and once each, and the reason on one line; None: unusable."""
-    if reply.finish_reason == "length" or not reply.content:
-        return None
-    try:
-        content = json.loads(reply.content)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict):
+    content = json_object(reply)
+    if content is None:
         return None
     numbers, reason = content.get("statements"), content.get("reason")
     if not isinstance(numbers, list) or not isinstance(reason, str) or not reason.strip():

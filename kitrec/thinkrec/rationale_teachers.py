@@ -1,11 +1,10 @@
 """Teachers that explain a label that they are shown: a template, or any OpenAI-compatible model."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from kitrec.openai_client.params import Endpoint
-from kitrec.openai_client.replies import Reply
+from kitrec.openai_client.replies import Reply, json_object
 from kitrec.openai_client.request import ChatRequest, build_request, to_json_data
 from kitrec.thinkrec.records import Record, label_verdict, stated_verdict, with_verdict
 
@@ -78,13 +77,8 @@ def _messages(record: Record, mistaken: bool) -> list[dict[str, str]]:
 
 
 def _parse_reply(reply: Reply) -> str | None:
-    if reply.finish_reason == "length" or not reply.content:
-        return None
-    try:
-        content = json.loads(reply.content)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict) or content.get("verdict") not in ("Yes", "No"):
+    content = json_object(reply)
+    if content is None or content.get("verdict") not in ("Yes", "No"):
         return None
     reason = content.get("reason")
     if not isinstance(reason, str) or not reason.strip():

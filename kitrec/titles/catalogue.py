@@ -3,7 +3,6 @@
 Items are numbered 1 ... N in the order of their ids, 0 is padding. An item without a title is read by its id.
 Text of a title never becomes a control token (kitrec/prompts/tokens.py)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +14,16 @@ from kitrec.recommenders.data.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Catalogue:
-    """`tokens[k]` and `is_target[k]` belong to item k; those of 0 are empty and False."""
+    """`tokens[k]` and `domains[k]` belong to item k; those of 0 are empty and 0."""
 
     vocabulary: Vocabulary
     tokens: list[list[int]]
-    is_target: np.ndarray  # [N + 1] whether an item belongs to another domain than the source
+    domains: np.ndarray  # [N + 1] 0: the source; every target domain has a number of its own
+
+    @property
+    def is_target(self) -> np.ndarray:
+        """Whether each item belongs to a target domain, [N + 1]."""
+        return self.domains > 0
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -32,15 +36,6 @@ def build_catalogue(
     by_id = items.sort("item_id")
     titles = by_id.select(pl.coalesce("title", "item_id")).to_series().to_list()
     tokens = [[], *(encoder.plain(before + " ".join(title.split()))[:title_tokens] for title in titles)]
-    is_target = np.array([False, *(by_id["domain"] != source)])
-    return Catalogue(Vocabulary(by_id["item_id"]), tokens, is_target)
-
-
-def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Group texts of similar length, longest first; a group has at most `max_tokens` padded tokens, or is one text."""
-    groups: list[list[int]] = []
-    for k in sorted(range(len(lengths)), key=lambda k: lengths[k], reverse=True):
-        if not groups or (len(groups[-1]) + 1) * lengths[groups[-1][0]] > max_tokens:
-            groups.append([])
-        groups[-1].append(k)
-    return groups
+    targets = sorted(set(by_id["domain"]) - {source})
+    domains = [0, *(0 if domain == source else 1 + targets.index(domain) for domain in by_id["domain"])]
+    return Catalogue(Vocabulary(by_id["item_id"]), tokens, np.array(domains))

@@ -9,11 +9,12 @@ are encoded apart, so that each title is read once and stored (UniSRec, Hou et a
 BERT). c, the mean title of the base, removes what all titles share: hidden states of LLMs point into a narrow cone.
 
 They learn by the item that a user took next against items that others took (InfoNCE, arXiv 1807.03748):
-    L = - mean_b log softmax_j s(u_b, j) at j = i_b,   j: the batch's items and the drawn ones
+    L = - mean_b log softmax_j s(u_b, j) at j = i_b,   j: i_b, and items of its domain in the batch and the drawn ones
 Items come as often as users take them, so they are negatives in proportion to their popularity; the loss is least at
     s(u, i) = log p(i | u) - log p(i) + a constant of u
 what speaks for this user rather than for everybody. Popularity is left to a prior (prior.py). With the usual
-correction by log p(j) (Yi et al., RecSys 2019) s would have to learn popularity from titles as well.
+correction by log p(j) (Yi et al., RecSys 2019) s would have to learn popularity from titles as well. Items of another
+target domain are no negatives: candidates are of one domain, and telling domains apart is easy and of no use.
 Shapes: n titles, B users, J items, L items of a history, h hidden width of the base, d width of the towers."""
 
 import math
@@ -25,7 +26,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kitrec.llm.base.layers import decoder_of
-from kitrec.titles.catalogue import batches
+from kitrec.llm.likelihood.shared_prefix import batches
 
 INITIAL_SCALE, LARGEST_SCALE = 10.0, 100.0  # of cosines; CLIP (Radford et al., 2021) bounds it by 100 as well
 BATCH_TOKENS = 8192
@@ -70,15 +71,14 @@ class Towers(nn.Module):
 
 
 def contrastive_loss(
-    users: torch.Tensor, items: torch.Tensor, numbers: torch.Tensor, scale: torch.Tensor
+    users: torch.Tensor, items: torch.Tensor, numbers: torch.Tensor, domains: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """Return L of users [B, d] and items [J, d], the first B their own; `numbers` [J] are the items'.
-
-    An item that equals a row's own is no negative of it."""
+    """Return L of users [B, d] and items [J, d], the first B their own; `numbers` and `domains` [J] are the items'."""
+    own = slice(len(users))
+    excluded = (numbers == numbers[own, None]) | (domains != domains[own, None])
+    excluded.fill_diagonal_(False)
     diagonal = torch.arange(len(users), device=users.device)
-    repeated = numbers[None] == numbers[: len(users), None]
-    repeated[diagonal, diagonal] = False
-    return F.cross_entropy((scale * users @ items.T).masked_fill(repeated, -torch.inf), diagonal)
+    return F.cross_entropy((scale * users @ items.T).masked_fill(excluded, -torch.inf), diagonal)
 
 
 def title_vectors(llm: Any, titles: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -54,6 +54,25 @@ class EmbeddingModel:
         return users, self.towers.items(titles[listed])
 
 
+class TitleVectors:
+    """Title vectors of a model that does not change: each title is read when it is first needed, and kept."""
+
+    def __init__(self, model: EmbeddingModel) -> None:
+        self._model = model
+        self._row_of = np.full(len(model.catalogue) + 1, -1)
+        self._table = torch.empty(0)
+
+    @torch.no_grad()
+    def of(self, numbers: np.ndarray) -> torch.Tensor:
+        """Return the vectors [m, h] of items."""
+        new = np.unique(numbers[self._row_of[numbers] < 0])
+        if len(new):
+            vectors = self._model.read_titles(new)
+            self._row_of[new] = len(self._table) + np.arange(len(new))
+            self._table = torch.cat([self._table, vectors]) if len(self._table) else vectors
+        return self._table[torch.from_numpy(self._row_of[numbers]).to(self._table.device)]
+
+
 def new_model(p: Embedding, base: PinnedBase, catalogue: Catalogue, seed: int) -> EmbeddingModel:
     """Return a model with initial weights: its adapter changes nothing yet."""
     with torch.random.fork_rng():

@@ -12,7 +12,7 @@ import torch
 
 from kitrec.core.randomness import generator
 from kitrec.titles.embedding import contrastive_loss
-from kitrec.titles.embedding_model import EmbeddingModel, VectorsOf
+from kitrec.titles.embedding_model import EmbeddingModel, TitleVectors, VectorsOf
 from kitrec.titles.embedding_ranking import validation_row
 from kitrec.titles.params import Embedding, TitleTraining
 from kitrec.titles.rounds import OnRound, Rounds, Trained, TrainingData, fit_rounds, new_state, trained
@@ -24,40 +24,16 @@ _SAMPLES = "embedding samples"
 
 def train_embedding(model: EmbeddingModel, p: Embedding, data: TrainingData, on_round: OnRound) -> Trained:
     """Train both phases, each from its checkpoint if there is one, and leave the best weights in place."""
-    frozen = frozen_vectors(model, np.union1d(data.sequences.items, data.development.numbers()))
-    model.towers.centre.copy_(frozen.mean())
+    model.train(False)
+    frozen = TitleVectors(model)
+    read = np.union1d(data.sequences.items, data.development.numbers())
+    model.towers.centre.copy_(frozen.of(read[read > 0]).mean(0))
     rows = _train(model, p, p.heads_training, "heads", data, on_round, frozen.of, model.towers.state_dict())
     tensors = model.learned()
     rows += _train(model, p, p.adapter_training, "adapter", data, on_round, model.read_titles, tensors)
     shares = item_shares(data.sequences, model.catalogue.is_target)
     validation = validation_row(model, data.development, shares, model.read_titles)
     return trained(rows, len(data.sequences), validation)
-
-
-@dataclass(frozen=True)
-class FrozenVectors:
-    """Title vectors of some items, read once by the base."""
-
-    row_of: np.ndarray  # [N + 1]
-    table: torch.Tensor  # [m, h]
-
-    def of(self, numbers: np.ndarray) -> torch.Tensor:
-        """Return the vectors of items."""
-        return self.table[torch.from_numpy(self.row_of[numbers]).to(self.table.device)]
-
-    def mean(self) -> torch.Tensor:
-        """Return the mean vector, without that of padding."""
-        return self.table[1:].mean(0)
-
-
-@torch.no_grad()
-def frozen_vectors(model: EmbeddingModel, numbers: np.ndarray) -> FrozenVectors:
-    """Read the titles of some items, and that of padding."""
-    model.train(False)
-    read = np.union1d([0], numbers)
-    row_of = np.zeros(len(model.catalogue) + 1, dtype=np.int64)
-    row_of[read] = np.arange(len(read))
-    return FrozenVectors(row_of, model.read_titles(read))
 
 
 def _train(
@@ -115,6 +91,7 @@ class Gradients:
         drawn = rng.choice(len(self.shares), self.negatives, p=self.shares)
         numbers = np.concatenate([samples.items, drawn])
         users, items = self.model.vectors(samples.histories, numbers, self.vectors_of)
-        loss = contrastive_loss(users, items, torch.from_numpy(numbers).to(items.device), self.model.towers.scale)
+        listed = torch.from_numpy(np.stack([numbers, self.model.catalogue.domains[numbers]])).to(items.device)
+        loss = contrastive_loss(users, items, listed[0], listed[1], self.model.towers.scale)
         loss.backward()
         return loss.item()

@@ -21,7 +21,7 @@ from kitrec.llm.base.pinning import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.titles.calibration import Calibration
 from kitrec.titles.catalogue import Catalogue, build_catalogue
-from kitrec.titles.embedding_model import EmbeddingModel, new_model
+from kitrec.titles.embedding_model import EmbeddingModel, TitleVectors, new_model
 from kitrec.titles.embedding_ranking import scores, with_prior
 from kitrec.titles.lines import build_lines
 from kitrec.titles.params import Embedding, Title, TitleMethod
@@ -34,19 +34,18 @@ _WEIGHTS, _JSON = "learned.safetensors", "model.json"
 
 @dataclass(frozen=True)
 class StoredEmbedding:
-    """A trained model, its params, and the share of each item in training [N + 1] with the weight that it has."""
+    """A trained model, its params, the share of each item in training [N + 1] with its weight, and titles read."""
 
     model: EmbeddingModel
     p: Embedding
     shares: np.ndarray
     prior_weight: float
+    titles: TitleVectors
 
     def scores(self, records: pl.DataFrame, interactions: pl.DataFrame) -> list[np.ndarray]:
         """Return the scores of each record's candidates; `interactions` are those of their users."""
         questions = build_questions(records, interactions, self.model.catalogue, self.p.history.items)
-        return with_prior(
-            scores(self.model, questions, self.model.read_titles), questions, self.shares, self.prior_weight
-        )
+        return with_prior(scores(self.model, questions, self.titles.of), questions, self.shares, self.prior_weight)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,8 @@ def _embedding(
     model = new_model(p, base, catalogue, seed=0)
     copy_tensors(model.learned(), weights)
     model.train(False)
-    return StoredEmbedding(model, p, _shares(content["shares"], catalogue), content["metrics"]["prior_weight"])
+    shares, weight = _shares(content["shares"], catalogue), content["metrics"]["prior_weight"]
+    return StoredEmbedding(model, p, shares, weight, TitleVectors(model))
 
 
 def _title(

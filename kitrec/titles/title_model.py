@@ -18,9 +18,9 @@ from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.frozen_head_loss import summed_loss
 from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.llm.likelihood import shared_prefix
+from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.titles.calibration import TitleLikelihoods
-from kitrec.titles.catalogue import batches
 from kitrec.titles.lines import LearnedText, Lines
 from kitrec.titles.params import ADAPTER, Title
 from kitrec.titles.questions import Questions

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.titles.calibration import choose_calibration
-from kitrec.titles.catalogue import batches
 from kitrec.titles.lines import LearnedText
 from kitrec.titles.params import Title
 from kitrec.titles.prior import METRIC

@@ -147,8 +147,8 @@ def test_the_loss_of_item_answers_is_binary_cross_entropy_on_the_probability_of_
 def test_an_item_is_scored_by_the_probability_of_its_title(tiny_base, tokenizer):
     composer, model = made_composer(tokenizer, [YES_NO, WITH_ITEM]), made_model(tiny_base, tokenizer)
     first = item_records()[0]
-    asked = Record("u1", ("i1",), ("The Salt Road",), "i9", "Film", 1)
-    scores = TransformersScorer(model, composer, made_objective()).score_records([first, asked])
+    record = Record("u1", ("i1",), ("The Salt Road",), "i9", "Film", 1)
+    scores = TransformersScorer(model, composer, made_objective()).score_records([first, record])
     prompt = composer.compose(first).ids.tolist()
     answer = [*composer.encoder.plain("Harbour Lights"), composer.encoder.end_of_turn]
     with torch.inference_mode():

@@ -7,8 +7,9 @@ import torch
 from kitrec.ilora.dataset import CandidateScoringDataset, scoring_dataset
 from kitrec.ilora.hit_ratio import generated_hit_ratio, named_candidates, scored_hit_ratio
 from kitrec.ilora.prompts import PromptBuilder
-from kitrec.ilora.scoring import batches, generate, log_likelihoods, without_item_tokens
+from kitrec.ilora.scoring import generate, log_likelihoods, without_item_tokens
 from kitrec.ilora.tasks import build_tasks
+from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.prompts.tokens import Encoder
 from tests.ilora.made_teachers import made_encoder, made_prompt_config, made_teacher, shipped_base
 

@@ -82,8 +82,8 @@ def test_on_a_real_base_every_method_of_every_variant_has_room_for_real_thoughts
         thought = method.max_new_tokens - method.answer_items * 200
         assert thought >= (1536 if method.thinking else 0), name
         assert method.answer_items == (10 if method.model == "base" else 1), name
-    asked = {(m.thinking, m.fine_tuned): m.max_new_tokens for m in methods.values()}
-    assert all(asked[m.thinking, m.fine_tuned] == m.max_new_tokens for m in methods.values())
+    limits = {(m.thinking, m.fine_tuned): m.max_new_tokens for m in methods.values()}
+    assert all(limits[m.thinking, m.fine_tuned] == m.max_new_tokens for m in methods.values())
 
 
 @pytest.mark.parametrize("folder", ["variants", "llm"])

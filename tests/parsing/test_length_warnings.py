@@ -1,4 +1,4 @@
-"""More than a hundredth of answers that end at a limit is told, with the budget to raise."""
+"""A warning names the budget to raise where more than a hundredth of the answers end at a limit."""
 
 import polars as pl
 import pytest

@@ -73,8 +73,8 @@ def test_the_headline_shows_every_ranking_with_its_interval():
             for metric in sections.SHOWN
         ]
     )
-    asked = {name: {"setA": {"answer_items": items}} for name, items in (("m", 1), ("base", 10))}
-    headline = sections.headline(means, asked, "setA")
+    answers = {name: {"setA": {"answer_items": items}} for name, items in (("m", 1), ("base", 10))}
+    headline = sections.headline(means, answers, "setA")
     assert "different numbers of items compare in Hit@1 alone" in headline.text
     assert [row[0] for row in headline.rows] == [
         "m (scored)",

@@ -41,8 +41,8 @@ def test_a_table_of_written_rankings_tells_unequal_numbers_of_items(table):
     _, means, comparisons = table
     written = [frame.with_columns(kind=pl.lit("written")) for frame in (means, comparisons)]
     for base, said in ((10, "asked for: base 10, kitrec_full 1; different numbers compare in hit@1 alone"), (1, None)):
-        asked = {"kitrec_full": 1, "base": base, "llm4cdr": 5}  # the last one is not in the table
-        caption = paper_table(*written, "written", METRICS, "kitrec_full", asked).caption
+        answer_items = {"kitrec_full": 1, "base": base, "llm4cdr": 5}  # the last one is not in the table
+        caption = paper_table(*written, "written", METRICS, "kitrec_full", answer_items).caption
         assert said in caption if said else "asked for" not in caption
 
 

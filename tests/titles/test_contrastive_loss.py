@@ -13,14 +13,14 @@ from kitrec.titles.prior import chosen_weight, mean_ndcg, padded
 def test_the_loss_is_that_of_a_loop_over_users():
     rng = np.random.default_rng(3)
     users, items = (torch.tensor(rng.normal(size=(n, 4))) for n in (3, 6))
-    numbers = torch.tensor([7, 8, 7, 9, 8, 5])
+    numbers, domains = torch.tensor([7, 8, 7, 9, 8, 5]), torch.tensor([1, 2, 1, 1, 2, 2])
     expected = []
     for b in range(3):
-        logits = {j: 2.5 * float(users[b] @ items[j]) for j in range(6) if j == b or numbers[j] != numbers[b]}
+        negatives = [j for j in range(6) if numbers[j] != numbers[b] and domains[j] == domains[b]]
+        logits = {j: 2.5 * float(users[b] @ items[j]) for j in (b, *negatives)}
         expected.append(math.log(sum(map(math.exp, logits.values()))) - logits[b])
-    assert contrastive_loss(users, items, numbers, torch.tensor(2.5)).item() == pytest.approx(
-        np.mean(expected), rel=1e-9
-    )
+    loss = contrastive_loss(users, items, numbers, domains, torch.tensor(2.5))
+    assert loss.item() == pytest.approx(np.mean(expected), rel=1e-9)
 
 
 def test_it_learns_what_speaks_for_a_user_and_leaves_popularity_out():
@@ -33,8 +33,8 @@ def test_it_learns_what_speaks_for_a_user_and_leaves_popularity_out():
     one_hot = torch.eye(3)
     for step in range(400):
         rows = slice(100 * step, 100 * step + 100)
-        numbers = torch.arange(100)  # as if all were different: which of them are equal is what `repeated` is about
-        loss = contrastive_loss(table[users[rows]], one_hot[taken[rows]], numbers, torch.tensor(1.0))
+        numbers, domains = torch.arange(100), torch.ones(100)  # as if all were different: no equal item is left out
+        loss = contrastive_loss(table[users[rows]], one_hot[taken[rows]], numbers, domains, torch.tensor(1.0))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

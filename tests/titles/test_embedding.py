@@ -1,24 +1,18 @@
-"""The embedding model: towers against a loop, titles read once, a planted pairing learned, resumed, stored."""
+"""The embedding model: towers against a loop, titles read once, a planted pairing learned."""
 
 import math
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from kitrec.core.domains import KITREC
-from kitrec.core.errors import InputError
-from kitrec.core.files import sha256
-from kitrec.llm.base.pinning import PinnedBase
 from kitrec.titles.embedding import Towers, title_vectors
 from kitrec.titles.embedding_model import EmbeddingModel
-from kitrec.titles.prior import METRIC
 from kitrec.titles.storage import load_method
 from kitrec.titles.train import planned_rounds, train_method
 from tests.titles.made_titles import (
-    KilledError,
     hits,
     ignore,
     made_embedding,
@@ -29,7 +23,6 @@ from tests.titles.made_titles import (
 )
 
 HEADS = made_training(updates=60, validate_every=20, batch_size=20, learning_rate=5e-3)
-SHORT = made_embedding(made_training(), made_training())
 
 
 def made_towers() -> Towers:
@@ -92,35 +85,3 @@ def test_training_finds_what_belongs_together(tiny_base, tmp_path):
     assert planned_rounds(p) == len(trained.rows) == 3 and trained.metrics["users"] == 60
     model = load_method(tmp_path / "model", pinned(tiny_base), made_items(), KITREC)
     assert hits(model, 80) > 0.7  # chance: .25, with a standard error of .05
-
-
-def test_a_killed_training_ends_with_the_same_bytes(tiny_base, tmp_path):
-    def die_in_the_second_phase(phase: str, _progress: object) -> None:
-        if phase == "adapter":
-            raise KilledError
-
-    train_method(SHORT, made_inputs(tiny_base, tmp_path / "whole.work"), ignore, tmp_path / "whole")
-    inputs = made_inputs(tiny_base, tmp_path / "killed.work")
-    with pytest.raises(KilledError):
-        train_method(SHORT, inputs, die_in_the_second_phase, tmp_path / "killed")
-    assert list(inputs.work.glob("adapter/last-000001-*"))
-    train_method(SHORT, inputs, ignore, tmp_path / "killed")
-    for name in ("learned.safetensors", "model.json"):
-        assert sha256(tmp_path / "whole" / name) == sha256(tmp_path / "killed" / name)
-
-
-def test_a_stored_model_ranks_as_it_was_validated_and_on_its_own_base_alone(tiny_base, tmp_path):
-    inputs = made_inputs(tiny_base, tmp_path / "work")
-    trained = train_method(SHORT, inputs, ignore, tmp_path / "model")
-    model = load_method(tmp_path / "model", inputs.base, inputs.items, KITREC)
-    scores = model.scores(inputs.records, inputs.development)
-    ids = inputs.records["candidate_ids"].to_list()
-    truths = [row.index(truth) for row, truth in zip(ids, inputs.records["gt_item_id"], strict=True)]
-    ranks = np.array([(s > s[t]).sum() + 1 for s, t in zip(scores, truths, strict=True)])
-    assert trained.metrics[METRIC] == pytest.approx(np.mean(1 / np.log2(ranks + 1)), abs=1e-5)
-    other = PinnedBase(inputs.base.path, None, "sha256:0")
-    with pytest.raises(InputError, match=r"was trained on the base sha256:.*, not sha256:0: train it again"):
-        load_method(tmp_path / "model", other, inputs.items, KITREC)
-    (tmp_path / "model/learned.safetensors").write_bytes(b"half")
-    with pytest.raises(InputError, match="holds no whole model of this version"):
-        load_method(tmp_path / "model", inputs.base, inputs.items, KITREC)

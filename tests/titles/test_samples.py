@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kitrec.core.errors import InputError
+from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.titles.catalogue import batches
 from kitrec.titles.params import History
 from kitrec.titles.samples import Passes, draw_samples, item_shares, newest_histories
 

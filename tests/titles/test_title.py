@@ -1,4 +1,4 @@
-"""The title model: texts, loss and likelihoods against plain forward passes; training, resumption, storage."""
+"""The title model: texts, loss and likelihoods against plain forward passes; training."""
 
 from dataclasses import replace
 
@@ -11,10 +11,7 @@ from tokenizers import processors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kitrec.core.domains import KITREC
-from kitrec.core.errors import InputError
-from kitrec.core.files import sha256
 from kitrec.llm.base.loading import load_tokenizer
-from kitrec.llm.base.pinning import PinnedBase
 from kitrec.titles.lines import Lines, build_lines
 from kitrec.titles.prior import METRIC
 from kitrec.titles.questions import Questions, build_questions
@@ -25,7 +22,6 @@ from kitrec.titles.title_training import Gradients
 from kitrec.titles.train import train_method
 from tests.conftest import base_folder
 from tests.titles.made_titles import (
-    KilledError,
     hits,
     ignore,
     made_history,
@@ -203,33 +199,6 @@ def test_without_updates_the_base_ranks_as_it_is(tiny_base, tmp_path, lines, que
     prefix = lines.question(questions.histories[0].tolist(), questions.candidates[0][0])
     found = model.scorer.likelihoods(questions).conditional[0][0]
     assert found == pytest.approx(log_likelihood(base, prefix, title), abs=1e-3)
-
-
-def test_a_killed_training_ends_with_the_same_bytes(tiny_base, tmp_path):
-    def die(_phase: str, _progress: object) -> None:
-        raise KilledError
-
-    train_method(SHORT, made_inputs(tiny_base, tmp_path / "whole.work"), ignore, tmp_path / "whole")
-    inputs = made_inputs(tiny_base, tmp_path / "killed.work")
-    with pytest.raises(KilledError):
-        train_method(SHORT, inputs, die, tmp_path / "killed")
-    assert list(inputs.work.glob("adapter/last-000001-*"))
-    train_method(SHORT, inputs, ignore, tmp_path / "killed")
-    for name in ("learned.safetensors", "model.json"):
-        assert sha256(tmp_path / "whole" / name) == sha256(tmp_path / "killed" / name)
-
-
-def test_a_stored_model_ranks_as_it_was_validated_and_on_its_own_base_alone(tiny_base, tmp_path):
-    inputs = made_inputs(tiny_base, tmp_path / "work")
-    trained = train_method(SHORT, inputs, ignore, tmp_path / "model")
-    model = load_method(tmp_path / "model", inputs.base, inputs.items, KITREC)
-    scores = model.scores(inputs.records, inputs.development)
-    ids = inputs.records["candidate_ids"].to_list()
-    truths = [row.index(truth) for row, truth in zip(ids, inputs.records["gt_item_id"], strict=True)]
-    ranks = np.array([(s > s[t]).sum() + 1 for s, t in zip(scores, truths, strict=True)])
-    assert trained.metrics[METRIC] == pytest.approx(np.mean(1 / np.log2(ranks + 1)), abs=1e-5)
-    with pytest.raises(InputError, match=r"was trained on the base sha256:.*, not sha256:0: train it again"):
-        load_method(tmp_path / "model", PinnedBase(inputs.base.path, None, "sha256:0"), inputs.items, KITREC)
 
 
 @pytest.mark.parametrize("weights", ["bf16", "nf4"])

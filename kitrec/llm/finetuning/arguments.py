@@ -4,26 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import TrainingArguments
 
-from kitrec.llm.base.layers import lora_targets
 from kitrec.llm.base.memory_plan import TrainingLoad
+from kitrec.llm.base.params import Adapter
 from kitrec.llm.base.precision import computes_in_bf16
+from kitrec.llm.finetuning.lora import with_adapter
 from kitrec.llm.finetuning.params import FineTune, Launch
 
 
 def with_lora(model: Any, p: FineTune) -> PeftModel:
-    """Give the model a fresh LoRA on all projections of its attention and MLP."""
-    config = LoraConfig(
-        r=p.lora_rank,
-        lora_alpha=p.lora_alpha,
-        lora_dropout=p.lora_dropout,
-        target_modules=lora_targets(model),
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, config)
+    """Give the model a fresh LoRA, under the name that PEFT gives a single adapter."""
+    adapter = Adapter(rank=p.lora_rank, alpha=p.lora_alpha, dropout=p.lora_dropout)
+    return with_adapter(model, adapter, "default")
 
 
 def training_load(p: FineTune, launch: Launch, length: int) -> TrainingLoad:

@@ -7,7 +7,7 @@ Continuations of a text share tokens too: their suffix positions are the nodes o
 of one user are scored in the same way (kitrec/thinkrec/shared_prefix.py).
 Shapes: B texts, N suffix positions or nodes, h hidden width, C continuations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ def likelihoods(model: Any, requests: Sequence[ScoringRequest]) -> list[np.ndarr
     """Return per request the log likelihoods of its continuations [C]; `model` has its adapter set, and no dropout."""
     refuse_changed_logits(model.config)
     scores: list[np.ndarray] = [np.empty(0)] * len(requests)
-    for batch in _batches(requests):
+    for batch in batches([len(request.prefix) for request in requests], BATCH_TOKENS):
         for k, values in zip(batch, _score(model, [requests[k] for k in batch]), strict=True):
             scores[k] = values
     return scores
@@ -62,16 +62,14 @@ def whole_cache(config: Any) -> DynamicCache:
     return DynamicCache()
 
 
-def _batches(requests: Sequence[ScoringRequest]) -> Iterator[list[int]]:
-    """Yield batches of requests of similar length, as many as BATCH_TOKENS allow."""
-    batch: list[int] = []
-    for k in sorted(range(len(requests)), key=lambda k: len(requests[k].prefix), reverse=True):
-        if batch and (len(batch) + 1) * len(requests[batch[0]].prefix) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(k)
-    if batch:
-        yield batch
+def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Group texts of similar length, longest first; a group has at most `max_tokens` padded tokens, or is one text."""
+    groups: list[list[int]] = []
+    for k in sorted(range(len(lengths)), key=lambda k: lengths[k], reverse=True):
+        if not groups or (len(groups[-1]) + 1) * lengths[groups[-1][0]] > max_tokens:
+            groups.append([])
+        groups[-1].append(k)
+    return groups
 
 
 @torch.inference_mode()
