@@ -73,9 +73,9 @@ class Towers(nn.Module):
 def contrastive_loss(
     users: torch.Tensor, items: torch.Tensor, numbers: torch.Tensor, domains: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """Return L of users [B, d] and items [J, d], the first B their own; `numbers` and `domains` [J] are the items'."""
-    own = slice(len(users))
-    excluded = (numbers == numbers[own, None]) | (domains != domains[own, None])
+    """Return L of users [B, d] and items [J, d]; the first B items are the positives, `numbers` and `domains` [J]."""
+    positives = slice(len(users))
+    excluded = (numbers == numbers[positives, None]) | (domains != domains[positives, None])
     excluded.fill_diagonal_(False)
     diagonal = torch.arange(len(users), device=users.device)
     return F.cross_entropy((scale * users @ items.T).masked_fill(excluded, -torch.inf), diagonal)
