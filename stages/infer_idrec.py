@@ -1,9 +1,12 @@
-"""Rank the test candidates by a model over item ids.   python -m stages.infer_idrec sasrec
-Reads data/idrec/<method>, the test records and the test users' interactions; writes data/rankings/<method> and
-metrics/answers/idrec-<method>.json (the share of items and users that the model does not know)."""
+"""Rank development and test candidates by a model over item ids.   python -m stages.infer_idrec sasrec
+Reads data/idrec/<method>, and the records and interactions of both roles; writes data/rankings/<method>,
+data/development_rankings/<method> (what a fusion weighs methods by) and metrics/answers/idrec-<method>.json (the share
+of items and users that the model does not know)."""
 
 import time
 from pathlib import Path
+
+import polars as pl
 
 from kitrec.core import files, params, tables
 from kitrec.preprocessing.params import Data
@@ -17,26 +20,31 @@ from stages.lib import paths, runner
 
 
 def main(method: str) -> None:
-    """Score every candidate of every test record with METHOD's model."""
+    """Score every candidate of every development and test record with METHOD's model."""
     # 1. Params and inputs
     test_sets = params.value(Data, "data.test_sets")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
-    model_folder, interactions_path = paths.recommender(method), paths.interactions("test")
-    records_paths = {which: paths.set_records(which, "test") for which in test_sets}
-    reads = [model_folder, interactions_path, *records_paths.values()]
+    model_folder, roles = paths.recommender(method), ("development", "test")
+    interactions = {role: paths.interactions(role) for role in roles}
+    records_paths = {(which, role): paths.set_records(which, role) for which in test_sets for role in roles}
+    reads = [model_folder, *interactions.values(), *records_paths.values()]
     with runner.running("infer_idrec", method, reads=reads, params=[test_sets, history]) as run:
         # 2. The stored model, and the histories that it ranks from
-        model, interactions = load_model(model_folder), tables.read(interactions_path, SPLIT_INTERACTIONS)
-        # 3. The scores of every test set's candidates
-        rankings, metrics = {}, {}
-        for which, path in records_paths.items():
+        model = load_model(model_folder)
+        known = {role: tables.read(path, SPLIT_INTERACTIONS) for role, path in interactions.items()}
+        # 3. The scores of every set's candidates
+        rankings: dict[str, dict[str, pl.DataFrame]] = {role: {} for role in roles}
+        metrics = {}
+        for (which, role), path in records_paths.items():
             records, start = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS), time.perf_counter()
-            scored = score_records(model, records, interactions, history)
-            rankings[f"set{which}"] = from_scores(method, records, scored.scores)
-            metrics[f"set{which}"] = scored.metrics()
-            run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - start, 2)}
+            scored = score_records(model, records, known[role], history)
+            rankings[role][f"set{which}"] = from_scores(method, records, scored.scores)
+            if role == "test":
+                metrics[f"set{which}"] = scored.metrics()
+                run.cost[f"set{which}"] = {"seconds": round(time.perf_counter() - start, 2)}
         # 4. Rankings and metrics
-        tables.write_all(rankings, paths.rankings(method), RANKINGS)
+        tables.write_all(rankings["test"], paths.rankings(method), RANKINGS)
+        tables.write_all(rankings["development"], paths.development_rankings(method), RANKINGS)
         files.write_json(metrics, Path(f"metrics/answers/idrec-{method}.json"))
 
 

@@ -61,12 +61,12 @@ def main(quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
 
 
 def write_dataset(seed: int, domains: Domains, dataset: Dataset, data: sources.SourceData) -> dict[str, int]:
-    """Write per set training and development records by model, the others by role; return the pairs of each set."""
+    """Write per set the records by role, and by model those that train one; return the pairs of each set."""
     records, preferences = dict[str, pl.DataFrame](), dict[str, pl.DataFrame]()
     for which, roles in dataset.records.items():
         for role in ("train", "development"):
             records |= {f"set{which}/{model}/{role}": rows for model, rows in by_model(roles[role], domains).items()}
-        records |= {f"set{which}/{role}": roles[role] for role in ("preference", "test")}
+        records |= {f"set{which}/{role}": roles[role] for role in ("preference", "development", "test")}
         preferences[f"set{which}"] = preference_pairs(seed, roles["preference"], data.pair_outputs)
     tables.write_all(records, paths.RECORDS, RECORDS)
     tables.write_all(preferences, paths.PREFERENCES, PREFERENCES)

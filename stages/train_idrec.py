@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 
 from kitrec.core import files, params, tables
-from kitrec.core.errors import InputError
 from kitrec.recommenders.params import AnyMethod, IdRec, NonParametricMethod, RankingMethod, selection_metric
 from kitrec.recommenders.train import TrainingData, train_best, validation_curves
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
@@ -18,6 +17,7 @@ from kitrec.training.progress import training_bar
 from kitrec.training.state import Progress
 from kitrec.training.tensorboard import tensorboard_callback
 from stages.lib import paths, runner
+from stages.lib.training_interactions import read_training
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
@@ -30,11 +30,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     reads, stage_params = [paths.ITEMS, *sources.values()], [seed, p, train_on, pin_memory, trials]
     with runner.running("train_idrec", method, reads=reads, params=stage_params) as run:
         # 2. Interactions to train on
-        train, development, others = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
-        if train_on == "all_reviews":
-            if others.is_empty():
-                raise InputError("idrec.train_on: this source has reviews of sampled users only; set it to records")
-            train = pl.concat([train, others])
+        train, development = read_training(train_on), tables.read(sources["development"], SPLIT_INTERACTIONS)
         data = TrainingData(seed, tables.read(paths.ITEMS, ITEMS), train, development, run.work, pin_memory)
         # 3. Progress on the terminal and in TensorBoard; a non-parametric model has no epochs
         epochs = 1 if isinstance(p, NonParametricMethod) else p.training.epochs

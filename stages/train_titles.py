@@ -1,5 +1,5 @@
 """Train a model that knows items by their titles alone.   python -m stages.train_titles METHOD
-Reads params, models/base/base.json, data/items.parquet, data/interactions, data/records/set<candidate_set>; writes
+Reads params, models/base/base.json, data/items.parquet, data/interactions, the development records; writes
 data/titles/<method>, metrics/train/titles-<method>.json, plots/training/titles-<method>.csv."""
 
 from pathlib import Path
@@ -10,14 +10,16 @@ from kitrec.core import files, params, tables
 from kitrec.core.domains import Domains
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.preprocessing.params import Data
+from kitrec.recommenders.params import IdRec
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
-from kitrec.titles.params import Embedding, Title, TitleMethod
+from kitrec.titles.params import AnyMethod, TitleMethod
 from kitrec.titles.rounds import SELECTION
 from kitrec.titles.train import Inputs, planned_rounds, train_method
 from kitrec.training.progress import stages_bar
 from stages.lib import paths, runner
+from stages.lib.training_interactions import read_training
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
@@ -25,19 +27,20 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     # 1. Params and inputs
     seed, domains = params.load(int, "seed"), params.load(Domains, "domains")
     which = params.value(Data, "data.candidate_set")
-    p: Embedding | Title = params.load(TitleMethod, f"titles.methods.{method}")  # type: ignore[arg-type]  # a union
-    interactions = {role: paths.interactions(role) for role in ("train", "development")}
-    records = [paths.model_records(which, model, "development") for model in domains.models]
-    reads = [FILE, paths.ITEMS, *interactions.values(), *records]
-    with runner.running("train_titles", method, reads=reads, params=[seed, domains, which, p]) as run:
+    train_on = params.value(IdRec, "idrec.train_on")
+    p: AnyMethod = params.load(TitleMethod, f"titles.methods.{method}")  # type: ignore[arg-type]  # a union
+    interactions = {role: paths.interactions(role) for role in ("train", "development", "others")}
+    records = paths.set_records(which, "development")
+    reads = [FILE, paths.ITEMS, *interactions.values(), records]
+    with runner.running("train_titles", method, reads=reads, params=[seed, domains, which, train_on, p]) as run:
         # 2. Items, the users to learn from, and the development records that choose the weights
         inputs = Inputs(
             base=read_pinned(),
             domains=domains,
             items=tables.read(paths.ITEMS, ITEMS),
-            train=tables.read(interactions["train"], SPLIT_INTERACTIONS),
+            train=read_training(train_on),
             development=tables.read(interactions["development"], SPLIT_INTERACTIONS),
-            records=pl.concat([tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for path in records]),
+            records=tables.read(records, RECORDS, leave_out=TEXT_COLUMNS),
             seed=seed,
             work=run.work,
         )

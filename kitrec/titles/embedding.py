@@ -12,7 +12,7 @@ They learn by the item that a user took next against items that others took (Inf
     L = - mean_b log softmax_j s(u_b, j) at j = i_b,   j: i_b, and items of its domain in the batch and the drawn ones
 Items come as often as users take them, so they are negatives in proportion to their popularity; the loss is least at
     s(u, i) = log p(i | u) - log p(i) + a constant of u
-what speaks for this user rather than for everybody. Popularity is left to a prior (prior.py). With the usual
+what speaks for this user rather than for everybody. Popularity is left to a prior (calibration.py). With the usual
 correction by log p(j) (Yi et al., RecSys 2019) s would have to learn popularity from titles as well. Items of another
 target domain are no negatives: candidates are of one domain, and telling domains apart is easy and of no use.
 Shapes: n titles, B users, J items, L items of a history, h hidden width of the base, d width of the towers."""

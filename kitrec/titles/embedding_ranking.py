@@ -1,10 +1,10 @@
-"""Candidates ranked by the embedding model: s(u, i) + λ log q_i. Shapes: B records, C candidates."""
+"""Scores of candidates by the embedding model. Shapes: B records, C candidates."""
 
 import numpy as np
 import torch
 
+from kitrec.titles.calibration import calibration_row, weighed
 from kitrec.titles.embedding_model import EmbeddingModel, VectorsOf
-from kitrec.titles.prior import METRIC, chosen_weight, padded
 from kitrec.titles.questions import Questions
 from kitrec.training.state import Row
 
@@ -26,15 +26,8 @@ def scores(model: EmbeddingModel, questions: Questions, vectors_of: VectorsOf) -
     return values
 
 
-def with_prior(values: list[np.ndarray], questions: Questions, shares: np.ndarray, weight: float) -> list[np.ndarray]:
-    """Return s(u, i) + λ log q_i."""
-    return [value + weight * np.log(shares[c]) for value, c in zip(values, questions.candidates, strict=True)]
-
-
 def validation_row(model: EmbeddingModel, questions: Questions, shares: np.ndarray, vectors_of: VectorsOf) -> Row:
-    """Return NDCG@10 of development records at the best weight of popularity, and that weight."""
+    """Return NDCG@10 of development records at the best calibration, and that calibration."""
     model.train(False)
-    log_shares = [np.log(shares[c]) for c in questions.candidates]
-    values = padded(scores(model, questions, vectors_of))
-    weight, ndcg = chosen_weight(values, padded(log_shares), questions.ground_truth)
-    return {METRIC: ndcg, "prior_weight": weight}
+    evidence = weighed(scores(model, questions, vectors_of), questions.candidates, shares)
+    return calibration_row(evidence, questions.ground_truth)

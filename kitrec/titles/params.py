@@ -70,12 +70,31 @@ class Title:
     training: TitleTraining
 
 
-TitleMethod = Annotated[Embedding | Title, Field(discriminator="kind")]
+@section
+class Similarity:
+    """Nothing is trained: candidates by the similarity of their titles to those shown. No encoder: TF-IDF."""
+
+    kind: Literal["similarity"]
+    encoder: str | None  # the folder of a sentence-transformers model
+    items: Count  # the newest ones
+
+
+AnyMethod = Embedding | Title | Similarity
+TitleMethod = Annotated[AnyMethod, Field(discriminator="kind")]
+
+
+@section
+class Fusion:
+    """Scores of a method of this section and of a recommender over item ids, weighed against each other."""
+
+    titles: str
+    recommender: str
 
 
 @section
 class Titles:
     train: list[str]
+    fusions: dict[str, Fusion]
     methods: dict[str, TitleMethod]
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kitrec.recommenders.data.user_histories import history_interactions, to_sequences
-from kitrec.titles.catalogue import Catalogue
+from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.titles.samples import newest_histories
 
 
@@ -25,12 +25,16 @@ class Questions:
         return np.unique(np.concatenate([self.histories.ravel(), *self.candidates]))
 
 
-def build_questions(records: pl.DataFrame, interactions: pl.DataFrame, catalogue: Catalogue, items: int) -> Questions:
+def build_questions(records: pl.DataFrame, interactions: pl.DataFrame, vocabulary: Vocabulary, items: int) -> Questions:
     """Return the questions of records; `interactions` are those of their users, `items` are shown at most."""
     users = records.select("user_id", "target")
     shown = history_interactions(interactions, users, "both").filter(~pl.col("held_out"))
-    histories = newest_histories(to_sequences(shown, users, catalogue.vocabulary), items)
-    candidates = [catalogue.vocabulary.numbers(pl.Series(ids)) for ids in records["candidate_ids"].to_list()]
-    true = catalogue.vocabulary.numbers(records["gt_item_id"])
-    ground_truth = [int(np.flatnonzero(c == t)[0]) for c, t in zip(candidates, true, strict=True)]
-    return Questions(histories, candidates, np.array(ground_truth, dtype=np.int64))
+    histories = newest_histories(to_sequences(shown, users, vocabulary), items)
+    candidates = [vocabulary.numbers(pl.Series(ids)) for ids in records["candidate_ids"].to_list()]
+    return Questions(histories, candidates, true_columns(records))
+
+
+def true_columns(records: pl.DataFrame) -> np.ndarray:
+    """Return the place of the item that was taken among each record's candidates."""
+    pairs = zip(records["candidate_ids"].to_list(), records["gt_item_id"].to_list(), strict=True)
+    return np.array([candidates.index(item) for candidates, item in pairs], dtype=np.int64)

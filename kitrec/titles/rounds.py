@@ -12,8 +12,8 @@ from torch import nn
 
 from kitrec.core.randomness import derived_seed
 from kitrec.recommenders.data.sequences import Sequences
+from kitrec.titles.calibration import METRIC
 from kitrec.titles.params import TitleTraining
-from kitrec.titles.prior import METRIC
 from kitrec.titles.questions import Questions
 from kitrec.training.loop import fit
 from kitrec.training.schedule import set_learning_rate, warmup_cosine_of_update

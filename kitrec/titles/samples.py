@@ -12,7 +12,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import history_interactions, to_sequences, user_targets
-from kitrec.titles.catalogue import Catalogue
+from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.titles.params import History
 
 
@@ -28,10 +28,10 @@ class Samples:
         return Samples(self.histories[rows], self.items[rows])
 
 
-def user_sequences(interactions: pl.DataFrame, catalogue: Catalogue) -> Sequences:
+def user_sequences(interactions: pl.DataFrame, vocabulary: Vocabulary) -> Sequences:
     """Return the Books and target items of every (user, target), the held-out item last."""
     users = user_targets(interactions)
-    return to_sequences(history_interactions(interactions, users, "both"), users, catalogue.vocabulary)
+    return to_sequences(history_interactions(interactions, users, "both"), users, vocabulary)
 
 
 def draw_samples(sequences: Sequences, is_target: np.ndarray, p: History, rng: np.random.Generator) -> Samples:

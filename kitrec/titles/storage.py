@@ -1,5 +1,6 @@
-"""A trained model as a folder: learned.safetensors (adapter, and towers if it has some) and model.json (what it is)."""
+"""A trained model as a folder: learned.safetensors (its tensors, or title vectors) and model.json (what it is)."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,77 +20,110 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.prompts.tokens import Encoder
-from kitrec.titles.calibration import Calibration
-from kitrec.titles.catalogue import Catalogue, build_catalogue
+from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.titles.calibration import Evidence, weighed
+from kitrec.titles.catalogue import build_catalogue, number_items
 from kitrec.titles.embedding_model import EmbeddingModel, TitleVectors, new_model
-from kitrec.titles.embedding_ranking import scores, with_prior
+from kitrec.titles.embedding_ranking import scores
 from kitrec.titles.lines import build_lines
-from kitrec.titles.params import Embedding, Title, TitleMethod
+from kitrec.titles.params import AnyMethod, Embedding, Similarity, Title, TitleMethod
 from kitrec.titles.questions import build_questions
+from kitrec.titles.similarity import SimilarityModel
 from kitrec.titles.title_model import TitleModel, TitleScorer, new_title_model
 from kitrec.training.state import copy_tensors
 
 _WEIGHTS, _JSON = "learned.safetensors", "model.json"
+_VECTORS = "vectors"
 
 
 @dataclass(frozen=True)
 class StoredEmbedding:
-    """A trained model, its params, the share of each item in training [N + 1] with its weight, and titles read."""
+    """A trained model, its params, the share of each item in training [N + 1], and the titles read."""
 
     model: EmbeddingModel
     p: Embedding
     shares: np.ndarray
-    prior_weight: float
     titles: TitleVectors
 
-    def scores(self, records: pl.DataFrame, interactions: pl.DataFrame) -> list[np.ndarray]:
-        """Return the scores of each record's candidates; `interactions` are those of their users."""
-        questions = build_questions(records, interactions, self.model.catalogue, self.p.history.items)
-        return with_prior(scores(self.model, questions, self.titles.of), questions, self.shares, self.prior_weight)
+    def evidence(self, records: pl.DataFrame, interactions: pl.DataFrame) -> Evidence:
+        """Return what is known of each record's candidates; `interactions` are those of their users."""
+        questions = build_questions(records, interactions, self.model.catalogue.vocabulary, self.p.history.items)
+        return weighed(scores(self.model, questions, self.titles.of), questions.candidates, self.shares)
 
 
 @dataclass(frozen=True)
 class StoredTitle:
-    """A trained model with its scorer, its params, and the calibration that the development users chose."""
+    """A trained model with its scorer, and its params."""
 
     scorer: TitleScorer
     p: Title
-    calibration: Calibration
 
-    def scores(self, records: pl.DataFrame, interactions: pl.DataFrame) -> list[np.ndarray]:
-        """Return the scores of each record's candidates; `interactions` are those of their users."""
-        questions = build_questions(records, interactions, self.scorer.model.lines.catalogue, self.p.history.items)
-        return self.calibration.scores(self.scorer.likelihoods(questions))
+    def evidence(self, records: pl.DataFrame, interactions: pl.DataFrame) -> Evidence:
+        """Return what is known of each record's candidates; `interactions` are those of their users."""
+        questions = build_questions(
+            records, interactions, self.scorer.model.lines.catalogue.vocabulary, self.p.history.items
+        )
+        return self.scorer.evidence(questions)
 
 
-def save_embedding(
-    model: EmbeddingModel, p: Embedding, base: PinnedBase, shares: np.ndarray, metrics: dict[str, float], to: Path
-) -> None:
+@dataclass(frozen=True)
+class StoredSimilarity:
+    """The vectors of titles, the params, and the share of each item in training [N + 1]."""
+
+    model: SimilarityModel
+    p: Similarity
+    vocabulary: Vocabulary
+    shares: np.ndarray
+
+    def evidence(self, records: pl.DataFrame, interactions: pl.DataFrame) -> Evidence:
+        """Return what is known of each record's candidates; `interactions` are those of their users."""
+        questions = build_questions(records, interactions, self.vocabulary, self.p.items)
+        return weighed(self.model.scores(questions), questions.candidates, self.shares)
+
+
+Stored = StoredEmbedding | StoredTitle | StoredSimilarity
+
+
+def save_embedding(model: EmbeddingModel, p: Embedding, base: PinnedBase, shares: np.ndarray, to: Path) -> None:
     """Write the folder of an embedding model atomically."""
-    target_items = np.flatnonzero(model.catalogue.is_target)
-    ids = model.catalogue.vocabulary.ids(target_items)
-    by_id = dict(zip(ids, shares[target_items].tolist(), strict=True))
-    _save(model.learned(), {**_origin(p, base), "metrics": metrics, "shares": by_id}, to)
+    by_id = _shares_by_id(shares, model.catalogue.vocabulary)
+    _save(model.learned(), {**_origin(p, base), "shares": by_id}, to)
 
 
-def save_title(model: TitleModel, p: Title, base: PinnedBase, metrics: dict[str, float], to: Path) -> None:
+def save_title(model: TitleModel, p: Title, base: PinnedBase, to: Path) -> None:
     """Write the folder of a title model atomically."""
-    _save(model.adapter(), {**_origin(p, base), "metrics": metrics}, to)
+    _save(model.adapter(), _origin(p, base), to)
 
 
-def load_method(folder: Path, base: PinnedBase, items: pl.DataFrame, domains: Domains) -> StoredEmbedding | StoredTitle:
+def save_similarity(
+    model: SimilarityModel,
+    p: Similarity,
+    vocabulary: Vocabulary,
+    shares: np.ndarray,
+    to: Path,
+) -> None:
+    """Write the folder of title vectors atomically; they belong to these items alone."""
+    by_id = _shares_by_id(shares, vocabulary)
+    content = {"params": asdict(p), "items": _digest(vocabulary), "shares": by_id}
+    _save({_VECTORS: torch.from_numpy(model.vectors)}, content, to)
+
+
+def load_method(folder: Path, base: PinnedBase, items: pl.DataFrame, domains: Domains) -> Stored:
     """Load the model of a folder on its base, ready to rank items with these titles."""
     content = files.read_json(folder / _JSON)
-    if content.get("base") != base.fingerprint:
-        raise InputError(
-            f"{folder} was trained on the base {content.get('base')}, not {base.fingerprint}: train it again"
-        )
+    trained_on = content.get("base", base.fingerprint)  # similarity needs none
+    if trained_on != base.fingerprint:
+        raise InputError(f"{folder} was trained on the base {trained_on}, not {base.fingerprint}: train it again")
     try:
-        p: Embedding | Title = TypeAdapter(TitleMethod).validate_json(json.dumps(content["params"]), strict=True)
+        p: AnyMethod = TypeAdapter(TitleMethod).validate_json(json.dumps(content["params"]), strict=True)
         weights = load_file(folder / _WEIGHTS)
-        if isinstance(p, Embedding):
-            return _embedding(p, content, weights, base, items, domains)
-        return _title(p, content, weights, base, items, domains)
+        match p:
+            case Embedding():
+                return _embedding(p, content, weights, base, items, domains)
+            case Title():
+                return _title(p, weights, base, items, domains)
+            case Similarity():
+                return _similarity(p, content, weights, items, domains)
     except (KeyError, ValidationError, ValueError, SafetensorError, RuntimeError) as problem:
         raise InputError(f"{folder} holds no whole model of this version ({problem}): train it again") from None
 
@@ -106,13 +140,12 @@ def _embedding(
     model = new_model(p, base, catalogue, seed=0)
     copy_tensors(model.learned(), weights)
     model.train(False)
-    shares, weight = _shares(content["shares"], catalogue), content["metrics"]["prior_weight"]
-    return StoredEmbedding(model, p, shares, weight, TitleVectors(model))
+    shares = _shares(content["shares"], catalogue.vocabulary, catalogue.is_target)
+    return StoredEmbedding(model, p, shares, TitleVectors(model))
 
 
 def _title(
     p: Title,
-    content: Mapping[str, Any],
     weights: Mapping[str, torch.Tensor],
     base: PinnedBase,
     items: pl.DataFrame,
@@ -121,8 +154,22 @@ def _title(
     model = new_title_model(p, base, build_lines(items, load_tokenizer(base), p.history.title_tokens, domains), seed=0)
     copy_tensors(model.adapter(), weights)
     model.train(False)
-    metrics = content["metrics"]
-    return StoredTitle(TitleScorer(model), p, Calibration(bool(metrics["per_token"]), metrics["prior_weight"]))
+    return StoredTitle(TitleScorer(model), p)
+
+
+def _similarity(
+    p: Similarity,
+    content: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor],
+    items: pl.DataFrame,
+    domains: Domains,
+) -> StoredSimilarity:
+    vocabulary, _, numbers = number_items(items, domains.source)
+    if content["items"] != _digest(vocabulary):
+        raise ValueError("its vectors are of other items")
+    shares = _shares(content["shares"], vocabulary, numbers > 0)
+    model = SimilarityModel(weights[_VECTORS].numpy())
+    return StoredSimilarity(model, p, vocabulary, shares)
 
 
 def _origin(p: Embedding | Title, base: PinnedBase) -> dict[str, Any]:
@@ -136,8 +183,18 @@ def _save(weights: Mapping[str, torch.Tensor], content: Mapping[str, Any], to: P
         files.write_json(content, draft / _JSON)
 
 
-def _shares(by_id: dict[str, float], catalogue: Catalogue) -> np.ndarray:
+def _shares_by_id(shares: np.ndarray, vocabulary: Vocabulary) -> dict[str, float]:
+    """Return the shares of target items by their ids; items of the source have none."""
+    numbers = np.flatnonzero(shares)
+    return dict(zip(vocabulary.ids(numbers), shares[numbers].tolist(), strict=True))
+
+
+def _shares(by_id: dict[str, float], vocabulary: Vocabulary, is_target: np.ndarray) -> np.ndarray:
     """Return the shares [N + 1] by number; an item that training did not know has the least."""
-    shares = np.where(catalogue.is_target, min(by_id.values()), 0.0)
-    shares[catalogue.vocabulary.numbers(pl.Series(list(by_id)))] = list(by_id.values())
+    shares = np.where(is_target, min(by_id.values()), 0.0)
+    shares[vocabulary.numbers(pl.Series(list(by_id)))] = list(by_id.values())
     return shares
+
+
+def _digest(vocabulary: Vocabulary) -> str:
+    return hashlib.sha256("\n".join(vocabulary.item_ids).encode()).hexdigest()

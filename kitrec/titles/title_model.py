@@ -20,7 +20,7 @@ from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.llm.likelihood.trie import ScoringRequest
-from kitrec.titles.calibration import TitleLikelihoods
+from kitrec.titles.calibration import Evidence
 from kitrec.titles.lines import LearnedText, Lines
 from kitrec.titles.params import ADAPTER, Title
 from kitrec.titles.questions import Questions
@@ -70,8 +70,8 @@ class TitleScorer:
     model: TitleModel
     _alone: dict[tuple[int, ...], float] = field(default_factory=dict)  # by the tokens of the line
 
-    def likelihoods(self, questions: Questions) -> TitleLikelihoods:
-        """Return the likelihoods of all candidates, with and without the history."""
+    def evidence(self, questions: Questions) -> Evidence:
+        """Return the likelihoods of all candidates with the history, without it (negative), and their tokens."""
         self.model.train(False)
         lines = self.model.lines
         requests = [
@@ -79,9 +79,9 @@ class TitleScorer:
             for history, numbers in zip(questions.histories, questions.candidates, strict=True)
         ]
         self._add_alone(np.unique(np.concatenate(questions.candidates)))
-        alone = [np.array([self._alone[self._line(k)] for k in numbers]) for numbers in questions.candidates]
+        priors = [np.array([-self._alone[self._line(k)] for k in numbers]) for numbers in questions.candidates]
         tokens = [np.array([len(title) for title in request.continuations]) for request in requests]
-        return TitleLikelihoods(self._scored(requests), alone, tokens)
+        return Evidence(self._scored(requests), priors, tokens)
 
     def _add_alone(self, numbers: np.ndarray) -> None:
         """Compute the likelihoods of titles behind their label alone, each distinct line once."""

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kitrec.llm.likelihood.shared_prefix import batches
-from kitrec.titles.calibration import choose_calibration
+from kitrec.titles.calibration import calibration_row
 from kitrec.titles.lines import LearnedText
 from kitrec.titles.params import Title
-from kitrec.titles.prior import METRIC
 from kitrec.titles.questions import Questions
 from kitrec.titles.rounds import OnRound, Rounds, Trained, TrainingData, fit_rounds, new_state, trained
 from kitrec.titles.samples import Passes
@@ -31,8 +30,7 @@ def train_title(model: TitleModel, p: Title, data: TrainingData, on_round: OnRou
 
 def validation_row(model: TitleModel, questions: Questions) -> Row:
     """Return NDCG@10 of development records at the best calibration, and that calibration."""
-    calibration, ndcg = choose_calibration(TitleScorer(model).likelihoods(questions), questions.ground_truth)
-    return {METRIC: ndcg, "per_token": float(calibration.per_token), "prior_weight": calibration.prior_weight}
+    return calibration_row(TitleScorer(model).evidence(questions), questions.ground_truth)
 
 
 def _train(model: TitleModel, p: Title, data: TrainingData, on_round: OnRound) -> list[Row]:

@@ -35,9 +35,25 @@ def edges() -> set[tuple[str, str]]:
     return {
         (producer, consumer)
         for consumer, body in bodies.items()
-        for producer, outs in written.items()
-        if producer != consumer and any(_overlap(out, _path(dep)) for out in outs for dep in body.get("deps", []))
+        for deps in _by_item(body.get("deps", []))
+        for producer in _producers(deps, written)
+        if producer != consumer
     }
+
+
+def _by_item(deps: list[Any]) -> list[list[str]]:
+    """Group dependencies by the item of a list that they belong to; those without one stand alone."""
+    groups: dict[str, list[str]] = {}
+    for dep in deps:
+        item = _ITEM.search(dep if isinstance(dep, str) else next(iter(dep)))
+        groups.setdefault(item[0] if item else _path(dep), []).append(_path(dep))
+    return list(groups.values())
+
+
+def _producers(deps: list[str], written: dict[str, list[str]]) -> list[str]:
+    """Return the stages that write these dependencies; of several together, those that write all, if there are any."""
+    together = [name for name, outs in written.items() if len(deps) > 1 and set(deps) <= set(outs)]
+    return together or [name for name, outs in written.items() if any(_overlap(out, d) for out in outs for d in deps)]
 
 
 def shortest(pairs: set[tuple[str, str]]) -> list[tuple[str, str]]:

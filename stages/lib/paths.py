@@ -21,7 +21,7 @@ def model_records(which: str, model: str, role: str) -> Path:
 
 
 def set_records(which: str, role: str) -> Path:
-    """Return the preference or test records of a candidate set."""
+    """Return the preference, development or test records of a candidate set."""
     return RECORDS / f"set{which}/{role}.parquet"
 
 
@@ -84,6 +84,11 @@ def rationales(method: str) -> Path:
 def rankings(method: str) -> Path:
     """Return the folder of a method's rankings, a table per test set."""
     return Path("data/rankings") / method
+
+
+def development_rankings(method: str) -> Path:
+    """Return the folder of a method's rankings of the development records, a table per candidate set."""
+    return Path("data/development_rankings") / method
 
 
 def routing(method: str) -> Path:

@@ -11,8 +11,10 @@ from kitrec.core.domains import KITREC
 from kitrec.llm.base.params import Adapter, Base
 from kitrec.llm.base.pinning import PinnedBase, pin
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
+from kitrec.titles.calibration import calibrate
 from kitrec.titles.params import Embedding, History, Title, TitleTraining
-from kitrec.titles.storage import StoredEmbedding, StoredTitle
+from kitrec.titles.questions import true_columns
+from kitrec.titles.storage import Stored
 from kitrec.titles.train import Inputs
 
 KINDS = (("Violet", "River"), ("Copper", "Doctor"), ("Panda", "Harbour"), ("Acorn", "Promise"))  # of books, of films
@@ -105,11 +107,13 @@ def made_inputs(tiny_base: Path, work: Path, users: int = 40) -> Inputs:
     )
 
 
-def hits(model: StoredEmbedding | StoredTitle, users: int) -> float:
+def hits(model: Stored, users: int) -> float:
     """Return the share of new users whose film is ranked first; by chance one in four."""
-    test = made_interactions(users, seed=9, films=1)
+    development, test = (made_interactions(n, seed=seed, films=1) for n, seed in ((16, 2), (users, 9)))
     records = made_records(test)
-    scores = model.scores(records, test)
+    known = model.evidence(made_records(development), development)
+    calibration, _ = calibrate(known, true_columns(made_records(development)))
+    scores = calibration.scores(model.evidence(records, test))
     first = [ids[int(np.argmax(s))] for ids, s in zip(records["candidate_ids"], scores, strict=True)]
     return float(np.mean([item == truth for item, truth in zip(first, records["gt_item_id"], strict=True)]))
 

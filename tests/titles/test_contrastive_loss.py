@@ -1,4 +1,4 @@
-"""The contrastive loss against a loop and against theory, the weight of popularity against hand-made rankings."""
+"""The contrastive loss against a loop and against theory."""
 
 import math
 
@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from kitrec.titles.embedding import contrastive_loss
-from kitrec.titles.prior import chosen_weight, mean_ndcg, padded
 
 
 def test_the_loss_is_that_of_a_loop_over_users():
@@ -44,15 +43,3 @@ def test_it_learns_what_speaks_for_a_user_and_leaves_popularity_out():
     assert learned - learned.mean(1, keepdims=True) == pytest.approx(
         expected - expected.mean(1, keepdims=True), abs=0.15
     )
-
-
-def test_the_weight_of_popularity_is_the_one_that_ranks_best():
-    scores = padded([np.array([0.0, 1.0, 0.2]), np.array([0.3, 0.1])])
-    log_shares = padded([np.log([0.9, 0.05, 0.05]), np.log([0.8, 0.2])])
-    assert chosen_weight(scores, log_shares, np.array([0, 0])) == (0.5, 1.0)  # a quarter of 2.89 does not make up for 1
-    assert chosen_weight(scores, log_shares, np.array([1, 0])) == (0.0, 1.0)
-
-
-def test_ndcg_of_lists_of_different_length():
-    scores = padded([np.array([3.0, 2.0, 1.0]), np.array([1.0, 2.0])])
-    assert mean_ndcg(scores, np.array([0, 0])) == pytest.approx((1 + 1 / math.log2(3)) / 2)

@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kitrec.core.domains import KITREC
 from kitrec.llm.base.loading import load_tokenizer
+from kitrec.titles.calibration import METRIC
 from kitrec.titles.lines import Lines, build_lines
-from kitrec.titles.prior import METRIC
 from kitrec.titles.questions import Questions, build_questions
 from kitrec.titles.samples import Passes, user_sequences
 from kitrec.titles.storage import load_method
@@ -56,7 +56,7 @@ def model(tiny_base, lines) -> TitleModel:
 @pytest.fixture(scope="module")
 def questions(lines) -> Questions:
     interactions = made_interactions(5, seed=4)
-    return build_questions(made_records(interactions), interactions, lines.catalogue, 3)
+    return build_questions(made_records(interactions), interactions, lines.catalogue.vocabulary, 3)
 
 
 def log_likelihood(model: TitleModel, prefix: list[int], title: list[int]) -> float:
@@ -103,14 +103,14 @@ def test_a_text_begins_with_bos_whoever_writes_it(tiny_base, lines, written_by):
 def test_likelihoods_are_those_of_separate_forward_passes(model, questions, monkeypatch):
     monkeypatch.setattr("kitrec.titles.title_model.PART_TOKENS", 150)  # several parts
     monkeypatch.setattr("kitrec.titles.title_model.TITLES_ALONE", 3)
-    found = TitleScorer(model).likelihoods(questions)
+    found = TitleScorer(model).evidence(questions)
     for row, (history, numbers) in enumerate(zip(questions.histories, questions.candidates, strict=True)):
         for column, number in enumerate(numbers):
             title = model.lines.title(number)
             prefix, alone = model.lines.question(history.tolist(), number), model.lines.question([], number)
-            assert found.conditional[row][column] == pytest.approx(log_likelihood(model, prefix, title), abs=1e-3)
-            assert found.prior[row][column] == pytest.approx(log_likelihood(model, alone, title), abs=1e-3)
-            assert found.tokens[row][column] == len(title)
+            assert found.scores[row][column] == pytest.approx(log_likelihood(model, prefix, title), abs=1e-3)
+            assert found.priors[row][column] == pytest.approx(-log_likelihood(model, alone, title), abs=1e-3)
+            assert found.lengths[row][column] == len(title)
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "gemma3-270m"])
@@ -119,10 +119,10 @@ def test_so_they_are_on_a_real_base(name, questions):
     lines = build_lines(made_items(), load_tokenizer(base), 8, KITREC)
     model = new_title_model(SHORT, base, lines, seed=1)
     one = Questions(questions.histories[:1], questions.candidates[:1], questions.ground_truth[:1])
-    found, history = TitleScorer(model).likelihoods(one), one.histories[0].tolist()
+    found, history = TitleScorer(model).evidence(one), one.histories[0].tolist()
     for column, number in enumerate(one.candidates[0]):
         expected = log_likelihood(model, lines.question(history, number), lines.title(number))
-        assert found.conditional[0][column] == pytest.approx(expected, abs=1e-3)
+        assert found.scores[0][column] == pytest.approx(expected, abs=1e-3)
     assert lines.start == ([model.llm.config.bos_token_id] if name == "gemma3-270m" else [])
 
 
@@ -136,15 +136,15 @@ def test_the_likelihood_of_a_title_alone_is_computed_once(model, questions, monk
 
     monkeypatch.setattr(TitleScorer, "_scored", counted)
     scorer, of_records = TitleScorer(model), sum(map(len, questions.candidates))
-    first, again = scorer.likelihoods(questions), scorer.likelihoods(questions)
+    first, again = scorer.evidence(questions), scorer.evidence(questions)
     distinct = len(np.unique(np.concatenate(questions.candidates)))
     assert scored == [distinct, of_records, 0, of_records] and distinct < of_records
-    assert all(map(np.array_equal, first.prior, again.prior))
+    assert all(map(np.array_equal, first.priors, again.priors))
 
 
 def made_gradients(model: TitleModel, source_only: float, batch: int = 12) -> Gradients:
     catalogue = model.lines.catalogue
-    sequences = user_sequences(made_interactions(batch, seed=5), catalogue)
+    sequences = user_sequences(made_interactions(batch, seed=5), catalogue.vocabulary)
     history = made_history(source_only=source_only)
     return Gradients(model, Passes(sequences, catalogue.is_target, history, batch, 3, ("test",)))
 
@@ -197,7 +197,7 @@ def test_without_updates_the_base_ranks_as_it_is(tiny_base, tmp_path, lines, que
     base = TitleModel(AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32), lines)
     title = lines.title(questions.candidates[0][0])
     prefix = lines.question(questions.histories[0].tolist(), questions.candidates[0][0])
-    found = model.scorer.likelihoods(questions).conditional[0][0]
+    found = model.scorer.evidence(questions).scores[0][0]
     assert found == pytest.approx(log_likelihood(base, prefix, title), abs=1e-3)
 
 
@@ -207,4 +207,4 @@ def test_a_base_of_fewer_bits_learns_too(tiny_base, tmp_path, weights):
     trained = train_method(p, made_inputs(tiny_base, tmp_path / "work"), ignore, tmp_path / "model")
     assert trained.rows[-1]["loss"] < trained.rows[0]["loss"] - 0.5
     model = load_method(tmp_path / "model", pinned(tiny_base), made_items(), KITREC)
-    assert all(np.isfinite(scores).all() for scores in model.scores(made_records(TEST), TEST))
+    assert all(np.isfinite(scores).all() for scores in model.evidence(made_records(TEST), TEST).scores)

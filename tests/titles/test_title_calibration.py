@@ -1,14 +1,27 @@
-"""The form of a title's likelihood, chosen on hand-made likelihoods."""
+"""The form of the scores, chosen on hand-made likelihoods, and on shares of items."""
+
+import math
 
 import numpy as np
+import polars as pl
 import pytest
 
-from kitrec.titles.calibration import CALIBRATIONS, Calibration, TitleLikelihoods, choose_calibration
+from kitrec.titles.calibration import (
+    CALIBRATIONS,
+    EVIDENCE,
+    Calibration,
+    Evidence,
+    calibrate,
+    from_table,
+    mean_ndcg,
+    padded,
+    weighed,
+)
 
 # The first item of each record was taken. A long title: unlikely as a whole, likely by token.
-LONG = TitleLikelihoods([np.array([-6.0, -4.0])], [np.array([-6.0, -4.0])], [np.array([4, 2])])
+LONG = Evidence([np.array([-6.0, -4.0])], [np.array([6.0, 4.0])], [np.array([4, 2])])
 # A common title: likely behind any history; the other gained four nats by this one.
-COMMON = TitleLikelihoods([np.array([-5.0, -3.0])], [np.array([-9.0, -3.0])], [np.array([2, 2])])
+COMMON = Evidence([np.array([-5.0, -3.0])], [np.array([9.0, 3.0])], [np.array([2, 2])])
 FIRST = np.array([0])
 
 
@@ -20,27 +33,51 @@ def test_scores_are_those_of_the_formulas():
 
 
 def test_the_mean_is_chosen_where_long_titles_are_taken():
-    assert choose_calibration(LONG, FIRST) == (Calibration(per_token=True, prior_weight=0.0), 1.0)
+    assert calibrate(LONG, FIRST) == (Calibration(per_token=True, prior_weight=0.0), 1.0)
 
 
 def test_the_least_prior_that_ranks_best_is_chosen():
     """A quarter of the prior leaves -2.75 against -2.25."""
-    assert choose_calibration(COMMON, FIRST) == (Calibration(per_token=False, prior_weight=0.5), 1.0)
+    assert calibrate(COMMON, FIRST) == (Calibration(per_token=False, prior_weight=0.5), 1.0)
 
 
 def test_without_a_need_it_is_the_sum():
-    assert choose_calibration(COMMON, np.array([1])) == (Calibration(per_token=False, prior_weight=0.0), 1.0)
+    assert calibrate(COMMON, np.array([1])) == (Calibration(per_token=False, prior_weight=0.0), 1.0)
 
 
 def test_records_count_alike_whatever_their_number_of_candidates():
-    three = TitleLikelihoods(
-        [*COMMON.conditional, np.array([-1.0, -2.0, -3.0])],
-        [*COMMON.prior, np.array([0.0, 0.0, 0.0])],
-        [*COMMON.tokens, np.array([1, 1, 1])],
+    three = Evidence(
+        [*COMMON.scores, np.array([-1.0, -2.0, -3.0])],
+        [*COMMON.priors, np.array([0.0, 0.0, 0.0])],
+        [*COMMON.lengths, np.array([1, 1, 1])],
     )
-    chosen, ndcg = choose_calibration(three, np.array([0, 1]))
+    chosen, ndcg = calibrate(three, np.array([0, 1]))
     assert chosen.prior_weight == 0.5 and ndcg == pytest.approx((1 + 1 / np.log2(3)) / 2)
 
 
 def test_all_forms_are_tried():
     assert len(set(CALIBRATIONS)) == 10
+
+
+def test_the_weight_of_popularity_is_the_one_that_ranks_best():
+    shares, candidates = np.array([0.0, 0.9, 0.05, 0.05]), [np.array([1, 2, 3]), np.array([1, 2])]
+    evidence = weighed([np.array([0.0, 1.0, 0.2]), np.array([0.3, 0.1])], candidates, shares)
+    popular, ndcg = calibrate(evidence, np.array([0, 0]))  # a quarter of log 18 = 2.89 does not make up for 1
+    assert (popular, ndcg) == (Calibration(per_token=False, prior_weight=0.5), 1.0)
+    assert calibrate(evidence, np.array([1, 0]))[0].prior_weight == 0.0
+
+
+def test_ndcg_of_lists_of_different_length():
+    scores = padded([np.array([3.0, 2.0, 1.0]), np.array([1.0, 2.0])])
+    assert mean_ndcg(scores, np.array([0, 0])) == pytest.approx((1 + 1 / math.log2(3)) / 2)
+
+
+def test_evidence_comes_back_from_its_table():
+    evidence = Evidence(
+        [*LONG.scores, np.array([1.0])], [*LONG.priors, np.array([2.0])], [*LONG.lengths, np.array([3])]
+    )
+    table = evidence.table(pl.Series(["r1", "r2"]))
+    assert dict(table.schema) == EVIDENCE.columns and table["record_id"].to_list() == ["r1", "r2"]
+    again = from_table(table)
+    for name in ("scores", "priors", "lengths"):
+        assert all(map(np.array_equal, getattr(again, name), getattr(evidence, name)))

