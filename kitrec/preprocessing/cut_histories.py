@@ -1,7 +1,8 @@
 """Users of few target items made of users of more, where nature has too few of them (`users.cut`).
 
 A cut user keeps the newest k target items and loses the older ones, in prompts and in the sequences of all models; the
-source history stays. Natural users come first, and a user is cut only if its own type has enough without it. Nothing
+source history stays. (Where `idrec.train_on` is all_reviews, models over histories learn what users of training lost.)
+Natural users come first, and a user is cut only if its own type has enough without it. Nothing
 else about a cut user is that of a natural one: whoever has many items differs in taste, activity and the popularity of
 the newest. So tables must say which types are cut (metrics/data.json, `cut`)."""
 
@@ -84,6 +85,13 @@ def removed_interactions(
         age=pl.len().over("user_id") - pl.int_range(pl.len()).over("user_id")
     )
     return newest.filter(pl.col("age") > pl.col("kept")).select("user_id", "item_id")
+
+
+def cut_from_training(interactions: pl.DataFrame, removed: pl.DataFrame, training: pl.Series) -> pl.DataFrame:
+    """Return the interactions that users of training lost: no prompt shows them, models over histories may learn."""
+    lost = removed.filter(pl.col("user_id").is_in(training.unique().implode()))
+    rows = interactions.join(lost, on=["user_id", "item_id"], how="semi", maintain_order="left")
+    return rows.with_columns(held_out=pl.lit(False))
 
 
 def count_cut(roles: UserGroups, cut: Collection[str]) -> dict[str, dict[str, int]]:

@@ -8,6 +8,7 @@ import polars as pl
 
 from kitrec.core import tables
 from kitrec.core.domains import SETS, Domains
+from kitrec.preprocessing.cut_histories import cut_from_training
 from kitrec.preprocessing.dataset import Dataset, build_dataset, mark_last_target_items
 from kitrec.preprocessing.params import Candidates, Source, Users
 from kitrec.preprocessing.preference_pairs import PairOutputs, own_output_pair
@@ -43,10 +44,10 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class SourceData:
-    """Data of a source: `interactions` are all known ones of its users, `others` those of users without a role (empty
-    unless requested, or if the source has no other users), `pair_outputs` what the two sides of a preference pair say,
-    `world` the latent variables of a synthetic one, `deviations` where published data is not as its documents state,
-    or users are not natural ones."""
+    """Data of a source: `interactions` are all known ones of its users, `others` those of users without a role, and
+    what cut users of training lost (empty unless requested, or if the source has none), `pair_outputs` what the two
+    sides of a preference pair say, `world` the latent variables of a synthetic one, `deviations` where published data
+    is not as its documents state, or users are not natural ones."""
 
     items: pl.DataFrame
     dataset: Dataset
@@ -147,6 +148,9 @@ def _with_drawn_candidates(
         **pairs_of_tables,
         quiet=config.quiet,
     )
+    if isinstance(data, OwnSample) and config.train_on == "all_reviews":
+        lost = cut_from_training(interactions, data.removed, dataset.interactions["train"]["user_id"])
+        others = pl.concat([others, lost.select(others.columns)])
     world, counts = (data, {}) if isinstance(data, SyntheticWorld) else (None, data.counts)
     explained = add_outputs(config.source.rationales, teacher, dataset, items, config.seed, quiet=config.quiet)
     deviations, counts = data.cut_warnings() if isinstance(data, OwnSample) else [], {**counts, **explained.metrics}

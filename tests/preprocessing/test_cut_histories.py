@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from kitrec.core.domains import Domains
-from kitrec.preprocessing.cut_histories import count_cut, cut_members, removed_interactions
+from kitrec.preprocessing.cut_histories import count_cut, cut_from_training, cut_members, removed_interactions
 from kitrec.preprocessing.dataset import ROLES, build_dataset
 from kitrec.preprocessing.params import Candidates, Users
 from kitrec.preprocessing.users import classify, last_target_interactions, sample_roles
@@ -89,6 +89,12 @@ def test_no_prompt_shows_what_was_cut_and_no_list_holds_it(interactions):
             assert len(record["source_items"]) == 3
         pairs = set(dataset.interactions[role].select("user_id", "item_id").iter_rows())
         assert not pairs & lost
+    trained = dataset.interactions["train"]
+    again = cut_from_training(interactions, removed, trained["user_id"])
+    pairs = [set(rows.select("user_id", "item_id").iter_rows()) for rows in (trained, again)]
+    whole = interactions.filter(pl.col("user_id").is_in(trained["user_id"].unique().implode()))
+    assert not pairs[0] & pairs[1] and pairs[1] <= lost and not again["held_out"].any()
+    assert pairs[0] | pairs[1] == set(whole.select("user_id", "item_id").iter_rows())
     cut_users = {user for user, _ in lost}
     counted = count_cut(roles, cut_users)
     assert counted["test"] == {
