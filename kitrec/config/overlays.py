@@ -16,6 +16,7 @@ CONF = Path("conf")
 BUILDS_ON = "builds_on"  # key of an overlay that names another one of its group, whose values it starts from
 PRECEDENCE = ("dataset", "llm")  # of groups that set the same keys the later wins: lengths belong to the base
 ABSENT = "(absent)"
+MAPS_OF_NAMES = ("infer.methods.", "titles.fusions.", "thinkrec.train.", "domains.labels.")  # may gain and lose names
 Values = dict[str, Any]  # dotted key -> value of a leaf
 Active = dict[str, str]  # group -> name of its profile; a group without one has the shipped values
 
@@ -38,7 +39,16 @@ def overlay(choice: str) -> Values:
         raise InputError(f"profile {choice!r} is unknown; there are: {choices}")
     tree = params.read(CONF / group / f"{name}.yaml")
     below = tree.pop(BUILDS_ON, None)
-    return (overlay(f"{group}={below}") if below else {}) | leaves(tree)
+    sets = {key: value for name, each in leaves(tree).items() for key, value in _without(name, each).items()}
+    return (overlay(f"{group}={below}") if below else {}) | sets
+
+
+def _without(key: str, value: Any) -> Values:
+    """Return a leaf as it is; a name of a map of names that is null goes with all that ships below it."""
+    above, _, _ = key.rpartition(".")
+    if value is not None or f"{above}." not in MAPS_OF_NAMES:
+        return {key: value}
+    return {name: ABSENT for name in shipped() if name.startswith(f"{key}.")}
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Values:
@@ -86,7 +96,7 @@ def values_of(active: Active) -> Values:
     values = shipped()
     for choice in in_order(active):
         values |= overlay(choice)
-    return values
+    return {key: value for key, value in values.items() if value != ABSENT}
 
 
 def overruled(active: Active, chosen: Active) -> list[str]:

@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from kitrec.config.overlays import (
     ABSENT,
+    MAPS_OF_NAMES,
     Active,
     Values,
     available,
@@ -30,8 +31,6 @@ from kitrec.core import files, params
 from kitrec.core.errors import InputError
 
 Difference = tuple[str, Any, Any, str]  # key, shipped value, value, and the profile that set it or `by hand`
-# The only maps that an overlay may add keys to.
-MAPS_OF_NAMES = ("infer.methods.", "thinkrec.train.", "domains.labels.")
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,9 @@ def plan(path: Path, choices: list[str], dropped: tuple[str, ...] = ()) -> Chang
     by_hand = {key for key in {**explained, **values} if explained.get(key, ABSENT) != values.get(key, ABSENT)}
     taken = {key: choice for choice in in_order(chosen) for key in overlay(choice) if key in by_hand}
     conflicts = [
-        f"{key}: {made[key]!r} of {choice} holds, not {values.get(key, ABSENT)!r}, which was set by hand"
+        f"{key}: {made.get(key, ABSENT)!r} of {choice} holds, not {values.get(key, ABSENT)!r}, which was set by hand"
         for key, choice in taken.items()
-        if made[key] != values.get(key, ABSENT)
+        if made.get(key, ABSENT) != values.get(key, ABSENT)
     ]
     kept = {key for key in by_hand - set(taken) if values.get(key, ABSENT) != made.get(key, ABSENT)}
     for key in [key for key in {**values, **made} if key in kept]:
@@ -105,6 +104,11 @@ def differences(path: Path) -> list[Difference]:
 
 def as_options(path: Path, choices: list[str]) -> list[str]:
     """Return what `use` would do as `-S` options of `dvc exp run`: ++ sets new and existing keys, ~ removes one."""
+    for choice in choices:
+        if ABSENT in overlay(choice).values():
+            raise InputError(
+                f"{choice} leaves methods out, which DVC's options cannot write: `kitrec profile use {choice}`"
+            )
     before, after = leaves(params.read(path)), plan(path, choices).values
     named = {key for choice in choices for key in overlay(choice)}
     changed = {key: after[key] for key in after if key in named or before.get(key, ABSENT) != after[key]}
@@ -158,7 +162,7 @@ def write(path: Path, values: Values) -> None:
     The text is the shipped one with its comments, so that equal values are equal bytes; a file with comments of its
     own is edited in place."""
     text = path.read_text(encoding="utf-8")
-    as_shipped = _comments(text) == _comments(shipped_text())
+    as_shipped = set(_comments(text)) <= set(_comments(shipped_text()))
     yaml = YAML()
     yaml.width = 122
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -166,7 +170,7 @@ def write(path: Path, values: Values) -> None:
     tree = yaml.load(shipped_text() if as_shipped else text)
     now = shipped() if as_shipped else leaves(params.read(path))
     for _ in range(2):  # again: what was inherited by `<<` from a block that has just changed
-        for key in [key for key in now if key not in values]:
+        for key in dict.fromkeys(_whole(key, values) for key in now if key not in values):
             _remove(tree, key)
         for key in [key for key in {**now, **values} if key in values and now.get(key, ABSENT) != values[key]]:
             _set(tree, key, values[key])
@@ -215,3 +219,12 @@ def _remove(tree: Any, key: str) -> None:
     for k in range(len(parents), 0, -1):
         if not nodes[k] and ".".join(parents[:k]) + "." not in MAPS_OF_NAMES:
             del nodes[k - 1][parents[k - 1]]
+        elif not nodes[k]:
+            _empty(nodes[k - 1], parents[k - 1])
+
+
+def _empty(node: Any, name: str) -> None:
+    """Write an empty map as `{}`; comments of what it held go with it, as YAML cannot place them."""
+    node[name] = CommentedMap()
+    node[name].fa.set_flow_style()
+    node.ca.items.pop(name, None)

@@ -19,6 +19,9 @@ TABLES = ("books_movies", "art_office")
 REAL = ("amazon2023", "kitrec_files", "kitrec_hub", *TABLES)
 REFUSED = {(name, "distilled"): "kitrec profile use variants=distilled_real" for name in REAL}
 REFUSED |= {(name, "with_preferred"): "preference.models: .* is no fine-tuned model; choose from" for name in TABLES}
+REFUSED |= {
+    (name, "real"): "rationales.methods: 'kitrec_full' is no method" for name in ("qwen3_14b", "qwen3_14b_32gb")
+}
 README = ["llm=qwen3_14b", "dataset=hundred"]
 
 
@@ -48,7 +51,8 @@ def combinations(*groups: str) -> list[dict[str, str]]:
 
 
 def as_tree(values: dict[str, object]) -> dict:
-    tree: dict = {"thinkrec": {"train": {}}, "source": {"hub": {"revisions": {}}}}  # maps that may be empty
+    tree: dict = {"thinkrec": {"train": {}}, "source": {"hub": {"revisions": {}}}, "infer": {"methods": {}}}
+    tree["titles"] = {"fusions": {}}  # maps that may be empty, as those above
     for key, value in values.items():
         *parents, last = key.split(".")
         functools.reduce(lambda node, part: node.setdefault(part, {}), parents, tree)[last] = value
@@ -71,6 +75,7 @@ def test_every_combination_is_valid_in_both_orders_or_its_conflict_is_told():
         values, other = (overlays.values_of(overlays.by_group(each)) for each in (choices, choices[::-1]))
         assert values == other and list(values) == list(other)
         refused = REFUSED.get((active.get("dataset"), active.get("variants")))
+        refused = REFUSED.get((active.get("llm"), active.get("variants")), refused)
         if refused:
             with pytest.raises(InputError, match=refused):
                 validate_tree(as_tree(values), Path("params.yaml"))

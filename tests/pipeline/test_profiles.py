@@ -6,7 +6,7 @@ from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from kitrec.config import profiles, renamed_keys, sections
-from kitrec.config.overlays import leaves, overlay
+from kitrec.config.overlays import ABSENT, leaves, overlay
 from kitrec.config.renamed_keys import RENAMED_KEYS
 from kitrec.config.sections import validate_params
 from kitrec.core import params
@@ -30,12 +30,26 @@ def test_every_profile_merges_validates_and_keeps_the_comments(copy, choice):
     validate_params(copy)
     values = overlay(choice)
     merged = leaves(params.read(copy))
-    assert {key: merged[key] for key in values} == values
+    assert {key: merged.get(key, ABSENT) for key in values} == values
     assert {k: v for k, v in merged.items() if k not in values} == {
         k: v for k, v in leaves(params.read(ROOT / "params.yaml")).items() if k not in values
     }
+    if ABSENT in values.values():  # the comments of what went
+        return
     comments = [line.partition("#")[2] for line in before.splitlines() if "#" in line]
     assert [line.partition("#")[2] for line in copy.read_text().splitlines() if "#" in line] == comments
+
+
+def test_a_profile_may_leave_out_methods_and_the_way_back_brings_them_with_their_comments(copy):
+    before = copy.read_text()
+    profiles.use(copy, ["dataset=books_movies", "variants=real"])
+    assert params.read(copy)["infer"]["methods"] == {} and profiles.find_active(leaves(params.read(copy))) == {
+        "dataset": "books_movies",
+        "variants": "real",
+    }
+    assert [key for key, *_, by in profiles.differences(copy) if by == "by hand"] == []
+    profiles.reset(copy, ["variants", "dataset"])
+    assert copy.read_text() == before
 
 
 def test_the_default_profiles_are_the_shipped_params(copy):
@@ -47,6 +61,12 @@ def test_the_default_profiles_are_the_shipped_params(copy):
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_profile_as_options_sets_the_same_values(copy, tmp_path, choice):
     """Checked by the function that `dvc exp run -S` uses."""
+    if ABSENT in overlay(choice).values():
+        with pytest.raises(
+            InputError, match="leaves methods out, which DVC's options cannot write: `kitrec profile use"
+        ):
+            profiles.as_options(copy, [choice])
+        return
     options = " ".join(profiles.as_options(copy, [choice])).split()  # split as $(...) is
     assert options[::2] == ["-S"] * (len(options) // 2)
     other = shutil.copy(copy, tmp_path / "experiment.yaml")
