@@ -351,10 +351,8 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
     clone = finished[0]
     kept = (clone.folder / "params.yaml").read_text()
     assert clone.run("kitrec", "profile", "use", "variants=all_methods").returncode == 0
-    text = (clone.folder / "params.yaml").read_text()
-    text = text.replace("  orders: []", "  orders: [kitrec_full, base_direct]")
-    text = text.replace("rationales:\n  methods: []", "rationales:\n  methods: [kitrec_full]")
-    (clone.folder / "params.yaml").write_text(text)
+    looks = {"rationales.methods": ["kitrec_full"], "probes.precision": ["kitrec_full"]}
+    profiles.put(clone.folder / "params.yaml", looks | {"probes.orders": ["kitrec_full", "base_direct"]})
     done = clone.run("dvc", "repro", timeout=20 * MINUTES)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     metrics = clone.folder / "metrics"
