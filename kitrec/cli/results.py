@@ -22,6 +22,7 @@ from kitrec.report.headline import (
     length_warnings,
     mentions_table,
     prompt_contents_table,
+    read_answers,
     requested_items,
 )
 from kitrec.report.paper_tables import latex, markdown, paper_table
@@ -29,7 +30,8 @@ from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS, SCORES
 from kitrec.schemas.strata_means import STRATA_MEANS
 
-ANALYSIS, PAPER, DATA = Path("data/analysis"), Path("report"), Path("metrics/data.json")
+ANALYSIS, PAPER = Path("data/analysis"), Path("report")
+ANSWERS, DATA = Path("metrics/answers"), Path("metrics/data.json")
 WORKSPACE = "workspace"
 Kind = Annotated[
     str, typer.Option(help="scored (all candidates, the same depth for all methods) or written (parsed from answers)")
@@ -38,9 +40,11 @@ Kind = Annotated[
 
 def show() -> None:
     """Print every ranking's means and Hit@1 by core, and contents of each method's prompts and answers."""
-    overall_and_cores = headline_tables(Path("metrics/evaluate.json"), Path("metrics/evaluate_strata.json"))
-    answers = Path("metrics/answers")
-    Console().print(*overall_and_cores, prompt_contents_table(answers), mentions_table(answers))
+    headline = Path("metrics/evaluate.json")
+    Console().print(*headline_tables(headline, Path("metrics/evaluate_strata.json")))
+    answers = read_answers(ANSWERS, files.read_json(headline))
+    if answers:
+        Console().print(prompt_contents_table(answers), mentions_table(answers))
     for warning in filter(None, [cut_note(DATA), *length_warnings(answers)]):
         print(f"WARNING: {warning}")
 
@@ -54,7 +58,7 @@ def paper_tables(
     """Print the headline table as Markdown, and write it to report/ as Markdown and LaTeX."""
     means = tables.read(ANALYSIS / "strata_means.parquet", STRATA_MEANS)
     comparisons = tables.read(ANALYSIS / "comparisons.parquet", COMPARISONS)
-    requested = requested_items(Path("metrics/answers"))
+    requested = requested_items(read_answers(ANSWERS, means["method"].unique().to_list()))
     table = paper_table(means, comparisons, kind, METRICS, reference, requested, note=cut_note(DATA))
     for ending, text in (("md", markdown(table)), ("tex", latex(table))):
         with files.atomic(PAPER / f"{kind}.{ending}") as draft:

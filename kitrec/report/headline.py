@@ -1,6 +1,6 @@
 """Headline metrics as tables for the terminal, each at most 80 columns wide."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from kitrec.core import files
 
+Answers = list[tuple[str, str, dict[str, Any]]]  # method, test set, statistics of its prompts and answers
 SHOWN = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10")
 
 
@@ -25,38 +26,47 @@ def headline_tables(headline: Path, strata: Path) -> list[Table]:
     return [overall, by_core]
 
 
-def prompt_contents_table(answers: Path) -> Table:
+def read_answers(folder: Path, methods: Collection[str]) -> Answers:
+    """Return the statistics of the methods with prompts among these; files of earlier runs do not count."""
+    return [
+        (path.stem, which, statistics)
+        for path in sorted(folder.glob("*.json"))
+        if path.stem in methods
+        for which, statistics in files.read_json(path).items()
+        if "prompt_contents" in statistics
+    ]
+
+
+def prompt_contents_table(answers: Answers) -> Table:
     """Return the average contents of every method's prompts; different contents mean unequal terms."""
-    rows = [(method, which, statistics["prompt_contents"]) for method, which, statistics in _statistics(answers)]
+    rows = [(method, which, statistics["prompt_contents"]) for method, which, statistics in answers]
     table = _table("Average contents of a prompt", rows[0][2] if rows else [], ("method", "test set"))
     for method, which, contents in rows:
         table.add_row(method, which, *(f"{value:.1f}" for value in contents.values()))
     return table
 
 
-def mentions_table(answers: Path) -> Table:
+def mentions_table(answers: Answers) -> Table:
     """Return how many items answers are asked for and name, how long their thoughts are, and the history items that
     their reasoning mentions, on average."""
     columns = ("asked for", "named", "thought (characters)", "history items")
     table = _table("Items and thoughts of answers, on average", columns, ("method", "test set"))
-    for method, which, statistics in _statistics(answers):
+    for method, which, statistics in answers:
         thought, mentions = (statistics[name]["mean"] for name in ("thinking_characters", "history_mentions"))
         requested, named = statistics["answer_items"], statistics["items_named"]
         table.add_row(method, which, str(requested), f"{named:.2f}", f"{thought:.0f}", f"{mentions:.2f}")
     return table
 
 
-def requested_items(answers: Path) -> dict[str, int]:
+def requested_items(answers: Answers) -> dict[str, int]:
     """Return the number of items that each method's answers were asked for."""
-    return {method: statistics["answer_items"] for method, _, statistics in _statistics(answers)}
+    return {method: statistics["answer_items"] for method, _, statistics in answers}
 
 
-def length_warnings(answers: Path) -> list[str]:
+def length_warnings(answers: Answers) -> list[str]:
     """Return the warnings of answers that end by a limit of length."""
     return [
-        f"{method}, {which}: {warning}"
-        for method, which, statistics in _statistics(answers)
-        for warning in statistics["warnings"]
+        f"{method}, {which}: {warning}" for method, which, statistics in answers for warning in statistics["warnings"]
     ]
 
 
@@ -66,16 +76,6 @@ def cut_note(data: Path) -> str:
     cut = figures.get("cut", {}).get("users", {}).get("test", {})
     listed = ", ".join(f"{name} {users} of {figures['records']['test'][name]}" for name, users in cut.items())
     return f"Test users whose histories were cut to their newest target items (users.cut): {listed}." if listed else ""
-
-
-def _statistics(answers: Path) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return (method, test set, statistics) of every method with prompts; models over item ids have none."""
-    return [
-        (path.stem, which, statistics)
-        for path in sorted(answers.glob("*.json"))
-        for which, statistics in files.read_json(path).items()
-        if "prompt_contents" in statistics
-    ]
 
 
 def _table(title: str, columns: Iterable[str], names: Iterable[str] = ("method", "ranking")) -> Table:

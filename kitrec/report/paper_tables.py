@@ -62,7 +62,7 @@ def paper_table(
         stars[row["other"] if row["method"] == reference else row["method"], row["metric"]] = row["stars"]
     methods = overall["method"].unique().sort().to_list()
     if reference not in methods:
-        raise InputError(f"{reference} has no {kind} ranking; there are {', '.join(methods)}")
+        raise InputError(f"{reference} has no {kind} ranking; there are {', '.join(methods)}: name one by --reference")
     rows = {
         method: [
             Value(means[method, metric], means[method, metric] == best[metric], stars.get((method, metric), ""))

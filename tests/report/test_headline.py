@@ -1,4 +1,5 @@
 import json
+import shutil
 
 from kitrec.report.headline import (
     SHOWN,
@@ -6,6 +7,7 @@ from kitrec.report.headline import (
     length_warnings,
     mentions_table,
     prompt_contents_table,
+    read_answers,
     requested_items,
 )
 
@@ -32,7 +34,7 @@ def test_prompt_contents_of_all_methods_are_listed(tmp_path):
     for name, books in (("llm4cdr", 4.0), ("base_direct", 4.0)):
         contents = {"source_items": books, "target_items": 1.5, "notes": 0.0}
         (tmp_path / f"{name}.json").write_text(json.dumps({"setA": {"n": 7, "prompt_contents": contents}}))
-    table = prompt_contents_table(tmp_path)
+    table = prompt_contents_table(read_answers(tmp_path, ["base_direct", "llm4cdr"]))
     assert [column.header for column in table.columns] == [
         "method",
         "test set",
@@ -58,8 +60,10 @@ def test_mentions_of_all_methods_are_listed(tmp_path):
             "warnings": ["cut"] if mean else [],
         }
         (tmp_path / f"{name}.json").write_text(json.dumps({"setA": statistics, "setB": statistics}))
-    (tmp_path / "idrec-sasrec.json").write_text(json.dumps({"setA": {"n": 7}}))  # no prompts
-    columns = [list(column.cells) for column in mentions_table(tmp_path).columns]
+    (tmp_path / "ilora-sasrec.json").write_text(json.dumps({"setA": {"n": 7}}))  # no prompts
+    shutil.copy(tmp_path / "kitrec_full.json", tmp_path / "earlier.json")  # of a run of other methods
+    answers = read_answers(tmp_path, ["base_direct", "kitrec_full", "ilora-sasrec", "popularity"])
+    columns = [list(column.cells) for column in mentions_table(answers).columns]
     assert columns == [
         ["base_direct"] * 2 + ["kitrec_full"] * 2,
         ["setA", "setB"] * 2,
@@ -68,5 +72,5 @@ def test_mentions_of_all_methods_are_listed(tmp_path):
         ["1955"] * 4,
         ["0.00"] * 2 + ["1.50"] * 2,
     ]
-    assert length_warnings(tmp_path) == ["kitrec_full, setA: cut", "kitrec_full, setB: cut"]
-    assert requested_items(tmp_path) == {"base_direct": 10, "kitrec_full": 10}
+    assert length_warnings(answers) == ["kitrec_full, setA: cut", "kitrec_full, setB: cut"]
+    assert requested_items(answers) == {"base_direct": 10, "kitrec_full": 10}
