@@ -371,7 +371,7 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
     perplexity = files.read_json(metrics / "rationales/kitrec_full.json")["setA"]
     assert perplexity["writer"] > 1 and perplexity["base"] > 1
     shown = clone.run("kitrec", "show")
-    assert "llm4cdr" in shown.stdout and "What a prompt shows" in shown.stdout
+    assert "llm4cdr" in shown.stdout and "Average contents of a prompt" in shown.stdout
     for command in (["report"], ["tables"], ["trace", "kitrec_full", "mrr"], ["compare", "workspace", "workspace"]):
         result = clone.run("kitrec", *command)
         assert result.returncode == 0, result.stderr
