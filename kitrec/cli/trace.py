@@ -79,7 +79,7 @@ def provenance(out: str) -> Iterator[tuple[str, str, str]]:
             if path not in visited and _overlap(path, target):
                 visited.add(path)
                 yield path, md5[:12], stage["cmd"]
-                pending += [dep["path"] for dep in stage["deps"] if not dep["path"].endswith(".py")]
+                pending += [dep["path"] for dep in stage.get("deps", ())]
 
 
 def _overlap(first: str, second: str) -> bool:
