@@ -404,7 +404,9 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
         assert clone.run("kitrec", "teacher", "to-text", "data/teachers/oracle", "--to", "text").returncode == 0
         result = clone.run("kitrec", "teacher", "from-text", "text", "--to", "data/teachers/mine")
         assert result.returncode == 0 and "lists" in result.stdout, result.stderr
-        (clone.folder / "users.tsv").write_text("user\titem\ttime\nu\tnone\t0\n")
+        known = pl.read_parquet(clone.folder / "data/interactions/test.parquet")["item_id"][:3]
+        rows = ["user\titem\ttime", "u\tnone\t0", *(f"v\t{item}\t{k}" for k, item in enumerate(known))]
+        (clone.folder / "users.tsv").write_text("\n".join(rows))
         result = clone.run("kitrec", "predict", "data/serving/sasrec-oracle", "users.tsv", "--to", "best.tsv")
         assert result.returncode == 0 and "1 users ranked by popularity" in result.stdout, result.stderr
         before = results(clone.folder)
