@@ -23,7 +23,7 @@ from stages.lib.training_interactions import read_training
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
-    """Train METHOD of titles.methods on the users the LLM learns from."""
+    """Train METHOD of titles.methods on the users that recommenders learn from (idrec.train_on)."""
     # 1. Params and inputs
     seed, domains = params.load(int, "seed"), params.load(Domains, "domains")
     which = params.value(Data, "data.candidate_set")
