@@ -25,7 +25,7 @@ from kitrec.onnx.runtime import OnnxModel, load_onnx_model, measure_latency
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import History
 from kitrec.recommenders.params import AnyMethod
-from kitrec.recommenders.train import development_validation
+from kitrec.recommenders.train import known_questions
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.records import RECORDS
 from stages.lib import paths
@@ -84,7 +84,7 @@ def _rows(teacher: str, students: dict[str, History]) -> list[dict[str, Any]]:
     )
     for student, history in students.items():
         model = load_onnx_model(SERVED / f"{student}-{teacher}")
-        served[student] = model, development_validation(interactions, history, model.vocabulary).histories
+        served[student] = model, known_questions(interactions, history, model.vocabulary)[0]
     repeats = [_once(trained, questions, served) for _ in range(REPEATS)]
     return [
         {"student": student, "teacher": teacher, "candidates": count} | _row(questions[count], repeats, student, count)

@@ -31,7 +31,6 @@ from kitrec.distillation.item_embeddings import read_embeddings, write_embedding
 from kitrec.distillation.params import StudentConfig
 from kitrec.distillation.student_training import Student, Students, Teacher
 from kitrec.recommenders.models.params import BERT4Rec, Caser
-from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.training.state import Progress
@@ -127,7 +126,7 @@ def run(data: str, name: str, split: Split, teacher: Teacher, seed: int) -> None
         distilled = students.train_distilled(teacher, Path(work) / "distilled", on_epoch_end)
     both = {"baseline": baseline, "distilled": distilled}
     metrics = {which: _student(student, split.test) for which, student in both.items()}
-    ndcg = {which: user_ndcg(student.result.model, *_rows_and_items(split.test), 20) for which, student in both.items()}
+    ndcg = {which: user_ndcg(student.result.model, split.test, 20) for which, student in both.items()}
     with files.atomic(RUNS / data / f"{name}-{seed}.parquet") as draft:
         pl.DataFrame({which: values.astype(np.float32) for which, values in ndcg.items()}).write_parquet(draft)
     document = {**metrics, "teacher_rows": distilled.alignment, "threads": torch.get_num_threads()}
@@ -145,13 +144,9 @@ def windows(p: StudentConfig, rows: KeyedSequences) -> KeyedSequences:
     )
 
 
-def _rows_and_items(test: Validation) -> tuple[Any, np.ndarray]:
-    return test.histories, test.targets
-
-
 def _student(student: Student, test: Validation) -> dict[str, Any]:
     began = time.perf_counter()
-    better, equal = ranks(student.result.model, *_rows_and_items(test))
+    better, equal = test.ranks(student.result.model)
     ranking = time.perf_counter() - began
     return {
         "test": _metrics(better, equal),

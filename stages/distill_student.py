@@ -32,7 +32,7 @@ def main(student: str, teacher: str, quiet: runner.Quiet = runner.NO_TERMINAL) -
     with runner.running("distill_student", name, reads=[folder, *sources.values()], params=[seed, seeds, p]) as run:
         # 2. The users' sequences, and the development users' held-out items
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
-        data = student_data(train, development, p.student.history)
+        data = student_data(train, development, p.student.history, seed)
         # 3. The teacher's lists, and its item vectors if it has some
         lists, vectors = tables.read(folder / "lists.parquet", TEACHER_LISTS), folder / "vectors.safetensors"
         lists_and_vectors = Teacher(lists, read_embeddings(vectors) if vectors.exists() else None)

@@ -23,7 +23,7 @@ def main(student: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("train_student", student, reads=[*sources.values()], params=[seed, seeds, p]) as run:
         # 2. The users' sequences, and the development users' held-out items
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
-        data = student_data(train, development, p.student.history)
+        data = student_data(train, development, p.student.history, seed)
         # 3. A student of every seed, the same seeds as with a teacher
         students, epochs, metric = [], p.student.training.epochs, f"ndcg@{p.depth}"
         with files.atomic(paths.student(student)) as to, stages_bar(epochs, metric, quiet=quiet) as show:

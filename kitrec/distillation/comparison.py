@@ -12,9 +12,7 @@ import numpy as np
 from scipy import stats
 
 from kitrec.core.ranking_metrics import expected_metric, mean_metrics, with_recall
-from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.models.interface import Recommender
-from kitrec.recommenders.ranking.full import ranks
 from kitrec.recommenders.sequence_training import Validation
 from kitrec.recommenders.storage import StoredModel
 
@@ -42,9 +40,9 @@ class StudentComparison:
         return {**numbers, "p_value": float(f"{self.p_value:.3g}"), "gain_by_seed": gains, "users": self.users}
 
 
-def user_ndcg(model: Recommender, histories: Sequences, ground_truth: np.ndarray, depth: int) -> np.ndarray:
+def user_ndcg(model: Recommender, test: Validation, depth: int) -> np.ndarray:
     """Return NDCG@depth of each user, [users]."""
-    better, equal = ranks(model, histories, ground_truth)
+    better, equal = test.ranks(model)
     return expected_metric(f"ndcg@{depth}", better, equal)
 
 
@@ -73,8 +71,7 @@ def compare_students(
 ) -> dict[str, Any]:
     """Compare stored students, one model per seed: NDCG by user, and the mean metrics of both at all cutoffs."""
     before, after = (
-        np.stack([user_ndcg(stored.model, test.histories, test.targets, depth) for stored in models])
-        for models in (baseline, distilled)
+        np.stack([user_ndcg(stored.model, test, depth) for stored in models]) for models in (baseline, distilled)
     )
     metrics = {
         name: _mean_metrics(models, test, cutoffs)
@@ -87,7 +84,7 @@ def _mean_metrics(models: Sequence[StoredModel], test: Validation, cutoffs: Sequ
     """Return the mean over the seeds; with one relevant item per user, Hit is Recall."""
     by_seed = []
     for stored in models:
-        better, equal = ranks(stored.model, test.histories, test.targets)
+        better, equal = test.ranks(stored.model)
         by_seed.append({name: value for k in cutoffs for name, value in mean_metrics(better, equal, k).items()})
     means = {name: round(float(np.mean([metrics[name] for metrics in by_seed])), 6) for name in by_seed[0]}
     return with_recall(means)

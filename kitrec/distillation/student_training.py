@@ -28,8 +28,9 @@ from kitrec.distillation.item_embeddings import ItemEmbeddings, embedding_table
 from kitrec.distillation.item_vector_transfer import add_projection, inject, item_table, merge_projection
 from kitrec.distillation.params import StudentConfig
 from kitrec.distillation.selection_policies import build_policy
+from kitrec.recommenders.data.item_domains import item_domains_of
 from kitrec.recommenders.data.target_batches import trainable_users
-from kitrec.recommenders.data.user_histories import History, training_sequences, user_targets
+from kitrec.recommenders.data.user_histories import History, target_domains, training_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.sequence_training import (
@@ -70,11 +71,13 @@ class Student:
     alignment: dict[str, int]  # counts of the teacher's lists beside the rows; empty without a teacher
 
 
-def student_data(train: pl.DataFrame, development: pl.DataFrame, history: History) -> StudentData:
+def student_data(train: pl.DataFrame, development: pl.DataFrame, history: History, seed: int) -> StudentData:
     """Return the training users' sequences and the development users' held-out items."""
     vocabulary, users = Vocabulary(train["item_id"]), user_targets(train)
     rows = full_sequences(training_sequences(train, users, history, vocabulary), users)
-    return StudentData(rows, vocabulary, development_validation(development, history, vocabulary))
+    item_domains = item_domains_of(train, target_domains(train), vocabulary)
+    validation = development_validation(development, history, vocabulary, item_domains, seed)
+    return StudentData(rows, vocabulary, validation)
 
 
 def train_student(

@@ -1,9 +1,8 @@
 """Training of sequence models: an epoch of updates over all users, and the validation that chooses the epoch.
 
 An epoch shuffles the users and trains on batches of their targets (data/target_batches.py) by one of the losses of
-losses.py. In standard mode the validation ranks all items; the best NDCG@10 (or NDCG at the validation's own depth) is
-kept. Patience counts from the first validation above 0: where books fill the histories, a GRU ranks nothing but
-books for many epochs. The loop, early stopping and checkpoints are those of kitrec/training."""
+losses.py. In standard mode the validation ranks its candidates (all items, where it has none); the best NDCG@10 (or
+NDCG at the validation's own depth) is kept. The loop, early stopping and checkpoints are those of kitrec/training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +27,8 @@ from kitrec.recommenders.models.bert4rec import BERT4Rec
 from kitrec.recommenders.models.interface import Recommender
 from kitrec.recommenders.models.registry import build_sequence_model
 from kitrec.recommenders.params import Loss, SequenceMethod, TrainingConfig
-from kitrec.recommenders.ranking.full import ranks
+from kitrec.recommenders.ranking.full import candidate_scores, ranks
+from kitrec.recommenders.ranking.within_domain import ranks_among
 from kitrec.training.distributed import DistributedContext, distributed_context
 from kitrec.training.loop import OnEpochEnd, StateCallback, Step, Validate, fit, run_epochs
 from kitrec.training.schedule import rate_factor, set_learning_rate
@@ -46,6 +46,13 @@ class Validation:
     targets: np.ndarray
     depth: int = DEPTH  # of the NDCG that chooses the epoch
     mask_history: bool = True  # off where repeats are to be predicted
+    candidates: np.ndarray | None = None  # [U, C] of each user's domain (ranking/within_domain.py); None: all items
+
+    def ranks(self, model: Recommender) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many items are better than each target, and how many equal (itself included)."""
+        if self.candidates is None:
+            return ranks(model, self.histories, self.targets, mask_history=self.mask_history)
+        return ranks_among(partial(candidate_scores, model, self.histories), self.targets, self.candidates)
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,8 @@ def init_training(
 
 
 def loop_config(config: TrainingConfig, depth: int = DEPTH) -> LoopConfig:
-    """Return the loop of a training whose metric, at this depth, chooses; patience starts once it exceeds 0."""
-    selection = Selection(config.metric.replace(f"@{DEPTH}", f"@{depth}"), patience_from=0.0)
+    """Return the loop of a training whose metric, at this depth, chooses."""
+    selection = Selection(config.metric.replace(f"@{DEPTH}", f"@{depth}"))
     return LoopConfig(config.epochs, selection, config.patience, config.validate_every)
 
 
@@ -169,8 +176,7 @@ def validate(model: Recommender, validation: Validation) -> Row:
     """Return the ranking metrics of the validation, and the mean weights of metadata gates."""
     model.eval()
     _gates(model)  # drop what earlier evaluations accumulated
-    placed = ranks(model, validation.histories, validation.targets, mask_history=validation.mask_history)
-    metrics = mean_metrics(*placed, validation.depth)
+    metrics = mean_metrics(*validation.ranks(model), validation.depth)
     return metrics | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 

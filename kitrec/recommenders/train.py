@@ -16,7 +16,7 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.cross_domain_training import train_cross_domain_model
 from kitrec.recommenders.data.cross_domain_batches import UserHistories
-from kitrec.recommenders.data.item_domains import item_domains_of
+from kitrec.recommenders.data.item_domains import ItemDomains, item_domains_of
 from kitrec.recommenders.data.item_features import ItemFeatures, build_item_features
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.user_histories import (
@@ -24,6 +24,7 @@ from kitrec.recommenders.data.user_histories import (
     ground_truth_items,
     histories,
     history_interactions,
+    target_domains,
     training_sequences,
     user_targets,
 )
@@ -38,7 +39,8 @@ from kitrec.recommenders.params import (
     TrainingConfig,
     selection_metric,
 )
-from kitrec.recommenders.ranking.within_domain import domain_validation, evaluate
+from kitrec.recommenders.ranking import within_domain
+from kitrec.recommenders.ranking.within_domain import domain_candidates
 from kitrec.recommenders.search import drawn_setting, searched_values
 from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
 from kitrec.recommenders.storage import StoredModel, save_model
@@ -110,29 +112,40 @@ def train_recommender(p: RankingMethod, data: TrainingData, on_epoch_end: OnEpoc
     interactions = data.train if isinstance(p, NonParametricMethod) else data.interactions(p.training)
     vocabulary = Vocabulary(interactions["item_id"])
     sequences = training_sequences(interactions, user_targets(interactions), p.history, vocabulary)
+    item_domains = item_domains_of(interactions, target_domains(interactions), vocabulary)
     features = None
     if isinstance(p, SequenceMethod):
         requested = p.model.metadata.features if isinstance(p.model, params.BERT4Rec) else []
         features, notices = build_item_features(data.items, vocabulary, requested, data.seed)
         print(*notices, sep="\n", end="\n" if notices else "")
-        trained = _train_sequence_model(p, data, features, vocabulary, sequences, on_epoch_end)
+        trained = _train_sequence_model(p, data, features, vocabulary, item_domains, sequences, on_epoch_end)
     else:
-        trained = _train_cross_domain_model(p, data, interactions, vocabulary, sequences, on_epoch_end)
+        trained = _train_cross_domain_model(p, data, vocabulary, item_domains, interactions, sequences, on_epoch_end)
     metrics = {name: round(value, 6) for name, value in trained.metrics.items()}
     popularity = np.bincount(sequences.items, minlength=len(vocabulary) + 1).astype(np.float32)
     save_model(StoredModel(trained.model, vocabulary, popularity, metrics), p.model, to, features)
     return TrainedRecommender(trained.rows, {**metrics, "items": len(vocabulary), "sequences": len(sequences)})
 
 
-def development_validation(development: pl.DataFrame, history: History, vocabulary: Vocabulary) -> Validation:
-    """Return the development users with an item of their history and their held-out item in the vocabulary."""
-    users = user_targets(development)
+def development_validation(
+    development: pl.DataFrame, history: History, vocabulary: Vocabulary, item_domains: ItemDomains, seed: int
+) -> Validation:
+    """Return the questions of the development users, each item to be ranked among candidates of its domain."""
+    shown, targets = known_questions(development, history, vocabulary)
+    return Validation(shown, targets, candidates=domain_candidates(shown, targets, item_domains, seed))
+
+
+def known_questions(
+    interactions: pl.DataFrame, history: History, vocabulary: Vocabulary
+) -> tuple[Sequences, np.ndarray]:
+    """Return histories and held-out items of the users with an item of their history and the held-out one known."""
+    users = user_targets(interactions)
     sequences, held_out = (
-        histories(development, users, history, vocabulary),
-        ground_truth_items(development, users, vocabulary),
+        histories(interactions, users, history, vocabulary),
+        ground_truth_items(interactions, users, vocabulary),
     )
-    usable = np.flatnonzero((sequences.lengths > 0) & (held_out > 0))
-    return Validation(sequences.take(usable), held_out[usable])
+    known = np.flatnonzero((sequences.lengths > 0) & (held_out > 0))
+    return sequences.take(known), held_out[known]
 
 
 def positive_items(interactions: pl.DataFrame, p: CrossDomainMethod) -> np.ndarray:
@@ -165,12 +178,13 @@ def _train_sequence_model(
     data: TrainingData,
     features: ItemFeatures,
     vocabulary: Vocabulary,
+    item_domains: ItemDomains,
     sequences: Sequences,
     on_epoch_end: OnEpochEnd,
 ) -> _Trained:
     validation = None
     if p.training.mode == "standard":
-        validation = development_validation(data.development, p.history, vocabulary)
+        validation = development_validation(data.development, p.history, vocabulary, item_domains, data.seed)
     items, seed, work, pin_memory = len(vocabulary), data.seed, data.work, data.pin_memory
     result = train_sequence_model(
         p, features, items, sequences, validation, seed, work, on_epoch_end, pin_memory=pin_memory
@@ -181,23 +195,26 @@ def _train_sequence_model(
 def _train_cross_domain_model(
     p: CrossDomainMethod | NonParametricMethod,
     data: TrainingData,
-    interactions: pl.DataFrame,
     vocabulary: Vocabulary,
+    item_domains: ItemDomains,
+    interactions: pl.DataFrame,
     sequences: Sequences,
     on_epoch_end: OnEpochEnd,
 ) -> _Trained:
-    item_domains = item_domains_of(interactions, vocabulary)
-    development = development_validation(data.development, p.history, vocabulary)
+    development = development_validation(data.development, p.history, vocabulary, item_domains, data.seed)
     validated = isinstance(p, NonParametricMethod) or p.training.mode == "standard"
     if not len(sequences) or (validated and not len(development.targets)):
         raise InputError(
             f"{len(sequences)} users to train on, {len(development.targets)} development users with a known history "
             "and held-out item: both need some; raise users.train or users.development_share"
         )
-    validation = domain_validation(UserHistories(development.histories), development.targets, item_domains, data.seed)
+    assert development.candidates is not None
+    validation = within_domain.Validation(
+        UserHistories(development.histories), development.targets, development.candidates
+    )
     if isinstance(p, NonParametricMethod):
         model = count_model(p.model, sequences, item_domains.items, data.seed)
-        row = {"epoch": 1.0, **evaluate(model, validation)}
+        row = {"epoch": 1.0, **within_domain.evaluate(model, validation)}
         return _Trained(model, [row], row)
     positives = positive_items(interactions, p)
     if not positives.any():

@@ -9,11 +9,10 @@ from kitrec.training.state import Progress, Row
 
 @dataclass(frozen=True)
 class Selection:
-    """The metric that chooses the epoch. Patience starts once the best score exceeds `patience_from`."""
+    """The metric that chooses the epoch."""
 
     metric: str
     greater_is_better: bool = True
-    patience_from: float = -math.inf
 
     def score(self, row: Row) -> float:
         """Return the value to maximise."""
@@ -47,7 +46,7 @@ def should_validate(progress: Progress, config: LoopConfig) -> bool:
 def record_validation(progress: Progress, selection: Selection, metrics: Row) -> None:
     """Add the metrics of the last epoch to its row; a better score makes it the best epoch."""
     progress.rows[-1] |= metrics
-    if not _improves(progress, selection) and progress.best > selection.patience_from:
+    if not _improves(progress, selection):
         progress.epochs_without_improvement += 1
 
 

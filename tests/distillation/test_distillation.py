@@ -232,7 +232,7 @@ def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, users, ep
         baseline = students.train_baseline(work / "baseline", lambda _: None)
         distilled = students.train_distilled(teacher, work / "distilled", lambda _: None)
         models = [student.result.model for student in (baseline, distilled)]
-        gains.append([user_ndcg(model, validation.histories, validation.targets, 20) for model in models])
+        gains.append([user_ndcg(model, validation, 20) for model in models])
     comparison = compare(*np.array(gains).swapaxes(0, 1))
     assert comparison.distilled > comparison.baseline
     assert comparison.p_value < 0.01

@@ -7,13 +7,14 @@ from scipy import stats
 from kitrec.core.ranking_metrics import mean_metrics
 from kitrec.distillation.comparison import compare, user_ndcg
 from kitrec.recommenders.ranking.full import ranks
+from kitrec.recommenders.sequence_training import Validation
 from tests.recommenders.made_models import made_model, made_sequences
 
 
 def test_the_mean_of_the_users_is_the_ndcg_of_the_ranking():
     model, sequences = made_model("sasrec"), made_sequences(60, seed=2)
     histories = sequences.take(np.flatnonzero(sequences.lengths > 1))
-    gains = user_ndcg(model, histories.without_last(), histories.last(), 20)
+    gains = user_ndcg(model, Validation(histories.without_last(), histories.last()), 20)
     better, equal = ranks(model, histories.without_last(), histories.last())
     assert gains.mean() == pytest.approx(mean_metrics(better, equal, 20)["ndcg@20"])
     untied = np.where((equal == 1) & (better < 20), 1 / np.log2(better + 2), 0)

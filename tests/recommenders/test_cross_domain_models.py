@@ -197,6 +197,5 @@ def test_unknown_items_and_users_without_a_history_fall_back_and_are_counted():
 
 def test_item_domains_come_from_the_training_interactions():
     interactions = pl.DataFrame({"item_id": ["b", "m", "c", "b"], "domain": ["books", "movies", "music", "books"]})
-    interactions = interactions.with_columns(held_out=pl.col("domain") != "books")
-    item_domains = item_domains_of(interactions, Vocabulary(["b", "c", "m"]))
+    item_domains = item_domains_of(interactions, ["movies", "music"], Vocabulary(["b", "c", "m"]))
     assert item_domains.domains.tolist() == [0, 1, 3, 2] and item_domains.sides.tolist() == [-1, 0, 1, 1]

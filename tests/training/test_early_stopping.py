@@ -1,9 +1,9 @@
-"""Early stopping: patience counts validations without improvement, once the metric exceeds 0."""
+"""Early stopping: patience counts validations without improvement."""
 
 from kitrec.training.selection import Selection, record_validation
 from kitrec.training.state import Progress
 
-NDCG = Selection("ndcg@10", patience_from=0.0)
+NDCG = Selection("ndcg@10")
 
 
 def validated(*values: float) -> Progress:
@@ -15,8 +15,8 @@ def validated(*values: float) -> Progress:
     return progress
 
 
-def test_patience_starts_with_the_first_validation_above_zero():
-    assert validated(0.0, 0.0, 0.0).epochs_without_improvement == 0
+def test_patience_counts_validations_since_the_best():
+    assert validated(0.0, 0.0, 0.0).epochs_without_improvement == 2
     progress = validated(0.0, 0.0, 0.1, 0.1, 0.05)
     assert (progress.best, progress.best_epoch, progress.epochs_without_improvement) == (0.1, 3, 2)
     assert validated(0.1, 0.0, 0.2).epochs_without_improvement == 0

@@ -2,6 +2,7 @@
 
 Arrays only: the negatives of a whole epoch are sampled at once, and positives among them are resampled."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from kitrec.recommenders.data.sequences import Sequences
-from kitrec.recommenders.data.user_histories import target_domains
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
 PADDING, SOURCE = 0, 1  # every higher number is a target domain of its own
@@ -52,11 +52,11 @@ class ItemDomains:
         return items[starts[domains] + (rng.random(domains.shape) * self.counts[domains]).astype(np.int64)]
 
 
-def item_domains_of(interactions: pl.DataFrame, vocabulary: Vocabulary) -> ItemDomains:
-    """Build the domains from interactions (item_id, domain, held_out) that cover the vocabulary."""
-    items = interactions.select("item_id", "domain").unique(subset="item_id", keep="first", maintain_order=True)
-    targets = {name: SOURCE + 1 + k for k, name in enumerate(target_domains(interactions))}
-    codes = {**dict.fromkeys(set(items["domain"]), SOURCE), **targets}
+def item_domains_of(table: pl.DataFrame, targets: Iterable[str], vocabulary: Vocabulary) -> ItemDomains:
+    """Build the domains from a table (item_id, domain) that covers the vocabulary."""
+    items = table.select("item_id", "domain").unique(subset="item_id", keep="first", maintain_order=True)
+    numbers = {name: SOURCE + 1 + k for k, name in enumerate(targets)}
+    codes = {**dict.fromkeys(set(items["domain"]), SOURCE), **numbers}
     domains = np.zeros(len(vocabulary) + 1, dtype=np.int64)
     domains[vocabulary.numbers(items["item_id"])] = items["domain"].replace_strict(codes, return_dtype=pl.Int64)
     domains[0] = PADDING
