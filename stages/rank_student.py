@@ -1,7 +1,7 @@
 """Compare a distilled student with its baseline, rank by it, export it.   python -m stages.rank_student sasrec oracle
 Reads data/students/<student> and <pair>, the items, data/interactions/test and the test records; writes
-data/rankings/<pair> (first seed), data/serving/<pair> (ONNX), metrics/students/<pair>.json, metrics/time/<pair>.json and, of all pairs that
-are there, metrics/time.json."""
+data/rankings/<pair> (first seed), data/serving/<pair> (ONNX), metrics/students/<pair>.json, metrics/time/<pair>.json
+and, of all pairs that are there, metrics/time.json."""
 
 from pathlib import Path
 
