@@ -1,12 +1,13 @@
 """Users and items as vectors of the same language model, compared by their cosine.
 
-    e_i     = LayerNorm(mean over the tokens of title i of the last hidden states - c)
+    e_i     = LayerNorm(mean over the tokens of title i of the hidden states behind the last of `layers` - c)
     u       = normalise(Σ_k softmax_k(q_d · e_k) U_d e_k)      k: history, d: whether k is of a target domain
     v_i     = normalise(V e_i)
     s(u, i) = exp(t) u · v_i
 Two towers over one text encoder as in dense retrieval (Karpukhin et al., EMNLP 2020); the user's side pools titles that
 are encoded apart, so that each title is read once and stored (UniSRec, Hou et al., KDD 2022, does so with a frozen
 BERT). c, the mean title of the base, removes what all titles share: hidden states of LLMs point into a narrow cone.
+The first third of a base knows a title better than the last layer, which knows the next token (docs/log.md, l95).
 
 They learn by the item that a user took next against items that others took (InfoNCE, arXiv 1807.03748):
     L = - mean_b log softmax_j s(u_b, j) at j = i_b,   j: i_b, and items of its domain in the batch and the drawn ones
@@ -82,7 +83,7 @@ def contrastive_loss(
 
 
 def title_vectors(llm: Any, titles: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Return the mean last hidden state of each title [n, h] in float32, read in batches of similar length."""
+    """Return the mean hidden state of each title [n, h] in float32, read in batches of similar length."""
     decoder = decoder_of(llm)
     groups = batches([max(len(title), 1) for title in titles], BATCH_TOKENS)
     parts = [_mean_states(decoder, [titles[k] for k in group]) for group in groups]

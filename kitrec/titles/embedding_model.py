@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from kitrec.core.randomness import derived_seed
+from kitrec.llm.base.layers import keep_first_layers
 from kitrec.llm.base.loading import load_base
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
@@ -77,6 +78,9 @@ def new_model(p: Embedding, base: PinnedBase, catalogue: Catalogue, seed: int) -
     """Return a model with initial weights: its adapter changes nothing yet."""
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "embedding weights"))
-        llm = with_adapter(load_base(base, p.base_weights), p.adapter, ADAPTER)
+        llm = load_base(base, p.base_weights)
+        if p.layers is not None:
+            keep_first_layers(llm, p.layers)
+        llm = with_adapter(llm, p.adapter, ADAPTER)
         towers = Towers(llm.config.hidden_size, p.width, p.dropout).to(llm.device)
     return EmbeddingModel(llm, towers, catalogue)

@@ -50,6 +50,7 @@ class Embedding:
 
     kind: Literal["embedding"]
     base_weights: Literal["nf4", "bf16", "f32"]
+    layers: Count | None  # the first ones of the base, which read titles; null: all
     history: History
     width: Count
     dropout: Share  # of title vectors

@@ -72,6 +72,7 @@ def made_embedding(heads: TitleTraining, adapter: TitleTraining) -> Embedding:
     return Embedding(
         kind="embedding",
         base_weights="f32",
+        layers=None,
         history=made_history(),
         width=16,
         dropout=0.0,

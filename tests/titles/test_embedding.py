@@ -4,10 +4,13 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from kitrec.core.domains import KITREC
+from kitrec.core.errors import InputError
+from kitrec.llm.base.layers import keep_first_layers
 from kitrec.titles.embedding import Towers, title_vectors
 from kitrec.titles.embedding_model import EmbeddingModel
 from kitrec.titles.storage import load_method
@@ -62,6 +65,17 @@ def test_title_vectors_are_the_means_of_separate_forward_passes(tiny_base, monke
         for vector, title in zip(vectors, titles, strict=True):
             alone = llm.get_decoder()(input_ids=torch.tensor([title or [0]])).last_hidden_state[0]
             assert torch.allclose(vector, alone.mean(0), atol=1e-4)
+
+
+def test_the_first_layers_end_in_their_hidden_states(tiny_base):
+    llm, whole = (AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32) for _ in "ab")
+    keep_first_layers(llm, 1)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        expected = whole.get_decoder()(input_ids=ids, output_hidden_states=True).hidden_states[1]
+        assert torch.allclose(llm.get_decoder()(input_ids=ids).last_hidden_state, expected, atol=1e-6)
+    with pytest.raises(InputError, match="layers: qwen3 has 1, not 2"):
+        keep_first_layers(llm, 2)
 
 
 def test_a_title_is_read_once_wherever_it_stands():

@@ -23,6 +23,16 @@ def decoder_of(model: Any) -> Any:
     return (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
 
 
+def keep_first_layers(model: Any, count: int) -> None:
+    """Drop all layers behind the first `count`; the decoder then ends in their hidden states, without its last norm."""
+    decoder = decoder_of(model)
+    if not hasattr(decoder, "layers") or not hasattr(decoder, "norm"):
+        raise InputError(f"layers: {model.config.model_type} cannot be cut behind its first layers; set it to null")
+    if count > len(decoder.layers):
+        raise InputError(f"layers: {model.config.model_type} has {len(decoder.layers)}, not {count}; null is all")
+    decoder.layers, decoder.norm = decoder.layers[:count], torch.nn.Identity()
+
+
 def linear_layers(model: Any) -> dict[str, Any]:
     """Return the linear layers by name, but for the head; where adapters stand on one, the frozen layer below them."""
     parts, head = dict(model.named_modules()), model.get_output_embeddings()
