@@ -3,14 +3,15 @@
 LLaRA's protocol on lastfm_ilora: a window of at least three and at most ten artists, 20 candidates (the next one and 19
 that are not in the window), HitRatio@1 and ValidRatio over all 122 test windows. The lists are drawn once and are the
 same for all; cheap models also report the mean over 200 further draws, since one hit is .008 here. Only the validation
-windows choose epochs. `teacher` uses the shipped tiny base, whose words are not those of artists. Runs are kept in
-bench/results/ilora_runs; without arguments the kept runs are rendered."""
+windows choose epochs. `teacher_tiny` uses the shipped tiny base, whose words are not those of artists,
+`teacher_smollm2` SmolLM2 (`make base-smollm2`). Runs are kept in bench/results/ilora_runs; without arguments they are
+rendered."""
 
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,6 @@ from kitrec.training.progress import training_bar
 DATA, SHORTEST, SHOWN, LISTED, DRAWS = "lastfm_ilora", 3, 10, 20, 200
 RUNS = RESULTS / "ilora_runs"
 PUBLISHED = 0.2233  # SASRec in LLaRA's Table 2
-TASKS = 1_000  # windows of training sessions that train the teacher
 
 
 def _sasrec(dropout: float) -> SASRec:
@@ -85,6 +85,25 @@ TEACHER = ilora.Ilora(
 
 
 @dataclass(frozen=True)
+class TeacherSetting:
+    """The folder of a base, the windows of training sessions that train the teacher, and how."""
+
+    base: str
+    windows: int
+    p: ilora.Ilora
+
+
+TEACHERS = {
+    "teacher_tiny": TeacherSetting("base/tiny-qwen3", 1_000, TEACHER),
+    "teacher_smollm2": TeacherSetting(
+        "base/smollm2-135m",
+        1_000,
+        replace(TEACHER, training=replace(TEACHER.training, learning_rate=5e-4, validate_every=25)),
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Data:
     """Training sessions, and windows (history and next item) by kind, all as item ids."""
 
@@ -102,7 +121,7 @@ def main(arguments: list[str]) -> None:
     """Run the given setting, if any, and publish the kept runs."""
     if arguments:
         runs: dict[str, Callable[[Data, str, int], dict[str, Any]]] = dict.fromkeys(SETTINGS, _encoder_run)
-        runs["teacher"] = _teacher_run
+        runs |= dict.fromkeys(TEACHERS, _teacher_run)
         if len(arguments) != 2 or arguments[0] not in runs:
             raise InputError(f"give one of {', '.join(runs)} and a number of seeds")
         data = read_windows()
@@ -180,29 +199,36 @@ def _hits(stored: StoredModel, tasks: pl.DataFrame, lists: list[list[str]]) -> f
     return scored_hit_ratio(list(stored.candidate_scores(histories, candidates)), targets)
 
 
-def _teacher_run(data: Data, _: str, seed: int) -> dict[str, Any]:
-    began = time.perf_counter()
+def _teacher_run(data: Data, name: str, seed: int) -> dict[str, Any]:
+    setting, began = TEACHERS[name], time.perf_counter()
     stored = _fit(data, "sasrec_ce", seed)[0]
-    base = pin(Base(path="base/tiny-qwen3", revision=None))
+    base, p = pin(Base(path=setting.base, revision=None)), setting.p
     texts = {row["item_id"]: {**row, "average_rating": None} for row in items(DATA).iter_rows(named=True)}
-    stretches = planned_stretches(TASKS, TEACHER.training)
+    stretches = planned_stretches(setting.windows, p.training)
     with (
         tempfile.TemporaryDirectory() as work,
         training_bar("teacher", stretches, "val_loss", quiet=False, unit="update") as on_epoch_end,
     ):
-        training_data = TrainingData(seed, texts, _training_tasks(data, seed), data.tasks("valid"), Path(work) / "work")
-        train_teacher(TEACHER, base, stored, training_data, on_epoch_end, Path(work) / "to")
+        training_data = TrainingData(
+            seed, texts, _training_tasks(data, setting.windows, seed), data.tasks("valid"), Path(work) / "work"
+        )
+        train_teacher(p, base, stored, training_data, on_epoch_end, Path(work) / "to")
         minutes = (time.perf_counter() - began) / 60
-        teacher = load_teacher(Path(work) / "to", load_base(base, TEACHER.base_weights), base, SequenceEncoder(stored))
-    return {**_teacher_metrics(teacher, base, data, texts, stored), "minutes": round(minutes, 2)}
+        teacher = load_teacher(Path(work) / "to", load_base(base, p.base_weights), base, SequenceEncoder(stored))
+    return {**_teacher_metrics(teacher, setting, base, data, texts, stored), "minutes": round(minutes, 2)}
 
 
 def _teacher_metrics(
-    teacher: Teacher, base: PinnedBase, data: Data, texts: dict[str, dict[str, Any]], stored: StoredModel
+    teacher: Teacher,
+    setting: TeacherSetting,
+    base: PinnedBase,
+    data: Data,
+    texts: dict[str, dict[str, Any]],
+    stored: StoredModel,
 ) -> dict[str, Any]:
     """Evaluate the teacher on the test windows, also without its encoder and with another user's gate."""
     tokenizer, test = load_tokenizer(base), data.tasks("test")
-    writer = prompt_builder_for(teacher, Encoder(tokenizer), texts, TEACHER)
+    writer = prompt_builder_for(teacher, Encoder(tokenizer), texts, setting.p)
     questions = scoring_dataset(test, writer, teacher.sequence_encoder)
     targets = [row.ground_truth for row in questions.prompts if row.ground_truth is not None]
     names = [[writer.answer_text(item) for item in listed] for listed in test["candidates"].to_list()]
@@ -225,11 +251,11 @@ def _teacher_metrics(
     }
 
 
-def _training_tasks(data: Data, seed: int) -> pl.DataFrame:
-    """Draw TASKS windows of training sessions once."""
+def _training_tasks(data: Data, count: int, seed: int) -> pl.DataFrame:
+    """Draw `count` windows of training sessions once."""
     sequences, ids = data.sessions.sequences, data.sessions.vocabulary.ids
     positions = [(u, k) for u in range(len(sequences)) for k in range(SHORTEST, len(sequences[u]))]
-    drawn = generator(seed, "windows").choice(len(positions), min(TASKS, len(positions)), replace=False)
+    drawn = generator(seed, "windows").choice(len(positions), min(count, len(positions)), replace=False)
     windows = {}
     for user, position in (positions[k] for k in drawn):
         windows[f"{user}-{position}"] = ids(sequences[user][max(0, position - SHOWN) : position + 1])
@@ -240,13 +266,14 @@ def _training_tasks(data: Data, seed: int) -> pl.DataFrame:
 def _publish() -> None:
     claims: list[Claim] = []
     encoders, teachers = [], []
-    for name in SETTINGS:
+    for name in (*SETTINGS, *TEACHERS):
         runs = [files.read_json(path) for path in sorted(RUNS.glob(f"{name}-*.json"))]
-        if runs:
+        if runs and name in SETTINGS:
             encoders.append({"setting": name, **_means(runs), "seeds": len(runs)})
+        else:
+            teachers += [{"teacher": name, "seed": seed, **run} for seed, run in enumerate(runs)]
+        if runs and name != "teacher_tiny":
             claims.append(_claim(name, runs))
-    for path in sorted(RUNS.glob("teacher-*.json")):
-        teachers.append({"seed": int(path.stem.rpartition("-")[2]), **files.read_json(path)})
     publish("quality_ilora", claims, {"encoder": encoders} | ({"teacher": teachers} if teachers else {}))
 
 
