@@ -98,7 +98,10 @@ TEACHERS = {
     "teacher_smollm2": TeacherSetting(
         "base/smollm2-135m",
         1_000,
-        replace(TEACHER, training=replace(TEACHER.training, learning_rate=5e-4, validate_every=25)),
+        replace(
+            TEACHER,
+            training=replace(TEACHER.training, learning_rate=5e-4, validate_every=25),
+        ),
     ),
 }
 

@@ -15,6 +15,7 @@ AREAS = {
     "LLM training and inference": ["train", "train_gpu", "infer"],
     "Recommenders: speed": ["seqrec", "seqrec_minutes", "seqrec_gpu", "cdr", "serving"],
     "Recommenders: quality on public data": ["quality_seqrec", "quality_cdr"],
+    "Real people on a real base": ["quality_real"],
     "Teachers and students": ["distill", "distill_cost", "distill_world", "quality_distill", "quality_ilora"],
     "ThinkRec": ["thinkrec", "thinkrec_world", "quality_thinkrec"],
 }

@@ -1,0 +1,134 @@
+"""Real people and films by what they read: all methods of finished runs.   python -m bench.quality_real FOLDER [...]
+
+Each folder is a clone in which `make real` has ended; several are further trainings, on the same test records. Tables:
+Hit@1 and NDCG@10 by how many films are shown, means over trainings. Claims: the differences that the question asks for,
+by the paired permutation test over users (a user's mean over the trainings first). Stories: five users of set A."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bench.claims import Claim, at_most, publish
+from kitrec.core import tables
+from kitrec.core.errors import InputError
+from kitrec.core.randomness import generator
+from kitrec.evaluation.paired import permutation_p_values
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.rankings import RANKINGS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
+from kitrec.schemas.scores import SCORES
+
+SHOWN = {
+    "source_only_movies": "no film",
+    "cold_start_2core_movies": "1",
+    "cold_start_3core_movies": "2",
+    "cold_start_4core_movies": "3",
+    "overlapping_books_movies": "4 or more",
+}
+ALL, METRICS, PERMUTATIONS, BAR = "all", ("hit@1", "ndcg@10"), 10_000, 0.01
+CLAIMS = [  # a method, the one it should be ahead of, the candidate set, the films shown, the metric
+    *(("embedding", other, "A", "no film", "hit@1") for other in ("popularity", "random_walk", "sasrec", "minilm")),
+    ("embedding", "popularity", "B", "no film", "hit@1"),
+    *(("random_walk_embedding", "random_walk", which, ALL, "ndcg@10") for which in "AB"),
+]
+STORY_METHODS, LISTED = ("embedding", "random_walk", "sasrec"), 3
+
+
+def main(folders: list[Path]) -> None:
+    """Publish tables, claims and stories of finished runs."""
+    scores = {which: user_means([read_scores(folder, which) for folder in folders]) for which in "AB"}
+    claims = [claim(scores[which], ahead, behind, which, *rest) for ahead, behind, which, *rest in _present(scores)]
+    details: dict[str, Any] = {
+        f"set {which}, {metric}": table(scores[which], metric) for which in "AB" for metric in METRICS
+    }
+    publish("quality_real", claims, details | {"five users of set A": stories(folders[0])})
+
+
+def read_scores(folder: Path, which: str) -> pl.DataFrame:
+    """Return method, user, films shown and metrics of a run."""
+    rows = tables.read(folder / f"data/scores/set{which}.parquet", SCORES).filter(pl.col("kind") == "scored")
+    return rows.select("method", "user_id", pl.col("user_type").replace(SHOWN).alias("shown"), *METRICS)
+
+
+def user_means(runs: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the mean over the trainings of every user's metrics, by method; refuse runs of other users."""
+    for run in runs[1:]:
+        if (
+            not run.select("method", "user_id")
+            .sort(pl.all())
+            .equals(runs[0].select("method", "user_id").sort(pl.all()))
+        ):
+            raise InputError("the runs differ in methods or test users: repeat trainings on the same records")
+    return pl.concat(runs).group_by("method", "user_id", "shown").mean().sort("method", "user_id")
+
+
+def table(scores: pl.DataFrame, metric: str) -> list[dict[str, Any]]:
+    """Return one row per method: its mean of all users and of those with as many films shown, best first."""
+    means = scores.pivot("shown", index="method", values=metric, aggregate_function="mean")
+    over_all = scores.group_by("method").agg(pl.col(metric).mean().alias(ALL))
+    ordered = over_all.join(means, on="method").select("method", ALL, *SHOWN.values()).sort(ALL, descending=True)
+    return ordered.with_columns(pl.selectors.float().round(3)).to_dicts()
+
+
+def claim(scores: pl.DataFrame, ahead: str, behind: str, which: str, shown: str, metric: str) -> Claim:
+    """Return the p-value of a method being ahead of another, of two sides; 1 where it is behind."""
+    users = scores if shown == ALL else scores.filter(pl.col("shown") == shown)
+    pair = [users.filter(pl.col("method") == name)[metric].to_numpy() for name in (ahead, behind)]
+    difference = pair[0] - pair[1]
+    p = permutation_p_values(difference[:, None], PERMUTATIONS, generator(0, "claims"))[0]
+    return at_most(
+        f"set {which}, {shown} shown: {ahead} ahead of {behind} in {metric}, p",
+        float(p) if difference.mean() > 0 else 1.0,
+        BAR,
+        "",
+        "python -m bench.quality_real FOLDER",
+        peer=behind,
+        spread=f"{pair[0].mean():.3f} against {pair[1].mean():.3f}, {len(difference)} users",
+    )
+
+
+def stories(folder: Path) -> list[dict[str, Any]]:
+    """Return what was shown to and ranked for the first users of each number of films shown."""
+    items = tables.read(folder / "data/items.parquet", ITEMS)
+    titles = dict(zip(items["item_id"], items["title"], strict=True))
+    records = tables.read(folder / "data/records/setA/test.parquet", RECORDS, leave_out=TEXT_COLUMNS)
+    chosen = records.sort("record_id").unique("user_type", keep="first", maintain_order=True).to_dicts()
+    ranked = {method: _first_items(folder, method) for method in STORY_METHODS}
+    return [
+        _story(record, titles, ranked) for record in sorted(chosen, key=lambda r: list(SHOWN).index(r["user_type"]))
+    ]
+
+
+def _story(record: dict[str, Any], titles: dict[str, str], ranked: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
+    def named(ids: list[str]) -> str:
+        return "; ".join(titles[item] for item in ids)
+
+    first = {f"first by {name}": named(lists[record["record_id"]][:LISTED]) for name, lists in ranked.items()}
+    shown = {"books": named(record["source_items"][-10:]), "films": named(record["target_items"][-10:])}
+    truth = {"took next": titles[record["gt_item_id"]]}
+    return {
+        "films shown": SHOWN[record["user_type"]],
+        **shown,
+        "candidates": named(record["candidate_ids"]),
+        **truth,
+        **first,
+    }
+
+
+def _first_items(folder: Path, method: str) -> dict[str, list[str]]:
+    rows = tables.read(folder / f"data/rankings/{method}/setA.parquet", RANKINGS)
+    return dict(zip(rows["record_id"], rows["item_ids"], strict=True))
+
+
+def _present(scores: dict[str, pl.DataFrame]) -> list[tuple[str, str, str, str, str]]:
+    methods = set(scores["A"]["method"])
+    return [claim for claim in CLAIMS if {claim[0], claim[1]} <= methods]
+
+
+if __name__ == "__main__":
+    try:
+        main([Path(name) for name in sys.argv[1:]])
+    except InputError as problem:
+        sys.exit(f"error: {problem}")
