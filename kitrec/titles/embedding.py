@@ -9,13 +9,15 @@ are encoded apart, so that each title is read once and stored (UniSRec, Hou et a
 BERT). c, the mean title of the base, removes what all titles share: hidden states of LLMs point into a narrow cone.
 The first third of a base knows a title better than the last layer, which knows the next token (docs/log.md, l95).
 
-They learn by the item that a user took next against items that others took (InfoNCE, arXiv 1807.03748):
-    L = - mean_b log softmax_j s(u_b, j) at j = i_b,   j: i_b, and items of its domain in the batch and the drawn ones
-Items come as often as users take them, so they are negatives in proportion to their popularity; the loss is least at
-    s(u, i) = log p(i | u) - log p(i) + a constant of u
-what speaks for this user rather than for everybody. Popularity is left to a prior (calibration.py). With the usual
-correction by log p(j) (Yi et al., RecSys 2019) s would have to learn popularity from titles as well. Items of another
+They learn by the item that a user took next against items of its domain (InfoNCE, arXiv 1807.03748):
+    L = - mean_b log softmax_j (s(u_b, j) + log q_j) at j = i_b,   j: items of i_b's domain whose titles are read
+q_j is the share of item j among all that users take. Of the items read, user u takes i_b with p(i_b | u), so the loss
+is least at
+    s(u, i) = log p(i | u) - log q_i + a constant of u
+what speaks for this user rather than for everybody. Popularity is left to a prior (calibration.py). Items of another
 target domain are no negatives: candidates are of one domain, and telling domains apart is easy and of no use.
+Reading a title costs a thousand times what comparing it does. So an update reads all titles of some users, and learns
+from everybody who took some of these items, as far as their histories hold them (samples.py).
 Shapes: n titles, B users, J items, L items of a history, h hidden width of the base, d width of the towers."""
 
 import math
@@ -72,14 +74,11 @@ class Towers(nn.Module):
 
 
 def contrastive_loss(
-    users: torch.Tensor, items: torch.Tensor, numbers: torch.Tensor, domains: torch.Tensor, scale: torch.Tensor
+    scores: torch.Tensor, taken: torch.Tensor, domains: torch.Tensor, shares: torch.Tensor
 ) -> torch.Tensor:
-    """Return L of users [B, d] and items [J, d]; the first B items are the positives, `numbers` and `domains` [J]."""
-    positives = slice(len(users))
-    excluded = (numbers == numbers[positives, None]) | (domains != domains[positives, None])
-    excluded.fill_diagonal_(False)
-    diagonal = torch.arange(len(users), device=users.device)
-    return F.cross_entropy((scale * users @ items.T).masked_fill(excluded, -torch.inf), diagonal)
+    """Return L of s [B, J], the column of the item that each user took [B], and domains and q of the items [J]."""
+    other_domain = domains != domains[taken, None]
+    return F.cross_entropy((scores + shares.log()).masked_fill(other_domain, -torch.inf), taken)
 
 
 def title_vectors(llm: Any, titles: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """Training of the embedding model: the towers on the base's own title vectors, then adapter and towers together.
 
-An epoch of the training loop (kitrec/training/loop.py) is a round of `validate_every` updates. A pass over the users
-draws a new target item of each (samples.py); samples, drawn negatives and dropout come from the seed and the number of
-the update, so a resumed training ends with the same bytes. NDCG@10 of the development records chooses the round."""
+An epoch of the training loop (kitrec/training/loop.py) is a round of `validate_every` updates. An update reads all
+titles of `batch_size` users, each once a pass, and learns from everybody who took some of these items (samples.py).
+Samples and dropout come from the seed and the number of the update, so a resumed training ends with the same bytes.
+NDCG@10 of the development records chooses the round."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from kitrec.titles.embedding_model import EmbeddingModel, TitleVectors, VectorsO
 from kitrec.titles.embedding_ranking import validation_row
 from kitrec.titles.params import Embedding, TitleTraining
 from kitrec.titles.rounds import OnRound, Rounds, Trained, TrainingData, fit_rounds, new_state, trained
-from kitrec.titles.samples import Passes, item_shares
+from kitrec.titles.samples import Passes, item_shares, samples_among
 from kitrec.training.state import Row
 
 _SAMPLES = "embedding samples"
@@ -58,8 +59,7 @@ def _train(
     passes = Passes(
         data.sequences, model.catalogue.is_target, p.history, training.batch_size, data.seed, (_SAMPLES, phase)
     )
-    negatives = 0 if with_adapter else p.negatives  # each would be read anew
-    gradients = Gradients(model, passes, shares, negatives, vectors_of, phase)
+    gradients = Gradients(model, passes, shares, vectors_of, phase)
     rounds = Rounds(state.optimizer, training, gradients, model.train, (data.seed, "embedding dropout", phase))
     rows = fit_rounds(
         rounds,
@@ -80,18 +80,23 @@ class Gradients:
     model: EmbeddingModel
     passes: Passes
     shares: np.ndarray
-    negatives: int
     vectors_of: VectorsOf
     phase: str
 
     def __call__(self, number: int) -> float:
         """Add the gradients of an update (from 0); return its loss."""
-        samples = self.passes.batch(number)
-        rng = generator(self.passes.seed, "embedding negatives", self.phase, number)
-        drawn = rng.choice(len(self.shares), self.negatives, p=self.shares)
-        numbers = np.concatenate([samples.items, drawn])
+        passes, catalogue = self.passes, self.model.catalogue
+        whole = passes.batch(number)
+        read = np.unique(np.concatenate([whole.histories.ravel(), whole.items]))
+        rng = generator(passes.seed, "embedding samples", self.phase, number)
+        samples = samples_among(passes.sequences, read[read > 0], catalogue.is_target, passes.p, rng) or whole
+        numbers = read[catalogue.is_target[read]]
         users, items = self.model.vectors(samples.histories, numbers, self.vectors_of)
-        listed = torch.from_numpy(np.stack([numbers, self.model.catalogue.domains[numbers]])).to(items.device)
-        loss = contrastive_loss(users, items, listed[0], listed[1], self.model.towers.scale)
+        taken, domains, shares = (
+            torch.from_numpy(values).to(items.device)
+            for values in (np.searchsorted(numbers, samples.items), catalogue.domains[numbers], self.shares[numbers])
+        )
+        scores = self.model.towers.scale * users @ items.T
+        loss = contrastive_loss(scores, taken, domains, shares.float())
         loss.backward()
         return loss.item()

@@ -28,7 +28,7 @@ class TitleTraining:
 
     updates: Updates
     validate_every: Count
-    batch_size: Count  # samples of an update: one per user
+    batch_size: Count  # users of an update (embedding: whose titles are all read)
     learning_rate: Positive
     warmup_ratio: Share
     weight_decay: Amount
@@ -54,7 +54,6 @@ class Embedding:
     history: History
     width: Count
     dropout: Share  # of title vectors
-    negatives: Updates  # drawn for each update of the heads, beside the batch's own items
     adapter: Adapter
     heads_training: TitleTraining
     adapter_training: TitleTraining

@@ -10,10 +10,12 @@ import polars as pl
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
-from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.data.sequences import Sequences, sequences_from_rows
 from kitrec.recommenders.data.user_histories import history_interactions, to_sequences, user_targets
 from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.titles.params import History
+
+MOST_SAMPLES = 4096  # of an update
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,30 @@ def user_sequences(interactions: pl.DataFrame, vocabulary: Vocabulary) -> Sequen
 
 
 def draw_samples(sequences: Sequences, is_target: np.ndarray, p: History, rng: np.random.Generator) -> Samples:
-    """Draw one target item per sequence, among those with something to be shown before them."""
+    """Draw one target item per sequence, among those with something to be shown before them; some may have none."""
     users, target = sequences.users, is_target[sequences.items]
     source_only = rng.random(len(sequences)) < p.source_only
     shown = ~(target & source_only[users])
     before = _running(shown, sequences) - shown  # items shown before each position
     eligible = np.flatnonzero(target & (before > 0))
     if not len(eligible):
-        raise InputError(
-            "no training user has a target item behind another item that is shown: take more users (users.train), or "
-            "set history.source_only to 0"
-        )
+        return Samples(np.zeros((0, p.items), dtype=np.int64), eligible)
     order = eligible[np.lexsort((rng.random(len(eligible)), users[eligible]))]
     positions = order[np.unique(users[order], return_index=True)[1]]
     return Samples(_histories(sequences, shown, before, positions, p.items), sequences.items[positions])
+
+
+def samples_among(
+    sequences: Sequences, read: np.ndarray, is_target: np.ndarray, p: History, rng: np.random.Generator
+) -> Samples:
+    """Draw a sample of every user from the items `read` alone, as if the others had not been taken."""
+    among = np.zeros(len(is_target), dtype=bool)
+    among[read] = True
+    kept = among[sequences.items]
+    samples = draw_samples(
+        sequences_from_rows(sequences.users[kept], sequences.items[kept], len(sequences)), is_target, p, rng
+    )
+    return samples[rng.permutation(len(samples))[:MOST_SAMPLES]]
 
 
 @dataclass
@@ -70,6 +82,11 @@ class Passes:
         if drawn not in self._drawn:
             rng = generator(self.seed, *self.purpose, drawn)
             samples = draw_samples(self.sequences, self.is_target, self.p, rng)
+            if not len(samples):
+                raise InputError(
+                    "no training user has a target item behind another item that is shown: take more users "
+                    "(users.train), or set history.source_only to 0"
+                )
             self._drawn = {drawn: samples[rng.permutation(len(samples))]}
         samples = self._drawn[drawn]
         return samples[np.arange(part * self.batch_size, (part + 1) * self.batch_size) % len(samples)]

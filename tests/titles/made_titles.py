@@ -76,7 +76,6 @@ def made_embedding(heads: TitleTraining, adapter: TitleTraining) -> Embedding:
         history=made_history(),
         width=16,
         dropout=0.0,
-        negatives=4,
         adapter=ADAPTER,
         heads_training=heads,
         adapter_training=adapter,

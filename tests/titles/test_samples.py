@@ -7,7 +7,7 @@ from kitrec.core.errors import InputError
 from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.titles.params import History
-from kitrec.titles.samples import Passes, draw_samples, item_shares, newest_histories
+from kitrec.titles.samples import Passes, draw_samples, item_shares, newest_histories, samples_among
 
 # Items from 10 on belong to the target domain. Three users: books and films mixed, one book, films alone.
 SEQUENCES = Sequences(np.array([1, 2, 11, 3, 12, 4, 13, 14, 15]), np.array([0, 5, 7, 9]))
@@ -48,6 +48,20 @@ def test_a_pass_shows_every_sample_once_and_the_next_draws_anew():
     assert sorted(again.batch(2).items.tolist()) == third  # whatever was drawn before
     others = [Passes(SEQUENCES, IS_TARGET, shown(0.0), 3, seed, ("test",)).batch(0) for seed in range(20)]
     assert len({tuple(samples.items.tolist()) for samples in others}) > 3
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [
+        ([1, 3, 12, 4, 13], {(12, (0, 1, 3)), (13, (0, 0, 4))}),  # items that are not read were never taken
+        ([11, 12, 15], {(12, (0, 0, 11))}),
+        ([2, 14], set()),
+    ],
+)
+def test_everybody_who_took_what_is_read_gives_a_sample(read: list[int], expected: set):
+    drawn = samples_among(SEQUENCES, np.array(read), IS_TARGET, shown(0.0), np.random.default_rng(0))
+    pairs = zip(drawn.items.tolist(), drawn.histories.tolist(), strict=True)
+    assert {(item, tuple(history)) for item, history in pairs} == expected
 
 
 def test_users_without_a_sample_are_an_error_that_names_the_way_out():
