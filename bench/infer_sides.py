@@ -150,13 +150,13 @@ def _questions(base: PinnedBase, count: int, *, labels: bool = False) -> list[Sc
     records, items = draw_records(count, hundred=True)
     encoder = Encoder(load_tokenizer(base))
     style = prompt_style(
-        Prompt(max_length=4096, text="rendered", summaries=True, labels=labels), encoder, thinking=THINKING.thinking
+        Prompt(max_length=4096, text="rendered", summaries=True, labels=labels, answer_begins_with="id"),
+        encoder,
+        thinking=THINKING.thinking,
     )
     head = AnswerHead(encoder, style)
     requests = requests_for_base(records, items, encoder, labels=labels)
-    return [
-        ScoringRequest(*head.prefix_and_names(request.prompt, None, request.candidates), None) for request in requests
-    ]
+    return [ScoringRequest(*head.prefix_and_names(request.prompt, None, request.names), None) for request in requests]
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from kitrec.core.domains import Domains
 from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
 from kitrec.llm.finetuning.adapters import adapter_warnings
+from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.llm4cdr import with_notes
 from kitrec.llm.generation.params import Engine
@@ -34,24 +35,23 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     # 1. Params and inputs
     seed, sets = params.load(int, "seed"), params.value(Data, "data.test_sets")
     domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
-    engine_params, p = params.load(Engine, "engine"), load_method(method)
+    engine_p, p = params.load(Engine, "engine"), load_method(method)
     records = {which: paths.set_records(which, "test") for which in sets}
     adapters = paths.adapters(p.model, domains)
     reads = [FILE, SERVED, paths.ITEMS, *records.values(), *adapters.values()]
-    used = [seed, sets, domains, prompt, engine_params, p]
-    with runner.running("infer_vllm", method, reads=reads, params=used) as run:
-        # 2. One engine with the base and all adapters of the method
+    with runner.running("infer_vllm", method, reads=reads, params=[seed, sets, domains, prompt, engine_p, p]) as run:
+        # 2. One engine with the base and all adapters of the method, whose answers begin as the prompts ask for
+        answer_forms(adapters, prompt)
         encoder = Encoder(load_tokenizer(base := read_pinned()))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        engine = start_engines(EngineSpec(read_pinned(SERVED), engine_params, adapters, seed, quiet=True))
+        engine = start_engines(EngineSpec(read_pinned(SERVED), engine_p, adapters, seed, quiet=True))
         _warn(thinking_warnings(encoder, thinking=p.thinking), run)
         # 3. Prompts of each test set, generated shard by shard
         answers = {}
         for which, path in records.items():
             test = tables.read(path, RECORDS)
-            longest = max(map(len, test["candidate_ids"]), default=0)
-            _warn(adapter_warnings(adapters, base, longest, prompt.form), run)
-            start, shards = time.monotonic(), {"shard_size": engine_params.shard_size, "work": run.work / which}
+            _warn(adapter_warnings(adapters, base, max(map(len, test["candidate_ids"]), default=0), prompt.form), run)
+            start, shards = time.monotonic(), {"shard_size": engine_p.shard_size, "work": run.work / which}
             if p.steps == "llm4cdr":
                 free = Generator(engine, encoder, replace(p, structured_outputs=False), seed)
                 test = with_notes(test, items, encoder, p, prompt, free.generate, **shards, domains=domains)

@@ -47,7 +47,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         records = tables.read(records_path, RECORDS)
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items, domains=domains)
-        head = AnswerHead(encoder, style, answer_forms(adapters))
+        head = AnswerHead(encoder, style, answer_forms(adapters, prompt))
         engine = VllmEngine(read_pinned(SERVED), engine_params, adapters, seed=seed, quiet=quiet)
         generate = Generator(engine, encoder, p, seed, style.labels).generate
         # 3. Scores of the candidates in three orders, and their agreement

@@ -51,7 +51,7 @@ def main(method: str) -> None:
         records = records.filter(records["error"].is_null())
         records = records.sample(min(sample, records.height), shuffle=True, seed=seed)
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items, domains=domains)
-        head = AnswerHead(encoder, style, answer_forms(adapters))
+        head = AnswerHead(encoder, style, answer_forms(adapters, prompt))
         requests = scoring_requests(
             requests_for(records, items, encoder, p, prompt, domains=domains), records["text"].to_list(), head
         )

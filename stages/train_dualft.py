@@ -12,7 +12,7 @@ from kitrec.llm.base.loading import load_for_training, load_tokenizer
 from kitrec.llm.base.memory_plan import check_training
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import save_adapter
-from kitrec.llm.finetuning.answer_form import learned_form
+from kitrec.llm.finetuning.answer_form import form_to_learn
 from kitrec.llm.finetuning.arguments import training_load
 from kitrec.llm.finetuning.dataset import TokenizedDataset, cached_dataset, tokenize_records
 from kitrec.llm.finetuning.params import FineTune, Launch
@@ -38,10 +38,10 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("train_dualft", model, reads=reads, params=[seed, which, domains, prompt, launch, p]) as run:
         # 2. The form of the answers to learn; records become tokenised datasets
         thinking = variant == "full"
-        learned = learned_form(tables.read(sources["train"], RECORDS)["output"], thinking=thinking)
+        items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
+        learned = form_to_learn(tables.read(sources["train"], RECORDS), items, prompt, thinking=thinking)
         tokenizer = load_tokenizer(base := read_pinned())
         encoder = Encoder(tokenizer)
-        items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
 
         def tokenize(role: str) -> TokenizedDataset:
             records = tables.read(sources[role], RECORDS)

@@ -11,6 +11,7 @@ from kitrec.llm.base.loading import load_quantised, load_tokenizer
 from kitrec.llm.base.memory_plan import TrainingLoad, check_training
 from kitrec.llm.base.pinning import FILE, read_pinned
 from kitrec.llm.finetuning.adapters import check_adapter, save_adapter
+from kitrec.llm.finetuning.answer_form import answer_forms
 from kitrec.llm.finetuning.origins import read_origin
 from kitrec.llm.preference.dataset import preference_pairs, reward_prompts
 from kitrec.llm.preference.dpo import train_dpo
@@ -38,12 +39,12 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     with runner.running("train_preference", model, reads=reads, params=[seed, which, domains, prompt, p]) as run:
         # 2. The fine-tuned adapter, and the records of its users
         rank = check_adapter(source, base := read_pinned())["r"]
+        answer_forms({model: source}, prompt)  # pairs and rewards of answers that begin otherwise are refused
         sequences = 2 * p.batch_size if p.method == "dpo" else p.batch_size  # chosen and rejected
         check_training(base, TrainingLoad("nf4", rank, sequences, prompt.max_length, True, whole_logits=True))
         tokenizer = load_tokenizer(base)
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
-        of_model = pl.col("user_type").is_in(domains.types_of(model))
-        preference_records = tables.read(records, RECORDS).filter(of_model)
+        rows = tables.read(records, RECORDS).filter(pl.col("user_type").is_in(domains.types_of(model)))
         # 3. Preference training, on pairs or on rewards
         encoder = Encoder(tokenizer)
 
@@ -52,13 +53,11 @@ def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
 
         if p.method == "dpo":
             pair_table = tables.read(pairs, PREFERENCES)
-            dataset = preference_pairs(
-                preference_records, pair_table, items, encoder, prompt, seed=seed, domains=domains
-            )
+            dataset = preference_pairs(rows, pair_table, items, encoder, prompt, seed=seed, domains=domains)
             result = train_dpo(start(), dataset, p)
         else:
             dataset = reward_prompts(
-                preference_records, items, encoder, prompt, max_new_tokens=p.max_new_tokens, seed=seed, domains=domains
+                rows, items, encoder, prompt, max_new_tokens=p.max_new_tokens, seed=seed, domains=domains
             )
             result = train_grpo(start(), dataset, p)
         # 4. The adapter, its curve and its metrics

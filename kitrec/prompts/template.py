@@ -15,7 +15,8 @@ from kitrec.prompts.shown_items import UNKNOWN, Item, ShownItems, shown_items
 @dataclass(frozen=True)
 class Style:
     """The kind of prompt: with a thought before the answer or not, the number of items it names, the labels if any;
-    `published`: the prompt of the data, word for word, whatever the others say; the domains and their labels."""
+    `published`: the prompt of the data, word for word, whatever the others say; the domains and their labels;
+    `title_first`: an answer names an item by its title, then by its id."""
 
     thinking: bool
     answer_items: int
@@ -23,6 +24,7 @@ class Style:
     labels: tuple[str, ...] = ()
     published: bool = False
     domains: Domains = KITREC
+    title_first: bool = False
 
     def domain_labels(self, record: Mapping[str, Any]) -> tuple[str, str]:
         """Return what the prompt of a record calls its source and its target domain."""
@@ -132,11 +134,13 @@ _GUIDELINES = """
 3. Choose the candidate that fits them best.
 """
 
-_FIELDS = '"rank": 1, "item_id": "...", "title": "...", "confidence_score": 1-10, "rationale": "..."}'
+_FIELDS = '"rank": 1, {names}, "confidence_score": 1-10, "rationale": "..."}}'
+_ID_FIRST, _TITLE_FIRST = '"item_id": "...", "title": "..."', '"title": "...", "item_id": "..."'
 
 
 def _output_format(style: Style) -> str:
-    example = ('{"label": "...", ' if style.labels else "{") + _FIELDS
+    fields = _FIELDS.format(names=_TITLE_FIRST if style.title_first else _ID_FIRST)
+    example = ('{"label": "...", ' if style.labels else "{") + fields
     if style.answer_items == 1:
         return f"\n## Output Format\nOne JSON object in a code block, the best candidate:\n{example}\n"
     request = f"One JSON array in a code block, the Top {style.answer_items} candidates, best first"

@@ -69,9 +69,9 @@ def score_sets(stage: str, method: str, score: ScoreSet, folder: Path, table: Ta
         encoder = Encoder(load_tokenizer(base))
         items = {row["item_id"]: row for row in tables.read(paths.ITEMS, ITEMS).iter_rows(named=True)}
         style = prompt_style(prompt, encoder, thinking=p.thinking, answer_items=p.answer_items, domains=domains)
+        forms = answer_forms(adapters, prompt)
         score_requests = load_scorer(served, engine, adapters)
         run.cost["weights"] = served_weights(served, engine)
-        forms = answer_forms(adapters)
         # 3. The likelihoods of each test set
         scores = {}
         for which, (answers_path, records_path) in inputs.items():

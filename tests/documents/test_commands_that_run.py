@@ -36,7 +36,7 @@ CARD = "needs a GPU and the hub; tests/cli run its checks"
 PARSED = {
     "make ": "builds an environment, then runs what is run elsewhere; test_makefile.py reads its steps",
     "dvc exp run evaluate $(kitrec profile": TRAINS_OR_ASKS_THE_LLM,
-    "dvc exp run evaluate -S prompt.labels": TRAINS_OR_ASKS_THE_LLM,
+    "dvc exp run evaluate -S prompt.": TRAINS_OR_ASKS_THE_LLM,
     "dvc exp run evaluate -S infer.budgets": TRAINS_OR_ASKS_THE_LLM,
     "dvc exp run train_dualft": TRAINS_OR_ASKS_THE_LLM,
     "dvc exp run probe_precision": TRAINS_OR_ASKS_THE_LLM,

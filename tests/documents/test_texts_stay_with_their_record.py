@@ -101,7 +101,10 @@ def test_mentions_are_counted_by_the_titles_of_the_users_prompt(read):
 @pytest.mark.parametrize("summaries", [True, False])
 def test_training_and_inference_encode_the_published_prompt_alike(dataset, tokenizer, summaries):
     records = dataset.dataset.records["A"]["train"].head(20)
-    prompt, encoder = Prompt(max_length=8192, text="published", summaries=summaries, labels=False), Encoder(tokenizer)
+    prompt, encoder = (
+        Prompt(max_length=8192, text="published", summaries=summaries, labels=False, answer_begins_with="id"),
+        Encoder(tokenizer),
+    )
     samples = tokenize_records(records, {}, encoder, prompt, thinking=True, seed=1).samples
     requests = requests_for(records, {}, encoder, made_method("full", thinking=True), prompt)
     for record, sample, request in zip(records.iter_rows(named=True), samples, requests, strict=True):

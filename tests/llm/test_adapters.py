@@ -49,7 +49,7 @@ def test_an_adapter_on_disk_is_safetensors_and_names_no_machine_path(base, p, tm
 
 
 def test_an_adapter_that_learned_other_prompts_is_warned_of(tmp_path):
-    rendered = Prompt(max_length=1024, text="rendered", summaries=True, labels=False)
+    rendered = Prompt(max_length=1024, text="rendered", summaries=True, labels=False, answer_begins_with="id")
     published = replace(rendered, text="published", max_length=4096)
     folders = {name: tmp_path / name for name in ("ours", "older", "anothers")}
     for folder in folders.values():

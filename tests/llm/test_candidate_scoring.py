@@ -15,7 +15,7 @@ from kitrec.schemas.likelihoods import LIKELIHOODS
 from tests.llm.made_methods import made_method
 
 STYLE = Style(thinking=False, answer_items=1, summaries=True)
-PROMPT = Prompt(max_length=1024, text="rendered", summaries=True, labels=False)
+PROMPT = Prompt(max_length=1024, text="rendered", summaries=True, labels=False, answer_begins_with="id")
 DIRECT = made_method("base", thinking=False)
 
 

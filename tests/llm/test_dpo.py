@@ -21,7 +21,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.synthetic.teacher import TemplateTeacher
 from tests.conftest import ROOT
 
-ROOMY = Prompt(max_length=2048, text="rendered", summaries=True, labels=False)
+ROOMY = Prompt(max_length=2048, text="rendered", summaries=True, labels=False, answer_begins_with="id")
 
 
 @pytest.fixture
@@ -47,7 +47,12 @@ def test_pairs_whose_candidates_were_cut_are_left_out(made_pairs, items, tokeniz
     limit = min(len(p["prompt_ids"]) + max(len(p["chosen_ids"]), len(p["rejected_ids"])) for p in dataset)
     encoder = Encoder(tokenizer)
     tight = preference_pairs(
-        records, table, items, encoder, Prompt(max_length=limit, text="rendered", summaries=True, labels=False), seed=1
+        records,
+        table,
+        items,
+        encoder,
+        Prompt(max_length=limit, text="rendered", summaries=True, labels=False, answer_begins_with="id"),
+        seed=1,
     )
     assert 1 <= len(tight) < len(dataset)
     with pytest.raises(InputError, match="no preference pair fits whole"):
@@ -56,7 +61,7 @@ def test_pairs_whose_candidates_were_cut_are_left_out(made_pairs, items, tokeniz
             table,
             items,
             encoder,
-            Prompt(max_length=limit - 60, text="rendered", summaries=True, labels=False),
+            Prompt(max_length=limit - 60, text="rendered", summaries=True, labels=False, answer_begins_with="id"),
             seed=1,
         )
 

@@ -16,7 +16,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from tests.conftest import ROOT
 
-ROOMY = Prompt(max_length=2048, text="rendered", summaries=True, labels=False)
+ROOMY = Prompt(max_length=2048, text="rendered", summaries=True, labels=False, answer_begins_with="id")
 
 
 def preference(**changes) -> Preference:
@@ -46,7 +46,7 @@ def test_prompts_show_their_records_and_leave_room_for_an_answer(dataset, items,
         records,
         items,
         encoder,
-        Prompt(max_length=tight, text="rendered", summaries=True, labels=False),
+        Prompt(max_length=tight, text="rendered", summaries=True, labels=False, answer_begins_with="id"),
         max_new_tokens=64,
         seed=1,
     )

@@ -14,7 +14,7 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.answers import ANSWERS
 from tests.llm.made_methods import made_method
 
-PROMPT = Prompt(max_length=1024, text="rendered", summaries=True, labels=False)
+PROMPT = Prompt(max_length=1024, text="rendered", summaries=True, labels=False, answer_begins_with="id")
 RECORDS = [f"r{k}" for k in range(10)]
 REQUESTS = [Request([k] * (k + 1), "dualft-movies" if k % 2 else None) for k in range(10)]
 
@@ -83,7 +83,7 @@ def test_a_test_prompt_over_the_limit_loses_history_not_candidates_and_names_its
         items,
         Encoder(tokenizer),
         method,
-        Prompt(max_length=longest - 60, text="rendered", summaries=True, labels=False),
+        Prompt(max_length=longest - 60, text="rendered", summaries=True, labels=False, answer_begins_with="id"),
     )
     assert any(r.cuts for r in short) and not any(r.cuts for r in whole)
     for record, request, full in zip(records.iter_rows(named=True), short, whole, strict=True):

@@ -17,7 +17,7 @@ from kitrec.synthetic.teacher import TemplateTeacher, with_outputs
 from tests.conftest import CANDIDATES, WORLD
 from tests.llm.made_methods import made_method
 
-ROOMY = Prompt(max_length=4096, text="rendered", summaries=True, labels=False)
+ROOMY = Prompt(max_length=4096, text="rendered", summaries=True, labels=False, answer_begins_with="id")
 ROLES = ("train", "development", "preference", "test")
 
 

@@ -16,7 +16,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from kitrec.synthetic.teacher import TemplateTeacher, with_outputs
 
-LONG = Prompt(max_length=2048, text="rendered", summaries=True, labels=False)
+LONG = Prompt(max_length=2048, text="rendered", summaries=True, labels=False, answer_begins_with="id")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_the_prompt_is_masked_and_the_whole_output_learned(records, items, token
 
 
 def test_a_record_that_cannot_fit_stops_the_stage_and_names_it(records, items, tokenizer):
-    tight = Prompt(max_length=256, text="rendered", summaries=True, labels=False)
+    tight = Prompt(max_length=256, text="rendered", summaries=True, labels=False, answer_begins_with="id")
     with pytest.raises(InputError, match=r"6 training records do not fit prompt.max_length: U\w+:\w+:A: even without"):
         tokenize_records(records, items, Encoder(tokenizer), tight, thinking=True, seed=1)
 
@@ -43,7 +43,7 @@ def test_a_record_that_cannot_fit_stops_the_stage_and_names_it(records, items, t
 def test_a_record_over_the_limit_keeps_its_answer_and_its_held_out_item(records, items, tokenizer):
     whole = tokenize_records(records, items, Encoder(tokenizer), LONG, thinking=True, seed=1)
     limit = max(map(len, whole.samples)) - 100
-    tight = Prompt(max_length=limit, text="rendered", summaries=True, labels=False)
+    tight = Prompt(max_length=limit, text="rendered", summaries=True, labels=False, answer_begins_with="id")
     dataset = tokenize_records(records, items, Encoder(tokenizer), tight, thinking=True, seed=1)
     assert 0 < dataset.statistics()["shortened"]["candidates"] <= 1
     assert collate(dataset.samples, pad_id=0)["record_ids"] == records["record_id"].to_list()
@@ -56,9 +56,15 @@ def test_a_record_over_the_limit_keeps_its_answer_and_its_held_out_item(records,
 
 
 def test_a_label_belongs_to_its_item_also_when_candidates_were_cut_and_shuffled(records, items, tokenizer):
-    labelled = Prompt(max_length=2048, text="rendered", summaries=True, labels=True)
+    labelled = Prompt(max_length=2048, text="rendered", summaries=True, labels=True, answer_begins_with="id")
     whole = tokenize_records(records, items, Encoder(tokenizer), labelled, thinking=True, seed=1)
-    tight = Prompt(max_length=max(map(len, whole.samples)) - 100, text="rendered", summaries=True, labels=True)
+    tight = Prompt(
+        max_length=max(map(len, whole.samples)) - 100,
+        text="rendered",
+        summaries=True,
+        labels=True,
+        answer_begins_with="id",
+    )
     cut = tokenize_records(records, items, Encoder(tokenizer), tight, thinking=True, seed=1)
     assert any("candidates" in cuts for cuts in cut.cuts)
     for dataset in (whole, cut):

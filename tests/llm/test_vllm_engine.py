@@ -182,7 +182,7 @@ def test_structured_answers_name_candidates_only(served, tokenizer, thinking, it
 def prompts(dataset, items, tokenizer):
     """Prompts of the world's records: the tiny base opens a thought and ends it."""
     records = dataset.records["A"]["test"].head(6)
-    prompt = Prompt(max_length=800, text="rendered", summaries=True, labels=False)
+    prompt = Prompt(max_length=800, text="rendered", summaries=True, labels=False, answer_begins_with="id")
     return requests_for(records, items, Encoder(tokenizer), made_method("base", thinking=True), prompt)
 
 

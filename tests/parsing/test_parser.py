@@ -17,6 +17,13 @@ def test_kitrecs_answer_format_is_parsed():
     assert parsed.thinking_characters == len("some thought") and parsed.invalid_ids == []
 
 
+def test_fields_may_stand_in_any_order_and_the_id_counts_where_the_title_is_anothers():
+    titled = {"rank": 1, "title": f"the title of {C[5]}", "item_id": C[3], "confidence_score": 8, "rationale": "r"}
+    assert parse(json.dumps(titled), C) == parse(FENCED, C)
+    only_title = parse(json.dumps({"rank": 1, "title": "t"}), C)
+    assert (only_title.item_ids, only_title.status) == ([], "no_json")
+
+
 def test_an_array_is_sorted_by_rank_where_all_give_one():
     text = json.dumps([{"rank": r, "item_id": C[k]} for r, k in ((3, 1), (1, 2), (2, 0))])
     assert parse(text, C).item_ids == [C[2], C[0], C[1]]

@@ -8,7 +8,7 @@ from kitrec.prompts.styles import prompt_style, single_token_labels, with_label
 from kitrec.prompts.template import Style, segments
 from kitrec.prompts.tokens import Encoder
 
-LABELLED = Prompt(max_length=2048, text="rendered", summaries=True, labels=True)
+LABELLED = Prompt(max_length=2048, text="rendered", summaries=True, labels=True, answer_begins_with="id")
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def prompt_warnings(folders: Mapping[str, Path], form: Mapping[str, Any]) -> lis
     learned = {name: files.read_json(path).get("prompt") for name, path in origins.items() if path.is_file()}
     return [
         f"{name} learned prompts of {known}, and now gets {dict(form)}: it answers prompts that it never met; set "
-        "prompt.text, prompt.summaries and prompt.labels as in its training, or train it again"
+        "prompt.text, summaries, labels and answer_begins_with as in its training, or train it again"
         for name, known in learned.items()
         if known and known != form
     ]

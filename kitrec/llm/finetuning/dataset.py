@@ -16,7 +16,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.shown_items import Item
-from kitrec.prompts.styles import prompt_style, with_label
+from kitrec.prompts.styles import learned_answer, prompt_style
 from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
 from kitrec.prompts.truncation import CUTS, TooLongError, TruncatedPrompt, truncate_for_training
@@ -96,7 +96,7 @@ def _turn(
     """Return the prompt and the answer; any label is one token, so the answer's length is known beforehand."""
 
     def answer(candidates: list[str]) -> list[int]:
-        output = with_label(record["output"], style, candidates, record["gt_item_id"])
+        output = learned_answer(record["output"], style, record, items, candidates, record["gt_item_id"])
         return encoder.answer(output, thinking=style.thinking)
 
     def prompt(text: str) -> list[int]:

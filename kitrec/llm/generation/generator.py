@@ -1,8 +1,8 @@
 """Generation of a method's replies: in one part, or the thought first and then the answer.
 
 A thought over its budget is closed there and the answer written after it. With a schema all replies are in two parts:
-only the answer is bound to it, a JSON object or array, in the order of its keys, whose ids are the record's
-candidates."""
+only the answer is bound to it, a JSON object or array, in the order of its keys, whose ids (and titles, where answers
+begin with these) are those of the record's candidates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -81,7 +81,7 @@ class Generator:
             replace(r, prompt=[*r.prompt, *thought.ids, *opening_ids])
             for r, thought in zip(requests, thoughts, strict=True)
         ]
-        schemas = [answer_schema(r.candidates, self.method.answer_items, self.labels) for r in requests]
+        schemas = [answer_schema(r.candidates, self.method.answer_items, self.labels, r.titles) for r in requests]
         sampling = self._sampling(self.method.max_new_tokens - (self.method.thinking_budget or 0))
         answers = self.engine.generate(continued, sampling, schemas if self.method.structured_outputs else None)
         return [
@@ -98,17 +98,21 @@ class Generator:
         return Sampling(max_new_tokens, m.temperature, m.top_p, m.top_k, self.seed, ends=tuple(self.encoder.stops))
 
 
-def answer_schema(candidates: Sequence[str], items: int, labels: Sequence[str] = ()) -> Schema:
-    """Return the JSON schema of an answer: its ids are the candidates, its ranks count from one.
+def answer_schema(
+    candidates: Sequence[str], items: int, labels: Sequence[str] = (), titles: Sequence[str] = ()
+) -> Schema:
+    """Return the JSON schema of an answer: its ids are the candidates, its ranks count from one; with `titles` these
+    stand before the ids.
 
     Engines do not support `uniqueItems`: an id may come twice, and counts where it first stands."""
 
     def entry(rank: int) -> Schema:
         label: Schema = {"label": {"enum": list(labels[: len(candidates)])}} if labels else {}
+        title: Schema = {"title": {"enum": list(dict.fromkeys(titles))} if titles else {"type": "string"}}
+        item_id: Schema = {"item_id": {"enum": list(candidates)}}
         properties = label | {
             "rank": {"const": rank},
-            "item_id": {"enum": list(candidates)},
-            "title": {"type": "string"},
+            **(title | item_id if titles else item_id | title),
             "confidence_score": {"enum": CONFIDENCES},
             "rationale": {"type": "string"},
         }

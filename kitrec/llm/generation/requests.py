@@ -13,6 +13,7 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.shown_items import Item
 from kitrec.prompts.styles import prompt_style
 from kitrec.prompts.template import segments
+from kitrec.prompts.title_first import shown_titles
 from kitrec.prompts.tokens import Encoder
 from kitrec.prompts.truncation import TooLongError, TruncatedPrompt, truncate_for_test
 
@@ -20,7 +21,8 @@ from kitrec.prompts.truncation import TooLongError, TruncatedPrompt, truncate_fo
 @dataclass(frozen=True)
 class Request:
     """A prompt in token ids and the adapter that answers it (None: the base); the candidates, the notes of earlier
-    steps and the number of items of either history that it shows, and what was cut to make it fit."""
+    steps and the number of items of either history that it shows, and what was cut to make it fit; the candidates'
+    titles, where answers begin with these."""
 
     prompt: list[int]
     adapter: str | None
@@ -29,6 +31,12 @@ class Request:
     notes: tuple[str, ...] = ()
     source_items: int = 0
     target_items: int = 0
+    titles: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What an answer can begin with: a title or an id of each candidate."""
+        return self.titles or self.candidates
 
 
 def requests_for(
@@ -64,6 +72,7 @@ def requests_for(
             notes=tuple(shown.get("notes") or ()),
             source_items=len(shown["source_items"]),
             target_items=len(shown["target_items"]),
+            titles=shown_titles(shown, items) if style.title_first else (),
         )
 
     return [request(record) for record in records.iter_rows(named=True)]

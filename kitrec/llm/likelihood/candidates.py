@@ -61,9 +61,7 @@ def scoring_requests(
 ) -> list[ScoringRequest]:
     """Return one request per text: every candidate's name is a continuation of the prompt and the text's thought."""
     pairs = zip(requests, texts, strict=True)
-    return [
-        ScoringRequest(*head.prefix_and_names(r.prompt, text, r.candidates, r.adapter), r.adapter) for r, text in pairs
-    ]
+    return [ScoringRequest(*head.prefix_and_names(r.prompt, text, r.names, r.adapter), r.adapter) for r, text in pairs]
 
 
 def score_candidates(

@@ -10,7 +10,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.prompts.params import Prompt
 from kitrec.prompts.shown_items import Item
-from kitrec.prompts.styles import prompt_style, with_label
+from kitrec.prompts.styles import learned_answer, prompt_style
 from kitrec.prompts.tokens import Encoder
 from kitrec.prompts.truncation import truncate_for_training
 
@@ -43,7 +43,8 @@ def preference_pairs(
     for record in records.join(pairs, on="record_id", validate="1:1").iter_rows(named=True):
         candidates = record["candidate_ids"]
         texts = [
-            with_label(record[f"{name}_output"], style, candidates, record[name]) for name in ("chosen", "rejected")
+            learned_answer(record[f"{name}_output"], style, record, items, candidates, record[name])
+            for name in ("chosen", "rejected")
         ]
         outputs = [encoder.answer(text, thinking=True) for text in texts]
         rng = generator(seed, "shortened prompts", record["record_id"])
