@@ -14,6 +14,7 @@ from scmrepo.exceptions import SCMError
 
 from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
+from kitrec.core.mean_tests import ONE_TRAINING, PERMUTATION_TEST
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.run_comparison import compare_runs
 from kitrec.report.headline import (
@@ -84,9 +85,10 @@ def compare(
         table.add_column(name, no_wrap=True)
     for row in compared.filter(compared["metric"].is_in(["hit@1", "mrr", "ndcg@10"])).iter_rows(named=True):
         means, interval = f"{row['first']:.3f} → {row['second']:.3f}", f"{row['low']:+.3f} … {row['high']:+.3f}"
-        table.add_row(row["method"], row["kind"], row["metric"], means, interval, f"{row['p']:.1g}")
+        table.add_row(row["method"], row["kind"], row["metric"], means, interval, f"{row['p_permutation']:.1g}")
     Console().print(table)
-    print(f"{compared['n'].to_list()[0]} users in both runs; 95 % intervals by resampled users")
+    print(f"{compared['n'].to_list()[0]} users in both runs; 95 % intervals by resampled users; p: {PERMUTATION_TEST}")
+    print(ONE_TRAINING)
     left_out = {row["method"]: row["left_out"] for row in compared.iter_rows(named=True) if row["left_out"]}
     unmatched = sorted(set(scores[0]["method"]) ^ set(scores[1]["method"]))
     if left_out or unmatched:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from kitrec.core.mean_tests import ONE_TRAINING, PERMUTATION_TEST
 from kitrec.report.charts import calibration_chart, core_chart, hit_rate_chart, sets_chart
 from kitrec.report.page import Section
 
@@ -17,7 +18,8 @@ def headline(means: pl.DataFrame, answers: Mapping[str, Mapping[str, Any]], whic
     n, users = overall["n"].to_list()[0], overall["users"].to_list()[0]
     text = (
         f"Means over {n} records of {users} users with 95 % BCa intervals by resampled users. Scored rankings order "
-        "all candidates by likelihood, at the same depth for every method; written ones are parsed from the answers."
+        "all candidates by likelihood, at the same depth for every method; written ones are parsed from the answers. "
+        f"{ONE_TRAINING}"
     )
     requested = {method: sets[which]["answer_items"] for method, sets in answers.items()}
     if len(set(requested.values())) > 1:
@@ -41,15 +43,29 @@ def declared_comparisons(comparisons: pl.DataFrame) -> Section:
             row["metric"],
             f"{row['difference']:+.3f}",
             f"{row['low']:+.3f} … {row['high']:+.3f}",
-            f"{row['p']:.2g}",
+            f"{row['p_permutation']:.2g}",
             f"{row['p_holm']:.2g} {row['stars']}",
+            f"{row['p_wilcoxon']:.2g}",
             row["size"],
             "–" if row["mde"] is None else f"{row['mde']:.3f}",
         ]
         for row in declared.iter_rows(named=True)
     ]
-    columns = ["pair", "metric", "difference", "95 % CI", "p", "p (Holm)", "effect size", "min. detectable"]
-    text = "Paired tests on the same users; p is corrected over all declared comparisons."
+    columns = [
+        "pair",
+        "metric",
+        "difference",
+        "95 % CI",
+        "p",
+        "p (Holm)",
+        "p (Wilcoxon)",
+        "effect size",
+        "min. detectable",
+    ]
+    text = (
+        f"Differences of means on the same users; p: {PERMUTATION_TEST}, corrected by Holm over all declared comparisons. "
+        f"Wilcoxon's p is of signed ranks, not of means. {ONE_TRAINING}"
+    )
     return Section("Declared comparisons", text, columns, rows)
 
 
