@@ -60,7 +60,7 @@ def report() -> None:
         sections.strata(means),
         answers_by_stratum(_confidence(which), answers, _metrics("metrics/rationales"), min_users),
         cost_sections.quality_against_cost(means, seconds),
-        *([cost_sections.students(means, _metrics("metrics/students"), seconds)] if times else []),
+        *([cost_sections.students(means, _metrics("metrics/students"), f"set{which}", seconds)] if times else []),
         cost_sections.stage_costs(ledgers),
         sections.failures(answers, f"set{which}"),
     ]

@@ -15,7 +15,7 @@ V is at least either of its first two terms. Of two methods with trainings of th
 s2_rest / (R U) are sums over both; of trainings in pairs, y is their difference.
 Shapes: R trainings, U users, K columns, P permutations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -63,6 +63,14 @@ def sign_flip_p_values(differences: np.ndarray, permutations: int, rng: np.rando
     norm = np.sqrt(np.square(differences).sum(axis=0))
     limit = 2 * ndtr(-sums / np.where(norm > 0, norm, 1))
     return np.asarray(np.where(beyond < TAIL, limit, (1 + beyond) / (1 + permutations)))
+
+
+def users_alone(differences: np.ndarray, permutations: int, rng: np.random.Generator) -> MeanTest:
+    """Test the mean of differences [U, K] by random sign flips; the interval is Student's."""
+    differences, users = differences.round(12), len(differences)
+    variance = differences.var(axis=0, ddof=1) / users if users > 1 else np.zeros(differences.shape[1])
+    by_t = _t_test(differences.mean(axis=0), variance, np.full(variance.shape, max(users - 1.0, 1.0)))
+    return replace(by_t, p=sign_flip_p_values(differences, permutations, rng))
 
 
 def users_and_trainings(first: np.ndarray, second: np.ndarray | None = None) -> MeanTest:

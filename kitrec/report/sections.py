@@ -63,8 +63,8 @@ def declared_comparisons(comparisons: pl.DataFrame) -> Section:
         "min. detectable",
     ]
     text = (
-        f"Differences of means on the same users; p: {PERMUTATION_TEST}, corrected by Holm over all declared comparisons. "
-        f"Wilcoxon's p is of signed ranks, not of means. {ONE_TRAINING}"
+        f"Differences of means on the same users; p: {PERMUTATION_TEST}, corrected by Holm over all declared "
+        f"comparisons. Wilcoxon's p is of signed ranks, not of means. {ONE_TRAINING}"
     )
     return Section("Declared comparisons", text, columns, rows)
 
