@@ -54,7 +54,7 @@ def _row(metrics: Path, scored: dict[str, Any], student: str, teacher: str) -> d
         "baseline ndcg@20": round(gain["baseline"], 4),
         "distilled ndcg@20": round(gain["distilled"], 4),
         "difference": f"{gain['difference']:.4f} [{gain['low']:.4f}, {gain['high']:.4f}]",
-        "p": gain["p_value"],
+        "p": gain["p_users_and_trainings"],
         "teacher's ndcg@10": round(scored[teacher]["ndcg@10"], 4) if teacher in scored else None,
         "student's ndcg@10": round(scored[f"{student}-{teacher}"]["ndcg@10"], 4),
         "teacher_ms_a_user": round(teacher_seconds * 1000, 3) if teacher_seconds else None,
@@ -71,7 +71,14 @@ def _claims(row: dict[str, Any], seeds: int) -> list[Claim]:
         )
         p_of_gain = row["p"] if gain > 0 else 1.0
         claims.append(
-            at_most(f"{text}: p of a gain, paired (1: it is a loss)", p_of_gain, 0.01, "", COMMAND, repeats=seeds)
+            at_most(
+                f"{text}: p of a gain over users and seeds (1: it is a loss)",
+                p_of_gain,
+                0.01,
+                "",
+                COMMAND,
+                repeats=seeds,
+            )
         )
     if row["teacher's ndcg@10"]:
         kept = row["student's ndcg@10"] / row["teacher's ndcg@10"]

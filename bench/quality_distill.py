@@ -179,9 +179,10 @@ def _compare(path: Path, name: str, teacher: dict[str, Any]) -> tuple[dict[str, 
         return None
     runs = [files.read_json(file) for file in paths]
     kept = [pl.read_parquet(file.with_suffix(".parquet")) for file in paths]
-    pair = compare(*(np.stack([table[which].to_numpy() for table in kept]) for which in ("baseline", "distilled")))
+    before, after = (np.stack([table[which].to_numpy() for table in kept]) for which in ("baseline", "distilled"))
+    pair = compare(before, after)
     text, command = f"{path.name}, {name}", f"python -m bench.quality_distill {path.name} {name} {len(runs)}"
-    spread = f"95 % of the difference {pair.low:.4f} to {pair.high:.4f}, p {pair.p_value:.2g}"
+    spread = f"95 % of the difference {pair.low:.4f} to {pair.high:.4f}, p over users and seeds {pair.p:.2g}"
     gain = at_least(
         f"{text}: relative gain of NDCG@20",
         pair.relative_gain or 0.0,
@@ -192,7 +193,7 @@ def _compare(path: Path, name: str, teacher: dict[str, Any]) -> tuple[dict[str, 
         repeats=len(runs),
         spread=spread,
     )
-    p_of_gain = pair.p_value if pair.difference > 0 else 1.0
+    p_of_gain = pair.p if pair.difference > 0 else 1.0
     sure = at_most(f"{text}: p of a gain, paired (1: it is a loss)", p_of_gain, 0.01, "", command, repeats=len(runs))
     row = _row(name, runs, pair.metrics(), teacher)
     keeps = at_least(
@@ -231,7 +232,7 @@ def _row(name: str, runs: list[dict[str, Any]], compared: dict[str, Any], teache
         for which in ("baseline", "distilled")
     }
     seconds = {f"{which} seconds": mean(which, "seconds") for which in ("baseline", "distilled")}
-    gains = {key: compared[key] for key in ("relative_gain", "p_value", "gain_by_seed")}
+    gains = {key: compared[key] for key in ("relative_gain", "p_users_and_trainings", "gain_by_seed")}
     shares = ", ".join("-" if gain is None else f"{gain:+.2f}" for gain in gains.pop("gain_by_seed"))
     numbers["baseline, of the teacher's"] = round(numbers["baseline ndcg@10"] / teacher["test"]["ndcg@10"], 3)
     numbers["of the teacher's"] = round(numbers["distilled ndcg@10"] / teacher["test"]["ndcg@10"], 3)

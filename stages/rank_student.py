@@ -1,12 +1,12 @@
 """Compare a distilled student with its baseline, rank by it, export it.   python -m stages.rank_student sasrec oracle
 Reads data/students/<student> and <pair>, the items, data/interactions/test and the test records; writes
-data/rankings/<pair> (first seed), data/serving/<pair> (ONNX), metrics/students/<pair>.json, metrics/time/<pair>.json
-and, of all pairs that are there, metrics/time.json."""
+data/rankings/<pair> (first seed), data/serving/<pair> (ONNX), metrics/students/<pair>.json (all seeds, among items of
+the domain and among the candidates), metrics/time/<pair>.json and, of all pairs that are there, metrics/time.json."""
 
 from pathlib import Path
 
 from kitrec.core import files, params, tables
-from kitrec.distillation.comparison import compare_students
+from kitrec.distillation.comparison import compare_on_candidates, compare_students, users_of_questions
 from kitrec.distillation.params import Distillation, StudentConfig
 from kitrec.onnx.export import export
 from kitrec.onnx.runtime import load_onnx_model, measure_latency
@@ -38,19 +38,23 @@ def main(student: str, teacher: str) -> None:
         # 2. Both students with all their seeds, the test users' interactions
         interactions, history = tables.read(source, SPLIT_INTERACTIONS), p.student.history
         baseline, distilled = ([load_model(path) for path in sorted(folder.iterdir())] for folder in folders)
-        # 3. Rankings of the test candidates by the first seed
-        first, ranked = distilled[0], {}
+        # 3. Rankings of the test candidates by the first seed, comparison of all seeds on them
+        first, ranked, compared = distilled[0], {}, {}
         for which, path in tests.items():
             records = tables.read(path, RECORDS, leave_out=TEXT_COLUMNS)
-            ranked[f"set{which}"] = from_scores(
-                name, records, score_records(first, records, interactions, history).scores
+            before, after = (
+                [score_records(model, records, interactions, history).scores for model in models]
+                for models in (baseline, distilled)
             )
+            ranked[f"set{which}"] = from_scores(name, records, after[0])
+            compared[f"set{which}"] = compare_on_candidates(before, after, records, seed)
         tables.write_all(ranked, paths.rankings(name), RANKINGS)
-        # 4. Comparison of both on the test users' held-out items, among items of their domain
+        # 4. Comparison on the test users' held-out items, among items of their domain
         domains = item_domains_of(tables.read(paths.ITEMS, ITEMS), target_domains(interactions), first.vocabulary)
         test = development_validation(interactions, history, first.vocabulary, domains, seed)
-        comparison = compare_students(baseline, distilled, test, p.depth, cutoffs)
-        files.write_json(comparison, Path(f"metrics/students/{name}.json"))
+        users = users_of_questions(interactions, history, first.vocabulary)
+        comparison = compare_students(baseline, distilled, test, p.depth, cutoffs, owners=users, seed=seed)
+        files.write_json(comparison | compared, Path(f"metrics/students/{name}.json"))
         # 5. The first seed for serving, and what it all cost
         served = Path("data/serving") / name
         difference = {"onnx_differs_from_torch_by": export(first, served)}

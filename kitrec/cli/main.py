@@ -2,6 +2,7 @@
 
 kitrec profile list | use dataset=smoke llm=smoke | diff | reset | overrides llm=qwen3_14b
 kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
+kitrec repeats RUN RUN RUN | power DIFFERENCE RUN RUN RUN
 kitrec doctor [--pin] [--gpu] [--hours]
 kitrec fit | predict | title-embeddings
 kitrec plots-page
@@ -21,7 +22,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec.cli import base, data, doctor, fit, hub, items, report, results, teacher, thinkrec, thinkrec_train, trace
+from kitrec.cli import (
+    base,
+    data,
+    doctor,
+    fit,
+    hub,
+    items,
+    repeats,
+    report,
+    results,
+    teacher,
+    thinkrec,
+    thinkrec_train,
+    trace,
+)
 from kitrec.cli.hours_plan import hours_plan
 from kitrec.config import overlays, profiles
 from kitrec.config.sections import validate_params
@@ -46,6 +61,8 @@ app.command("title-embeddings")(items.title_embeddings)
 app.command("fit")(fit.fit)
 app.command("predict")(items.predict)
 app.command("compare")(results.compare)
+app.command("repeats")(repeats.repeats)
+app.command("power")(repeats.power)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smoke llm=smoke")]
 

@@ -7,6 +7,8 @@ from typing import Any
 import polars as pl
 from scmrepo.git import Git
 
+from kitrec.cli.repeats import REPEATS
+from kitrec.cli.runs import WORKSPACE, fingerprint
 from kitrec.core import files, params, tables
 from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
@@ -21,7 +23,7 @@ from kitrec.report import cost_sections, sections
 from kitrec.report.adapter_sections import foreign_adapters
 from kitrec.report.answer_sections import answers_by_stratum
 from kitrec.report.headline import cut_note
-from kitrec.report.page import Example, Report, page
+from kitrec.report.page import Example, Report, Section, page
 from kitrec.report.rendering import write_figures
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.comparisons import COMPARISONS
@@ -53,6 +55,7 @@ def report() -> None:
         *foreign_adapters(_origins(list(answers))),
         sections.headline(means, answers, f"set{which}"),
         sections.declared_comparisons(comparisons),
+        *_trainings(),
         sections.by_core(means),
         sections.hit_rates(_plot("ranks")),
         sections.set_comparison(_plot("sets")),
@@ -60,7 +63,7 @@ def report() -> None:
         sections.strata(means),
         answers_by_stratum(_confidence(which), answers, _metrics("metrics/rationales"), min_users),
         cost_sections.quality_against_cost(means, seconds),
-        *([cost_sections.students(means, _metrics("metrics/students"), seconds)] if times else []),
+        *([cost_sections.students(means, _metrics("metrics/students"), f"set{which}", seconds)] if times else []),
         cost_sections.stage_costs(ledgers),
         sections.failures(answers, f"set{which}"),
     ]
@@ -72,6 +75,12 @@ def report() -> None:
         draft.write_text(text, encoding="utf-8")
     write_figures({part.name: part.chart for part in parts if part.chart}, FIGURES)
     print(PAGE, FIGURES)
+
+
+def _trainings() -> list[Section]:
+    """Return what `kitrec repeats` wrote, if it was of these params and this code."""
+    repeats = files.read_json(REPEATS) if REPEATS.is_file() else {}
+    return [sections.trainings(repeats)] if repeats.get("run") == fingerprint(WORKSPACE) else []
 
 
 def _metrics(folder: str) -> dict[str, dict[str, Any]]:

@@ -5,15 +5,14 @@ from typing import Annotated
 
 import polars as pl
 import typer
-from dvc.api import DVCFileSystem
-from dvc.exceptions import DvcException
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from scmrepo.exceptions import SCMError
 
+from kitrec.cli import runs as named
 from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
+from kitrec.core.mean_tests import CROSSED_TEST, ONE_TRAINING, PERMUTATION_TEST
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.run_comparison import compare_runs
 from kitrec.report.headline import (
@@ -27,12 +26,11 @@ from kitrec.report.headline import (
 )
 from kitrec.report.paper_tables import latex, markdown, paper_table
 from kitrec.schemas.comparisons import COMPARISONS
-from kitrec.schemas.scores import METRICS, SCORES
+from kitrec.schemas.scores import METRICS
 from kitrec.schemas.strata_means import STRATA_MEANS
 
 ANALYSIS, PAPER = Path("data/analysis"), Path("report")
 ANSWERS, DATA = Path("metrics/answers"), Path("metrics/data.json")
-WORKSPACE = "workspace"
 Kind = Annotated[
     str, typer.Option(help="scored (all candidates, the same depth for all methods) or written (parsed from answers)")
 ]
@@ -67,7 +65,10 @@ def paper_tables(
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="an experiment, a git revision, or `workspace`")],
+    first: Annotated[
+        str,
+        typer.Argument(help="workspace, an experiment, a git revision or a folder; trainings by commas: a-1,a-2,a-3"),
+    ],
     second: Annotated[str, typer.Argument(help="the same")],
     sets: Annotated[str, typer.Option(help="the test sets of first and second, e.g. A,B")] = "A,A",
 ) -> None:
@@ -75,33 +76,31 @@ def compare(
     which = sets.split(",")
     if len(which) != 2:
         raise InputError(f"--sets {sets}: give two sets, for first and second, e.g. A,B")
-    p = params.load(Evaluation, "evaluation")
-    scores = [_scores(run, test_set) for run, test_set in zip((first, second), which, strict=True)]
+    p, sides = params.load(Evaluation, "evaluation"), [side.split(",") for side in (first, second)]
+    for trainings in (side for side in sides if len(side) > 1):
+        named.check_seeds_alone_differ(trainings)
+    scores = [[named.scores(run, name) for run in runs] for runs, name in zip(sides, which, strict=True)]
     seed = params.load(int, "seed")
     compared = compare_runs(*scores, resamples=p.resamples, permutations=p.permutations, seed=seed)
-    table = Table(title=f"{second} (set {which[1]}) minus {first} (set {which[0]})", box=box.SIMPLE_HEAD)
-    for name in ("method", "ranking", "metric", "first → second", "95 % CI", "p"):
+    Console().print(_differences(compared, f"{second} (set {which[1]}) minus {first} (set {which[0]})"))
+    print(f"{compared['n'].to_list()[0]} users in all runs; 95 % intervals by resampled users; p: {PERMUTATION_TEST}")
+    print(ONE_TRAINING if min(map(len, sides)) < 2 else f"p (both): {CROSSED_TEST}")
+    left_out = {row["method"]: row["left_out"] for row in compared.iter_rows(named=True) if row["left_out"]}
+    methods = [set(table["method"]) for side in scores for table in side]
+    unmatched = sorted(set.union(*methods) - set.intersection(*methods))
+    if left_out or unmatched:
+        print(f"not in all runs: methods {', '.join(unmatched) or 'none'}; records {left_out or 'none'}")
+
+
+def _differences(compared: pl.DataFrame, title: str) -> Table:
+    """Return the differences for the terminal; of several trainings also the p over users and trainings."""
+    columns = ["method", "ranking", "metric", "first → second", "95 % CI", "p"]
+    both = compared["p_users_and_trainings"].is_not_null().all()
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for name in [*columns, *["p (both)"] * both]:
         table.add_column(name, no_wrap=True)
     for row in compared.filter(compared["metric"].is_in(["hit@1", "mrr", "ndcg@10"])).iter_rows(named=True):
         means, interval = f"{row['first']:.3f} → {row['second']:.3f}", f"{row['low']:+.3f} … {row['high']:+.3f}"
-        table.add_row(row["method"], row["kind"], row["metric"], means, interval, f"{row['p']:.1g}")
-    Console().print(table)
-    print(f"{compared['n'].to_list()[0]} users in both runs; 95 % intervals by resampled users")
-    left_out = {row["method"]: row["left_out"] for row in compared.iter_rows(named=True) if row["left_out"]}
-    unmatched = sorted(set(scores[0]["method"]) ^ set(scores[1]["method"]))
-    if left_out or unmatched:
-        print(f"in one run only: methods {', '.join(unmatched) or 'none'}; records {left_out or 'none'}")
-
-
-def _scores(run: str, which: str) -> pl.DataFrame:
-    """Return the scores of a run, from the workspace or from DVC's cache."""
-    path = Path(f"data/scores/set{which}.parquet")
-    if run == WORKSPACE:
-        return tables.read(path, SCORES)
-    copy = Path(".work/compared") / f"{run}-set{which}.parquet".replace("/", "_")
-    try:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        DVCFileSystem(".", rev=run).get_file(str(path), str(copy))
-    except (DvcException, SCMError, FileNotFoundError) as problem:
-        raise InputError(f"{run} has no {path}: {problem}; see `dvc exp show`, or run `dvc pull`") from None
-    return tables.read(copy, SCORES)
+        ps = [f"{row[name]:.1g}" for name in ("p_permutation", *["p_users_and_trainings"] * both)]
+        table.add_row(row["method"], row["kind"], row["metric"], means, interval, *ps)
+    return table

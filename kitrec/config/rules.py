@@ -199,6 +199,7 @@ def ranked_methods(s: Mapping[str, Any]) -> list[str]:
     students = [
         f"{student}-{teacher}" for student in s["distillation"].students for teacher in s["distillation"].teachers
     ]
+    students += [f"{student}-baseline" for student in s["distillation"].students]
     teachers = [
         *(f"ilora-{name}" for name in s["ilora"].encoders),
         *(f"thinkrec-{name}" for name in s["thinkrec"].train),
@@ -241,6 +242,8 @@ def _teachers(s: Mapping[str, Any]) -> list[str]:
     external = {name for name in external if not name.startswith("ilora-")}  # outputs of earlier params
     problems = []
     for name in p.teachers:
+        if name == "baseline":
+            problems.append("distillation.teachers: baseline is the name of students without a teacher; choose another")
         if name not in available:
             if name not in external:
                 problems.append(

@@ -1,7 +1,8 @@
 """Pairwise comparisons of methods with the same kind of ranking, user by user; corrected within the declared family.
 
-Holm, Bonferroni, Benjamini-Hochberg: statsmodels. Stars mark Holm's p below .05, .01 and .001. Written answers
-that were asked for different numbers of items are compared in hit@1 alone: it reads the first item alone."""
+Corrected are the p-values of the permutation test of means, by Holm, Bonferroni and Benjamini-Hochberg (statsmodels).
+Stars mark Holm's p below .05, .01 and .001. Written answers that were asked for different numbers of items are compared
+in hit@1 alone: it reads the first item alone."""
 
 from collections.abc import Collection, Mapping
 from itertools import combinations
@@ -90,7 +91,7 @@ def _corrected(table: pl.DataFrame, family: Family) -> pl.DataFrame:
         ]
     )
     columns = {"declared": pl.Series(declared)}
-    p = table["p"].to_numpy()[declared]
+    p = table["p_permutation"].to_numpy()[declared]
     for name, method in CORRECTIONS.items():
         values = np.full(table.height, np.nan)
         if declared.any():

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from kitrec.core.randomness import generator
-from kitrec.evaluation.bootstrap import accelerations, intervals, resampled_means
+from kitrec.evaluation.bootstrap import UserSums, accelerations, intervals, resampled_means
 from kitrec.evaluation.paired import effect_size_name, paired_tests
 from kitrec.evaluation.params import Ablation
 from kitrec.evaluation.score_matrix import ScoreMatrix
@@ -20,11 +20,15 @@ from kitrec.evaluation.score_matrix import ScoreMatrix
 EFFECTS = {"fine-tuning": (0.5, 0.5, -0.5, -0.5), "thinking": (0.5, -0.5, 0.5, -0.5), "interaction": (1, -1, -1, 1)}
 
 
+def per_user(users: UserSums) -> np.ndarray:
+    """Return one value per user [U, K], the unit of all tests: their mean is the mean over records."""
+    return users.sums * (len(users.counts) / users.counts.sum())
+
+
 def contrasts(m: ScoreMatrix, weights: np.ndarray, *, resamples: int, permutations: int, seed: int) -> pl.DataFrame:
     """Return one row per column of `weights` [K, P]; an infinite t or effect (all users differ alike) is null."""
     users = m.user_sums()
-    per_user = users.sums * (len(users.counts) / users.counts.sum())  # their mean is the mean over records
-    tested = paired_tests(per_user @ weights, permutations, generator(seed, "sign flips"))
+    tested = paired_tests(per_user(users) @ weights, permutations, generator(seed, "sign flips"))
     drawn = resampled_means(users, resamples, generator(seed, "bootstrap of contrasts"))
     difference = users.means() @ weights
     low, high = intervals(difference, drawn @ weights, accelerations(users.leave_one_out_means() @ weights))
@@ -35,11 +39,9 @@ def contrasts(m: ScoreMatrix, weights: np.ndarray, *, resamples: int, permutatio
             "low": np.minimum(low, difference),
             "high": np.maximum(high, difference),
             "t": tested.t,
+            "p_permutation": tested.p_permutation,
             "p_t": tested.p_t,
             "p_wilcoxon": tested.p_wilcoxon,
-            "p_permutation": tested.p_permutation,
-            "normal": tested.normal,
-            "p": np.where(tested.normal, tested.p_t, tested.p_wilcoxon),
             "effect": tested.effect,
             "size": [effect_size_name(effect) for effect in tested.effect],
             "power": tested.power,

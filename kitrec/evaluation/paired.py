@@ -1,8 +1,9 @@
 """Paired tests of differences between two methods on the same users, all columns at once.
 
     t = mean(d) / (sd(d) / sqrt(U))                Student, U - 1 degrees of freedom
-    W: Wilcoxon's signed ranks (scipy; zeros dropped, ties averaged, normal approximation)
-    p = (1 + #{|sum_u e_u d_u| >= |sum_u d_u|}) / (1 + P)   P random permutations of signs e
+    p_permutation: random signs of d               core/mean_tests.py; the p of every claim, since it asks for the mean
+    W: Wilcoxon's signed ranks (scipy; zeros dropped, ties averaged, normal approximation), which asks whether the
+       ranks of d are symmetric about zero: with many ties it can be sure of the opposite sign of the mean
     d = mean(d) / sd(d)                            Cohen's d of paired values
     mde = minimum detectable effect: the d that t detects with 80 % power, times sd(d)
 Differences that are all zero have p = 1 and d = 0. Shapes: U users, K columns, P permutations."""
@@ -13,10 +14,10 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from kitrec.core.mean_tests import sign_flip_p_values
+
 EFFECT_SIZES = ((0.2, "negligible"), (0.5, "small"), (0.8, "medium"))
 POWER, ALPHA = 0.8, 0.05
-BLOCK = 250  # permutations held at once
-SHAPIRO_LIMIT = 5000  # users beyond which scipy warns that Shapiro's p is inaccurate
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,8 @@ class PairedTests:
     sd: np.ndarray
     t: np.ndarray
     p_t: np.ndarray
-    p_wilcoxon: np.ndarray
     p_permutation: np.ndarray
-    normal: np.ndarray
+    p_wilcoxon: np.ndarray
     effect: np.ndarray
     power: np.ndarray
     mde: np.ndarray
@@ -52,9 +52,8 @@ def paired_tests(differences: np.ndarray, permutations: int, rng: np.random.Gene
         sd,
         t,
         p_t,
+        sign_flip_p_values(differences, permutations, rng),
         _wilcoxon(differences),
-        permutation_p_values(differences, permutations, rng),
-        _normal(differences, varies, rng),
         effect,
         _power(effect, users),
         detectable * sd,
@@ -66,19 +65,6 @@ def effect_size_name(effect: float) -> str:
     return next((name for limit, name in EFFECT_SIZES if abs(effect) < limit), "large")
 
 
-def permutation_p_values(differences: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """Return p [K] by random sign flips, the same for all columns."""
-    users = len(differences)
-    sums, slack = np.abs(differences.sum(axis=0)), 1e-12 * np.abs(differences).sum(axis=0)
-    beyond = np.zeros(differences.shape[1])
-    for start in range(0, permutations, BLOCK):
-        rows = min(BLOCK, permutations - start)
-        bits = np.unpackbits(rng.integers(0, 256, (rows, -(-users // 8)), dtype=np.uint8), axis=1)[:, :users]
-        flipped = np.abs((bits.astype(float) * 2 - 1) @ differences)
-        beyond += (flipped >= sums - slack).sum(axis=0)
-    return np.asarray((1 + beyond) / (1 + permutations))
-
-
 def _wilcoxon(differences: np.ndarray) -> np.ndarray:
     p = np.ones(differences.shape[1])
     nonzero = np.flatnonzero((differences != 0).any(axis=0))
@@ -86,17 +72,6 @@ def _wilcoxon(differences: np.ndarray) -> np.ndarray:
         chosen = differences[:, nonzero]
         p[nonzero] = stats.wilcoxon(chosen, zero_method="wilcox", method="asymptotic", axis=0).pvalue
     return p
-
-
-def _normal(differences: np.ndarray, varies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return where Shapiro-Wilk does not reject normality, on at most SHAPIRO_LIMIT users."""
-    users = len(differences)
-    if users < 3:
-        return np.zeros(differences.shape[1], dtype=bool)
-    chosen = rng.choice(users, SHAPIRO_LIMIT, replace=False) if users > SHAPIRO_LIMIT else np.arange(users)
-    columns = (differences[chosen, k] for k in range(differences.shape[1]))
-    tested = [np.ptp(column) > 0 and bool(stats.shapiro(column).pvalue > ALPHA) for column in columns]
-    return varies & np.array(tested, dtype=bool)
 
 
 def _power(effect: np.ndarray, users: int) -> np.ndarray:

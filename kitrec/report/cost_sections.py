@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from kitrec.core.mean_tests import CROSSED_TEST, PERMUTATION_TEST
 from kitrec.report.charts import quality_cost_chart
 from kitrec.report.page import Section
 
@@ -16,6 +17,7 @@ METHOD_NAMES = {  # inference stage -> name of its method
     "infer_teacher": "ilora-{}",
     "infer_thinkrec": "thinkrec-{}",
     "rank_teacher": "{}",
+    "rank_baseline": "{}-baseline",
 }
 
 
@@ -65,17 +67,19 @@ def _teacher_name(pair: str, methods: set[str]) -> str:
 
 
 def students(
-    means: pl.DataFrame, compared: Mapping[str, Mapping[str, Any]], seconds_per_user: Mapping[str, float]
+    means: pl.DataFrame, compared: Mapping[str, Mapping[str, Any]], which: str, seconds_per_user: Mapping[str, float]
 ) -> Section:
-    """Return gains of distilled students over their baselines, and their quality and cost relative to the teacher."""
+    """Return gains of distilled students over their baselines, among items of the domain and among the candidates of a
+    test set, and their quality and cost relative to the teacher."""
     overall = means.filter(stratum="all", metric="ndcg@10", kind="scored")
     quality = dict(overall.select("method", "mean").iter_rows())
-    columns = ["student", "baseline", "distilled", "gain", "p"]
+    columns = ["student", "baseline", "distilled", "gain", "p", "gain in NDCG@10, candidates", "p, candidates"]
     rows = []
     for pair, metrics in compared.items():
         if pair not in quality:
             continue
         teacher, result = _teacher_name(pair, {*quality, *seconds_per_user}), next(iter(metrics.values()))
+        on_candidates = metrics[which]["ndcg@10"]
         kept = f"{quality[pair] / quality[teacher]:.0%}" if quality.get(teacher) else "–"
         cheaper = seconds_per_user.get(teacher, 0.0) / seconds_per_user[pair]
         rows.append(
@@ -84,17 +88,26 @@ def students(
                 f"{result['baseline']:.4f}",
                 f"{result['distilled']:.4f}",
                 "–" if result["relative_gain"] is None else f"{result['relative_gain']:+.1%}",
-                f"{result['p_value']:.2g}",
+                _p(result),
+                f"{on_candidates['difference']:+.4f}",
+                _p(on_candidates),
                 f"{quality[pair]:.3f}",
                 kept,
                 f"{cheaper:,.0f}" if cheaper else "–",
             ]
         )
     text = (
-        "Distilled students and their baselines without a teacher, all seeds, full ranking; then the first student "
-        "among the candidates: NDCG@10, its share of the teacher's, and how many times cheaper a user is."
+        "Distilled students and their baselines without a teacher, all seeds: among items of the target domain, then "
+        f"among the candidates; p: {CROSSED_TEST}, of one seed {PERMUTATION_TEST}. Then the first student among the "
+        "candidates: NDCG@10, its share of the teacher's, and how many times cheaper a user is."
     )
     return Section("Students", text, [*columns, "NDCG@10", "share of teacher", "times cheaper"], rows)
+
+
+def _p(result: Mapping[str, Any]) -> str:
+    """Return the p over both sources where there are several seeds, else over users."""
+    both = result["p_users_and_trainings"]
+    return f"{result['p_permutation']:.2g} (users alone)" if both is None else f"{both:.2g}"
 
 
 def _throughput(cost: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from kitrec.core.errors import InputError
+from kitrec.core.mean_tests import ONE_TRAINING, PERMUTATION_TEST
 
 _LATEX = str.maketrans(
     {
@@ -70,10 +71,10 @@ def paper_table(
         ]
         for method in methods
     }
-    caption = f"Means over n = {overall['n'][0]} records, {kind} rankings; the best of a column is bold."
+    caption = f"Means over n = {overall['n'][0]} records, {kind} rankings; the best of a column is bold. {ONE_TRAINING}"
     if stars:
         caption += (
-            f" Stars: {reference} differs from the method (* p < .05, ** p < .01, *** p < .001; paired tests, "
+            f" Stars: {reference} differs from the method (* p < .05, ** p < .01, *** p < .001; {PERMUTATION_TEST}, "
             f"corrected by Holm over {declared.height} declared comparisons)."
         )
     requested = {method: answer_items[method] for method in methods if kind == "written" and method in answer_items}

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from kitrec.core.mean_tests import CROSSED_TEST, ONE_TRAINING, PERMUTATION_TEST
 from kitrec.report.charts import calibration_chart, core_chart, hit_rate_chart, sets_chart
 from kitrec.report.page import Section
 
@@ -17,7 +18,8 @@ def headline(means: pl.DataFrame, answers: Mapping[str, Mapping[str, Any]], whic
     n, users = overall["n"].to_list()[0], overall["users"].to_list()[0]
     text = (
         f"Means over {n} records of {users} users with 95 % BCa intervals by resampled users. Scored rankings order "
-        "all candidates by likelihood, at the same depth for every method; written ones are parsed from the answers."
+        "all candidates by likelihood, at the same depth for every method; written ones are parsed from the answers. "
+        f"{ONE_TRAINING}"
     )
     requested = {method: sets[which]["answer_items"] for method, sets in answers.items()}
     if len(set(requested.values())) > 1:
@@ -41,16 +43,55 @@ def declared_comparisons(comparisons: pl.DataFrame) -> Section:
             row["metric"],
             f"{row['difference']:+.3f}",
             f"{row['low']:+.3f} … {row['high']:+.3f}",
-            f"{row['p']:.2g}",
+            f"{row['p_permutation']:.2g}",
             f"{row['p_holm']:.2g} {row['stars']}",
+            f"{row['p_wilcoxon']:.2g}",
             row["size"],
             "–" if row["mde"] is None else f"{row['mde']:.3f}",
         ]
         for row in declared.iter_rows(named=True)
     ]
-    columns = ["pair", "metric", "difference", "95 % CI", "p", "p (Holm)", "effect size", "min. detectable"]
-    text = "Paired tests on the same users; p is corrected over all declared comparisons."
+    columns = [
+        "pair",
+        "metric",
+        "difference",
+        "95 % CI",
+        "p",
+        "p (Holm)",
+        "p (Wilcoxon)",
+        "effect size",
+        "min. detectable",
+    ]
+    text = (
+        f"Differences of means on the same users; p: {PERMUTATION_TEST}, corrected by Holm over all declared "
+        f"comparisons. Wilcoxon's p is of signed ranks, not of means. {ONE_TRAINING}"
+    )
     return Section("Declared comparisons", text, columns, rows)
+
+
+def trainings(repeats: Mapping[str, Any]) -> Section:
+    """Return the declared comparisons over several trainings, from metrics/repeats.json."""
+    rows = [
+        [
+            f"{row['method']} – {row['other']}",
+            row["metric"],
+            f"{row['difference']:+.3f}",
+            f"{row['sd_trainings']:.4f}",
+            f"{row['low']:+.3f} … {row['high']:+.3f}",
+            f"{row['p_permutation']:.2g}",
+            f"{row['low_both']:+.3f} … {row['high_both']:+.3f}",
+            f"{row['p_users_and_trainings']:.2g}",
+            f"{row['p_holm']:.2g}",
+        ]
+        for row in repeats["comparisons"]
+    ]
+    columns = ["pair", "metric", "difference", "sd of trainings", "95 % CI (users)", "p (users)", "95 % CI (both)"]
+    text = (
+        f"Seeds {', '.join(map(str, repeats['seeds']))}, set {repeats['set']}, {repeats['users']} users. "
+        f"Of users alone: {PERMUTATION_TEST}, what these trainings are worth. Both: {CROSSED_TEST}, what the methods "
+        "are worth, corrected by Holm over all declared comparisons."
+    )
+    return Section("Several trainings", text, [*columns, "p (both)", "p (both, Holm)"], rows)
 
 
 def by_core(means: pl.DataFrame) -> Section:

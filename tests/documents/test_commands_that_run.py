@@ -32,12 +32,17 @@ from tests.recommenders.test_fit_command import write_data
 # Beginnings of commands that are parsed only (test_printed_commands.py), and why.
 TRAINS_OR_ASKS_THE_LLM = "minutes to days of the base; test_end_to_end.py runs these stages in the smoke size"
 NETWORK = "needs the hub; tests/hub run the command against a hub on localhost"
+SEVERAL_RUNS = "needs finished runs of several seeds; tests/cli/test_repeats_cli.py has folders of them"
 CARD = "needs a GPU and the hub; tests/cli run its checks"
 PARSED = {
     "make ": "builds an environment, then runs what is run elsewhere; test_makefile.py reads its steps",
     "dvc exp run evaluate $(kitrec profile": TRAINS_OR_ASKS_THE_LLM,
     "dvc exp run evaluate -S prompt.": TRAINS_OR_ASKS_THE_LLM,
     "dvc exp run evaluate -S infer.budgets": TRAINS_OR_ASKS_THE_LLM,
+    "dvc exp run evaluate -S seed=1,2,3": TRAINS_OR_ASKS_THE_LLM,
+    "dvc freeze prepare": "changes dvc.yaml for the trainings that follow",
+    "kitrec repeats": SEVERAL_RUNS,
+    "kitrec power": SEVERAL_RUNS,
     "dvc exp run train_dualft": TRAINS_OR_ASKS_THE_LLM,
     "dvc exp run probe_precision": TRAINS_OR_ASKS_THE_LLM,
     "dvc repro train_dualft": TRAINS_OR_ASKS_THE_LLM,
@@ -190,7 +195,7 @@ def test_commands_that_show_results():
     show, paper, compare, doctor, hours = RESULTS
     assert "Hit@1 by core" in kitrec(show)
     assert "kitrec_full" in kitrec(paper) and Path("report/scored.tex").exists()
-    assert "240 users in both runs" in kitrec(compare)
+    assert "240 users in all runs" in kitrec(compare)
     assert "free disk" in kitrec(doctor) and "both candidate sets" in kitrec(hours)
 
 

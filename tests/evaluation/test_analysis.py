@@ -1,6 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from kitrec.core import tables
 from kitrec.core.domains import CORES, KITREC
@@ -116,10 +117,10 @@ def test_declared_comparisons_keep_their_direction_and_only_they_are_corrected(t
     assert row["low"] < row["difference"] < row["high"] and row["stars"] == "***"
     declared = result.filter("declared")
     assert declared.height == 4 and result.filter(~pl.col("declared"))["p_holm"].null_count() == result.height - 4
-    p = np.sort(declared["p"].to_numpy())
+    p = np.sort(declared["p_permutation"].to_numpy())
     holm = np.minimum(1, np.maximum.accumulate(p * np.arange(4, 0, -1)))
     assert np.sort(declared["p_holm"].to_numpy()) == pytest.approx(holm)
-    assert declared["p_bonferroni"].to_numpy() == pytest.approx(np.minimum(1, 4 * declared["p"].to_numpy()))
+    assert declared["p_bonferroni"].to_numpy() == pytest.approx(np.minimum(1, 4 * declared["p_permutation"].to_numpy()))
 
 
 def test_intervals_and_tests_use_the_same_difference_if_users_have_several_records(three):
@@ -135,6 +136,21 @@ def test_intervals_and_tests_use_the_same_difference_if_users_have_several_recor
     assert result["effect"][0] == pytest.approx(per_user.mean() / per_user.std(ddof=1))
 
 
+def test_a_user_with_two_records_is_one_unit_of_the_test(three):
+    """Records doubled within their users say nothing new; as users of their own they would halve the variance."""
+    half = {name: np.repeat(values[: USERS // 2], 2) for name, values in three.items()}
+    drawn = {"resamples": 100, "permutations": 4000, "seed": 1, "answer_items": {}}
+    p = {}
+    for unit, owners in (("user", [f"T{k // 2}" for k in range(USERS)]), ("record", None)):
+        compared = comparisons(score_matrix(scores(half, owners=owners)), FAMILY, **drawn)
+        row = compared.filter(metric="mrr", method="a", other="c")
+        p[unit] = row["p_permutation"][0]
+        assert row["n"][0] == (USERS // 2 if unit == "user" else USERS)
+    single = (three["a"] - three["c"])[: USERS // 2]
+    exact = stats.binomtest(int((single > 0).sum()), int((single != 0).sum())).pvalue  # of hits: a sign test
+    assert p["user"] == pytest.approx(exact, abs=0.03) and p["record"] < p["user"]
+
+
 def test_comparing_a_method_with_its_copy_gives_p_1_in_every_test(three):
     result = comparisons(
         score_matrix(scores({"a": three["a"], "b": three["a"], "c": three["a"]})),
@@ -144,7 +160,7 @@ def test_comparing_a_method_with_its_copy_gives_p_1_in_every_test(three):
         seed=1,
         answer_items={},
     )
-    for name in ("p", "p_t", "p_wilcoxon", "p_permutation"):
+    for name in ("p_t", "p_wilcoxon", "p_permutation"):
         assert (result[name] == 1).all()
     assert (result["effect"] == 0).all() and (result["stars"] == "").all()
     assert result["low"].to_list() == result["high"].to_list() == [0.0] * result.height

@@ -18,7 +18,9 @@ TIMES = {
         "student_latency": [{"batch": 1, "users_per_second": 100.0}, {"batch": 256, "users_per_second": 2000.0}]
     }
 }
-COMPARED = {"baseline": 0.125, "distilled": 0.15, "relative_gain": 0.2, "p_value": 0.00123}
+COMPARED = {"baseline": 0.125, "distilled": 0.15, "relative_gain": 0.2, "p_permutation": 1e-5}
+COMPARED |= {"difference": 0.0125, "p_users_and_trainings": 0.00123}
+ON_CANDIDATES = {"ndcg@10": COMPARED | {"p_users_and_trainings": None}}
 
 
 def test_a_method_costs_the_time_of_its_stages_and_a_student_that_of_its_largest_batch():
@@ -33,8 +35,12 @@ def test_students_are_compared_with_their_teachers_in_quality_and_cost():
         [{"method": m, "mean": v, "stratum": "all", "metric": "ndcg@10", "kind": "scored"} for m, v in rows]
     )
     seconds = inference_seconds(LEDGERS, TIMES | {"gru4rec-oracle": TIMES["gru4rec-ilora-sasrec"]}, "setA", users=20)
-    compared = {pair: {"ndcg@20": COMPARED} for pair in ("gru4rec-ilora-sasrec", "gru4rec-oracle", "caser-gone")}
-    assert students(means, compared, seconds).rows == [
-        ["gru4rec-ilora-sasrec", "0.1250", "0.1500", "+20.0%", "0.0012", "0.300", "75%", "4,000"],
-        ["gru4rec-oracle", "0.1250", "0.1500", "+20.0%", "0.0012", "0.500", "62%", "–"],
+    compared = {
+        pair: {"ndcg@20": COMPARED, "setA": ON_CANDIDATES}
+        for pair in ("gru4rec-ilora-sasrec", "gru4rec-oracle", "caser-gone")
+    }
+    on_candidates = ["+0.0125", "1e-05 (users alone)"]
+    assert students(means, compared, "setA", seconds).rows == [
+        ["gru4rec-ilora-sasrec", "0.1250", "0.1500", "+20.0%", "0.0012", *on_candidates, "0.300", "75%", "4,000"],
+        ["gru4rec-oracle", "0.1250", "0.1500", "+20.0%", "0.0012", *on_candidates, "0.500", "62%", "–"],
     ]

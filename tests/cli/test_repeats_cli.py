@@ -1,0 +1,94 @@
+"""`kitrec repeats`, `power` and `compare` on folders of finished runs."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from kitrec.cli import runs as named
+from kitrec.cli.main import app
+from kitrec.config import profiles
+from kitrec.core import files, tables
+from kitrec.core.errors import InputError
+from kitrec.report import sections
+from kitrec.schemas.scores import SCORES
+from tests.conftest import ROOT
+from tests.evaluation.test_analysis import hits, scores
+
+VALUES = {
+    "evaluation.resamples": 100,
+    "evaluation.permutations": 200,
+    "evaluation.methods": ["references", "sasrec"],
+    "evaluation.family.pairs": [["sasrec", "popularity"]],
+}
+
+
+@pytest.fixture
+def three_runs(tmp_path, monkeypatch) -> list[str]:
+    """Three trainings that differ by their seed; the workspace is one of them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "code.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    profiles.put(Path("params.yaml"), VALUES)
+    popularity = hits(7, 0.2)
+    for seed in (1, 2, 3):
+        folder = Path(f"run{seed}")
+        folder.mkdir()
+        shutil.copy("code.yaml", folder)
+        shutil.copy("params.yaml", folder)
+        profiles.put(folder / "params.yaml", {"seed": seed})
+        table = scores({"sasrec": np.maximum(popularity, hits(seed, 0.1)), "popularity": popularity})
+        tables.write(table, folder / "data/scores/setA.parquet", SCORES)
+    tables.write(table, Path("data/scores/setA.parquet"), SCORES)
+    return ["run1", "run2", "run3"]
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+def test_means_spread_and_both_tests_are_printed_and_written(three_runs):
+    done = run("repeats", *three_runs)
+    assert done.exit_code == 0, done.output
+    assert "3 trainings, 240 users, set A" in done.output and "p (both): t over users and trainings" in done.output
+    written = files.read_json(Path("metrics/repeats.json"))
+    assert written["seeds"] == [1, 2, 3] and written["users"] == 240 and len(written["comparisons"]) == 3
+    assert all(row["difference"] > 0 and row["p_users_and_trainings"] < 0.05 for row in written["comparisons"])
+    section = sections.trainings(written)
+    assert "Seeds 1, 2, 3, set A, 240 users" in section.text and len(section.rows) == 3
+    assert written["run"] == named.fingerprint("workspace")  # the seed is not part of it: the report shows the section
+    profiles.put(Path("params.yaml"), {"idrec.trials": 2})
+    assert written["run"] != named.fingerprint("workspace")
+
+
+def test_runs_that_differ_in_more_than_their_seed_or_not_even_in_it_are_refused(three_runs):
+    profiles.put(Path("run2/params.yaml"), {"idrec.trials": 2})
+    with pytest.raises(InputError, match=r"run2 and run1 differ in idrec\.trials"):
+        named.check_seeds_alone_differ(three_runs)
+    shutil.copy("run1/params.yaml", "run2/params.yaml")
+    with pytest.raises(InputError, match="a training that is there twice is no second one"):
+        named.check_seeds_alone_differ(three_runs)
+    shutil.copy("run3/params.yaml", "run2/params.yaml")
+    Path("run2/code.yaml").write_text(Path("code.yaml").read_text() + "more: '1'\n")
+    with pytest.raises(InputError, match=r"differ in code\.yaml: more"):
+        named.check_seeds_alone_differ(["run1", "run2"])
+    assert isinstance(run("repeats", "run1").exception, InputError)
+
+
+def test_power_of_several_trainings_and_of_one(three_runs):
+    done = run("power", 0.05, *three_runs, "--metric", "mrr", "--power", 0.9)
+    assert done.exit_code == 0, done.output
+    assert "Test users for 0.05 in mrr with power 0.9 at alpha 0.05" in done.output and "3 trainings" in done.output
+    alone = run("power", 0.05, "--metric", "mrr")
+    assert alone.exit_code == 0 and "variance between trainings is in no interval" in alone.output
+    assert "other than 0" in str(run("power", 0).exception)
+
+
+@pytest.mark.usefixtures("three_runs")
+def test_compare_takes_trainings_by_commas():
+    done = run("compare", "run1,run2", "run2,run3")
+    assert done.exit_code == 0 and "p (both): t over users and trainings" in done.output, done.output
+    one = run("compare", "run1", "run2")
+    assert "One training of each method" in one.output and "permutation test" in one.output
