@@ -2,6 +2,7 @@
 
 kitrec profile list | use dataset=smoke llm=smoke | diff | reset | overrides llm=qwen3_14b
 kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
+kitrec provenance write | check FILE
 kitrec doctor [--pin] [--gpu] [--hours]
 kitrec fit | predict | title-embeddings
 kitrec plots-page
@@ -21,7 +22,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kitrec.cli import base, data, doctor, fit, hub, items, report, results, teacher, thinkrec, thinkrec_train, trace
+from kitrec.cli import (
+    base,
+    data,
+    doctor,
+    fit,
+    hub,
+    items,
+    provenance,
+    report,
+    results,
+    teacher,
+    thinkrec,
+    thinkrec_train,
+    trace,
+)
 from kitrec.cli.hours_plan import hours_plan
 from kitrec.config import overlays, profiles
 from kitrec.config.sections import validate_params
@@ -36,6 +51,7 @@ app.add_typer(hub.app, name="hub")
 app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
 app.add_typer(base.app, name="base")
+app.add_typer(provenance.app, name="provenance")
 app.command("thinkrec-records")(thinkrec.thinkrec_records)
 app.command("thinkrec-train")(thinkrec_train.thinkrec_train)
 app.command("show")(results.show)
