@@ -11,7 +11,7 @@ kitrec thinkrec-records | thinkrec-train
 kitrec hub push-data | push-model
 kitrec data fetch books-movies
 
-kitrec base import | fetch | describe"""
+kitrec base import | fetch | describe | memory"""
 
 import errno
 import sys

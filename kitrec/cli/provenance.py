@@ -124,9 +124,9 @@ def _gpus() -> list[str]:
 
 def _counts(compared: list[Comparison]) -> Table:
     """Return how many numbers of each metrics file agree, and how far."""
-    kinds = ("to the byte", "within the spread", "not", "missing")
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("file", "numbers", *kinds):
+    kinds = {"to the byte": "byte", "within the spread": "spread", "not": "not", "missing": "missing"}
+    table = Table(title="Numbers that agree to the byte, within the spread of repeats, not", box=box.SIMPLE_HEAD)
+    for name in ("file", "numbers", *kinds.values()):
         table.add_column(name, no_wrap=True, justify="left" if name == "file" else "right")
     for path in dict.fromkeys(each.name.partition(":")[0] for each in compared):
         of_file: list[str] = [each.agreement for each in compared if each.name.partition(":")[0] == path]
