@@ -13,8 +13,8 @@ import polars as pl
 from bench.claims import Claim, at_most, publish
 from kitrec.core import tables
 from kitrec.core.errors import InputError
+from kitrec.core.mean_tests import sign_flip_p_values
 from kitrec.core.randomness import generator
-from kitrec.evaluation.paired import permutation_p_values
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
@@ -77,7 +77,7 @@ def claim(scores: pl.DataFrame, ahead: str, behind: str, which: str, shown: str,
     users = scores if shown == ALL else scores.filter(pl.col("shown") == shown)
     pair = [users.filter(pl.col("method") == name)[metric].to_numpy() for name in (ahead, behind)]
     difference = pair[0] - pair[1]
-    p = permutation_p_values(difference[:, None], PERMUTATIONS, generator(0, "claims"))[0]
+    p = sign_flip_p_values(difference[:, None], PERMUTATIONS, generator(0, "claims"))[0]
     return at_most(
         f"set {which}, {shown} shown: {ahead} ahead of {behind} in {metric}, p",
         float(p) if difference.mean() > 0 else 1.0,

@@ -1,11 +1,14 @@
 """Rank the test records by reference methods: oracles, popularity and random order.   python -m stages.rank_references
 Reads data/world, the items, the test records and the interactions of training users and of users without a role;
-writes data/rankings/references."""
+writes data/rankings/references (with the ranks of held-out items among all items by popularity)."""
 
+import numpy as np
 import polars as pl
 
 from kitrec.core import params, tables
 from kitrec.preprocessing.params import Data, Source
+from kitrec.recommenders.ranking.catalogue import catalogue_ranks
+from kitrec.schemas.catalogue_ranks import CATALOGUE_FILE, CATALOGUE_RANKS
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS, from_scores
@@ -45,8 +48,17 @@ def main() -> None:
                 scores["oracle"] = oracle.oracle_scores(world, records, *oracle_tables)
                 scores["oracle_text"] = oracle.text_oracle_scores(world, records, items, oracle_tables[0])
             rankings[f"set{which}"] = pl.concat([from_scores(name, records, values) for name, values in scores.items()])
-        # 4. Rankings
+        # 4. Ranks among all items by popularity, the same for everyone
+        counts = interactions["item_id"].value_counts()
+
+        def popularity(rows: np.ndarray, ids: pl.Series) -> np.ndarray:
+            counted = pl.DataFrame({"item_id": ids}).join(counts, on="item_id", how="left", maintain_order="left")
+            return np.tile(counted["count"].fill_null(0).to_numpy(), (len(rows), 1))
+
+        ranks = catalogue_ranks("popularity", records, items, popularity)
+        # 5. Rankings
         tables.write_all(rankings, paths.rankings("references"), RANKINGS)
+        tables.write(ranks, paths.rankings("references") / CATALOGUE_FILE, CATALOGUE_RANKS)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
-"""`kitrec base …`: bases from files, and what the pipeline sees of a base."""
+"""`kitrec base …`: bases from files, what the pipeline sees of a base, and what the base knows of the test data."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kitrec.core import files
+from kitrec.core import files, params, tables
+from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
+from kitrec.preprocessing.params import Data
+from kitrec.schemas.items import ITEMS
+from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 
 app = typer.Typer(no_args_is_help=True, help="Bases: import one from a GGUF file, or look at one.")
 Folder = Annotated[Path, typer.Option(help="output folder, e.g. base/mine; base.path then names it")]
@@ -65,6 +69,32 @@ def describe(
 
     for name, value in describe_base(pin(Base(path=path, revision=revision))).items():
         print(f"{name:<16}{value}")
+
+
+@app.command()
+def memory(
+    path: Annotated[str, typer.Argument(help="a folder, or a name on the hub")],
+    revision: Annotated[str | None, typer.Option(help="the commit, for a name on the hub")] = None,
+    records: Annotated[int, typer.Option(help="how many test records, at most")] = 200,
+    to: Annotated[Path, typer.Option(help="output file")] = Path("report/memory.json"),
+) -> None:
+    """Measure whether a base knows the test data by heart: titles, histories and next items it writes unaided."""
+    from kitrec.llm.base.params import Base
+    from kitrec.llm.base.pinning import pin
+    from kitrec.titles.memory import measure_memory
+
+    pinned, seed = pin(Base(path=path, revision=revision)), params.load(int, "seed")
+    which = params.value(Data, "data.candidate_set")
+    tested = tables.read(Path(f"data/records/set{which}/test.parquet"), RECORDS, leave_out=TEXT_COLUMNS)
+    items = tables.read(Path("data/items.parquet"), ITEMS)
+    sample = tested.sample(min(records, tested.height), shuffle=True, seed=seed)
+    measured = measure_memory(pinned, sample, items, params.load(Domains, "domains"), seed)
+    files.write_json({"base": pinned.path, "fingerprint": pinned.fingerprint, **measured}, to)
+    print(f"{'probe':<10}{'n':>6}{'share':>8}{'95 %':>16}{'shuffled':>10}{'p':>8}")
+    for name, row in measured.items():
+        interval = f"{row['low']:.3f} … {row['high']:.3f}"
+        print(f"{name:<10}{row['n']:>6}{row['share']:>8.3f}{interval:>16}{row['shuffled']:>10.3f}{row['p']:>8.2g}")
+    print(f"in {to}: a share above its shuffled control is knowledge of these very titles, users or choices")
 
 
 def _print_done(folder: Path) -> None:

@@ -3,6 +3,7 @@
 kitrec profile list | use dataset=smoke llm=smoke | diff | reset | overrides llm=qwen3_14b
 kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
 kitrec repeats RUN RUN RUN | power DIFFERENCE RUN RUN RUN
+kitrec provenance write | check FILE
 kitrec doctor [--pin] [--gpu] [--hours]
 kitrec fit | predict | title-embeddings
 kitrec plots-page
@@ -11,7 +12,7 @@ kitrec thinkrec-records | thinkrec-train
 kitrec hub push-data | push-model
 kitrec data fetch books-movies
 
-kitrec base import | fetch | describe"""
+kitrec base import | fetch | describe | memory"""
 
 import errno
 import sys
@@ -29,6 +30,7 @@ from kitrec.cli import (
     fit,
     hub,
     items,
+    provenance,
     repeats,
     report,
     results,
@@ -51,6 +53,7 @@ app.add_typer(hub.app, name="hub")
 app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
 app.add_typer(base.app, name="base")
+app.add_typer(provenance.app, name="provenance")
 app.command("thinkrec-records")(thinkrec.thinkrec_records)
 app.command("thinkrec-train")(thinkrec_train.thinkrec_train)
 app.command("show")(results.show)

@@ -22,6 +22,7 @@ from kitrec.prompts.template import Style, candidate_line, history_line
 from kitrec.report import cost_sections, sections
 from kitrec.report.adapter_sections import foreign_adapters
 from kitrec.report.answer_sections import answers_by_stratum
+from kitrec.report.catalogue_section import catalogue_section, read_catalogue
 from kitrec.report.headline import cut_note
 from kitrec.report.page import Example, Report, Section, page
 from kitrec.report.rendering import write_figures
@@ -59,6 +60,7 @@ def report() -> None:
         sections.by_core(means),
         sections.hit_rates(_plot("ranks")),
         sections.set_comparison(_plot("sets")),
+        *([catalogue_section(catalogue)] if (catalogue := read_catalogue()) else []),
         sections.calibration(_plot("calibration")),
         sections.strata(means),
         answers_by_stratum(_confidence(which), answers, _metrics("metrics/rationales"), min_users),

@@ -15,6 +15,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.mean_tests import CROSSED_TEST, ONE_TRAINING, PERMUTATION_TEST
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.run_comparison import compare_runs
+from kitrec.report.catalogue_section import catalogue_table, read_catalogue
 from kitrec.report.headline import (
     cut_note,
     headline_tables,
@@ -37,9 +38,11 @@ Kind = Annotated[
 
 
 def show() -> None:
-    """Print every ranking's means and Hit@1 by core, and contents of each method's prompts and answers."""
+    """Print every ranking's means, Hit@1 by core, ranks among all items, and contents of prompts and answers."""
     headline = Path("metrics/evaluate.json")
     Console().print(*headline_tables(headline, Path("metrics/evaluate_strata.json")))
+    if catalogue := read_catalogue():
+        Console().print(catalogue_table(catalogue))
     answers = read_answers(ANSWERS, files.read_json(headline))
     if answers:
         Console().print(prompt_contents_table(answers), mentions_table(answers))

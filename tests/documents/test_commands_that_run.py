@@ -88,7 +88,8 @@ PROJECT = (
     "kitrec report",
     "kitrec hub push-data OWNER --all",
 )
-RUN = {*OWN_DATA, *RESULTS, *PROJECT}
+PROVENANCE = ("kitrec provenance write", "kitrec provenance check report/provenance.json")
+RUN = {*OWN_DATA, *RESULTS, *PROJECT, *PROVENANCE}
 
 
 def kitrec(command: str, **placeholders: str) -> str:
@@ -197,6 +198,13 @@ def test_commands_that_show_results():
     assert "kitrec_full" in kitrec(paper) and Path("report/scored.tex").exists()
     assert "240 users in all runs" in kitrec(compare)
     assert "free disk" in kitrec(doctor) and "both candidate sets" in kitrec(hours)
+
+
+def test_a_run_is_written_and_checked(tmp_path, monkeypatch):
+    make_clone(tmp_path, [])
+    monkeypatch.chdir(tmp_path)
+    write, check = PROVENANCE
+    assert "1 run, workspace" in kitrec(write) and "outs with equal hashes" in kitrec(check)
 
 
 # ---- The pipeline, in a copy of the project whose only methods are references: no LLM is asked
