@@ -81,8 +81,10 @@ def report() -> None:
 
 def _trainings() -> list[Section]:
     """Return what `kitrec repeats` wrote, if it was of these params and this code."""
-    repeats = files.read_json(REPEATS) if REPEATS.is_file() else {}
-    return [sections.trainings(repeats)] if repeats.get("run") == fingerprint(WORKSPACE) else []
+    if not REPEATS.is_file():
+        return []
+    repeats = files.read_json(REPEATS)
+    return [sections.trainings(repeats)] if repeats["run"] == fingerprint(WORKSPACE) else []
 
 
 def _metrics(folder: str) -> dict[str, dict[str, Any]]:

@@ -385,6 +385,7 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
     """From teacher to ONNX in one `dvc repro`, and a broken-off student ends with the same curve and the same bytes."""
     clone = finished[0]
     with clone.variant("distilled", "rank_student", "rank_teacher", "examine_teacher") as headline:
+        assert all("scored" in headline[f"{student}-baseline"] for student in ("sasrec", "gru4rec"))
         for student, teacher in itertools.product(("sasrec", "gru4rec"), ("oracle", "ensemble", "ilora-sasrec")):
             pair = f"{student}-{teacher}"
             assert "scored" in headline[pair]
@@ -393,6 +394,8 @@ def test_students_of_every_teacher_are_compared_ranked_and_served(finished):
             names = {f"{name}@{k}" for name in ("hit", "recall", "ndcg") for k in (1, 5, 10, 20)}
             assert set(metrics["distilled"]) == names | {"mrr"}
             assert compared["low"] <= compared["difference"] <= compared["high"] and len(compared["gain_by_seed"]) == 5
+            on_candidates = [metrics[f"set{which}"][name] for which in "AB" for name in ("ndcg@10", "hit@1")]
+            assert all(0 <= each["p_users_and_trainings"] <= 1 for each in (compared, *on_candidates))
             times = files.read_json(clone.folder / f"metrics/time/{pair}.json")
             assert times["distill_student_train_time"] > 0 and times["onnx_differs_from_torch_by"] <= 1e-5
             assert [row["batch"] for row in times["student_latency"]] == [1, 256]
