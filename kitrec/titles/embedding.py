@@ -55,13 +55,18 @@ class Towers(nn.Module):
         """Return v [n, d] of title vectors [n, h]."""
         return F.normalize(self.item(self._entries(titles)), dim=-1)
 
-    def users(self, titles: torch.Tensor, is_target: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-        """Return u [B, d] of title vectors [B, L, h]; `is_target` and `shown` are [B, L]."""
-        entries, domain = self._entries(titles), is_target.long()
-        attention = (entries * self.queries[domain]).sum(-1).masked_fill(~shown, -torch.inf).softmax(-1)
+    def users(
+        self, titles: torch.Tensor, is_target: torch.Tensor, places: torch.Tensor, shown: torch.Tensor
+    ) -> torch.Tensor:
+        """Return u [B, d] of title vectors [n, h] and their domains [n], at the `places` [B, L] that are `shown`.
+
+        A title is projected once, however many users took it."""
+        entries = self._entries(titles)
         source, target = (tower(entries) for tower in self.history)
-        values = torch.where(is_target[..., None], target, source)
-        return F.normalize((attention[..., None] * values).sum(1), dim=-1)
+        values = torch.where(is_target[:, None], target, source)
+        logits = (entries * self.queries[is_target.long()]).sum(-1)
+        attention = logits[places].masked_fill(~shown, -torch.inf).softmax(-1)
+        return F.normalize((attention[..., None] * values[places]).sum(1), dim=-1)
 
     @property
     def scale(self) -> torch.Tensor:

@@ -50,8 +50,8 @@ class EmbeddingModel:
         titles = vectors_of(read)
         shown, listed = torch.from_numpy(places).to(titles.device).split([histories.size, len(numbers)])
         are_shown = torch.from_numpy(histories > 0).to(titles.device)
-        is_target = torch.from_numpy(self.catalogue.is_target[histories]).to(titles.device)
-        users = self.towers.users(titles[shown.view(histories.shape)], is_target, are_shown)
+        is_target = torch.from_numpy(self.catalogue.is_target[read]).to(titles.device)
+        users = self.towers.users(titles, is_target, shown.view(histories.shape), are_shown)
         return users, self.towers.items(titles[listed])
 
 

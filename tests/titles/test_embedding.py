@@ -41,7 +41,7 @@ def test_users_and_items_are_those_of_a_loop():
     towers = made_towers()
     titles, shown = torch.randn(2, 3, 6), torch.tensor([[True, True, True], [False, True, True]])
     is_target = torch.tensor([[False, True, False], [False, True, True]])
-    users = towers.users(titles, is_target, shown)
+    users = towers.users(titles.view(6, 6), is_target.view(6), torch.arange(6).view(2, 3), shown)
     for b in range(2):
         entries = [towers.norm(title - towers.centre) for title in titles[b]]
         domains = [int(target) for target in is_target[b]]
