@@ -1,0 +1,71 @@
+"""Time and memory at 700,000 items, beside the code before: the same results in one run.   make bench-scale
+
+Times are processor seconds of one thread, the fewest of some repeats; the former code, far slower, runs once and on
+fewer users. Rankings, samples and records of both sides are compared, and any difference stops the run."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import scale_before as before
+from bench.claims import Claim, at_least, at_most, publish
+from bench.running import peak_above_now, start
+from bench.scale_world import ITEMS, made_histories, made_model, processor_seconds
+from kitrec.core.errors import InputError
+from kitrec.onnx.export import export
+from kitrec.onnx.runtime import load_onnx_model
+from kitrec.recommenders.ranking.top_k import Scorer, predict
+
+COMMAND = "make bench-scale"
+USERS, REPEATS, K = 2048, 3, 10
+USERS_BEFORE = 256  # the former code needs about 25 ms a user
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Measure every part and publish."""
+    torch.set_num_threads(1)
+    claims, rows = _predicting()
+    publish("scale", claims, {f"{ITEMS:,} items, one thread": rows})
+
+
+def _predicting() -> tuple[list[Claim], list[Row]]:
+    stored, histories = made_model(), made_histories(USERS)
+    few = histories.take(np.arange(USERS_BEFORE))
+    seconds, expected = processor_seconds(lambda: before.best_of_whole_tables(stored, few, K))
+    former = seconds / USERS_BEFORE
+    with tempfile.TemporaryDirectory() as work:
+        export(stored, Path(work) / "served")
+        served = load_onnx_model(Path(work) / "served")
+    claims, rows = [], [_row("predict, table of all scores", former)]
+    scorers: dict[str, Scorer] = {"torch": stored, "ONNX": served}
+    for name, scorer in scorers.items():
+        predict(scorer, few, K)  # the items are prepared once for all users
+        peak = peak_above_now()
+        seconds, top = processor_seconds(partial(predict, scorer, histories, K), REPEATS)
+        memory = peak()
+        _require_equal(f"predict, {name}", top.items[:USERS_BEFORE], expected)
+        rows.append(_row(f"predict, {name}", seconds / USERS) | {"MiB": memory})
+        peer = "a table of all scores, partitioned"
+        ratio = former / (seconds / USERS)
+        claims.append(at_least(f"predict, {name}: the best {K}", ratio, 50, "x", COMMAND, peer=peer, repeats=REPEATS))
+        claims.append(at_most(f"predict, {name}: peak memory", memory, 512, "MiB", COMMAND))
+    return claims, rows
+
+
+def _row(what: str, seconds: float) -> Row:
+    return {"what": what, "ms a user": round(1000 * seconds, 4)}
+
+
+def _require_equal(what: str, ours: object, theirs: object) -> None:
+    if ours != theirs:
+        raise InputError(f"{what}: the results differ from those of the former code; correct it before it is timed")
+
+
+if __name__ == "__main__":
+    start(main, __doc__)

@@ -1,0 +1,26 @@
+"""What `bench.scale` compares with: the code of 2026-11-29 that made a table of users by items, or a loop over rows."""
+
+import numpy as np
+
+from kitrec.recommenders.data.packed_batches import by_length
+from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.storage import StoredModel
+
+
+def best_of_whole_tables(stored: StoredModel, histories: Sequences, k: int, chunk: int = 512) -> list[list[str]]:
+    """Rank all items of 512 users at a time: a table of all scores, negated and partitioned."""
+    items: list[list[str]] = [[] for _ in range(len(histories))]
+    order = by_length(histories)
+    for start in range(0, len(order), chunk):
+        part = order[start : start + chunk]
+        of_part = histories.take(part)
+        table = stored.all_scores(of_part)
+        table[of_part.users, of_part.items - 1] = -np.inf
+        unsorted = np.argpartition(-table, k - 1, axis=1)[:, :k]
+        best = np.take_along_axis(
+            unsorted, np.argsort(-np.take_along_axis(table, unsorted, axis=1), axis=1, kind="stable"), axis=1
+        )
+        names = stored.vocabulary.ids(best.ravel() + 1)
+        for row, user in enumerate(part.tolist()):
+            items[user] = names[row * k : (row + 1) * k]
+    return items
