@@ -18,6 +18,7 @@ from bench.scale_world import ITEMS, made_histories, made_model, processor_secon
 from kitrec.core.errors import InputError
 from kitrec.onnx.export import export
 from kitrec.onnx.runtime import load_onnx_model
+from kitrec.recommenders.ranking.sampled import NEGATIVES, sample_negatives
 from kitrec.recommenders.ranking.top_k import Scorer, predict
 
 COMMAND = "make bench-scale"
@@ -30,7 +31,11 @@ Row = dict[str, Any]
 def main() -> None:
     """Measure every part and publish."""
     torch.set_num_threads(1)
-    claims, rows = _predicting()
+    claims: list[Claim] = []
+    rows: list[Row] = []
+    for part in (_predicting, _sampling):
+        of_part, row = part()
+        claims, rows = claims + of_part, rows + row
     publish("scale", claims, {f"{ITEMS:,} items, one thread": rows})
 
 
@@ -55,6 +60,29 @@ def _predicting() -> tuple[list[Claim], list[Row]]:
         ratio = former / (seconds / USERS)
         claims.append(at_least(f"predict, {name}: the best {K}", ratio, 50, "x", COMMAND, peer=peer, repeats=REPEATS))
         claims.append(at_most(f"predict, {name}: peak memory", memory, 512, "MiB", COMMAND))
+    return claims, rows
+
+
+def _sampling() -> tuple[list[Claim], list[Row]]:
+    """Negatives of `fit --negatives 100`, uniform and by popularity: the same distribution, other draws."""
+    histories, few = made_histories(USERS), made_histories(USERS_BEFORE // 8)
+    popularity = np.bincount(made_histories(20_000, seed=1).items, minlength=ITEMS + 1)[1:].astype(np.float32)
+    weights = {"uniform": np.ones_like(popularity), "popularity": popularity}
+    claims, rows = [], []
+    for name, weight in weights.items():
+        rng = np.random.default_rng(0)
+        seconds, _ = processor_seconds(partial(before.sample_by_noise, rng, few, weight, NEGATIVES))
+        former = seconds / len(few)
+        peak = peak_above_now()
+        seconds, sampled = processor_seconds(partial(sample_negatives, rng, histories, weight), REPEATS)
+        memory = peak()
+        ratio, peer = former / (seconds / USERS), "noise on all items"
+        claims.append(at_least(f"fit --negatives, {name}", ratio, 100, "x", COMMAND, peer=peer, repeats=REPEATS))
+        rows += [_row(f"negatives by noise, {name}", former), _row(f"negatives, {name}", seconds / USERS)]
+        rows[-1]["MiB"] = memory
+        pairs = np.arange(USERS)[:, None] * (ITEMS + 1) + sampled
+        taken = np.isin(pairs, histories.users * (ITEMS + 1) + histories.items).any()
+        _require_equal(f"negatives, {name}", (len(np.unique(pairs)), bool(taken)), (pairs.size, False))
     return claims, rows
 
 

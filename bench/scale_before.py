@@ -24,3 +24,13 @@ def best_of_whole_tables(stored: StoredModel, histories: Sequences, k: int, chun
         for row, user in enumerate(part.tolist()):
             items[user] = names[row * k : (row + 1) * k]
     return items
+
+
+def sample_by_noise(rng: np.random.Generator, positives: Sequences, weights: np.ndarray, count: int) -> np.ndarray:
+    """Sample negatives by Gumbel noise on all items."""
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights.astype(np.float64))
+    keys = log_weights + rng.gumbel(size=(len(positives), len(weights)))
+    keys[positives.users, positives.items - 1] = -np.inf
+    sampled: np.ndarray = np.argpartition(-keys, count - 1, axis=1)[:, :count] + 1
+    return sampled
