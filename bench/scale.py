@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
 from bench import scale_before as before
@@ -20,6 +21,7 @@ from kitrec.onnx.export import export
 from kitrec.onnx.runtime import load_onnx_model
 from kitrec.recommenders.ranking.sampled import NEGATIVES, sample_negatives
 from kitrec.recommenders.ranking.top_k import Scorer, predict
+from kitrec.thinkrec.conversion import from_interactions
 
 COMMAND = "make bench-scale"
 USERS, REPEATS, K = 2048, 3, 10
@@ -33,7 +35,7 @@ def main() -> None:
     torch.set_num_threads(1)
     claims: list[Claim] = []
     rows: list[Row] = []
-    for part in (_predicting, _sampling):
+    for part in (_predicting, _sampling, _converting):
         of_part, row = part()
         claims, rows = claims + of_part, rows + row
     publish("scale", claims, {f"{ITEMS:,} items, one thread": rows})
@@ -83,6 +85,28 @@ def _sampling() -> tuple[list[Claim], list[Row]]:
         pairs = np.arange(USERS)[:, None] * (ITEMS + 1) + sampled
         taken = np.isin(pairs, histories.users * (ITEMS + 1) + histories.items).any()
         _require_equal(f"negatives, {name}", (len(np.unique(pairs)), bool(taken)), (pairs.size, False))
+    return claims, rows
+
+
+def _converting() -> tuple[list[Claim], list[Row]]:
+    """The records of `thinkrec-records`: the same positives and histories, other negatives of the same distribution."""
+    histories = made_histories(USERS)
+    pool = [f"i{number:07d}" for number in range(1, ITEMS + 1)]
+    titles = {item: f"Title {item}" for item in pool}
+    items = [pool[number - 1] for number in histories.items]
+    table = pl.DataFrame({"user_id": histories.users, "item_id": items, "time": range(len(items))})
+    few = table.filter(pl.col("user_id") < USERS_BEFORE // 64)
+    once = few.unique(["user_id", "item_id"], maintain_order=True)  # as files are read
+    seconds, expected = processor_seconds(partial(before.records_by_permutations, once, titles, pool, 3, seed=1))
+    former = seconds / (USERS_BEFORE // 64)
+    peak = peak_above_now()
+    table = table.unique(["user_id", "item_id"], maintain_order=True)
+    seconds, records = processor_seconds(partial(from_interactions, table, titles, pool, 3, seed=1), REPEATS)
+    memory, ratio = peak(), former / (seconds / USERS)
+    positives = [record for record in records if record.label]
+    _require_equal("thinkrec-records", positives[: USERS_BEFORE // 64], [record for record in expected if record.label])
+    claims = [at_least("thinkrec-records", ratio, 1000, "x", COMMAND, peer="a permutation of all items for each user")]
+    rows = [_row("records by permutations", former), _row("records", seconds / USERS) | {"MiB": memory}]
     return claims, rows
 
 

@@ -1,10 +1,15 @@
 """What `bench.scale` compares with: the code of 2026-11-29 that made a table of users by items, or a loop over rows."""
 
-import numpy as np
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import polars as pl
+
+from kitrec.core.randomness import generator
 from kitrec.recommenders.data.packed_batches import by_length
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.storage import StoredModel
+from kitrec.thinkrec.records import UNKNOWN, Record
 
 
 def best_of_whole_tables(stored: StoredModel, histories: Sequences, k: int, chunk: int = 512) -> list[list[str]]:
@@ -34,3 +39,20 @@ def sample_by_noise(rng: np.random.Generator, positives: Sequences, weights: np.
     keys[positives.users, positives.items - 1] = -np.inf
     sampled: np.ndarray = np.argpartition(-keys, count - 1, axis=1)[:, :count] + 1
     return sampled
+
+
+def records_by_permutations(
+    interactions: pl.DataFrame, titles: Mapping[str, str], pool: Sequence[str], negatives: int, seed: int
+) -> list[Record]:
+    """ThinkRec's records with negatives from a permutation of all items for each user."""
+    records = []
+    for (user,), rows in interactions.group_by("user_id", maintain_order=True):
+        *history, last = rows["item_id"].to_list()
+        distinct, interacted = list(dict.fromkeys(pool)), {*history, last}
+        order = generator(seed, "thinkrec negatives", str(user)).permutation(len(distinct))
+        rest = [distinct[k] for k in order if distinct[k] not in interacted][:negatives]
+        shown = tuple(titles.get(past) or UNKNOWN for past in history)
+        for item in (last, *rest):
+            title = titles.get(item) or UNKNOWN
+            records.append(Record(str(user), tuple(history), shown, item, title, int(item == last)))
+    return records
