@@ -15,6 +15,7 @@ import torch
 from bench import scale_before as before
 from bench.claims import Claim, at_least, at_most, publish
 from bench.running import peak_above_now, start
+from bench.scale_metadata import genres, titles
 from bench.scale_world import ITEMS, made_histories, made_model, processor_seconds
 from kitrec.core.errors import InputError
 from kitrec.onnx.export import export
@@ -35,7 +36,7 @@ def main() -> None:
     torch.set_num_threads(1)
     claims: list[Claim] = []
     rows: list[Row] = []
-    for part in (_predicting, _sampling, _converting):
+    for part in (_predicting, _sampling, _converting, titles, genres):
         of_part, row = part()
         claims, rows = claims + of_part, rows + row
     publish("scale", claims, {f"{ITEMS:,} items, one thread": rows})

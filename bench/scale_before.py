@@ -1,13 +1,16 @@
 """What `bench.scale` compares with: the code of 2026-11-29 that made a table of users by items, or a loop over rows."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 
 from kitrec.core.randomness import generator
 from kitrec.recommenders.data.packed_batches import by_length
 from kitrec.recommenders.data.sequences import Sequences
+from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.storage import StoredModel
 from kitrec.thinkrec.records import UNKNOWN, Record
 
@@ -56,3 +59,21 @@ def records_by_permutations(
             title = titles.get(item) or UNKNOWN
             records.append(Record(str(user), tuple(history), shown, item, title, int(item == last)))
     return records
+
+
+def vectors_of_a_whole_table(path: Path, vocabulary: Vocabulary) -> np.ndarray:
+    """Title vectors by a table of the whole file and lists of Python numbers."""
+    rows = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
+    rows.columns = ["item", "value"]
+    rows = rows.drop_nulls().unique(maintain_order=True)
+    rows = rows.with_columns(pl.Series("number", vocabulary.numbers(rows["item"])))
+    parsed = rows.with_columns(vector=pl.col("value").str.extract_all(r"\S+").cast(pl.List(pl.Float32), strict=False))
+    vectors = np.zeros((len(vocabulary) + 2, int(parsed["vector"].list.len().mode()[0])), dtype=np.float32)
+    vectors[parsed["number"].to_numpy()] = np.array(parsed["vector"].to_list(), dtype=np.float32)
+    return vectors
+
+
+def means_of_all_items(bag: torch.nn.Module, lists: Sequences, items: torch.Tensor) -> torch.Tensor:
+    """Mean embeddings of values of all items, then those of the batch."""
+    means: torch.Tensor = bag(torch.from_numpy(lists.items), torch.from_numpy(lists.starts[:-1]))[items]
+    return means
