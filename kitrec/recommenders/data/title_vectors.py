@@ -28,7 +28,7 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, pl.Dat
         )
         known = parsed.filter((pl.col("number") > 0) & ~pl.col("broken"))
         if known.height and not vectors.shape[1]:
-            vectors = _memory_mapped((len(vocabulary) + 2, int(known["width"].mode()[0])))
+            vectors = memory_mapped((len(vocabulary) + 2, int(known["width"].mode()[0])))
         fitting = known.filter(pl.col("width") == vectors.shape[1])
         if fitting.height:
             vectors[fitting["number"].to_numpy()] = fitting["vector"].explode().to_numpy().reshape(fitting.height, -1)
@@ -73,7 +73,7 @@ def _blocks(path: Path) -> Iterator[pl.DataFrame]:
             yield parse_pairs(path, header + block)
 
 
-def _memory_mapped(shape: tuple[int, int]) -> np.ndarray:
+def memory_mapped(shape: tuple[int, int]) -> np.ndarray:
     """Return zeros in a file without a name, which the system removes with the array."""
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)

@@ -136,8 +136,10 @@ def _maxima(groups: torch.Tensor) -> torch.Tensor:
     if groups.dtype != torch.bfloat16:
         return groups.amax(1)
     bits = groups.view(torch.int16)
-    highest, lowest = bits.amax(1), bits.amin(1)
-    return torch.where(highest >= 0, highest, lowest).view(torch.bfloat16)
+    highest = bits.amax(1)
+    if (highest < 0).any():
+        highest = torch.where(highest >= 0, highest, bits.amin(1))
+    return highest.view(torch.bfloat16)
 
 
 def _keys(scores: torch.Tensor, items: torch.Tensor | int) -> torch.Tensor:
