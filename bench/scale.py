@@ -34,12 +34,16 @@ Row = dict[str, Any]
 def main() -> None:
     """Measure every part and publish."""
     torch.set_num_threads(1)
-    claims: list[Claim] = []
-    rows: list[Row] = []
-    for part in (_predicting, _sampling, _converting, titles, genres):
-        of_part, row = part()
-        claims, rows = claims + of_part, rows + row
-    publish("scale", claims, {f"{ITEMS:,} items, one thread": rows})
+    parts = {
+        f"predict, {ITEMS:,} items, one thread": _predicting,
+        f"fit --negatives, {ITEMS:,} items": _sampling,
+        f"thinkrec-records, {ITEMS:,} items": _converting,
+        "titles": titles,
+        f"genres, {ITEMS:,} items": genres,
+    }
+    measured = {name: measure() for name, measure in parts.items()}
+    claims = [claim for of_part, _ in measured.values() for claim in of_part]
+    publish("scale", claims, {name: rows for name, (_, rows) in measured.items()})
 
 
 def _predicting() -> tuple[list[Claim], list[Row]]:
@@ -58,7 +62,7 @@ def _predicting() -> tuple[list[Claim], list[Row]]:
         seconds, top = processor_seconds(partial(predict, scorer, histories, K), REPEATS)
         memory = peak()
         _require_equal(f"predict, {name}", top.items[:USERS_BEFORE], expected)
-        rows.append(_row(f"predict, {name}", seconds / USERS) | {"MiB": memory})
+        rows.append(_row(f"predict, {name}", seconds / USERS, memory))
         peer = "a table of all scores, partitioned"
         ratio = former / (seconds / USERS)
         claims.append(at_least(f"predict, {name}: the best {K}", ratio, 50, "x", COMMAND, peer=peer, repeats=REPEATS))
@@ -81,8 +85,7 @@ def _sampling() -> tuple[list[Claim], list[Row]]:
         memory = peak()
         ratio, peer = former / (seconds / USERS), "noise on all items"
         claims.append(at_least(f"fit --negatives, {name}", ratio, 100, "x", COMMAND, peer=peer, repeats=REPEATS))
-        rows += [_row(f"negatives by noise, {name}", former), _row(f"negatives, {name}", seconds / USERS)]
-        rows[-1]["MiB"] = memory
+        rows += [_row(f"negatives by noise, {name}", former), _row(f"negatives, {name}", seconds / USERS, memory)]
         pairs = np.arange(USERS)[:, None] * (ITEMS + 1) + sampled
         taken = np.isin(pairs, histories.users * (ITEMS + 1) + histories.items).any()
         _require_equal(f"negatives, {name}", (len(np.unique(pairs)), bool(taken)), (pairs.size, False))
@@ -107,12 +110,12 @@ def _converting() -> tuple[list[Claim], list[Row]]:
     positives = [record for record in records if record.label]
     _require_equal("thinkrec-records", positives[: USERS_BEFORE // 64], [record for record in expected if record.label])
     claims = [at_least("thinkrec-records", ratio, 1000, "x", COMMAND, peer="a permutation of all items for each user")]
-    rows = [_row("records by permutations", former), _row("records", seconds / USERS) | {"MiB": memory}]
+    rows = [_row("records by permutations", former), _row("records", seconds / USERS, memory)]
     return claims, rows
 
 
-def _row(what: str, seconds: float) -> Row:
-    return {"what": what, "ms a user": round(1000 * seconds, 4)}
+def _row(what: str, seconds: float, memory: int | str = "–") -> Row:
+    return {"what": what, "ms a user": round(1000 * seconds, 4), "MiB": memory}
 
 
 def _require_equal(what: str, ours: object, theirs: object) -> None:
