@@ -6,7 +6,7 @@
 #              registry into base/ (docs/guides/real_base.md)
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
 # make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu, bench-infer,
-# bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec   measure the claims of docs/benchmarks.md
+# bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec, bench-scale   measure the claims of docs/benchmarks.md
 
 PYTHON ?= python3.11
 VENV   ?= .venv
@@ -28,7 +28,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-train-gpu
+.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -123,6 +123,9 @@ bench-distill: setup
 
 bench-thinkrec: setup
 	python -m bench.thinkrec
+
+bench-scale: setup
+	python -m bench.scale
 
 bench-seqrec-gpu: setup
 	python -m bench.seqrec_gpu

@@ -19,10 +19,12 @@ from kitrec.ilora.prompts import PromptBuilder
 from kitrec.ilora.scoring import log_likelihoods
 from kitrec.ilora.teacher import Teacher
 from kitrec.llm.likelihood.shared_prefix import batches
+from kitrec.recommenders.data.title_vectors import memory_mapped
 from kitrec.schemas.teacher_lists import KEY
 
 SHARD_SIZE = 64  # tasks whose prompts are held in memory at once, and that an interrupted run has to repeat
 BATCH_TOKENS = 16_384
+PART = 65_536  # items whose lines are held in memory at once; their vectors go to a memory-mapped file
 
 
 def rank_candidates(
@@ -56,14 +58,15 @@ def item_embeddings(
     teacher: Teacher, item_ids: Sequence[str], builder: PromptBuilder, histories: Sequence[Sequence[str]]
 ) -> ItemEmbeddings:
     """Return embeddings [items, hidden size]; `histories` are those of the users whose mean gate is used."""
-    lines = [builder.item_tokens(item) for item in item_ids]
-    vectors = np.empty((len(lines), teacher.base.config.hidden_size), dtype=np.float32)
+    vectors = memory_mapped((len(item_ids), teacher.base.config.hidden_size))
     teacher.train(False)
     with torch.inference_mode():
         gate = teacher.gates(teacher.sequence_encoder.encode(histories)).mean(0, keepdim=True)
-        for batch in batches([len(line) for line in lines], BATCH_TOKENS):
-            with teacher.use_gates(gate.expand(len(batch), -1)):
-                vectors[batch] = _mean_states(teacher, [lines[k] for k in batch])
+        for start in range(0, len(item_ids), PART):
+            lines = [builder.item_tokens(item) for item in item_ids[start : start + PART]]
+            for batch in batches([len(line) for line in lines], BATCH_TOKENS):
+                with teacher.use_gates(gate.expand(len(batch), -1)):
+                    vectors[start + np.array(batch)] = _mean_states(teacher, [lines[k] for k in batch])
     return ItemEmbeddings(list(item_ids), vectors)
 
 

@@ -2,10 +2,9 @@
 
     embedding(id) = base's embedding(id)                       id < V
                     W2 GELU(W1 v + b1) + b2,  v = item id-V+1  id >= V      (LLaRA, arXiv 2312.02445, section 3.2)
-v is the item's vector in the frozen sequence model. No text can encode to such an id, so what looks like a placeholder
-in a title stays text. Item 1 has id V. Shapes: N items, d their width, V the base's vocabulary size."""
-
-from typing import Any
+v is the item's vector in the frozen sequence model; only the items of a batch are looked up and projected. No text can
+encode to such an id, so what looks like a placeholder in a title stays text. Item 1 has id V. Shapes: N items, d their
+width, V the base's vocabulary size."""
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +28,7 @@ class HybridEmbedding(nn.Module):
     def __init__(self, text_embedding: nn.Embedding, item_vectors: torch.Tensor, projector: Projector) -> None:
         super().__init__()
         self.text_embedding, self.projector = text_embedding, projector
-        self.register_buffer("item_vectors", item_vectors, persistent=False)
+        self._item_vectors = item_vectors  # no buffer: they stay where they are, only those of a batch move
 
     @property
     def weight(self) -> torch.Tensor:
@@ -42,6 +41,7 @@ class HybridEmbedding(nn.Module):
         embedded = self.text_embedding(ids.masked_fill(is_item, 0))
         if not is_item.any():
             return embedded
-        item_vectors: Any = self.item_vectors
-        projected = self.projector(item_vectors[ids[is_item] - self.text_embedding.num_embeddings])
+        rows = ids[is_item] - self.text_embedding.num_embeddings
+        vectors = self._item_vectors[rows.to(self._item_vectors.device)].to(ids.device)
+        projected = self.projector(vectors)
         return embedded.masked_scatter(is_item[..., None], projected.to(embedded.dtype))

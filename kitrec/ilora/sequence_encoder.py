@@ -22,7 +22,7 @@ class SequenceEncoder:
     def __init__(self, stored: StoredModel) -> None:
         self._model, self._vocabulary = stored.model.eval().requires_grad_(False), stored.vocabulary
         self.item_numbers = {item: number for number, item in enumerate(stored.vocabulary.item_ids, start=1)}
-        self.item_vectors = stored.model.output()[0].detach().float().clone()  # [N, d]
+        self.item_vectors = stored.model.output()[0].detach().float()  # [N, d], the model's frozen weights: no copy
 
     @property
     def width(self) -> int:

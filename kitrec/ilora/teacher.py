@@ -43,7 +43,7 @@ class Teacher:
         device = text_embedding.weight.device
         experts = add_experts(base, p, self._gates)
         projector = Projector(encoder.width, text_embedding.embedding_dim).to(device)
-        base.set_input_embeddings(HybridEmbedding(text_embedding, encoder.item_vectors.to(device), projector))
+        base.set_input_embeddings(HybridEmbedding(text_embedding, encoder.item_vectors, projector))
         gate = build_gate(p.gate, encoder.width, p.experts).to(device)
         self.learned = Learned(dict(experts), gate, projector)
 

@@ -1,6 +1,7 @@
 """Export of a trained student to ONNX, for any runtime: neither torch nor kitrec is needed to rank with it.
 
-    model.onnx   items [batch, length] int64, oldest first, zeros on the right -> scores [batch, items] float32
+    model.onnx   items [batch, length] int64, oldest first, zeros on the right -> scores [batch, items] float32;
+                 also states [batch, d], and item vectors: weight [items, d], bias [items] where the model has one
     model.json   item ids in the order of the columns, maximum length, popularity of each item in training
 Batch and length are dynamic. The folder is kept only if onnxruntime and torch agree to TOLERANCE."""
 
@@ -15,7 +16,7 @@ import torch
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
-from kitrec.onnx.padded import PaddedModel
+from kitrec.onnx.padded import ServedModel
 from kitrec.onnx.runtime import GRAPH, METADATA, load_onnx_model
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.storage import StoredModel
@@ -25,7 +26,8 @@ OPSET, TOLERANCE = 20, 1e-5
 
 def export(stored: StoredModel, to: Path) -> float:
     """Write the folder; return the largest difference from torch, relative to the largest score."""
-    padded = PaddedModel(stored.model.cpu())
+    served = ServedModel(stored.model.cpu())
+    padded = served.padded
     example = torch.ones(2, 2, dtype=torch.int64)
     dynamic_shapes = {
         "items": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=1, max=padded.max_length)}
@@ -34,11 +36,11 @@ def export(stored: StoredModel, to: Path) -> float:
         draft.mkdir()
         with _silenced():
             torch.onnx.export(
-                padded,
+                served,
                 (example,),
                 draft / GRAPH,
                 input_names=["items"],
-                output_names=["scores"],
+                output_names=served.outputs,
                 dynamic_shapes=dynamic_shapes,
                 opset_version=OPSET,
                 external_data=False,

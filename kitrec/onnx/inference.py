@@ -15,6 +15,8 @@ from kitrec.recommenders.ranking.top_k import Scorer, TopK
 
 def load_scorer(model: Path) -> Scorer:
     """Return the model of a folder; for a folder of `kitrec fit`, its best model."""
+    import torch
+
     from kitrec.recommenders.storage import load_model  # imports torch
 
     if not model.is_dir():
@@ -27,6 +29,7 @@ def load_scorer(model: Path) -> Scorer:
     stored = load_model(folder)
     if stored.is_cross_domain:
         raise InputError(f"{model} ranks the candidates of records only: take a sequence model (sasrec, bert4rec, ...)")
+    stored.model.to("cuda" if torch.cuda.is_available() else "cpu")
     return stored
 
 

@@ -72,10 +72,11 @@ class PaddedModel(nn.Module):
     def forward(self, items: torch.Tensor) -> torch.Tensor:
         """Return scores [B, N] for users with at least one item; the columns are items 1 ... N."""
         weight, bias = self.model.output()
-        scores = self._states(items) @ weight.T
+        scores = self.states(items) @ weight.T
         return scores if bias is None else scores + bias
 
-    def _states(self, items: torch.Tensor) -> torch.Tensor:
+    def states(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the states [B, d] of users with at least one item."""
         lengths = (items > 0).sum(1, keepdim=True)
         if isinstance(self.model, Caser):
             return self.model(_windows(items, lengths, self.model.max_length))
@@ -85,6 +86,26 @@ class PaddedModel(nn.Module):
             shown = torch.where(positions == lengths, self.model.mask_item, wider)
             return self.model.represent(_padded_batch(shown, lengths + 1))
         return self.model.represent(_padded_batch(items, lengths))
+
+
+class ServedModel(nn.Module):
+    """A padded model whose states and item vectors can be read too, for a search without a table of all scores."""
+
+    def __init__(self, model: Recommender) -> None:
+        super().__init__()
+        self.padded = PaddedModel(model)
+
+    def forward(self, items: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return scores [B, N], states [B, d], weight [N, d] and, where the model has one, bias [N]."""
+        weight, bias = self.padded.model.output()
+        states = self.padded.states(items)
+        scores = states @ weight.T
+        return (scores, states, weight) if bias is None else (scores + bias, states, weight, bias)
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs."""
+        return ["scores", "states", "weight", "bias"][: 3 + (self.padded.model.output()[1] is not None)]
 
 
 def _padded_batch(items: torch.Tensor, lengths: torch.Tensor) -> PackedBatch:

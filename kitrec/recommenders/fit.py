@@ -142,7 +142,9 @@ def training_name(p: SequenceMethod, data: FitData, seed: int) -> str:
     digest, titles = hashlib.sha256(json.dumps(settings).encode()), data.features.titles
     for sequences in (data.interactions.sequences, *data.features.values.values()):
         digest.update(sequences.items.tobytes() + sequences.starts.tobytes())
-    digest.update(b"" if titles is None else str(titles.shape).encode() + titles.tobytes())
+    if titles is not None:
+        digest.update(str(titles.shape).encode())
+        digest.update(np.ascontiguousarray(titles).data)  # a memory-mapped table is not copied
     return f"training-{digest.hexdigest()[:12]}"
 
 

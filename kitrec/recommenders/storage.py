@@ -6,6 +6,7 @@ model.json          params of the model, item ids in the order of their numbers,
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from kitrec.recommenders.data.vocabulary import Vocabulary
 from kitrec.recommenders.models.interface import Ranker, Recommender
 from kitrec.recommenders.models.registry import ModelParams, restore_model
 from kitrec.recommenders.ranking.full import candidate_scores, represent
+from kitrec.recommenders.ranking.item_search import ItemSearch
 
 _WEIGHTS, _METADATA, _JSON = "model.safetensors", "metadata.safetensors", "model.json"
 
@@ -49,12 +51,23 @@ class StoredModel:
             return self.model.candidate_scores(UserHistories(histories), candidates)
         return candidate_scores(self.model, histories, candidates)
 
-    def all_scores(self, histories: Sequences) -> np.ndarray:
-        """Return the scores [users, N] of all items by a sequence model; each history needs at least one item."""
+    @cached_property
+    def search(self) -> ItemSearch:
+        """The items of a sequence model, for the best of them."""
         assert isinstance(self.model, Recommender)
+        return ItemSearch(*self.model.output())
+
+    def states(self, histories: Sequences) -> torch.Tensor:
+        """Return the states [users, d] by a sequence model; each history needs at least one item."""
+        assert isinstance(self.model, Recommender)
+        with torch.inference_mode():
+            return represent(self.model, histories)
+
+    def all_scores(self, histories: Sequences) -> np.ndarray:
+        """Return the scores [users, N] of all items by a sequence model: a table for few users or few items."""
         weight, bias = self.model.output()
         with torch.inference_mode():
-            values = represent(self.model, histories) @ weight.T
+            values = self.states(histories) @ weight.T
             return (values if bias is None else values + bias).cpu().numpy()
 
 

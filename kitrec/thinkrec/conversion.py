@@ -17,6 +17,8 @@ from kitrec.recommenders.data.user_histories import history_interactions, histor
 from kitrec.thinkrec.labelled_rows import LabelledRows
 from kitrec.thinkrec.records import UNKNOWN, Record, contradicts
 
+MANY = 4  # times as many items as a user needs: most draws count
+
 
 class Teacher(Protocol):
     """Explains like/dislike labels."""
@@ -41,12 +43,12 @@ def from_interactions(
     """Return one positive and `negatives` negatives of every user with at least two interactions (user_id, item_id,
     time)."""
     rows = interactions.sort("user_id", "time", "item_id")
-    records = []
-    for (user,), interacted in rows.group_by("user_id", maintain_order=True):
-        *before, last = interacted["item_id"].to_list()
+    users = rows.group_by("user_id", maintain_order=True).agg("item_id")
+    records, distinct = [], list(dict.fromkeys(pool))
+    for user, (*before, last) in users.iter_rows():
         history = [item for item in before if item != last]  # an earlier interaction would reveal the label
         if history:
-            rest = _draw_negatives(list(dict.fromkeys(pool)), {*history, last}, negatives, seed, str(user))
+            rest = _draw_negatives(distinct, {*history, last}, negatives, seed, str(user))
             records += [_record(str(user), history, item, int(item == last), titles) for item in (last, *rest)]
     if not records:
         raise InputError("no user has two interactions: leave-one-out needs a history and an item after it")
@@ -120,12 +122,20 @@ def _record(user: str, history: Sequence[str], item: str, label: int, titles: Ma
 
 
 def _draw_negatives(pool: Sequence[str], interacted: set[str], count: int, seed: int, user: str) -> list[str]:
-    """Draw items of the pool without an interaction, in an order that depends on the user."""
-    order: np.ndarray = generator(seed, "thinkrec negatives", user).permutation(len(pool))
-    negatives = [pool[k] for k in order if pool[k] not in interacted][:count]
-    if len(negatives) < count:
+    """Draw different items of the pool without an interaction, in an order that depends on the user.
+
+    From many items they are drawn one by one, and those that do not count left out: no pass over the pool."""
+    rng, negatives = generator(seed, "thinkrec negatives", user), dict[str, None]()
+    if len(pool) > MANY * (count + len(interacted)):
+        while len(negatives) < count:
+            drawn = (pool[k] for k in rng.integers(len(pool), size=count).tolist())
+            negatives |= dict.fromkeys(item for item in drawn if item not in interacted)
+        return list(negatives)[:count]
+    order: np.ndarray = rng.permutation(len(pool))
+    rest = [pool[k] for k in order if pool[k] not in interacted][:count]
+    if len(rest) < count:
         raise InputError(
-            f"user {user} has interactions with all but {len(negatives)} of the {len(pool)} items of the pool, {count} "
+            f"user {user} has interactions with all but {len(rest)} of the {len(pool)} items of the pool, {count} "
             "are needed as negatives; lower thinkrec.negatives, or widen the pool"
         )
-    return negatives
+    return rest

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from kitrec.core import files, tables
 from kitrec.core.errors import InputError
 from kitrec.core.shards import TimedShards, compute_in_shards
+from kitrec.ilora import export
 from kitrec.ilora.export import item_embeddings, rank_candidates, score_candidates
 from kitrec.ilora.params import Curriculum
 from kitrec.ilora.sequence_encoder import SequenceEncoder
@@ -171,11 +172,14 @@ def test_more_items_than_candidates_are_refused(trained, base):
     assert rank_candidates(teacher, made_tasks(3).head(0), builder, 6, per_token=False).height == 0
 
 
-def test_an_items_embedding_is_the_mean_of_its_states_in_any_batch(trained, base):
+@pytest.mark.parametrize("part", [2, export.PART])
+def test_an_items_embedding_is_the_mean_of_its_states_in_any_batch(trained, base, part, monkeypatch):
+    monkeypatch.setattr(export, "PART", part)
     teacher, builder = loaded(trained, base)
     histories = [items[:2] for items in SEQUENCES.values()]
     embeddings = item_embeddings(teacher, ["I29", "I00", "I07"], builder, histories)
     assert embeddings.item_ids == ["I29", "I00", "I07"]
+    assert isinstance(embeddings.vectors, np.memmap)
     assert embeddings.vectors.shape == (3, 192) and embeddings.vectors.dtype == np.float32
     gate = teacher.gates(teacher.sequence_encoder.encode(histories)).mean(0, keepdim=True)
     for item, vector in zip(embeddings.item_ids, embeddings.vectors, strict=True):

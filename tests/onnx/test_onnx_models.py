@@ -128,6 +128,12 @@ def test_a_damaged_folder_is_refused(folders, tmp_path):
         files.write_json(files.read_json(folders["caser"][0] / "model.json") | {name: changed}, tmp_path / "model.json")
         with pytest.raises(InputError, match="export again"):
             load_onnx_model(tmp_path)
+    graph = onnx.load(folders["caser"][0] / "model.onnx")
+    del graph.graph.output[1:]
+    onnx.save(graph, tmp_path / "model.onnx")  # as exported before the states were outputs
+    files.write_json(files.read_json(folders["caser"][0] / "model.json"), tmp_path / "model.json")
+    with pytest.raises(InputError, match="no outputs states and weight to search by: export again"):
+        load_onnx_model(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(InputError, match="no complete exported model"):
         load_onnx_model(tmp_path)

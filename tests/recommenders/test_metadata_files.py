@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from kitrec.core.errors import InputError
+from kitrec.recommenders.data import title_vectors
 from kitrec.recommenders.data.item_features import build_item_features
 from kitrec.recommenders.data.metadata_files import read_metadata, read_years
 from kitrec.recommenders.data.vocabulary import Vocabulary
@@ -101,6 +102,23 @@ def test_vectors_may_be_separated_by_any_space_but_hold_finite_numbers_only(tmp_
     write(tmp_path, "titles.tsv", "item\ttitle", "a\t1 2", "b\t3 nan", "c\t5 6")
     with pytest.raises(InputError, match="vectors of 1 items are broken"):
         read_metadata(tmp_path, VOCABULARY, ["title"])
+
+
+def test_a_file_of_vectors_is_read_in_blocks_into_a_mapped_array(tmp_path, monkeypatch):
+    rng, items = np.random.default_rng(0), [f"i{k:03}" for k in range(200)]
+    expected = rng.normal(size=(200, 7)).astype(np.float32)
+    rows = [f"{item}\t{' '.join(map(str, row))}" for item, row in zip(items, expected.tolist(), strict=True)]
+    write(tmp_path, "titles.tsv", "item\ttitle", *rows, rows[0], "x\t1 2")
+    monkeypatch.setattr(title_vectors, "BLOCK", 300)
+    read = read_metadata(tmp_path, Vocabulary(items), ["title"])
+    assert isinstance(read.features.titles, np.memmap) and (read.features.titles[1:201] == expected).all()
+    assert read.notices == ["titles.tsv: 1 rows of unknown items left out, 0 items without a row, 7 wide"]
+    write(tmp_path, "titles.tsv", "item\ttitle", *rows, "i000\t1 2 3 4 5 6 7")
+    with pytest.raises(InputError, match="1 items have more than one vector: i000"):
+        read_metadata(tmp_path, Vocabulary(items), ["title"])
+    write(tmp_path, "titles.tsv", "item\ttitle", *rows[:-1], "i199\t1 2 3")
+    with pytest.raises(InputError, match="1 items are broken or not 7 wide: i199"):
+        read_metadata(tmp_path, Vocabulary(items), ["title"])
 
 
 def test_several_directors_of_an_item_are_reported(tmp_path):

@@ -32,6 +32,21 @@ def test_added_genres_are_the_mean_of_their_embeddings():
     assert torch.allclose(layer(embeddings, torch.tensor([1, 2, 3])), expected, atol=1e-6)
 
 
+def test_values_are_looked_up_for_the_items_of_the_batch_alone():
+    """The means and their gradients are those of a pass over all items."""
+    items, rng = 5000, np.random.default_rng(0)
+    lists = sequences_from_lists(rng.integers(0, 9, size=rng.integers(0, 4)) for _ in range(items))
+    layer = fusion("add", ItemFeatures({"genre": lists}, {"genre": 9}), "genre")
+    batch, looked_up = torch.from_numpy(rng.integers(0, items, 50)), []
+    layer.bags["genre"].register_forward_pre_hook(lambda _, inputs: looked_up.append(len(inputs[0])))
+    ours = layer(torch.zeros(50, 4), batch)
+    whole = layer.bags["genre"](torch.from_numpy(lists.items), torch.from_numpy(lists.starts[:-1]))[batch]
+    assert torch.equal(ours, whole) and looked_up[0] == lists.take(np.unique(batch.numpy())).starts[-1]
+    weights, table = torch.randn(50, 4), layer.bags["genre"].weight
+    gradients = [torch.autograd.grad((means * weights).sum(), table)[0] for means in (ours, whole)]
+    assert torch.allclose(*gradients, atol=1e-5)
+
+
 def test_a_gate_weighs_item_and_features_and_returns_its_mean_once():
     features = ItemFeatures(
         known().values, known().counts, np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)

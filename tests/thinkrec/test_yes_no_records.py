@@ -167,6 +167,20 @@ def test_interactions_become_a_positive_and_its_negatives():
         from_interactions(table, {}, list("abcdef"), 4, seed=1)
 
 
+def test_negatives_of_many_items_are_uniform_and_depend_on_the_user_alone():
+    """100 items are many beside three interactions and two negatives."""
+    pool, users = [f"i{k:02}" for k in range(100)], 3000
+    rows = [(f"u{user:04}", f"i{k:02}", k) for user in range(users) for k in range(3)]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row")
+    records = from_interactions(table, {}, pool, 2, seed=1)
+    targets = np.array([int(record.target[1:]) for record in records]).reshape(users, 3)
+    assert (targets[:, 0] == 2).all() and (targets[:, 1] != targets[:, 2]).all()
+    shares, expected = np.bincount(targets[:, 1:].ravel(), minlength=100) / users, 2 / 97
+    assert (shares[:3] == 0).all() and (np.abs(shares[3:] - expected) < 5 * np.sqrt(expected / users)).all()
+    alone = from_interactions(table.filter(pl.col("user_id") == "u0007"), {}, pool, 2, seed=1)
+    assert alone == records[21:24]
+
+
 def test_pipeline_records_are_converted(dataset, items):
     records = dataset.records["B"]["train"].head(5)
     titles = {item_id: item["title"] for item_id, item in items.items()}

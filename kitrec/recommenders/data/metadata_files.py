@@ -18,6 +18,7 @@ import polars as pl
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_rows
+from kitrec.recommenders.data.title_vectors import check_vectors, parse_pairs, read_vectors
 from kitrec.recommenders.data.vocabulary import Vocabulary
 
 FILES = {"genre": "genres.tsv", "director": "directors.tsv", "writer": "writers.tsv"}
@@ -72,16 +73,7 @@ def read_years(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, str]:
 
 def read_pairs(path: Path) -> pl.DataFrame:
     """Read the columns item and value; duplicate rows are dropped."""
-    try:
-        rows = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
-    except (pl.exceptions.PolarsError, OSError) as problem:
-        raise InputError(
-            f"{path} is no table ({problem}): its columns are item and a value, with a tab between"
-        ) from None
-    if rows.width != 2:
-        raise InputError(f"{path} has {rows.width} columns: it needs item and a value, with a tab between")
-    rows.columns = ["item", "value"]
-    return rows.drop_nulls().unique(maintain_order=True)
+    return parse_pairs(path, path)
 
 
 def holds_embeddings(path: Path) -> bool:
@@ -126,31 +118,19 @@ def _values(path: Path, vocabulary: Vocabulary) -> tuple[Sequences, int, str]:
 def _vectors(path: Path, vocabulary: Vocabulary) -> tuple[np.ndarray, str]:
     if not holds_embeddings(path):
         raise InputError(f"{path} holds titles, not their vectors: make them by `kitrec title-embeddings`")
-    rows, notice = _vocabulary_rows(path, vocabulary)
-    duplicated = rows.filter(pl.len().over("number") > 1)["item"].unique(maintain_order=True)
-    if len(duplicated):
-        examples = ", ".join(duplicated.head(5))
-        raise InputError(f"{path}: {len(duplicated)} items have more than one vector: {examples}")
-    parsed = rows.with_columns(
-        pl.col("value").str.extract_all(r"\S+").cast(pl.List(pl.Float32), strict=False).alias("vector")
-    )
-    widths = parsed["vector"].list.len()
-    numbers = pl.element().is_not_null() & pl.element().is_finite()
-    broken = parsed.filter((widths != widths.mode()[0]) | ~parsed["vector"].list.eval(numbers).list.all())
-    if broken.height:
-        examples = ", ".join(broken["item"].head(5))
-        raise InputError(
-            f"{path}: vectors of {broken.height} items are broken or not {widths.mode()[0]} wide: {examples}"
-        )
-    vectors = np.zeros((len(vocabulary) + 2, int(widths.mode()[0])), dtype=np.float32)
-    vectors[parsed["number"].to_numpy()] = np.array(parsed["vector"].to_list(), dtype=np.float32)
+    vectors, rows = read_vectors(path, vocabulary)
+    kept, notice = _known_rows(path, rows, vocabulary)
+    check_vectors(path, kept)
     return vectors, f"{notice}, {vectors.shape[1]} wide"
 
 
 def _vocabulary_rows(path: Path, vocabulary: Vocabulary) -> tuple[pl.DataFrame, str]:
     """Return item, value, number of the rows whose item is in the vocabulary, and a notice of what was left out."""
     rows = read_pairs(path)
-    rows = rows.with_columns(pl.Series("number", vocabulary.numbers(rows["item"])))
+    return _known_rows(path, rows.with_columns(pl.Series("number", vocabulary.numbers(rows["item"]))), vocabulary)
+
+
+def _known_rows(path: Path, rows: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, str]:
     kept = rows.filter(pl.col("number") > 0)
     if kept.is_empty():
         raise InputError(f"{path} has none of the {len(vocabulary)} items: is it the file of other data?")

@@ -17,6 +17,7 @@ from kitrec.recommenders.models import params
 from kitrec.recommenders.models.interface import Ranker
 
 BLOCK, CHUNK = 1024, 512
+FEW = 16  # candidates are few where there are this many times as many items
 
 
 class ItemKNN(Ranker):
@@ -32,8 +33,7 @@ class ItemKNN(Ranker):
         scores = np.empty(candidates.shape, dtype=np.float32)
         for start in range(0, len(users), CHUNK):
             part = slice(start, start + CHUNK)
-            all_scores = (interactions[part] @ self._weights).toarray()
-            scores[part] = np.take_along_axis(all_scores, candidates[part], axis=1)
+            scores[part] = _scores_among(interactions[part] @ self._weights, candidates[part])
         return scores
 
     @cached_property
@@ -43,6 +43,15 @@ class ItemKNN(Ranker):
         columns = np.repeat(np.arange(len(neighbours)), neighbours.shape[1])
         shape = (len(neighbours), len(neighbours))
         return sparse.csr_matrix((similarities.ravel(), (neighbours.ravel(), columns)), shape=shape)
+
+
+def _scores_among(scores: sparse.csr_matrix, candidates: np.ndarray) -> np.ndarray:
+    """Return the scores [users, C] of candidates; for few of them no table of all items is made."""
+    if candidates.shape[1] * FEW > scores.shape[1]:
+        return np.take_along_axis(scores.toarray(), candidates, axis=1)
+    scores.sort_indices()
+    chosen: np.ndarray = scores[np.arange(len(candidates))[:, None], candidates].toarray()
+    return chosen
 
 
 def fit(histories: Sequences, items: int, p: params.ItemKNN) -> ItemKNN:

@@ -69,9 +69,14 @@ class Fusion(nn.Module):
     def _feature(self, name: str, items: torch.Tensor) -> torch.Tensor:
         if name == "title":
             return self.project(self.titles[items])
+        distinct, position = items.unique(return_inverse=True)  # of the batch: no pass over all items
         values, starts = getattr(self, f"{name}_values"), getattr(self, f"{name}_starts")
-        return self.bags[name](values, starts)[items]
+        lengths = starts[distinct + 1] - starts[distinct]
+        offsets = lengths.cumsum(0) - lengths
+        within = torch.arange(int(lengths.sum()), device=items.device) - offsets.repeat_interleave(lengths)
+        of_batch = values[starts[distinct].repeat_interleave(lengths) + within]
+        return self.bags[name](of_batch, offsets)[position]
 
     def _register_values(self, name: str, lists: Sequences) -> None:
         self.register_buffer(f"{name}_values", torch.from_numpy(lists.items.astype(np.int64)), persistent=False)
-        self.register_buffer(f"{name}_starts", torch.from_numpy(lists.starts[:-1].astype(np.int64)), persistent=False)
+        self.register_buffer(f"{name}_starts", torch.from_numpy(lists.starts.astype(np.int64)), persistent=False)
