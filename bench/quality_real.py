@@ -2,18 +2,20 @@
 
 Each folder is a clone in which `make real` has ended; several are further trainings, on the same test records. Tables:
 Hit@1 and NDCG@10 by how many films are shown, means over trainings. Claims: the differences that the question asks for,
-by the paired permutation test over users (a user's mean over the trainings first). Stories: five users of set A."""
+by the paired permutation test over users, or, of several trainings, by users and trainings as two sources of variance.
+Stories: five users of set A."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from bench.claims import Claim, at_most, publish
 from kitrec.core import tables
 from kitrec.core.errors import InputError
-from kitrec.core.mean_tests import sign_flip_p_values
+from kitrec.core.mean_tests import users_alone, users_and_trainings
 from kitrec.core.randomness import generator
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS
@@ -38,30 +40,27 @@ STORY_METHODS, LISTED = ("embedding", "random_walk", "sasrec"), 3
 
 def main(folders: list[Path]) -> None:
     """Publish tables, claims and stories of finished runs."""
-    scores = {which: user_means([read_scores(folder, which) for folder in folders]) for which in "AB"}
-    claims = [claim(scores[which], ahead, behind, which, *rest) for ahead, behind, which, *rest in _present(scores)]
+    runs = {which: same_users([read_scores(folder, which) for folder in folders]) for which in "AB"}
+    claims = [claim(runs[row[2]], *row) for row in CLAIMS if {row[0], row[1]} <= set(runs["A"][0]["method"])]
     details: dict[str, Any] = {
-        f"set {which}, {metric}": table(scores[which], metric) for which in "AB" for metric in METRICS
+        f"set {which}, {metric}": table(pl.concat(runs[which]), metric) for which in "AB" for metric in METRICS
     }
     publish("quality_real", claims, details | {"five users of set A": stories(folders[0])})
 
 
 def read_scores(folder: Path, which: str) -> pl.DataFrame:
-    """Return method, user, films shown and metrics of a run."""
+    """Return method, user, films shown and metrics of a run, sorted."""
     rows = tables.read(folder / f"data/scores/set{which}.parquet", SCORES).filter(pl.col("kind") == "scored")
-    return rows.select("method", "user_id", pl.col("user_type").replace(SHOWN).alias("shown"), *METRICS)
+    rows = rows.select("method", "user_id", pl.col("user_type").replace(SHOWN).alias("shown"), *METRICS)
+    return rows.sort("method", "user_id")
 
 
-def user_means(runs: list[pl.DataFrame]) -> pl.DataFrame:
-    """Return the mean over the trainings of every user's metrics, by method; refuse runs of other users."""
-    for run in runs[1:]:
-        if (
-            not run.select("method", "user_id")
-            .sort(pl.all())
-            .equals(runs[0].select("method", "user_id").sort(pl.all()))
-        ):
-            raise InputError("the runs differ in methods or test users: repeat trainings on the same records")
-    return pl.concat(runs).group_by("method", "user_id", "shown").mean().sort("method", "user_id")
+def same_users(runs: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Return the runs; refuse those of other methods or users."""
+    keys = [run.select("method", "user_id", "shown") for run in runs]
+    if not all(key.equals(keys[0]) for key in keys):
+        raise InputError("the runs differ in methods or test users: repeat trainings on the same records")
+    return runs
 
 
 def table(scores: pl.DataFrame, metric: str) -> list[dict[str, Any]]:
@@ -72,21 +71,29 @@ def table(scores: pl.DataFrame, metric: str) -> list[dict[str, Any]]:
     return ordered.with_columns(pl.selectors.float().round(3)).to_dicts()
 
 
-def claim(scores: pl.DataFrame, ahead: str, behind: str, which: str, shown: str, metric: str) -> Claim:
+def claim(runs: list[pl.DataFrame], ahead: str, behind: str, which: str, shown: str, metric: str) -> Claim:
     """Return the p-value of a method being ahead of another, of two sides; 1 where it is behind."""
-    users = scores if shown == ALL else scores.filter(pl.col("shown") == shown)
-    pair = [users.filter(pl.col("method") == name)[metric].to_numpy() for name in (ahead, behind)]
-    difference = pair[0] - pair[1]
-    p = sign_flip_p_values(difference[:, None], PERMUTATIONS, generator(0, "claims"))[0]
+    pair = np.stack([[_values(run, name, shown, metric) for run in runs] for name in (ahead, behind)])  # [2, R, U]
+    differences = (pair[0] - pair[1])[:, :, None]
+    alone = len(runs) == 1
+    rng = generator(0, "claims")
+    test = users_alone(differences[0], PERMUTATIONS, rng) if alone else users_and_trainings(differences)
+    means = pair.mean(axis=(1, 2))
     return at_most(
         f"set {which}, {shown} shown: {ahead} ahead of {behind} in {metric}, p",
-        float(p) if difference.mean() > 0 else 1.0,
+        float(test.p[0]) if means[0] > means[1] else 1.0,
         BAR,
         "",
         "python -m bench.quality_real FOLDER",
         peer=behind,
-        spread=f"{pair[0].mean():.3f} against {pair[1].mean():.3f}, {len(difference)} users",
+        repeats=len(runs),
+        spread=f"{means[0]:.3f} against {means[1]:.3f}, {pair.shape[2]} users" + ", users alone" * alone,
     )
+
+
+def _values(run: pl.DataFrame, method: str, shown: str, metric: str) -> np.ndarray:
+    rows = run.filter(pl.col("method") == method)
+    return (rows if shown == ALL else rows.filter(pl.col("shown") == shown))[metric].to_numpy()
 
 
 def stories(folder: Path) -> list[dict[str, Any]]:
@@ -120,11 +127,6 @@ def _story(record: dict[str, Any], titles: dict[str, str], ranked: dict[str, dic
 def _first_items(folder: Path, method: str) -> dict[str, list[str]]:
     rows = tables.read(folder / f"data/rankings/{method}/setA.parquet", RANKINGS)
     return dict(zip(rows["record_id"], rows["item_ids"], strict=True))
-
-
-def _present(scores: dict[str, pl.DataFrame]) -> list[tuple[str, str, str, str, str]]:
-    methods = set(scores["A"]["method"])
-    return [claim for claim in CLAIMS if {claim[0], claim[1]} <= methods]
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Ablation:
 class Evaluation:
     methods: Annotated[list[str], Field(min_length=1)]
     resamples: Annotated[int, Field(ge=100)]
-    permutations: Annotated[int, Field(ge=100)]
+    permutations: Annotated[int, Field(ge=1000)]
     min_users: Count
     family: Family
     ablation: Ablation

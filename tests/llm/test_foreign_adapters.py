@@ -21,6 +21,7 @@ from kitrec.llm.finetuning.foreign_adapters import unserved
 from kitrec.llm.finetuning.origins import foreign_warnings, read_origin
 from kitrec.llm.likelihood.candidates import Scorer
 from kitrec.llm.likelihood.trie import ScoringRequest
+from kitrec.prompts.params import Prompt
 from tests.llm.made_foreign import ATTENTION, made_foreign
 
 
@@ -132,7 +133,8 @@ def test_what_is_unknown_is_warned_of_once_and_other_names_of_the_base_too(adapt
     assert renamed.startswith("dualft-music: trained on 'unsloth/other-name', served on ")
     assert layers.startswith("dualft-movies: adapts 8 of the base's 16 k_proj, o_proj, q_proj, v_proj")
     assert list_length_warnings(folders, 20) == [] and prompt_warnings(folders, {"text": "rendered"}) == []
-    assert answer_forms(folders) == {}  # scored in the form that the prompt requests
+    prompt = Prompt(max_length=2048, text="rendered", summaries=True, labels=False, answer_begins_with="id")
+    assert answer_forms(folders, prompt) == {}  # scored in the form that the prompt requests
 
 
 def test_adapters_trained_here_have_no_such_warnings(adapter, base):

@@ -56,6 +56,20 @@ def test_the_best_items_are_those_of_a_whole_table(kind, dtype, k, monkeypatch):
         assert np.allclose(np.take_along_axis(table, best - 1, axis=1), values, atol=1e-4)
 
 
+@pytest.mark.parametrize("left", [1, 5, 2000, 4000])
+def test_users_whose_items_lie_in_few_sets_keep_them(left):
+    """All but the first items are removed for some users, as by years where old items have the first numbers."""
+    states, weight, bias = vectors("random")
+    search, late = ItemSearch(weight, bias), np.arange(5)
+    users, items = np.repeat(late, ITEMS - left), np.tile(np.arange(left, ITEMS), len(late))
+    best, scores = search.best(states, 10, removals(search, users, items, np.empty(0, dtype=np.int64)))
+    for user in late:
+        table = (states[user] @ weight[:left].T + bias[:left]).numpy()
+        expected = np.sort(table)[::-1][:10]
+        assert np.allclose(scores[user, : len(expected)], expected, atol=1e-4)
+        assert np.isneginf(scores[user, len(expected) :]).all() and best[user, : len(expected)].max() <= left
+
+
 def test_fewer_items_than_k_end_in_minus_infinity():
     search = ItemSearch(torch.eye(3))
     removed = RemovedItems(torch.arange(search.padded) != 1, np.empty(0, np.int64), np.empty(0, np.int64))

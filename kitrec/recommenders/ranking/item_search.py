@@ -77,7 +77,7 @@ class ItemSearch:
         of_sets = maxima.amax(1)
         highest = torch.addmm(of_sets, bounds.amax(1), norms)
         top = of_sets.T.topk(k, dim=1)
-        lowest = (2 * top.values - highest.T.gather(1, top.indices)).amin(1)
+        lowest = (2 * top.values - highest.T.gather(1, top.indices)).nan_to_num(nan=-torch.inf).amin(1)  # of empty sets
         users, sets = (highest >= lowest).T.nonzero().unbind(1)
         highest = maxima[sets, :, users] + (bounds[sets] @ norms.T[users, :, None])[:, :, 0]
         pairs, groups = ((highest >= lowest[users, None]) & (highest > -torch.inf)).nonzero().unbind(1)
