@@ -73,6 +73,24 @@ def by_core(name: str, rows: list[dict[str, Any]]) -> None:
     _draw(name, {"data": {"values": long}, "mark": {"type": "line", "point": True}, "encoding": encoding})
 
 
+def by_films_shown(name: str, tables: dict[str, list[dict[str, Any]]], shown: list[str], methods: list[str]) -> None:
+    """Draw NDCG@10 by how many films are shown, one panel per candidate set; rows have `method` and a value each."""
+    long = [
+        {"candidates": title, "films shown": count, "method": row["method"], "NDCG@10": row[count]}
+        for title, rows in tables.items()
+        for row in rows
+        if row["method"] in methods
+        for count in shown
+    ]
+    encoding = {
+        "x": {"field": "films shown", "type": "ordinal", "sort": shown, "axis": {"labelAngle": 0}},
+        "y": {"field": "NDCG@10", "type": "quantitative", "scale": {"zero": False}},
+        "color": {"field": "method", "title": None, "sort": methods, "scale": {"scheme": "tableau10"}},
+        "column": {"field": "candidates", "title": None},
+    }
+    _draw(name, {"data": {"values": long}, "mark": {"type": "line", "point": True}, "encoding": encoding, "width": 330})
+
+
 def _draw(name: str, chart: dict[str, Any]) -> None:
     spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": 520, "height": 320, **chart}
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from bench import figures
 from bench.claims import Claim, at_most, publish
 from kitrec.core import tables
 from kitrec.core.errors import InputError
@@ -36,6 +37,17 @@ CLAIMS = [  # a method, the one it should be ahead of, the candidate set, the fi
     *(("random_walk_embedding", "random_walk", which, ALL, "ndcg@10") for which in "AB"),
 ]
 STORY_METHODS, LISTED = ("embedding", "random_walk", "sasrec"), 3
+DRAWN = {"A": "set A: as popular as the truth", "B": "set B: at random"}
+DRAWN_METHODS = (
+    "random_walk_embedding",
+    "random_walk",
+    "sasrec",
+    "bert4rec",
+    "embedding",
+    "minilm",
+    "tfidf",
+    "popularity",
+)
 
 
 def main(folders: list[Path]) -> None:
@@ -45,7 +57,9 @@ def main(folders: list[Path]) -> None:
     details: dict[str, Any] = {
         f"set {which}, {metric}": table(pl.concat(runs[which]), metric) for which in "AB" for metric in METRICS
     }
-    publish("quality_real", claims, details | {"five users of set A": stories(folders[0])})
+    drawn = {DRAWN[which]: details[f"set {which}, {METRICS[-1]}"] for which in "AB"}
+    figures.by_films_shown("real_by_films_shown", drawn, [*SHOWN.values()], [*DRAWN_METHODS])
+    publish("quality_real", claims, details | stories(folders[0]))
 
 
 def read_scores(folder: Path, which: str) -> pl.DataFrame:
@@ -96,32 +110,29 @@ def _values(run: pl.DataFrame, method: str, shown: str, metric: str) -> np.ndarr
     return (rows if shown == ALL else rows.filter(pl.col("shown") == shown))[metric].to_numpy()
 
 
-def stories(folder: Path) -> list[dict[str, Any]]:
-    """Return what was shown to and ranked for the first users of each number of films shown."""
+def stories(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """Return, for the first user of each number of films shown, what was shown and what was ranked first."""
     items = tables.read(folder / "data/items.parquet", ITEMS)
     titles = dict(zip(items["item_id"], items["title"], strict=True))
     records = tables.read(folder / "data/records/setA/test.parquet", RECORDS, leave_out=TEXT_COLUMNS)
-    chosen = records.sort("record_id").unique("user_type", keep="first", maintain_order=True).to_dicts()
+    first = {row["user_type"]: row for row in records.sort("record_id", descending=True).to_dicts()}
     ranked = {method: _first_items(folder, method) for method in STORY_METHODS}
-    return [
-        _story(record, titles, ranked) for record in sorted(chosen, key=lambda r: list(SHOWN).index(r["user_type"]))
-    ]
+    return {f"A user with {shown} shown, set A": _story(first[kind], titles, ranked) for kind, shown in SHOWN.items()}
 
 
-def _story(record: dict[str, Any], titles: dict[str, str], ranked: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
-    def named(ids: list[str]) -> str:
-        return "; ".join(titles[item] for item in ids)
-
-    first = {f"first by {name}": named(lists[record["record_id"]][:LISTED]) for name, lists in ranked.items()}
-    shown = {"books": named(record["source_items"][-10:]), "films": named(record["target_items"][-10:])}
-    truth = {"took next": titles[record["gt_item_id"]]}
-    return {
-        "films shown": SHOWN[record["user_type"]],
-        **shown,
-        "candidates": named(record["candidate_ids"]),
-        **truth,
-        **first,
+def _story(
+    record: dict[str, Any], titles: dict[str, str], ranked: dict[str, dict[str, list[str]]]
+) -> list[dict[str, str]]:
+    lists = {
+        "books, newest last": record["source_items"][-10:],
+        "films, newest last": record["target_items"][-10:],
+        "candidates": record["candidate_ids"],
+        "watched next": [record["gt_item_id"]],
     }
+    lists |= {
+        f"{method}: first {LISTED}": by_record[record["record_id"]][:LISTED] for method, by_record in ranked.items()
+    }
+    return [{"what": what, "titles": "; ".join(titles[item] for item in ids) or "–"} for what, ids in lists.items()]
 
 
 def _first_items(folder: Path, method: str) -> dict[str, list[str]]:
