@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from bench.clone import ENVIRONMENT, make_clone
 from kitrec.cli.main import app
+from kitrec.config import profiles
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from tests.conftest import ROOT
@@ -54,7 +55,7 @@ def test_a_file_holds_what_an_audit_asks_for():
     assert run["commit"] == {"revision": git("rev-parse", "HEAD").strip(), "dirty": False, "changed": []}
     assert run["code"]["stages"].keys() >= {"prepare", "train_dualft", "infer_vllm", "evaluate"}
     assert run["params"]["differences"] == [] and run["params"]["values"]["dualft.batch_size"] > 0
-    assert run["seeds"] == {"seed": 42, "distillation.seeds": 5}
+    assert run["seeds"] == {"seed": 42}
     assert run["data"]["inputs"].keys() == {"raw"} and run["data"]["statistics"]["records"]["test"]
     assert {"data/records", "data/rankings/sasrec", "models/base/base.json"} <= run["data"]["outs"].keys()
     assert run["base"]["path"] == "base/tiny-qwen3"
@@ -122,6 +123,16 @@ def test_another_experiment_is_no_reproduction_whatever_its_numbers():
     assert kitrec("check", FILE, "other.json").exit_code == 3
     with pytest.raises(InputError, match="HEAD is no repeat of workspace"):
         kitrec("write", "workspace", "HEAD")
+
+
+@pytest.mark.usefixtures("project")
+def test_the_number_of_trainings_is_a_term_of_the_experiment_and_the_seed_is_none():
+    kitrec("write")
+    profiles.put(Path("params.yaml"), {"seed": 43})
+    assert kitrec("check", FILE).exit_code == 0
+    profiles.put(Path("params.yaml"), {"distillation.seeds": 4})
+    other = kitrec("check", FILE)
+    assert other.exit_code == 3 and "param distillation.seeds" in other.output
 
 
 @pytest.mark.usefixtures("project")
