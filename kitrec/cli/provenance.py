@@ -21,7 +21,7 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.report.reproduction import Comparison, compare_numbers, equal_outs, other_terms
 
-FILE, FORMAT = Path("report/provenance.json"), 1
+FILE, FORMAT = Path("report/provenance.json"), 2
 GPU_DEVICE = Path("/dev/nvidia0")
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # which of them a processor has decides how training rounds
 NUMBERS, OTHER = 1, 3

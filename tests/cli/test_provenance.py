@@ -53,7 +53,7 @@ def test_a_file_holds_what_an_audit_asks_for():
     content = files.read_json(Path(FILE))
     run = content["runs"]["workspace"]
     assert run["commit"] == {"revision": git("rev-parse", "HEAD").strip(), "dirty": False, "changed": []}
-    assert run["code"]["stages"].keys() >= {"prepare", "train_dualft", "infer_vllm", "evaluate"}
+    assert run["code"]["stages"].keys() >= {"prepare", "train_dualft@movies-full", "evaluate"}
     assert run["params"]["differences"] == [] and run["params"]["values"]["dualft.batch_size"] > 0
     assert run["seeds"] == {"seed": 42}
     assert run["data"]["inputs"].keys() == {"raw"} and run["data"]["statistics"]["records"]["test"]
@@ -126,6 +126,21 @@ def test_another_experiment_is_no_reproduction_whatever_its_numbers():
 
 
 @pytest.mark.usefixtures("project")
+def test_a_stale_item_of_a_matrix_is_named_behind_a_fresh_one():
+    kitrec("write", "--to", "fresh.json")
+    ran = files.read_json(Path("fresh.json"))["runs"]["workspace"]["code"]["stages"]
+    files.write_json({name.partition("@")[0]: fingerprint for name, fingerprint in ran.items()}, Path("code.yaml"))
+    path = Path("dvc.lock")
+    lock = path.read_text()
+    at = lock.index("train_dualft: ", lock.index("train_dualft@movies-full:")) + len("train_dualft: ")
+    path.write_text(lock[:at] + "0" * 8 + lock[lock.index("\n", at) :])
+    assert "the code of train_dualft@movies-full has changed" in kitrec("write").output
+    assert files.read_json(Path(FILE))["runs"]["workspace"]["code"]["changed_since"] == ["train_dualft@movies-full"]
+    other = kitrec("check", "fresh.json")
+    assert other.exit_code == 3 and "code of train_dualft@movies-full" in other.output
+
+
+@pytest.mark.usefixtures("project")
 def test_the_number_of_trainings_is_a_term_of_the_experiment_and_the_seed_is_none():
     kitrec("write")
     profiles.put(Path("params.yaml"), {"seed": 43})
@@ -144,7 +159,7 @@ def test_refusals_name_the_way_out():
         kitrec("check", FILE, "--level", "95")
     with pytest.raises(InputError, match="see the keys of its `results`"):
         kitrec("check", FILE, "--metrics", "evaluate")
-    with pytest.raises(InputError, match="is no provenance file of format 1"):
+    with pytest.raises(InputError, match="is no provenance file of format 2"):
         kitrec("check", HEADLINE)
     Path("dvc.lock").unlink()
     with pytest.raises(InputError, match=r"workspace has no dvc\.lock: run from the project's root"):
