@@ -1,7 +1,8 @@
 """`kitrec provenance …`: all that a run depends on as one file, and a check of another run against it.
 
-Exit status of the check: 0 every number agrees to the byte or lies within the spread of repeats; 1 some number does
-not, or is missing; 3 the runs are different experiments (code, params, inputs or base), whatever their numbers say."""
+Exit status of the check: 0 every number agrees to the byte or lies within the spread of repeats, which holds all
+numbers of an honest repeat together with probability `--level`; 1 some number does not, or is missing; 3 the runs are
+different experiments (code, params, inputs or base), whatever their numbers say."""
 
 import platform
 import subprocess
@@ -21,7 +22,7 @@ from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.report.reproduction import Comparison, compare_numbers, equal_outs, other_terms
 
-FILE, FORMAT = Path("report/provenance.json"), 1
+FILE, FORMAT = Path("report/provenance.json"), 2
 GPU_DEVICE = Path("/dev/nvidia0")
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # which of them a processor has decides how training rounds
 NUMBERS, OTHER = 1, 3
@@ -65,7 +66,7 @@ def check(
         str, typer.Argument(help="an experiment, a revision, `workspace`, or another such file")
     ] = WORKSPACE,
     metrics: Annotated[str, typer.Option(help="compare the metrics files whose paths begin so")] = "metrics/evaluate",
-    level: Annotated[float, typer.Option(help="probability of the spread, between 0 and 1")] = 0.95,
+    level: Annotated[float, typer.Option(help="probability that one more run has all its numbers inside")] = 0.95,
 ) -> None:
     """Compare a run with the file; the exit status says whether it reproduces it."""
     if not 0 < level < 1:
@@ -77,7 +78,11 @@ def check(
         raise InputError(f"{file} has no metrics file that begins with {metrics!r}: see the keys of its `results`")
     terms, (equal, unequal) = other_terms(recorded[0], other), equal_outs(recorded[0], other)
     Console(soft_wrap=True).print(_counts(compared), *_disagreements(compared))
-    repeats = f"spread of {len(recorded)} runs at {level}" if len(recorded) > 1 else "one run, so there is no spread"
+    repeats = (
+        f"spread of {len(recorded)} runs, at {level} for all numbers together"
+        if len(recorded) > 1
+        else "one run, so there is no spread"
+    )
     print(f"{repeats}; outs with equal hashes: {len(equal)} of {len(equal) + len(unequal)}")
     if terms:
         print(f"another experiment, which differs in {', '.join(terms)}")

@@ -82,6 +82,8 @@ def compare(
     p, sides = params.load(Evaluation, "evaluation"), [side.split(",") for side in (first, second)]
     for trainings in (side for side in sides if len(side) > 1):
         named.check_seeds_alone_differ(trainings)
+    if max(map(len, sides)) > 1:
+        named.check_separate(*sides)
     scores = [[named.scores(run, name) for run in runs] for runs, name in zip(sides, which, strict=True)]
     seed = params.load(int, "seed")
     compared = compare_runs(*scores, resamples=p.resamples, permutations=p.permutations, seed=seed)

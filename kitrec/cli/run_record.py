@@ -84,7 +84,7 @@ def run_record(run: RunFiles) -> dict[str, Any]:
             "differences": [dict(zip(("key", "shipped", "here", "by"), line, strict=True)) for line in changed],
             "values": values,
         },
-        "seeds": {key: value for key, value in values.items() if key.split(".")[-1] in ("seed", "seeds")},
+        "seeds": {key: value for key, value in values.items() if key.split(".")[-1] == "seed"},
         "data": {"statistics": metrics.get("metrics/data.json"), **_hashes(lock)},
         "base": _base(run, str(values["base.path"])),
         "hardware": _by_value(ledgers, "host"),
@@ -108,10 +108,16 @@ def _commit(name: str) -> dict[str, Any]:
 
 
 def _code(lock: Mapping[str, Any], now: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fingerprint that each stage ran with, and the stages whose code has changed since."""
-    ran = {name.partition("@")[0]: stage.get("params", {}).get("code.yaml", {}) for name, stage in lock.items()}
-    stages = {name: fingerprint for each in ran.values() for name, fingerprint in each.items()}
-    return {"stages": stages, "changed_since": sorted(name for name in stages if stages[name] != now.get(name))}
+    """Return the fingerprint that each stage ran with, and the stages whose code has changed since; the items of a
+    matrix (`train_idrec@sasrec`) each with that of its last run."""
+    code = {name: stage.get("params", {}).get("code.yaml", {}) for name, stage in lock.items()}
+    ran = {name: each[_stage(name)] for name, each in code.items() if _stage(name) in each}
+    return {"stages": ran, "changed_since": sorted(name for name in ran if ran[name] != now.get(_stage(name)))}
+
+
+def _stage(name: str) -> str:
+    """Return the stage of an item of a matrix, as code.yaml names it."""
+    return name.partition("@")[0]
 
 
 def _hashes(lock: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,17 @@ def check_seeds_alone_differ(runs: Sequence[str]) -> list[int]:
     return seeds
 
 
+def check_separate(first: Sequence[str], second: Sequence[str]) -> None:
+    """Refuse a training that is on both sides of a comparison, under one name or two: its test takes them for two."""
+    settings = {run: _settings(run) for run in (*first, *second)}
+    for run in first:
+        for other in (name for name in second if settings[name] == settings[run]):
+            raise InputError(
+                f"{run} on the left and {other} on the right are one training (same params, code and seed): compare "
+                "trainings of other seeds, or one run with one"
+            )
+
+
 def fingerprint(run: str) -> str:
     """Return a hash of the params and code of a run, without its seed."""
     values = {key: value for key, value in _settings(run).items() if key != "seed"}

@@ -2,8 +2,8 @@
 
 Within a run methods are compared on equal lists only (comparisons.py). Here the lists may differ, as those of sets A
 and B do, so a difference is one of run and lists together. A setting with several trainings (runs that differ by their
-seed) counts with the mean over them; where both have some, the test over users and trainings stands beside the one over
-users alone, each setting with trainings of its own (core/mean_tests.py)."""
+seed, on the same lists) counts with the mean over them; where both have some, the test over users and trainings stands
+beside the one over users alone, each setting with trainings of its own (core/mean_tests.py)."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.mean_tests import users_and_trainings
 from kitrec.evaluation.bootstrap import user_sums
 from kitrec.evaluation.contrasts import contrasts, per_user
+from kitrec.evaluation.repeats import align
 from kitrec.evaluation.score_matrix import Column, ScoreMatrix
 from kitrec.schemas.scores import METRICS
 
@@ -23,7 +24,10 @@ Scores = Sequence[pl.DataFrame]  # of each training
 
 
 def compare_runs(first: Scores, second: Scores, *, resamples: int, permutations: int, seed: int) -> pl.DataFrame:
-    """Return second minus first, user by user, for each method, kind and metric that all scores tables have."""
+    """Return second minus first, user by user, for each method, kind and metric that all scores tables have; refuse
+    trainings of one setting on other users or candidates."""
+    for trainings in (side for side in (first, second) if len(side) > 1):
+        align(trainings)
     ranked = [table.select("method", "kind").unique() for table in (*first, *second)]
     shared = ranked[0]
     for other in ranked[1:]:

@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 
 from kitrec.core import files
+from kitrec.core.mean_tests import ONE_TRAINING
 from kitrec.report.page import Section
 
 FILE = Path("metrics/catalogue.json")
@@ -51,7 +52,7 @@ def catalogue_table(content: Mapping[str, Any]) -> Table:
 
 
 def catalogue_section(content: Mapping[str, Any]) -> Section:
-    """Return the section of the report: the table, how orders agree, and which pairs turn beyond chance."""
+    """Return the section of the report: the table, how orders agree, and which pairs turn clearly."""
     columns, rows = catalogue_rows(content)
     effective = ", ".join(f"{_weighting(how)} {count:.0f}" for how, count in content["effective_records"].items())
     taus = [f"{_readable(name)} {tau:.2f}" for name, tau in content["kendall_tau"].items()]
@@ -63,7 +64,8 @@ def catalogue_section(content: Mapping[str, Any]) -> Section:
     )
     text += f"Kendall's tau of the orders: {'; '.join(taus)}. " if taus else ""
     text += (
-        f"Pairs in opposite orders among candidates and all items, both beyond chance: {', '.join(turned) or 'none'}."
+        "Pairs in opposite orders among candidates and all items, where both 95 % intervals exclude zero, uncorrected: "
+        f"{', '.join(turned) or 'none'}. {ONE_TRAINING}"
     )
     return Section("All items", text, columns, rows)
 

@@ -5,8 +5,9 @@ probes, each a plain text of lines as in lines.py that the base continues to the
     title     the first half of a title without brackets     -> the other half
     history   the source items of a user but the newest one  -> the newest one
     next      all items of a user, no candidates shown       -> the held-out item
-A line is a hit if it equals the truth in its words, whatever case, marks and brackets. The control compares the line
-with the truth of another item or user, shuffled: what popular names and common endings hit. Interval: Clopper-Pearson;
+A line is a hit if it equals the truth in its words, whatever case, marks and brackets. A text and its truth count once,
+however many records have them: greedy, a text that is repeated tells nothing new. The control compares the line with
+another truth, shuffled among the different ones: what popular names and common endings hit. Interval: Clopper-Pearson;
 p: exact sign test over the pairs in which one of both is hit. A share above its control is knowledge of the pair: by
 heart, or because the truth is the next volume of a series."""
 
@@ -118,11 +119,15 @@ def plain_words(text: str) -> str:
 
 
 def _probe(rows: list[tuple[list[int], str]], rng: np.random.Generator) -> Probe:
-    """Return a probe of the texts that go on in words; a control is the truth of the next text in a shuffled circle."""
-    kept = [(prompt, truth) for prompt, truth in rows if plain_words(truth)]
-    if len(kept) < 2:
-        raise InputError("the probe of memory needs two records whose items have titles: take data with titles")
-    order = rng.permutation(len(kept))
-    following = np.empty(len(kept), dtype=np.int64)
-    following[order] = np.roll(order, -1)
-    return Probe([prompt for prompt, _ in kept], [truth for _, truth in kept], [kept[k][1] for k in following.tolist()])
+    """Return a probe of the texts that go on in words, each text with a truth once; the control of a truth is the next
+    one in a shuffled circle of the different truths."""
+    kept = {(tuple(prompt), plain_words(truth)): truth for prompt, truth in rows if plain_words(truth)}
+    truths = {words: truth for (_, words), truth in kept.items()}
+    if len(truths) < 2:
+        raise InputError(
+            "the probe of memory needs two records whose items have titles, and not the same one: take data with titles"
+        )
+    circle = rng.permutation(list(truths)).tolist()
+    following = dict(zip(circle, [*circle[1:], circle[0]], strict=True))
+    controls = [truths[following[words]] for _, words in kept]
+    return Probe([list(prompt) for prompt, _ in kept], list(kept.values()), controls)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from bench.clone import ENVIRONMENT, make_clone
 from kitrec.cli.main import app
+from kitrec.config import profiles
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from tests.conftest import ROOT
@@ -52,9 +53,9 @@ def test_a_file_holds_what_an_audit_asks_for():
     content = files.read_json(Path(FILE))
     run = content["runs"]["workspace"]
     assert run["commit"] == {"revision": git("rev-parse", "HEAD").strip(), "dirty": False, "changed": []}
-    assert run["code"]["stages"].keys() >= {"prepare", "train_dualft", "infer_vllm", "evaluate"}
+    assert run["code"]["stages"].keys() >= {"prepare", "train_dualft@movies-full", "evaluate"}
     assert run["params"]["differences"] == [] and run["params"]["values"]["dualft.batch_size"] > 0
-    assert run["seeds"] == {"seed": 42, "distillation.seeds": 5}
+    assert run["seeds"] == {"seed": 42}
     assert run["data"]["inputs"].keys() == {"raw"} and run["data"]["statistics"]["records"]["test"]
     assert {"data/records", "data/rankings/sasrec", "models/base/base.json"} <= run["data"]["outs"].keys()
     assert run["base"]["path"] == "base/tiny-qwen3"
@@ -103,8 +104,8 @@ def test_repeats_of_other_revisions_and_machines_give_a_spread():
     assert kitrec("check", "first.json").exit_code == 1  # one run has no spread
     assert kitrec("write", "second", "third", "--also", "first.json").exit_code == 0
     within = kitrec("check", FILE)
-    assert within.exit_code == 0 and "spread of 3 runs" in within.output
-    change_headline(Path(HEADLINE), 0.5)
+    assert within.exit_code == 0 and "spread of 3 runs, at 0.95 for all numbers together" in within.output
+    change_headline(Path(HEADLINE), 50.0)  # three runs and all numbers together: t is above 100
     assert kitrec("check", FILE).exit_code == 1
 
 
@@ -125,6 +126,31 @@ def test_another_experiment_is_no_reproduction_whatever_its_numbers():
 
 
 @pytest.mark.usefixtures("project")
+def test_a_stale_item_of_a_matrix_is_named_behind_a_fresh_one():
+    kitrec("write", "--to", "fresh.json")
+    ran = files.read_json(Path("fresh.json"))["runs"]["workspace"]["code"]["stages"]
+    files.write_json({name.partition("@")[0]: fingerprint for name, fingerprint in ran.items()}, Path("code.yaml"))
+    path = Path("dvc.lock")
+    lock = path.read_text()
+    at = lock.index("train_dualft: ", lock.index("train_dualft@movies-full:")) + len("train_dualft: ")
+    path.write_text(lock[:at] + "0" * 8 + lock[lock.index("\n", at) :])
+    assert "the code of train_dualft@movies-full has changed" in kitrec("write").output
+    assert files.read_json(Path(FILE))["runs"]["workspace"]["code"]["changed_since"] == ["train_dualft@movies-full"]
+    other = kitrec("check", "fresh.json")
+    assert other.exit_code == 3 and "code of train_dualft@movies-full" in other.output
+
+
+@pytest.mark.usefixtures("project")
+def test_the_number_of_trainings_is_a_term_of_the_experiment_and_the_seed_is_none():
+    kitrec("write")
+    profiles.put(Path("params.yaml"), {"seed": 43})
+    assert kitrec("check", FILE).exit_code == 0
+    profiles.put(Path("params.yaml"), {"distillation.seeds": 4})
+    other = kitrec("check", FILE)
+    assert other.exit_code == 3 and "param distillation.seeds" in other.output
+
+
+@pytest.mark.usefixtures("project")
 def test_refusals_name_the_way_out():
     kitrec("write")
     with pytest.raises(InputError, match="no experiment and no git revision"):
@@ -133,7 +159,7 @@ def test_refusals_name_the_way_out():
         kitrec("check", FILE, "--level", "95")
     with pytest.raises(InputError, match="see the keys of its `results`"):
         kitrec("check", FILE, "--metrics", "evaluate")
-    with pytest.raises(InputError, match="is no provenance file of format 1"):
+    with pytest.raises(InputError, match="is no provenance file of format 2"):
         kitrec("check", HEADLINE)
     Path("dvc.lock").unlink()
     with pytest.raises(InputError, match=r"workspace has no dvc\.lock: run from the project's root"):

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -27,13 +28,13 @@ VALUES = {
 
 @pytest.fixture
 def three_runs(tmp_path, monkeypatch) -> list[str]:
-    """Three trainings that differ by their seed; the workspace is one of them."""
+    """Three trainings that differ by their seed, and a fourth one that is not returned; the workspace is a fifth."""
     monkeypatch.chdir(tmp_path)
     for name in ("params.yaml", "code.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
     profiles.put(Path("params.yaml"), VALUES)
     popularity = hits(7, 0.2)
-    for seed in (1, 2, 3):
+    for seed in (1, 2, 3, 4):
         folder = Path(f"run{seed}")
         folder.mkdir()
         shutil.copy("code.yaml", folder)
@@ -88,7 +89,27 @@ def test_power_of_several_trainings_and_of_one(three_runs):
 
 @pytest.mark.usefixtures("three_runs")
 def test_compare_takes_trainings_by_commas():
-    done = run("compare", "run1,run2", "run2,run3")
+    done = run("compare", "run1,run2", "run3,run4")
     assert done.exit_code == 0 and "p (both): t over users and trainings" in done.output, done.output
     one = run("compare", "run1", "run2")
     assert "One training of each method" in one.output and "permutation test" in one.output
+
+
+@pytest.mark.usefixtures("three_runs")
+def test_compare_refuses_a_training_on_both_sides_but_not_one_run_on_both_test_sets():
+    twice = run("compare", "run1,run2", "run2,run3").exception
+    assert isinstance(twice, InputError) and "run2 on the left and run2 on the right are one training" in str(twice)
+    shutil.copytree("run1", "copy")
+    renamed = run("compare", "run1,run2", "copy").exception
+    assert isinstance(renamed, InputError) and "run1 on the left and copy on the right" in str(renamed)
+    shutil.copy("data/scores/setA.parquet", "data/scores/setB.parquet")
+    assert run("compare", "workspace", "workspace", "--sets", "A,B").exit_code == 0
+
+
+@pytest.mark.usefixtures("three_runs")
+def test_compare_refuses_trainings_of_one_side_on_other_candidates():
+    path = Path("run2/data/scores/setA.parquet")
+    tables.write(tables.read(path, SCORES).with_columns(candidate_hash=pl.lit("other")), path, SCORES)
+    problem = run("compare", "run1,run2", "run3,run4").exception
+    assert isinstance(problem, InputError) and "run 2 has other test users or candidates than run 1" in str(problem)
+    assert run("compare", "run1", "run2").exit_code == 0  # two settings may have other lists

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kitrec.core.mean_tests import ONE_TRAINING
 from kitrec.core.ranking_metrics import expected_metric
 from kitrec.evaluation.bootstrap import Resampling
 from kitrec.evaluation.catalogue import Lists, aligned_lists, catalogue_metrics
@@ -103,7 +104,9 @@ def test_orders_that_turn_between_candidates_and_all_items_are_listed():
     turned = result["turned_pairs"]["setA"]["safe – sharp"]
     assert turned["setA"]["difference"] > 0 > turned["catalogue"]["difference"]
     assert clear_turns(result) == [("setA", "safe – sharp")]
-    assert "safe – sharp (set A)" in catalogue_section(result).text
+    text = catalogue_section(result).text
+    assert "both 95 % intervals exclude zero, uncorrected: safe – sharp (set A). " in text
+    assert text.endswith(ONE_TRAINING) and "chance" not in text
     columns, rows = catalogue_rows(result)
     assert columns == ["method", "set A", "all items", "e = 0.5", "e = 1.25"]
     assert rows[0][:3] == ["safe", "0.510 (1)", "0.000 (2)"] and rows[1][0] == "sharp"

@@ -102,6 +102,21 @@ def test_users_in_chunks_have_the_same_ranks(records, interactions, monkeypatch)
     assert ranks_of("conet", records, interactions).equals(whole)
 
 
+def test_no_chunk_scores_more_pairs_than_the_limit_though_a_model_scores_items_of_both_domains(
+    records, interactions, monkeypatch
+):
+    whole, tables_made, all_scores = ranks_of("sasrec", records, interactions), [], StoredModel.all_scores
+
+    def recorded(self: StoredModel, shown: Sequences) -> np.ndarray:
+        tables_made.append(all_scores(self, shown))
+        return tables_made[-1]
+
+    monkeypatch.setattr(StoredModel, "all_scores", recorded)
+    monkeypatch.setattr(catalogue, "PAIRS", 3 * (len(BOOKS) + len(MOVIES)))
+    assert ranks_of("sasrec", records, interactions).equals(whole)
+    assert max(table.size for table in tables_made) == catalogue.PAIRS
+
+
 def test_an_unknown_truth_stands_behind_all_known_items_tied_with_the_unknown(records, interactions):
     row = ranks_of("sasrec", records, interactions).filter(user_id="U7").row(0, named=True)
     assert row["equal"] == len(UNKNOWN) and row["better"] + row["equal"] == row["items"]

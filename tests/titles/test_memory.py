@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -106,7 +105,7 @@ def test_texts_hold_what_comes_before_the_truth_and_not_the_truth(base, items, r
     assert made["history"].truths[0] == titles[books[2]]
     assert text["next"] == "".join(f"Books: {titles[book]}\n" for book in books) + "Movies & TV:"
     for probe in made.values():
-        assert sorted(probe.controls) == sorted(probe.truths)  # the same truths, each with another text
+        assert set(probe.controls) == set(probe.truths)  # the same truths, each with another text
         assert len(probe.prompts) == USERS
 
 
@@ -145,7 +144,34 @@ def test_records_without_titles_are_refused(base, items, records):
         probes(records, nameless, lines, encoder, seed=1)
 
 
-def test_a_control_is_never_the_truth_of_its_text(base, items, records):
+@pytest.fixture(scope="module")
+def repeated(records) -> pl.DataFrame:
+    """Records of which every user has a second one, and whose held-out film is one of two, four of five times the
+    first: as many truths as a popular film has."""
+    films = ["M01" if k % 5 == 0 else "M00" for k in range(2 * USERS)]
+    return pl.concat([records, records]).with_columns(gt_item_id=pl.Series(films))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_control_is_never_the_truth_of_its_text_though_truths_repeat(base, items, repeated, seed):
     _, encoder, tokenizer = base
-    made = probes(records, items, build_lines(items, tokenizer, TITLE_TOKENS, KITREC), encoder, seed=1)
-    assert (np.array(made["next"].truths) != np.array(made["next"].controls)).all()
+    made = probes(repeated, items, build_lines(items, tokenizer, TITLE_TOKENS, KITREC), encoder, seed)
+    assert made.keys() == {"title", "history", "next"}
+    for probe in made.values():
+        pairs = zip(probe.truths, probe.controls, strict=True)
+        assert all(plain_words(truth) != plain_words(control) for truth, control in pairs)
+
+
+def test_a_text_counts_once_with_a_truth_however_many_records_have_it(base, items, repeated):
+    _, encoder, tokenizer = base
+    made = probes(repeated, items, build_lines(items, tokenizer, TITLE_TOKENS, KITREC), encoder, seed=1)
+    assert len(made["title"].prompts) == 2 and len(made["history"].prompts) == USERS
+    users_and_films = repeated.select(pl.col("source_items").list.join(" "), "gt_item_id").n_unique()
+    assert USERS < len(made["next"].prompts) == users_and_films < repeated.height
+
+
+def test_one_truth_alone_has_no_control(base, items, records):
+    _, encoder, tokenizer = base
+    lines = build_lines(items, tokenizer, TITLE_TOKENS, KITREC)
+    with pytest.raises(InputError, match="and not the same one"):
+        probes(records.with_columns(gt_item_id=pl.lit("M00")), items, lines, encoder, seed=1)

@@ -2,7 +2,8 @@
 
 Ranks among sampled candidates are high and can order methods otherwise than ranks among all items (Krichene and Rendle,
 KDD 2020). As among candidates, items outside a model's vocabulary stand behind all others, tied with each other, and a
-user without any known item is ranked by popularity in training. Users in chunks, so that memory stays bounded.
+user without any known item is ranked by popularity in training. Users in chunks, so that memory stays bounded: by the
+items of the domain, and by the whole vocabulary where a model scores all its items.
 Shapes: U users, n items of a domain."""
 
 from collections.abc import Callable
@@ -78,7 +79,10 @@ def _item_scores(model: StoredScorer, histories: Sequences, numbers: np.ndarray)
     """Return the scores [U, n] of the same items for every user."""
     if model.is_cross_domain:
         return model.candidate_scores(histories, np.tile(numbers, (len(histories), 1)))
-    return model.all_scores(histories)[:, numbers - 1]
+    chunk = max(PAIRS // len(model.vocabulary), 1)
+    users = np.arange(len(histories))
+    parts = [users[start : start + chunk] for start in range(0, len(users), chunk)]
+    return np.vstack([model.all_scores(histories.take(part))[:, numbers - 1] for part in parts])
 
 
 def _counts(records: pl.DataFrame, ids: pl.Series, values: np.ndarray) -> np.ndarray:
