@@ -20,7 +20,7 @@ from tests.evaluation.test_analysis import hits, scores
 
 VALUES = {
     "evaluation.resamples": 100,
-    "evaluation.permutations": 200,
+    "evaluation.permutations": 1000,
     "evaluation.methods": ["references", "sasrec"],
     "evaluation.family.pairs": [["sasrec", "popularity"]],
 }

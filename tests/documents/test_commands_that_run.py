@@ -218,7 +218,7 @@ def project(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "params.yaml"
     tree = YAML(typ="safe").load(path.read_text())
     tree["infer"]["methods"], tree["idrec"]["train"] = {}, []
-    tree["evaluation"] |= {"methods": ["references"], "resamples": 200, "permutations": 200}
+    tree["evaluation"] |= {"methods": ["references"], "resamples": 200, "permutations": 1000}
     tree["evaluation"]["family"]["pairs"] = []
     with path.open("w") as stream:
         YAML(typ="safe").dump(tree, stream)

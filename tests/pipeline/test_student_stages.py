@@ -30,7 +30,7 @@ SMALL = {
     "evaluation.methods": [*TWINS],
     "evaluation.family.pairs": [[*TWINS]],
     "evaluation.resamples": 100,
-    "evaluation.permutations": 200,
+    "evaluation.permutations": 1000,
 }
 
 
