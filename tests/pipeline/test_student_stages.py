@@ -42,7 +42,8 @@ def project(tmp_path, monkeypatch, world, dataset) -> Path:
     monkeypatch.chdir(tmp_path)
     profiles.put(Path("params.yaml"), SMALL)
     tables.write(world.items, paths.ITEMS, ITEMS)
-    for role, interactions in dataset.interactions.items():
+    nobody = {"others": dataset.interactions["train"].clear()}
+    for role, interactions in (nobody | dataset.interactions).items():
         tables.write(interactions, paths.interactions(role), SPLIT_INTERACTIONS)
     for which, by_role in dataset.records.items():
         tables.write(by_role["test"], paths.set_records(which, "test"), RECORDS)
