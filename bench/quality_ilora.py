@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,12 @@ import numpy as np
 import polars as pl
 
 from bench.claims import Claim, at_least, publish
+from bench.ilora_settings import SETTINGS, SHOWN, TEACHERS, TeacherSetting
 from bench.public_data import folder, items
 from bench.render import RESULTS
-from bench.seqrec_settings import CE, FAST, method, training_config
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
-from kitrec.ilora import params as ilora
 from kitrec.ilora.dataset import CandidateScoringDataset, scoring_dataset
 from kitrec.ilora.hit_ratio import generated_hit_ratio, scored_hit_ratio
 from kitrec.ilora.scoring import generate, log_likelihoods, without_item_tokens
@@ -41,69 +40,13 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.interaction_files import Interactions, read_interactions
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import sequences_from_lists
-from kitrec.recommenders.models.params import SASRec
-from kitrec.recommenders.params import Loss, SequenceMethod
 from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
 from kitrec.recommenders.storage import StoredModel
 from kitrec.training.progress import training_bar
 
-DATA, SHORTEST, SHOWN, LISTED, DRAWS = "lastfm_ilora", 3, 10, 20, 200
+DATA, SHORTEST, LISTED, DRAWS = "lastfm_ilora", 3, 20, 200
 RUNS = RESULTS / "ilora_runs"
 PUBLISHED = 0.2233  # SASRec in LLaRA's Table 2
-
-
-def _sasrec(dropout: float) -> SASRec:
-    return SASRec(kind="sasrec", hidden_size=64, heads=2, layers=2, max_length=50, dropout=dropout)
-
-
-SETTINGS: dict[str, SequenceMethod] = {
-    "sasrec_ce": method(_sasrec(0.5), CE, training_config(200, 15, batch_size=64, **FAST)),
-    "sasrec_bce": method(
-        _sasrec(0.5), Loss(kind="bce", negatives=1, calibration=0.0), training_config(300, 20, batch_size=64)
-    ),
-}
-TEACHER = ilora.Ilora(
-    base_weights="bf16",
-    mixture=ilora.Mixture(experts=4, rank=8, alpha=16.0, dropout=0.05, gate=ilora.Dense(kind="dense")),
-    prompt=ilora.PromptConfig(max_history=SHOWN, answer="title", hybrid=True, max_length=2048),
-    training=ilora.TrainingConfig(
-        epochs=1,
-        batch_size=8,
-        gradient_accumulation_steps=2,
-        learning_rate=2e-3,
-        gate_lr_ratio=0.3,
-        weight_decay=0.0,
-        warmup_ratio=0.05,
-        max_grad_norm=1.0,
-        validate_every=21,
-        patience=5,
-        gradient_checkpointing=False,
-        curriculum=ilora.Curriculum(text_until=0.0, hybrid_from=0.2),
-    ),
-    per_token=False,
-)
-
-
-@dataclass(frozen=True)
-class TeacherSetting:
-    """The folder of a base, the windows of training sessions that train the teacher, and how."""
-
-    base: str
-    windows: int
-    p: ilora.Ilora
-
-
-TEACHERS = {
-    "teacher_tiny": TeacherSetting("base/tiny-qwen3", 1_000, TEACHER),
-    "teacher_smollm2": TeacherSetting(
-        "base/smollm2-135m",
-        1_000,
-        replace(
-            TEACHER,
-            training=replace(TEACHER.training, learning_rate=5e-4, validate_every=25),
-        ),
-    ),
-}
 
 
 @dataclass(frozen=True)
