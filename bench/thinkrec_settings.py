@@ -1,13 +1,13 @@
-"""Settings of ThinkRec's benchmarks: rating models over item ids, and the tiny base on a sample of the rows."""
+"""Settings of ThinkRec's benchmarks: rating models over item ids, and two bases on a sample of the rows."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from kitrec.core.randomness import generator
-from kitrec.llm.base.loading import load_for_serving, load_tokenizer
+from kitrec.llm.base.loading import BaseWeights, load_base, load_tokenizer
 from kitrec.llm.base.params import Adapter, Base
 from kitrec.llm.base.pinning import pin
 from kitrec.recommenders.models.params import SASRec
@@ -21,8 +21,6 @@ from kitrec.thinkrec.storage import load_trained
 from kitrec.thinkrec.yes_no_ranking import TransformersScorer
 from kitrec.training.state import Progress
 
-BASE = Base(path="base/tiny-qwen3", revision=None)
-SAMPLE = {"train": 1000, "valid": 200, "test": 600}  # rows for the tiny base
 TEXT = "Would this viewer enjoy <TargetItemTitle>? Answer Yes or No. They liked: <ItemTitleList>."
 BEFORE = "A viewer <UserID> liked these films: <ItemTitleList> <HisItemList>. "
 VECTORS = f"{BEFORE}Answer Yes or No: would they enjoy <TargetItemTitle> <TargetItemID>?"
@@ -38,7 +36,6 @@ LABELLED = {
         bias_lr_multiplier=33.0,
     ),
 }
-TINY = ("thinkrec_text", "thinkrec")
 
 
 def _training_config(updates: int, rate: float) -> TrainingConfig:
@@ -57,23 +54,53 @@ def _training_config(updates: int, rate: float) -> TrainingConfig:
 
 PROMPT = Prompt(text=[TEXT], vectors=[VECTORS], history_length=5)
 OBJECTIVE = Objective(alpha=0.1, beta=0.9, theta=0.9, gamma=0.1, logit="yes_minus_no", reasoning_ratio=0.2)
+
+
 TEXT_STAGE = TextStage(
     adapter=Adapter(rank=8, alpha=16, dropout=0.05),
     training=_training_config(200, 2e-3),
     reflection=Reflection(rounds=0, max_mistakes=1),
 )
 PROJECTOR_STAGE = ProjectorStage(expansion=10, trainable="projector_and_adapter", training=_training_config(200, 2e-3))
+BASE = Base(path="base/tiny-qwen3", revision=None)
 
 
-def scores_of_tiny(
-    name: str, parts: list[LabelledRows], titles: dict[str, str], seed: int, work: Path
+@dataclass(frozen=True)
+class LLMSetting:
+    """A base, the rows of each part that it meets (training, validation, test), and its stages."""
+
+    base: Base
+    weights: BaseWeights
+    rows: tuple[int, int, int]
+    text: TextStage
+    projector: ProjectorStage | None  # None: text alone
+
+
+TINY = LLMSetting(BASE, "f32", (1000, 200, 600), TEXT_STAGE, PROJECTOR_STAGE)
+SMOLLM2 = LLMSetting(
+    Base(path="base/smollm2-135m", revision=None),
+    "bf16",
+    (8000, 400, 600),
+    replace(TEXT_STAGE, training=_training_config(100, 5e-4)),
+    replace(PROJECTOR_STAGE, training=_training_config(400, 5e-4)),
+)
+LLMS = {
+    "thinkrec_text": replace(TINY, projector=None),
+    "thinkrec": TINY,
+    "thinkrec_text_smollm2": replace(SMOLLM2, projector=None),
+    "thinkrec_smollm2": SMOLLM2,
+}
+
+
+def scores_of_llm(
+    p: LLMSetting, parts: list[LabelledRows], titles: dict[str, str], seed: int, work: Path
 ) -> tuple[LabelledRows, np.ndarray, dict[str, float]]:
     """Train and return sampled test rows, their P(Yes) and the chosen row: text only, or with MF's vectors."""
-    train, valid, test = (_sampled(part, count, seed) for part, count in zip(parts, SAMPLE.values(), strict=True))
+    train, valid, test = (_sampled(part, count, seed) for part, count in zip(parts, p.rows, strict=True))
     users, items = None, None
-    if name == "thinkrec":
+    if p.projector:
         users, items = labelled_model_vectors(fit_labelled(LABELLED["mf"], parts[0], parts[1], seed), parts[0])
-    base = pin(BASE)
+    base = pin(p.base)
     data = StageData(
         prompt=PROMPT,
         objective=OBJECTIVE,
@@ -81,7 +108,7 @@ def scores_of_tiny(
         valid=from_labelled(valid, titles),
         users=users,
         items=items,
-        load_base=partial(load_for_serving, base, "float32"),
+        load_base=partial(load_base, base, p.weights),
         tokenizer=load_tokenizer(base),
         base=base,
         folder=work / "thinkrec",
@@ -89,12 +116,12 @@ def scores_of_tiny(
         seed=seed,
         on_validation=_show,
     )
-    trained = train_text(data, TEXT_STAGE)
-    if name == "thinkrec":
-        trained = train_projector(data, PROJECTOR_STAGE)
-    stage = "projector" if name == "thinkrec" else "text"
+    trained = train_text(data, p.text)
+    if p.projector:
+        trained = train_projector(data, p.projector)
+    stage = "projector" if p.projector else "text"
     model = load_trained(data.load_base(), data.tokenizer, base, data.folder, stage).model
-    scorer = TransformersScorer(model, data.composer(vectors=name == "thinkrec"), OBJECTIVE)
+    scorer = TransformersScorer(model, data.composer(vectors=p.projector is not None), OBJECTIVE)
     progress = trained.progress
     return test, scorer.score_records(from_labelled(test, titles)), progress.rows[progress.best_epoch - 1]
 
