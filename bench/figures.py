@@ -91,8 +91,32 @@ def by_films_shown(name: str, tables: dict[str, list[dict[str, Any]]], shown: li
     _draw(name, {"data": {"values": long}, "mark": {"type": "line", "point": True}, "encoding": encoding, "width": 330})
 
 
+def by_users(name: str, rows: list[dict[str, Any]]) -> None:
+    """Draw NDCG@10 by the number of training users, one panel per candidate set and group of test users."""
+    long = [
+        {
+            "panel": f"set {row['set']}, {group}",
+            "training users": row["users"],
+            "method": row["method"],
+            "NDCG@10": value,
+        }
+        for row in rows
+        for group, value in (("all users", row["ndcg@10, all"]), ("no film shown", row["ndcg@10, no film"]))
+    ]
+    encoding = {
+        "x": {"field": "training users", "type": "quantitative", "scale": {"type": "log"}, "axis": {"tickCount": 4}},
+        "y": {"field": "NDCG@10", "type": "quantitative", "scale": {"zero": False}},
+        "color": {"field": "method", "title": None, "scale": {"scheme": "tableau10"}},
+    }
+    chart = {"mark": {"type": "line", "point": True}, "encoding": encoding, "width": 300, "height": 220}
+    facet = {"field": "panel", "type": "nominal", "title": None}
+    _draw(name, {"data": {"values": long}, "facet": facet, "columns": 2, "spec": chart})
+
+
 def _draw(name: str, chart: dict[str, Any]) -> None:
-    spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": 520, "height": 320, **chart}
+    spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", **chart}
+    if "spec" not in spec:
+        spec = {"width": 520, "height": 320, **spec}
     FOLDER.mkdir(parents=True, exist_ok=True)
     with files.atomic(FOLDER / f"{name}.png") as draft:
         draft.write_bytes(vl_convert.vegalite_to_png(spec, scale=1.5))
