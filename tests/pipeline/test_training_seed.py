@@ -55,5 +55,6 @@ def test_for_dvc_another_one_puts_trainings_out_of_date_and_not_the_data(tmp_pat
     assert "prepare" in status  # its outs are missing: DVC did look
 
 
-def test_shipped_trainings_have_the_seed_of_the_data(in_project):
+@pytest.mark.usefixtures("in_project")
+def test_shipped_trainings_have_the_seed_of_the_data():
     assert training_seed() == 42
