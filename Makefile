@@ -57,7 +57,7 @@ $(GPU_COMPLETE): requirements-common.txt requirements-gpu.txt pyproject.toml
 repro: setup
 	python -m stages.lib.fingerprints
 	python -m stages.check_params
-	dvc repro evaluate analyse judge
+	dvc repro evaluate analyse judge probe_orders evaluate_memory
 	dvc plots show
 	kitrec show
 	kitrec report
@@ -68,7 +68,7 @@ real: base-smollm2 encoder-minilm
 	kitrec profile use dataset=books_movies llm=smollm2_135m idrec=sampled variants=real
 	python -m stages.lib.fingerprints
 	python -m stages.check_params
-	dvc repro evaluate analyse
+	dvc repro evaluate analyse probe_orders evaluate_memory
 	kitrec show
 	kitrec report
 

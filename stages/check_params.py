@@ -4,6 +4,7 @@ no more go: evaluate, analyse and judge depend on the whole folder, and what ran
 
 import shutil
 
+from kitrec.config.overlays import shipped
 from kitrec.config.rules import ranked_methods
 from kitrec.config.sections import validate_params
 from kitrec.core import files
@@ -16,6 +17,8 @@ def main() -> None:
     # 1. Params
     check_fingerprint("check_params")
     sections = validate_params()
+    if sections["base"].path != shipped()["base.path"] and not sections["probes"].memory:
+        runner.warn([f"{sections['base'].path} may have read the test data: `probes.memory: [base]` measures it"])
     # 2. What other params left behind
     for folder in paths.rankings("references").parent.glob("*"):
         if folder.is_dir() and folder.name not in ranked_methods(sections):

@@ -20,12 +20,13 @@ from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.training.progress import stages_bar
 from stages.lib import paths, runner
+from stages.lib.seeds import training_seed
 
 
 def main(student: str, teacher: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train the STUDENT of distillation.settings with every seed on the lists and vectors of data/teachers/TEACHER."""
     # 1. Params and inputs
-    seed, seeds = params.load(int, "seed"), params.value(Distillation, "distillation.seeds")
+    seed, seeds = training_seed(), params.value(Distillation, "distillation.seeds")
     p = params.load(StudentConfig, f"distillation.settings.{student}")
     name, folder = f"{student}-{teacher}", paths.teacher(teacher)
     sources = {role: paths.interactions(role) for role in ("train", "development")}

@@ -1,7 +1,8 @@
 """Score all rankings.   python -m stages.evaluate
 Reads data/rankings, the test records and what training users had; writes data/scores, metrics/evaluate.json and
-evaluate_strata.json (the set the models were trained on), metrics/evaluate_other_set.json (the other set) and
-metrics/catalogue.json (held-out items among all items, freed of popularity, for the methods that rank them)."""
+evaluate_strata.json (the set the models were trained on), metrics/evaluate_other_set.json (the other set),
+metrics/catalogue.json (held-out items among all items, freed of popularity, for the methods that rank them),
+metrics/positions.json and plots/positions.csv (hits and first choices by position in the list)."""
 
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from kitrec.core import files, params, tables
 from kitrec.evaluation.bootstrap import Resampling
 from kitrec.evaluation.catalogue import aligned_lists, catalogue_metrics
 from kitrec.evaluation.params import Evaluation
+from kitrec.evaluation.positions import position_bias, position_counts, positions_plot
 from kitrec.evaluation.scoring import score
 from kitrec.evaluation.summary import summarise, summarise_strata
 from kitrec.preprocessing.params import Data, Users
@@ -36,11 +38,13 @@ def main() -> None:
     cut, resamples = params.value(Users, "users.cut"), params.value(Evaluation, "evaluation.resamples")
     resampling = Resampling(resamples, params.load(int, "seed"))
     with runner.running("evaluate", None, reads=reads, params=[trained_set, sets, methods, cut, resampling]):
-        # 2. Every user's metrics, per test set
-        scores = {}
+        # 2. Every user's metrics, per test set, and where in the list hits and first choices stand
+        scores, positions = {}, {}
         for which, listed in inputs.items():
             rankings = pl.concat([tables.read(path, RANKINGS) for path in listed])
-            scores[which] = score(rankings, tables.read(tests[which], RECORDS, leave_out=TEXT_COLUMNS))
+            records = tables.read(tests[which], RECORDS, leave_out=TEXT_COLUMNS)
+            scores[which] = score(rankings, records)
+            positions[f"set{which}"] = position_counts(rankings, records, scores[which])
         # 3. Held-out items among all items, beside the candidates; the propensity of an item is that of its popularity
         catalogue = {}
         if ranked:
@@ -57,6 +61,9 @@ def main() -> None:
         files.write_json(summarise_strata(headline), Path("metrics/evaluate_strata.json"))
         files.write_json(summarise(others[0]) if others else {}, Path("metrics/evaluate_other_set.json"))
         files.write_json(catalogue, Path("metrics/catalogue.json"))
+        files.write_json(position_bias(positions), Path("metrics/positions.json"))
+        with files.atomic(Path("plots/positions.csv")) as draft:
+            positions_plot(positions).write_csv(draft)
         runner.warn(["users.cut: users of few target items may be cut, not natural ones: metrics/data.json"] * cut)
 
 

@@ -22,14 +22,14 @@ from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.training.progress import count_bar
-from stages.lib import paths, runner
+from stages.lib import paths, runner, seeds
 from stages.lib.ilora_teacher import trained_teacher
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Export lists and vectors of the teacher with METHOD's encoder for students, and rank the test candidates."""
     # 1. Params and inputs
-    seed, p = params.load(int, "seed"), params.load(Tasks, "ilora.tasks")
+    seed, p = seeds.training_seed(), params.load(Tasks, "ilora.tasks")
     sets = params.value(Data, "data.test_sets")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     name, folder, encoder = f"ilora-{method}", paths.ilora_teacher(method), paths.recommender(method)

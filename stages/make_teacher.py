@@ -18,13 +18,13 @@ from kitrec.schemas.teacher_lists import TEACHER_LISTS
 from kitrec.synthetic.histories import USER_TRUTH
 from kitrec.synthetic.items import ITEM_TRUTH
 from kitrec.synthetic.params import World
-from stages.lib import paths, runner
+from stages.lib import paths, runner, seeds
 
 
 def main(teacher: str) -> None:
     """Rank the items at every position of the training sequences by TEACHER (oracle, ensemble)."""
     # 1. Params and inputs
-    seed, world = params.load(int, "seed"), params.load(World, "world")
+    seed, world = seeds.training_seed(), params.load(World, "world")
     ensemble = params.load(Ensemble, "distillation.ensemble")
     item_path, user_path = (paths.WORLD / name for name in ("item_truth.parquet", "user_truth.parquet"))
     source = paths.interactions("train")

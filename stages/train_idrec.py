@@ -16,14 +16,14 @@ from kitrec.schemas.items import ITEMS
 from kitrec.training.progress import training_bar
 from kitrec.training.state import Progress
 from kitrec.training.tensorboard import tensorboard_callback
-from stages.lib import paths, runner
+from stages.lib import paths, runner, seeds
 from stages.lib.training_interactions import read_training
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train METHOD of idrec.methods; the development users' held-out items choose its epoch."""
     # 1. Params and inputs
-    seed, train_on = params.load(int, "seed"), params.value(IdRec, "idrec.train_on")
+    seed, train_on = seeds.training_seed(), params.value(IdRec, "idrec.train_on")
     p: RankingMethod = params.load(AnyMethod, f"idrec.methods.{method}")  # type: ignore[arg-type]  # a union
     pin_memory, trials = params.value(IdRec, "idrec.pin_memory"), params.value(IdRec, "idrec.trials")
     sources = {role: paths.interactions(role) for role in ("train", "development", "others")}

@@ -24,13 +24,13 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.preferences import PREFERENCES
 from kitrec.schemas.records import RECORDS
-from stages.lib import paths, runner
+from stages.lib import paths, runner, seeds
 
 
 def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Optimise the adapter of MODEL (e.g. dualft-movies) on the preference users of its types."""
     # 1. Params and inputs
-    seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
+    seed, which = seeds.training_seed(), params.value(Data, "data.candidate_set")
     domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
     p = params.load(Preference, "preference")
     source = paths.MODELS / "full" / model

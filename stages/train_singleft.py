@@ -23,13 +23,13 @@ from kitrec.prompts.params import Prompt
 from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.records import RECORDS
-from stages.lib import paths, runner
+from stages.lib import paths, runner, seeds
 
 
 def main(model: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train the adapter of MODEL (target-variant, e.g. movies-full) on 1-core users, always from the base."""
     # 1. Params and inputs
-    seed, which = params.load(int, "seed"), params.value(Data, "data.candidate_set")
+    seed, which = seeds.training_seed(), params.value(Data, "data.candidate_set")
     domains, prompt = params.load(Domains, "domains"), params.load(Prompt, "prompt")
     launch, p = params.load(Launch, "launch"), params.load(FineTune, "singleft")
     target, variant = model.split("-")

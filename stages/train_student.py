@@ -12,12 +12,13 @@ from kitrec.distillation.student_training import student_data, train_student, tr
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.training.progress import stages_bar
 from stages.lib import paths, runner
+from stages.lib.seeds import training_seed
 
 
 def main(student: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train the STUDENT of distillation.settings with every seed."""
     # 1. Params and inputs
-    seed, seeds = params.load(int, "seed"), params.value(Distillation, "distillation.seeds")
+    seed, seeds = training_seed(), params.value(Distillation, "distillation.seeds")
     p = params.load(StudentConfig, f"distillation.settings.{student}")
     sources = {role: paths.interactions(role) for role in ("train", "development")}
     with runner.running("train_student", student, reads=[*sources.values()], params=[seed, seeds, p]) as run:

@@ -16,13 +16,13 @@ from kitrec.recommenders.storage import load_model
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.training.progress import training_bar
-from stages.lib import paths, runner
+from stages.lib import paths, runner, seeds
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train the teacher whose gate reads the user embedding of METHOD, a sequence model of data/idrec."""
     # 1. Params and inputs
-    seed = params.load(int, "seed")
+    seed = seeds.training_seed()
     p, tasks = params.load(Ilora, "ilora.teacher"), params.load(Tasks, "ilora.tasks")
     history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
     encoder = paths.recommender(method)

@@ -18,7 +18,7 @@ from kitrec.thinkrec.reflection import reflection_metrics
 from kitrec.thinkrec.stage_training import StageData, train_groups, train_projector, train_text, training_load
 from kitrec.thinkrec.training import SELECTION
 from kitrec.training.progress import stages_bar
-from stages.lib import paths, runner
+from stages.lib import paths, runner, seeds
 from stages.lib.rationale_teacher import load_rationale_teacher
 
 FOLDER, GROUPS_FILE = paths.THINKREC, Path("raw/user2group.csv")
@@ -27,7 +27,7 @@ FOLDER, GROUPS_FILE = paths.THINKREC, Path("raw/user2group.csv")
 def main(stage: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train STAGE: text (an adapter), projector (vectors into the prompt), or groups (one adapter per group)."""
     # 1. Params and inputs
-    seed, previous_stage = params.load(int, "seed"), params.load(str, f"thinkrec.train.{stage}")
+    seed, previous_stage = seeds.training_seed(), params.load(str, f"thinkrec.train.{stage}")
     p = params.value(Stages, f"thinkrec.stages.{stage}")
     weights, prompt = params.value(ThinkRec, "thinkrec.base_weights"), params.value(ThinkRec, "thinkrec.prompt")
     objective, teacher = params.value(ThinkRec, "thinkrec.objective"), params.value(ThinkRec, "thinkrec.teacher")

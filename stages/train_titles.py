@@ -18,14 +18,14 @@ from kitrec.titles.params import AnyMethod, TitleMethod
 from kitrec.titles.rounds import SELECTION
 from kitrec.titles.train import Inputs, planned_rounds, train_method
 from kitrec.training.progress import stages_bar
-from stages.lib import paths, runner
+from stages.lib import paths, runner, seeds
 from stages.lib.training_interactions import read_training
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train METHOD of titles.methods on the users that recommenders learn from (idrec.train_on)."""
     # 1. Params and inputs
-    seed, domains = params.load(int, "seed"), params.load(Domains, "domains")
+    seed, domains = seeds.training_seed(), params.load(Domains, "domains")
     which = params.value(Data, "data.candidate_set")
     train_on = params.value(IdRec, "idrec.train_on")
     p: AnyMethod = params.load(TitleMethod, f"titles.methods.{method}")  # type: ignore[arg-type]  # a union

@@ -1,6 +1,7 @@
 """`kitrec base …`: bases from files, what the pipeline sees of a base, and what the base knows of the test data."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
 from kitrec.preprocessing.params import Data
 from kitrec.schemas.items import ITEMS
+from kitrec.schemas.memory import PROBES
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 
 app = typer.Typer(no_args_is_help=True, help="Bases: import one from a GGUF file, or look at one.")
@@ -78,17 +80,27 @@ def memory(
     records: Annotated[int, typer.Option(help="how many test records, at most")] = 200,
     to: Annotated[Path, typer.Option(help="output file")] = Path("report/memory.json"),
 ) -> None:
-    """Measure whether a base knows the test data by heart: titles, histories and next items it writes unaided."""
+    """Measure whether a base knows the test data by heart: titles, histories and next items it writes unaided.
+
+    Stages do so for the base of a run (`probes.memory`) and split its metrics by it."""
+    from kitrec.evaluation.memory import memory_figures
     from kitrec.llm.base.params import Base
     from kitrec.llm.base.pinning import pin
-    from kitrec.titles.memory import measure_memory
+    from kitrec.titles.memory import continued_lines
 
     pinned, seed = pin(Base(path=path, revision=revision)), params.load(int, "seed")
     which = params.value(Data, "data.candidate_set")
     tested = tables.read(Path(f"data/records/set{which}/test.parquet"), RECORDS, leave_out=TEXT_COLUMNS)
     items = tables.read(Path("data/items.parquet"), ITEMS)
     sample = tested.sample(min(records, tested.height), shuffle=True, seed=seed)
-    measured = measure_memory(pinned, sample, items, params.load(Domains, "domains"), seed)
+    with TemporaryDirectory() as work:
+        probed = dict.fromkeys(PROBES, sample)
+        lines = continued_lines(pinned, probed, items, params.load(Domains, "domains"), work=Path(work))
+    measured = memory_figures(lines, seed)
+    if empty := [name for name, row in measured.items() if row["share"] is None]:
+        raise InputError(
+            f"{', '.join(empty)}: needs two records whose items have titles, not the same one: take data with titles"
+        )
     files.write_json({"base": pinned.path, "fingerprint": pinned.fingerprint, **measured}, to)
     print(f"{'probe':<10}{'n':>6}{'share':>8}{'95 %':>16}{'shuffled':>10}{'p':>8}")
     for name, row in measured.items():

@@ -16,6 +16,7 @@ from kitrec.evaluation.params import Evaluation
 from kitrec.llm.base.pinning import FILE, SERVED, read_pinned
 from kitrec.llm.finetuning.origins import read_origin
 from kitrec.llm.generation.params import Infer
+from kitrec.llm.likelihood.params import Probes
 from kitrec.preprocessing.params import Data, Source
 from kitrec.prompts.shown_items import candidate_items, history_items
 from kitrec.prompts.template import Style, candidate_line, history_line
@@ -24,6 +25,8 @@ from kitrec.report.adapter_sections import foreign_adapters
 from kitrec.report.answer_sections import answers_by_stratum
 from kitrec.report.catalogue_section import catalogue_section, read_catalogue
 from kitrec.report.headline import cut_note
+from kitrec.report.memory_section import memory_sections, read_memory
+from kitrec.report.order_section import order_sections, read_orders, read_positions
 from kitrec.report.page import Example, Report, Section, page
 from kitrec.report.rendering import write_figures
 from kitrec.schemas.answers import ANSWERS
@@ -61,6 +64,7 @@ def report() -> None:
         sections.hit_rates(_plot("ranks")),
         sections.set_comparison(_plot("sets")),
         *([catalogue_section(catalogue)] if (catalogue := read_catalogue()) else []),
+        *_probes(f"set{which}", [*answers, *(name for name in methods if name.startswith("ilora-"))]),
         sections.calibration(_plot("calibration")),
         sections.strata(means),
         answers_by_stratum(_confidence(which), answers, _metrics("metrics/rationales"), min_users),
@@ -77,6 +81,13 @@ def report() -> None:
         draft.write_text(text, encoding="utf-8")
     write_figures({part.name: part.chart for part in parts if part.chart}, FIGURES)
     print(PAGE, FIGURES)
+
+
+def _probes(which: str, prompted: list[str]) -> list[Section]:
+    """Return what the order of candidates does, and what the base knows by heart, as far as these params look at it."""
+    p = params.load(Probes, "probes")
+    by_order = order_sections(read_positions(), read_orders(p.orders), which, prompted)
+    return [*by_order, *(section for content in read_memory(p.memory) for section in memory_sections(content, which))]
 
 
 def _trainings() -> list[Section]:

@@ -15,6 +15,8 @@ from kitrec.core.errors import InputError
 from kitrec.core.mean_tests import CROSSED_TEST, ONE_TRAINING, PERMUTATION_TEST
 from kitrec.evaluation.params import Evaluation
 from kitrec.evaluation.run_comparison import compare_runs
+from kitrec.llm.likelihood.params import Probes
+from kitrec.preprocessing.params import Data
 from kitrec.report.catalogue_section import catalogue_table, read_catalogue
 from kitrec.report.headline import (
     cut_note,
@@ -25,6 +27,8 @@ from kitrec.report.headline import (
     read_answers,
     requested_items,
 )
+from kitrec.report.memory_section import memory_table, read_memory
+from kitrec.report.order_section import positions_table, read_positions
 from kitrec.report.paper_tables import latex, markdown, paper_table
 from kitrec.schemas.comparisons import COMPARISONS
 from kitrec.schemas.scores import METRICS
@@ -38,14 +42,20 @@ Kind = Annotated[
 
 
 def show() -> None:
-    """Print every ranking's means, Hit@1 by core, ranks among all items, and contents of prompts and answers."""
+    """Print every ranking's means, Hit@1 by core, ranks among all items, contents of prompts and answers, and hits by
+    position and by what the base knows."""
     headline = Path("metrics/evaluate.json")
     Console().print(*headline_tables(headline, Path("metrics/evaluate_strata.json")))
     if catalogue := read_catalogue():
         Console().print(catalogue_table(catalogue))
-    answers = read_answers(ANSWERS, files.read_json(headline))
+    answers, which = read_answers(ANSWERS, files.read_json(headline)), params.value(Data, "data.candidate_set")
     if answers:
         Console().print(prompt_contents_table(answers), mentions_table(answers))
+    if answers and (positions := read_positions()):
+        prompted = list(dict.fromkeys(method for method, *_ in answers))
+        Console().print(positions_table(positions, f"set{which}", prompted))
+    for memory in read_memory(params.value(Probes, "probes.memory")):
+        Console().print(memory_table(memory, f"set{which}"))
     for warning in filter(None, [cut_note(DATA), *length_warnings(answers)]):
         print(f"WARNING: {warning}")
 

@@ -84,7 +84,7 @@ def run_record(run: RunFiles) -> dict[str, Any]:
             "differences": [dict(zip(("key", "shipped", "here", "by"), line, strict=True)) for line in changed],
             "values": values,
         },
-        "seeds": {key: value for key, value in values.items() if key.split(".")[-1] == "seed"},
+        "seeds": {key: value for key, value in values.items() if key.split(".")[-1] in ("seed", "training_seed")},
         "data": {"statistics": metrics.get("metrics/data.json"), **_hashes(lock)},
         "base": _base(run, str(values["base.path"])),
         "hardware": _by_value(ledgers, "host"),

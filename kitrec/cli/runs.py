@@ -26,24 +26,23 @@ def scores(run: str, which: str) -> pl.DataFrame:
 
 
 def check_seeds_alone_differ(runs: Sequence[str]) -> list[int]:
-    """Return the runs' seeds; refuse runs of other params or other code, and a run that is there twice."""
-    settings = [_settings(run) for run in runs]
-    seeds = [int(values.pop("seed")) for values in settings]
+    """Return the seeds of the runs' trainings; refuse other params or other code, and a run that is there twice."""
+    settings, seeds = zip(*(_without_seeds(run) for run in runs), strict=True)
     for run, values in zip(runs[1:], settings[1:], strict=True):
         differing = sorted(key for key in {**values, **settings[0]} if values.get(key) != settings[0].get(key))
         if differing:
             raise InputError(
                 f"{run} and {runs[0]} differ in {', '.join(differing)}: trainings of one method differ by their seed "
-                "alone (`dvc exp run -S seed=…`); settings are compared by `kitrec compare`"
+                "alone (`dvc exp run -S training_seed=…`); settings are compared by `kitrec compare`"
             )
     if len(set(seeds)) < len(seeds):
         raise InputError(f"seeds {', '.join(map(str, seeds))}: a training that is there twice is no second one")
-    return seeds
+    return list(seeds)
 
 
 def check_separate(first: Sequence[str], second: Sequence[str]) -> None:
     """Refuse a training that is on both sides of a comparison, under one name or two: its test takes them for two."""
-    settings = {run: _settings(run) for run in (*first, *second)}
+    settings = {run: (_without_seeds(run), _settings(run)["seed"]) for run in (*first, *second)}
     for run in first:
         for other in (name for name in second if settings[name] == settings[run]):
             raise InputError(
@@ -53,9 +52,15 @@ def check_separate(first: Sequence[str], second: Sequence[str]) -> None:
 
 
 def fingerprint(run: str) -> str:
-    """Return a hash of the params and code of a run, without its seed."""
-    values = {key: value for key, value in _settings(run).items() if key != "seed"}
-    return sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
+    """Return a hash of the params and code of a run, without its seeds."""
+    return sha256(repr(sorted(_without_seeds(run)[0].items())).encode()).hexdigest()[:16]
+
+
+def _without_seeds(run: str) -> tuple[dict[str, Any], int]:
+    """Return the settings of a run but for its seeds, and the seed of its trainings."""
+    settings = _settings(run)
+    seed, of_trainings = settings.pop("seed"), settings.pop("training_seed", None)
+    return settings, int(seed if of_trainings is None else of_trainings)
 
 
 def _settings(run: str) -> dict[str, Any]:

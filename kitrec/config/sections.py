@@ -26,8 +26,9 @@ from kitrec.thinkrec.params import ThinkRec
 from kitrec.tinybase.params import TinyBase
 from kitrec.titles.params import Titles
 
-SECTIONS: dict[str, type] = {
+SECTIONS: dict[str, Any] = {  # a class, or a class or None
     "seed": int,
+    "training_seed": int | None,
     "domains": Domains,
     "source": Source,
     "data": Data,

@@ -1,7 +1,7 @@
 """Several trainings of the same methods on the same test users: means, their spread, what another seed could change.
 
-Runs differ by their seed alone and are aligned by record: y_ru is a metric of training r and user u. Two methods of one
-run share its seed, so that their differences are in pairs by training. Beside each other stand
+Runs differ by the seed of their trainings alone and are aligned by record: y_ru is a metric of training r and user u.
+Two methods of one run share its seed, so that their differences are in pairs by training. Beside each other stand
     users alone             BCa interval of the mean over trainings, permutation test: these trainings, other users
     users and trainings     t of two sources (core/mean_tests.py): other trainings, other users
 Claims about a method rest on the second (Bouthillier et al. 2021, MLSys, "Accounting for variance in machine learning
@@ -22,8 +22,9 @@ from kitrec.evaluation.params import Family
 from kitrec.evaluation.score_matrix import ScoreMatrix, score_matrix
 from kitrec.evaluation.strata import ALL
 
-FREEZE = (
-    "keep the data while the trainings change: `dvc freeze prepare` before the runs, `git checkout dvc.yaml` after them"
+SAME_DATA = (
+    "`seed` makes the data too: keep it, and give the trainings other seeds "
+    "(`dvc exp run evaluate -S training_seed=1,2,3 --queue`)"
 )
 
 
@@ -47,7 +48,7 @@ def align(runs: Sequence[pl.DataFrame]) -> Trainings:
             )
         keys = ("record_id", "candidate_hash", "user_id")
         if not matrix.records.select(keys).equals(first.records.select(keys)):
-            raise InputError(f"run {number} has other test users or candidates than run 1; {FREEZE}")
+            raise InputError(f"run {number} has other test users or candidates than run 1; {SAME_DATA}")
     by_user = np.stack([per_user(matrix.user_sums()) for matrix in matrices])
     mean = ScoreMatrix(first.records, first.columns, np.mean([matrix.values for matrix in matrices], axis=0))
     return Trainings(mean, by_user)

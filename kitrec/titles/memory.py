@@ -1,97 +1,117 @@
-"""Does a base know a data set by heart? What it continues greedily, beside what it would hit without knowing the pair.
+"""Does a base know a data set by heart? What it continues greedily; evaluation/memory.py says what of it is knowledge.
 
 A base that read a benchmark in pre-training scores higher on it than elsewhere (Zhang et al., arXiv 2602.13626). Three
 probes, each a plain text of lines as in lines.py that the base continues to the end of the line:
     title     the first half of a title without brackets     -> the other half
     history   the source items of a user but the newest one  -> the newest one
     next      all items of a user, no candidates shown       -> the held-out item
-A line is a hit if it equals the truth in its words, whatever case, marks and brackets. A text and its truth count once,
-however many records have them: greedy, a text that is repeated tells nothing new. The control compares the line with
-another truth, shuffled among the different ones: what popular names and common endings hit. Interval: Clopper-Pearson;
-p: exact sign test over the pairs in which one of both is hit. A share above its control is knowledge of the pair: by
-heart, or because the truth is the next volume of a series."""
+A text is continued once for each item that may follow it: greedy, a text that is repeated tells nothing new."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
-from scipy import stats
 from transformers import GenerationConfig
 
+from kitrec.core import tables
 from kitrec.core.domains import Domains
-from kitrec.core.errors import InputError
-from kitrec.core.randomness import generator
-from kitrec.ilora.scoring import pad_left
+from kitrec.core.shards import compute_in_shards
 from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.prompts.tokens import Encoder
+from kitrec.schemas.memory import MEMORY, PROBES, without_brackets
 from kitrec.titles.lines import Lines, build_lines
 
 TITLE_TOKENS = 64  # longest title, and longest continuation
 NEWEST = 20  # items of a history that are shown
 BATCH_TOKENS = 4096
-_BRACKETS = re.compile(r"\(.*?\)|\[.*?\]")
+SHARD = 200  # texts at most that a killed run repeats
 
 
 @dataclass(frozen=True)
-class Probe:
-    """Texts as token ids, how each goes on, and how another one goes on."""
+class Text:
+    """What the base reads, as token ids, the item whose title would follow, and the words of it that are missing."""
 
-    prompts: list[list[int]]
-    truths: list[str]
-    controls: list[str]
+    prompt: list[int]
+    item_id: str
+    truth: str
 
 
-def probes(records: pl.DataFrame, items: pl.DataFrame, lines: Lines, encoder: Encoder, seed: int) -> dict[str, Probe]:
-    """Return the three probes of these records, by name."""
-    titles = dict(items.drop_nulls("title").select("item_id", "title").iter_rows())
-    number = dict(zip(lines.catalogue.vocabulary.item_ids, range(1, len(lines.catalogue) + 1), strict=True))
-    texts: dict[str, list[tuple[list[int], str]]] = {"title": [], "history": [], "next": []}
-    for source, target, truth in records.select("source_items", "target_items", "gt_item_id").iter_rows():
-        words = _BRACKETS.sub(" ", titles.get(truth, "")).split()
+class TextBuilder:
+    """Builds the texts of the probes from records; an item without a title is in none."""
+
+    def __init__(self, items: pl.DataFrame, lines: Lines, encoder: Encoder) -> None:
+        self._lines, self._encoder = lines, encoder
+        self._titles = dict(items.drop_nulls("title").select("item_id", "title").iter_rows())
+        self._numbers = dict(zip(lines.catalogue.vocabulary.item_ids, range(1, len(lines.catalogue) + 1), strict=True))
+
+    def build(self, probe: str, records: pl.DataFrame) -> list[Text]:
+        """Return the different texts of a probe, in the order of the records."""
+        build = {"title": self._of_title, "history": self._of_history, "next": self._of_next}[probe]
+        columns = records.select("source_items", "target_items", "gt_item_id").iter_rows()
+        texts = [text for row in columns if (text := build(*row)) is not None]
+        return list({(tuple(text.prompt), text.item_id): text for text in texts}.values())
+
+    def _of_title(self, _source: Sequence[str], _target: Sequence[str], truth: str) -> Text | None:
+        words = without_brackets(self._titles.get(truth, "")).split()
         middle = (len(words) + 1) // 2
-        beginning = [*lines.question([], number[truth]), *encoder.plain(" " + " ".join(words[:middle]))]
-        texts["title"].append((beginning, " ".join(words[middle:])))
-        shown = [number[item] for item in source if item in titles]
-        if len(shown) > 1:
-            earlier = lines.question(shown[-NEWEST - 1 : -1], shown[-1])
-            texts["history"].append((earlier, titles[lines.catalogue.vocabulary.item_ids[shown[-1] - 1]]))
-        had = [*shown, *(number[item] for item in target if item in titles)]
-        texts["next"].append((lines.question(had[-NEWEST:], number[truth]), titles.get(truth, "")))
-    return {name: _probe(rows, generator(seed, "memory", name)) for name, rows in texts.items()}
+        beginning = self._encoder.plain(" " + " ".join(words[:middle]))
+        rest = " ".join(words[middle:])
+        return Text([*self._lines.question([], self._numbers[truth]), *beginning], truth, rest) if rest else None
+
+    def _of_history(self, source: Sequence[str], _target: Sequence[str], _truth: str) -> Text | None:
+        shown = [item for item in source if item in self._titles]
+        return self._following(shown[:-1], shown[-1]) if len(shown) > 1 else None
+
+    def _of_next(self, source: Sequence[str], target: Sequence[str], truth: str) -> Text | None:
+        return self._following([item for item in (*source, *target) if item in self._titles], truth)
+
+    def _following(self, shown: Sequence[str], item: str) -> Text | None:
+        history = [self._numbers[each] for each in shown[-NEWEST:]]
+        title = self._titles.get(item)
+        return Text(self._lines.question(history, self._numbers[item]), item, title) if title else None
 
 
-def measure_memory(
-    base: PinnedBase, records: pl.DataFrame, items: pl.DataFrame, domains: Domains, seed: int
-) -> dict[str, dict[str, float]]:
-    """Return the figures of all probes of a base."""
+def continued_lines(
+    base: PinnedBase,
+    records: Mapping[str, pl.DataFrame],
+    items: pl.DataFrame,
+    domains: Domains,
+    *,
+    work: Path,
+    on_progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> pl.DataFrame:
+    """Return the memory table of a base; `records` are those of each probe. Shards already in `work` are read."""
     tokenizer = load_tokenizer(base)
-    encoder, lines = Encoder(tokenizer), build_lines(items, tokenizer, TITLE_TOKENS, domains)
-    llm = load_base(base, "bf16").eval()
-    return {name: memory(llm, encoder, probe) for name, probe in probes(records, items, lines, encoder, seed).items()}
+    encoder = Encoder(tokenizer)
+    builder = TextBuilder(items, build_lines(items, tokenizer, TITLE_TOKENS, domains), encoder)
+    texts = [(probe, text) for probe in PROBES for text in builder.build(probe, records[probe])]
+    llm, done = load_base(base, "bf16").eval(), 0
 
+    def shard(part: slice) -> pl.DataFrame:
+        written = continuations(llm, encoder, [text.prompt for _, text in texts[part]])
+        rows = [
+            {
+                "probe": probe,
+                "text": sha256(" ".join(map(str, text.prompt)).encode()).hexdigest()[:16],
+                "item_id": text.item_id,
+                "truth": text.truth,
+                "written": line,
+            }
+            for (probe, text), line in zip(texts[part], written, strict=True)
+        ]
+        return tables.from_rows(rows, MEMORY)
 
-def memory(llm: Any, encoder: Encoder, probe: Probe) -> dict[str, float]:
-    """Return the share of truths that the base writes, that of the shuffled ones, and their sign test."""
-    written = [plain_words(line) for line in continuations(llm, encoder, probe.prompts)]
-    hits = np.array([line == plain_words(truth) for line, truth in zip(written, probe.truths, strict=True)])
-    chance = np.array([line == plain_words(other) for line, other in zip(written, probe.controls, strict=True)])
-    interval = stats.binomtest(int(hits.sum()), len(hits)).proportion_ci()
-    one_sided = int((hits & ~chance).sum()), int((chance & ~hits).sum())
-    test = stats.binomtest(one_sided[0], sum(one_sided)) if sum(one_sided) else None
-    return {
-        "n": len(hits),
-        "share": round(float(hits.mean()), 6),
-        "low": round(float(interval.low), 6),
-        "high": round(float(interval.high), 6),
-        "shuffled": round(float(chance.mean()), 6),
-        "p": 1.0 if test is None else round(float(test.pvalue), 6),
-    }
+    def advance(count: int) -> None:
+        nonlocal done
+        on_progress(done := done + count, len(texts))
+
+    return compute_in_shards(len(texts), SHARD, work, MEMORY, shard, advance)
 
 
 def continuations(llm: Any, encoder: Encoder, prompts: Sequence[Sequence[int]]) -> list[str]:
@@ -105,7 +125,7 @@ def continuations(llm: Any, encoder: Encoder, prompts: Sequence[Sequence[int]]) 
     )
     texts = [""] * len(prompts)
     for batch in batches([len(prompt) + TITLE_TOKENS for prompt in prompts], BATCH_TOKENS):
-        ids, mask = (each.to(llm.device) for each in pad_left([prompts[k] for k in batch], encoder.pad))
+        ids, mask = _padded([prompts[k] for k in batch], encoder.pad, llm.device)
         with torch.inference_mode():
             out = llm.generate(input_ids=ids, attention_mask=mask, generation_config=config)
         for k, row in zip(batch, out[:, ids.shape[1] :].tolist(), strict=True):
@@ -113,21 +133,9 @@ def continuations(llm: Any, encoder: Encoder, prompts: Sequence[Sequence[int]]) 
     return texts
 
 
-def plain_words(text: str) -> str:
-    """Return the words of a title in lower case, without marks and what stands in brackets."""
-    return " ".join(re.findall(r"\w+", _BRACKETS.sub(" ", text).casefold()))
-
-
-def _probe(rows: list[tuple[list[int], str]], rng: np.random.Generator) -> Probe:
-    """Return a probe of the texts that go on in words, each text with a truth once; the control of a truth is the next
-    one in a shuffled circle of the different truths."""
-    kept = {(tuple(prompt), plain_words(truth)): truth for prompt, truth in rows if plain_words(truth)}
-    truths = {words: truth for (_, words), truth in kept.items()}
-    if len(truths) < 2:
-        raise InputError(
-            "the probe of memory needs two records whose items have titles, and not the same one: take data with titles"
-        )
-    circle = rng.permutation(list(truths)).tolist()
-    following = dict(zip(circle, [*circle[1:], circle[0]], strict=True))
-    controls = [truths[following[words]] for _, words in kept]
-    return Probe([list(prompt) for prompt, _ in kept], list(kept.values()), controls)
+def _padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids and their mask, padded on the left."""
+    width = max(map(len, rows))
+    ids = torch.tensor([[*[pad] * (width - len(row)), *row] for row in rows], device=device)
+    mask = torch.tensor([[*[0] * (width - len(row)), *[1] * len(row)] for row in rows], device=device)
+    return ids, mask

@@ -91,6 +91,11 @@ def development_rankings(method: str) -> Path:
     return Path("data/development_rankings") / method
 
 
+def memory(base: str) -> Path:
+    """Return the table of what a base writes where a title or a history breaks off."""
+    return Path("data/memory") / f"{base}.parquet"
+
+
 def routing(method: str) -> Path:
     """Return the folder of the adapters and missing vectors behind a ThinkRec stage's rankings."""
     return Path("data/routing") / method

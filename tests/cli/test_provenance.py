@@ -55,7 +55,7 @@ def test_a_file_holds_what_an_audit_asks_for():
     assert run["commit"] == {"revision": git("rev-parse", "HEAD").strip(), "dirty": False, "changed": []}
     assert run["code"]["stages"].keys() >= {"prepare", "train_dualft@movies-full", "evaluate"}
     assert run["params"]["differences"] == [] and run["params"]["values"]["dualft.batch_size"] > 0
-    assert run["seeds"] == {"seed": 42}
+    assert run["seeds"] == {"seed": 42, "training_seed": None}
     assert run["data"]["inputs"].keys() == {"raw"} and run["data"]["statistics"]["records"]["test"]
     assert {"data/records", "data/rankings/sasrec", "models/base/base.json"} <= run["data"]["outs"].keys()
     assert run["base"]["path"] == "base/tiny-qwen3"

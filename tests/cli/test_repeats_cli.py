@@ -78,6 +78,24 @@ def test_runs_that_differ_in_more_than_their_seed_or_not_even_in_it_are_refused(
     assert isinstance(run("repeats", "run1").exception, InputError)
 
 
+def test_trainings_on_the_same_data_differ_by_the_seed_of_trainings_alone(three_runs):
+    for number, name in enumerate(three_runs, start=5):
+        profiles.put(Path(name) / "params.yaml", {"seed": 42, "training_seed": number})
+    done = run("repeats", *three_runs)
+    assert done.exit_code == 0, done.output
+    written = files.read_json(Path("metrics/repeats.json"))
+    assert written["seeds"] == [5, 6, 7]
+    profiles.put(Path("params.yaml"), {"training_seed": 9})
+    assert written["run"] == named.fingerprint("workspace")  # no more part of it than the seed is
+    profiles.put(Path("run2/params.yaml"), {"training_seed": None})
+    assert named.check_seeds_alone_differ(three_runs) == [5, 42, 7]
+    profiles.put(Path("run1/params.yaml"), {"training_seed": 42})  # in other words the training of run2
+    with pytest.raises(InputError, match="seeds 42, 42, 7: a training that is there twice"):
+        named.check_seeds_alone_differ(three_runs)
+    with pytest.raises(InputError, match="run1 on the left and run2 on the right are one training"):
+        named.check_separate(["run1"], ["run2"])
+
+
 def test_power_of_several_trainings_and_of_one(three_runs):
     done = run("power", 0.05, *three_runs, "--metric", "mrr", "--power", 0.9)
     assert done.exit_code == 0, done.output

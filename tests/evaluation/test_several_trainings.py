@@ -54,7 +54,7 @@ def test_a_method_that_is_another_one_renamed_gives_no_claim():
 def test_trainings_of_other_data_or_methods_are_refused_with_the_way_out():
     first = scores({"a": hits(1, 0.3), "b": hits(2, 0.3)})
     other_lists = first.with_columns(candidate_hash=pl.lit("other"))
-    with pytest.raises(InputError, match=r"run 2 has other test users or candidates.*dvc freeze prepare"):
+    with pytest.raises(InputError, match=r"run 2 has other test users or candidates.*-S training_seed=1,2,3"):
         align([first, other_lists])
     with pytest.raises(InputError, match=r"run 2 has other methods than run 1 \(b\)"):
         align([first, first.filter(method="a")])

@@ -11,7 +11,7 @@ import pytest
 
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
-from kitrec.llm.generation.replicas import EngineSpec, Replicas, share_of_machine, start_engines
+from kitrec.llm.generation.replicas import EngineSpec, Replicas, separate_engine, share_of_machine, start_engines
 from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.vllm_engine import Reply, Sampling
 from tests.conftest import ROOT
@@ -61,6 +61,17 @@ def test_two_engines_write_what_one_writes(tiny_base, placement):
     from_one = start_engines(spec(tiny_base)).generate(requests, GREEDY)
     from_two = start_engines(spec(tiny_base, replicas=2, placement=placement)).generate(requests, GREEDY)
     assert from_two == from_one
+
+
+@pytest.mark.slow
+def test_an_engine_of_its_own_process_writes_the_same_and_ends_with_the_block(tiny_base):
+    requests = [Request(list(range(300 + k, 330 + 2 * k)), None) for k in range(3)]
+    with separate_engine(spec(tiny_base)) as engine:
+        replies = engine.generate(requests, GREEDY)
+        living = _children(os.getpid())
+    assert replies == start_engines(spec(tiny_base)).generate(requests, GREEDY)
+    ended = [child for child in living if not Path(f"/proc/{child}").exists()]
+    assert ended  # beside it multiprocessing keeps a process that tracks resources
 
 
 @pytest.mark.slow

@@ -16,11 +16,13 @@ from kitrec.llm.generation.engine_options import configure_process
 from kitrec.llm.generation.generator import Generator
 from kitrec.llm.generation.requests import Request, requests_for
 from kitrec.llm.generation.vllm_engine import Sampling, VllmEngine
-from kitrec.llm.likelihood.candidates import Scorer
+from kitrec.llm.likelihood.candidates import Scorer, scoring_requests
 from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.llm.likelihood.trie import ScoringRequest
 from kitrec.parsing.parser import parse
+from kitrec.prompts.answer_head import AnswerHead
 from kitrec.prompts.params import Prompt
+from kitrec.prompts.template import Style
 from kitrec.prompts.tokens import Encoder
 from tests.llm.made_methods import made_engine, made_method
 
@@ -248,3 +250,14 @@ def test_an_engine_may_start_beside_numba():
     ffi = pytest.importorskip("llvmlite.binding.ffi")
     configure_process(made_engine())
     assert vars(ffi.lib).get("kernel") is None
+
+
+@pytest.mark.parametrize("budget", [None, 4, 100])
+def test_thoughts_alone_put_the_same_text_before_the_candidates_as_whole_replies(served, tokenizer, prompts, budget):
+    method = made_method("base", thinking=True, max_new_tokens=160, thinking_budget=budget)
+    generator = Generator(served[0], encoder := Encoder(tokenizer), method, seed=1)
+    head = AnswerHead(encoder, Style(thinking=True, answer_items=1, summaries=True))
+    whole, alone = [reply.text for reply in generator.generate(prompts)], generator.thoughts(prompts)
+    of_whole, of_alone = (scoring_requests(prompts, texts, head) for texts in (whole, alone))
+    assert [request.prefix for request in of_alone] == [request.prefix for request in of_whole]
+    assert all(len(thought) < len(text) for thought, text in zip(alone, whole, strict=True))

@@ -1,20 +1,23 @@
 """The probe of memory finds what was planted: texts that a base has read again and again, and none that it has not."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 import torch
 
+from kitrec.core import tables
 from kitrec.core.domains import KITREC
-from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
+from kitrec.evaluation.memory import known_items, memory_figures
 from kitrec.llm.base.loading import load_base, load_tokenizer
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import pin
 from kitrec.prompts.tokens import Encoder
+from kitrec.schemas.memory import MEMORY, PROBES
 from kitrec.titles.lines import Lines, build_lines
-from kitrec.titles.memory import TITLE_TOKENS, Probe, continuations, measure_memory, memory, plain_words, probes
+from kitrec.titles.memory import TITLE_TOKENS, Text, TextBuilder, continuations, continued_lines
 
 USERS, BOOKS, STEPS = 16, 24, 120
 WORDS = "Copper Violet Panda River Doctor Harbour Acorn Promise Lantern Meadow Quay Orchard Summit Compass".split()
@@ -67,6 +70,23 @@ def crammed(base: Any, texts: list[list[int]]) -> Any:
     return llm.eval()
 
 
+def built(base: tuple[Any, Encoder, Any], items: pl.DataFrame, records: pl.DataFrame) -> dict[str, list[Text]]:
+    """Return the texts of each probe."""
+    _, encoder, tokenizer = base
+    builder = TextBuilder(items, build_lines(items, tokenizer, TITLE_TOKENS, KITREC), encoder)
+    return {probe: builder.build(probe, records) for probe in PROBES}
+
+
+def read_aloud(llm: Any, encoder: Encoder, texts: dict[str, list[Text]]) -> pl.DataFrame:
+    """Return the memory table of a loaded base."""
+    rows = [
+        {"probe": probe, "text": str(text.prompt), "item_id": text.item_id, "truth": text.truth, "written": line}
+        for probe, each in texts.items()
+        for text, line in zip(each, continuations(llm, encoder, [text.prompt for text in each]), strict=True)
+    ]
+    return tables.from_rows(rows, MEMORY)
+
+
 def test_a_base_that_read_half_of_the_users_knows_these_and_no_others(base, items, records):
     pinned, encoder, tokenizer = base
     lines: Lines = build_lines(items, tokenizer, TITLE_TOKENS, KITREC)
@@ -78,70 +98,69 @@ def test_a_base_that_read_half_of_the_users_knows_these_and_no_others(base, item
     ]
     texts += [lines.learned([], numbers[film]).ids.tolist() for film in read["gt_item_id"]]
     llm = crammed(pinned, texts)
-    known, others = (probes(part, items, lines, encoder, seed=1) for part in (read, unread))
-    for name in ("title", "history", "next"):
-        of_read, of_unread = memory(llm, encoder, known[name]), memory(llm, encoder, others[name])
-        assert of_read["share"] >= 0.9 and of_read["low"] > of_read["shuffled"], name
-        assert of_unread["share"] <= 0.25, name
-    assert memory(llm, encoder, known["next"])["p"] < 0.05
+    written = [read_aloud(llm, encoder, built(base, items, part)) for part in (read, unread)]
+    of_read, of_unread = (memory_figures(table, seed=1) for table in written)
+    for name in PROBES:
+        assert of_read[name]["share"] >= 0.9 and of_read[name]["low"] > of_read[name]["shuffled"], name
+        assert of_unread[name]["share"] <= 0.25, name
+    assert of_read["next"]["p"] < 0.05
+    known = [known_items(table)["known"].mean() for table in written]
+    assert known[0] >= 0.9 and known[1] <= 0.25
 
 
-def test_the_shipped_base_knows_no_titles_that_were_made_here(base, items, records):
-    measured = measure_memory(base[0], records, items, KITREC, seed=1)
-    assert measured.keys() == {"title", "history", "next"}
-    assert all(row["n"] == USERS and row["share"] <= 0.2 and row["p"] > 0.05 for row in measured.values())
+def test_the_shipped_base_knows_no_titles_that_were_made_here(base, items, records, tmp_path):
+    steps = []
+    probed = dict.fromkeys(PROBES, records) | {"history": records[:5]}
+    lines = continued_lines(
+        base[0], probed, items, KITREC, work=tmp_path, on_progress=lambda *progress: steps.append(progress)
+    )
+    assert steps == [(2 * USERS + 5, 2 * USERS + 5)] and list(tmp_path.glob("shard-*.parquet"))
+    tables.write(lines, tmp_path / "memory.parquet", MEMORY)
+    measured = memory_figures(lines, seed=1)
+    assert {name: row["n"] for name, row in measured.items()} == {"title": USERS, "history": 5, "next": USERS}
+    assert all(row["share"] <= 0.2 and row["p"] > 0.05 for row in measured.values())
+    assert set(known_items(lines)["item_id"]) == set(records["gt_item_id"])
 
 
 def test_texts_hold_what_comes_before_the_truth_and_not_the_truth(base, items, records):
-    _, encoder, tokenizer = base
-    lines = build_lines(items, tokenizer, TITLE_TOKENS, KITREC)
-    made = probes(records, items, lines, encoder, seed=1)
+    made, encoder = built(base, items, records), base[1]
     titles = dict(items.select("item_id", "title").iter_rows())
     books, film = records["source_items"][0].to_list(), titles["M00"]
-    text = {name: encoder.text(probe.prompts[0]) for name, probe in made.items()}
+    text, truth = ({name: part(texts[0]) for name, texts in made.items()} for part in (_shown(encoder), _truth))
     half = film.split()
-    assert text["title"].endswith(f"Movies & TV: {half[0]} {half[1]}") and made["title"].truths[0] == " ".join(half[2:])
+    assert text["title"].endswith(f"Movies & TV: {half[0]} {half[1]}") and truth["title"] == " ".join(half[2:])
     assert text["history"] == f"Books: {titles[books[0]]}\nBooks: {titles[books[1]]}\nBooks:"
-    assert made["history"].truths[0] == titles[books[2]]
+    assert truth["history"] == titles[books[2]] and made["history"][0].item_id == books[2]
     assert text["next"] == "".join(f"Books: {titles[book]}\n" for book in books) + "Movies & TV:"
-    for probe in made.values():
-        assert set(probe.controls) == set(probe.truths)  # the same truths, each with another text
-        assert len(probe.prompts) == USERS
+    assert truth["next"] == film and made["next"][0].item_id == "M00"
+    assert all(len(texts) == USERS for texts in made.values())
+
+
+def _shown(encoder: Encoder) -> Any:
+    return lambda text: encoder.text(text.prompt)
+
+
+def _truth(text: Text) -> str:
+    return text.truth
 
 
 def test_continuations_do_not_depend_on_the_other_texts_of_a_batch(base, items, records):
-    pinned, encoder, tokenizer = base
+    pinned, encoder, _ = base
     llm = load_base(pinned, "f32").eval()
-    lines = build_lines(items, tokenizer, TITLE_TOKENS, KITREC)
-    made = probes(records, items, lines, encoder, seed=1)
-    prompts = [made[name].prompts[k] for k in range(3) for name in made]
+    made = built(base, items, records)
+    prompts = [made[name][k].prompt for k in range(3) for name in made]
     assert continuations(llm, encoder, prompts) == [continuations(llm, encoder, [each])[0] for each in prompts]
 
 
-def test_shares_intervals_and_the_sign_test_are_those_of_the_counts(base, monkeypatch):
-    written = ["a b", "c d", "e f", "g h", "nothing", "a b", "c d", "e f"]
-    monkeypatch.setattr("kitrec.titles.memory.continuations", lambda *_: written)
-    truths = ["A, B!", "c d [VHS]", "E F (1999)", "g h", "x", "y", "z", "w"]
-    controls = ["x", "y", "z", "w", "A", "a b", "q", "r"]
-    row = memory(None, base[1], Probe([[1]] * 8, truths, controls))
-    assert (row["n"], row["share"], row["shuffled"]) == (8, 0.5, 0.125)
-    assert row["p"] == pytest.approx(2 * (1 + 5) / 2**5)  # four truths and one control of five
-    assert (row["low"], row["high"]) == pytest.approx((0.157013, 0.842987), abs=1e-6)  # Clopper-Pearson of 4 in 8
-
-
-@pytest.mark.parametrize(
-    ("text", "words"), [("The Mummy's Curse [VHS]", "the mummy s curse"), ("(1999)", ""), ("É!", "é")]
-)
-def test_words_of_a_title_have_no_case_marks_or_brackets(text, words):
-    assert plain_words(text) == words
-
-
-def test_records_without_titles_are_refused(base, items, records):
-    _, encoder, tokenizer = base
+def test_items_without_a_title_or_of_one_word_are_not_asked_for(base, items, records):
     nameless = items.with_columns(title=pl.lit(None, dtype=pl.String))
-    lines = build_lines(items, tokenizer, TITLE_TOKENS, KITREC)
-    with pytest.raises(InputError, match="needs two records whose items have titles"):
-        probes(records, nameless, lines, encoder, seed=1)
+    assert all(texts == [] for texts in built(base, nameless, records).values())
+    short = items.with_columns(
+        title=pl.when(pl.col("item_id") == "M03").then(pl.lit("It [DVD] (2017)")).otherwise("title")
+    )
+    made = built(base, short, records)
+    assert "M03" not in {text.item_id for text in made["title"]} and len(made["title"]) == USERS - 1
+    assert "M03" in {text.item_id for text in made["next"]}
 
 
 @pytest.fixture(scope="module")
@@ -152,26 +171,15 @@ def repeated(records) -> pl.DataFrame:
     return pl.concat([records, records]).with_columns(gt_item_id=pl.Series(films))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_control_is_never_the_truth_of_its_text_though_truths_repeat(base, items, repeated, seed):
-    _, encoder, tokenizer = base
-    made = probes(repeated, items, build_lines(items, tokenizer, TITLE_TOKENS, KITREC), encoder, seed)
-    assert made.keys() == {"title", "history", "next"}
-    for probe in made.values():
-        pairs = zip(probe.truths, probe.controls, strict=True)
-        assert all(plain_words(truth) != plain_words(control) for truth, control in pairs)
-
-
-def test_a_text_counts_once_with_a_truth_however_many_records_have_it(base, items, repeated):
-    _, encoder, tokenizer = base
-    made = probes(repeated, items, build_lines(items, tokenizer, TITLE_TOKENS, KITREC), encoder, seed=1)
-    assert len(made["title"].prompts) == 2 and len(made["history"].prompts) == USERS
+def test_a_text_is_read_once_with_a_truth_however_many_records_have_it(base, items, repeated):
+    made = built(base, items, repeated)
+    assert len(made["title"]) == 2 and len(made["history"]) == USERS
     users_and_films = repeated.select(pl.col("source_items").list.join(" "), "gt_item_id").n_unique()
-    assert USERS < len(made["next"].prompts) == users_and_films < repeated.height
+    assert USERS < len(made["next"]) == users_and_films < repeated.height
 
 
-def test_one_truth_alone_has_no_control(base, items, records):
-    _, encoder, tokenizer = base
-    lines = build_lines(items, tokenizer, TITLE_TOKENS, KITREC)
-    with pytest.raises(InputError, match="and not the same one"):
-        probes(records.with_columns(gt_item_id=pl.lit("M00")), items, lines, encoder, seed=1)
+def test_a_killed_probe_reads_the_shards_that_it_finished(base, items, records, tmp_path, monkeypatch):
+    probed = dict.fromkeys(PROBES, records)
+    whole = continued_lines(base[0], probed, items, KITREC, work=tmp_path)
+    monkeypatch.setattr("kitrec.titles.memory.continuations", None)  # whatever is asked again would fail
+    assert continued_lines(base[0], probed, items, KITREC, work=Path(tmp_path)).equals(whole)

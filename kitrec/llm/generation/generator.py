@@ -49,6 +49,13 @@ class Generator:
         replies = self.engine.generate(requests, self._sampling(self.method.max_new_tokens))
         return self._with_closed_thoughts(requests, replies, budget) if budget else replies
 
+    def thoughts(self, requests: Sequence[Request]) -> list[str]:
+        """Return the thoughts alone: what scores of candidates read of a reply, for half of its tokens or less."""
+        budget, stop = self.method.thinking_budget, self.encoder.marks.stop
+        sampling = replace(self._sampling(budget or self.method.max_new_tokens), stop=stop)
+        replies = self.engine.generate(requests, sampling)
+        return [(self._closed(reply, budget) if budget else reply).text for reply in replies]
+
     def _with_closed_thoughts(self, requests: Sequence[Request], replies: list[Reply], budget: int) -> list[Reply]:
         """Return the replies, those whose thought is over its budget replaced: only they are read a second time."""
         over = [k for k, reply in enumerate(replies) if self._is_over(reply, budget)]

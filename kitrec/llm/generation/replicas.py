@@ -7,8 +7,9 @@ every node. Shards, resuming and errors are as with one engine: callers see no d
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,20 +74,31 @@ def start_engines(spec: EngineSpec) -> VllmEngine | Replicas:
     return Replicas(_on_ray(spec, count) if spec.engine.placement == "ray" else _in_processes(spec, count))
 
 
+@contextmanager
+def separate_engine(spec: EngineSpec) -> Iterator[Replicas]:
+    """Yield one engine in a process of its own, which ends with the block: the memory is free for another model."""
+    (pool,) = _pools(1, spec.engine.tensor_parallel_size)
+    with pool:
+        yield Replicas([partial(_submit, spec, pool)])
+
+
 def _in_processes(spec: EngineSpec, count: int) -> list[Submit]:
     gpus, available = spec.engine.tensor_parallel_size, torch.cuda.device_count()
     if available and available < count * gpus:
         raise InputError(f"engine.replicas: {count} engines of {gpus} GPUs need {count * gpus}, there are {available}")
+    return [partial(_submit, spec, pool) for pool in _pools(count, gpus)]
+
+
+def _pools(count: int, gpus: int) -> list[ProcessPoolExecutor]:
     spawn = multiprocessing.get_context("spawn")
-    pools = [
+    return [
         ProcessPoolExecutor(1, mp_context=spawn, initializer=_init_worker, initargs=(k, count, gpus))
         for k in range(count)
     ]
 
-    def submit(pool: ProcessPoolExecutor, part: Part) -> Callable[[], list[Reply]]:
-        return pool.submit(_generate_in_worker, spec, part).result
 
-    return [partial(submit, pool) for pool in pools]
+def _submit(spec: EngineSpec, pool: ProcessPoolExecutor, part: Part) -> Callable[[], list[Reply]]:
+    return pool.submit(_generate_in_worker, spec, part).result
 
 
 _WORKER: dict[str, VllmEngine] = {}  # the engine of a worker process

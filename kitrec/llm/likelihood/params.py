@@ -1,5 +1,7 @@
 """Sections `rationales` and `probes` of params.yaml."""
 
+from typing import Literal
+
 from kitrec.core.params import section
 from kitrec.llm.base.params import Count
 
@@ -13,4 +15,5 @@ class Rationales:
 class Probes:
     precision: list[str]
     orders: list[str]
+    memory: list[Literal["base"]]
     records: Count
