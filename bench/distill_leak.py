@@ -23,7 +23,7 @@ import polars as pl
 from bench.claims import at_least, publish
 from bench.clone import ENVIRONMENT, make_clone
 from kitrec.config import profiles
-from kitrec.core import params, tables
+from kitrec.core import files, params, tables
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
 from kitrec.distillation.comparison import compare_on_candidates
@@ -43,7 +43,7 @@ from stages.lib import paths
 from stages.lib.ilora_teacher import list_steps, trained_teacher
 
 COMMAND = "python -m bench.distill_leak FOLDER"
-METHOD, STUDENT, SEEDS, WORK = "sasrec", "sasrec", 3, Path("leak")
+METHOD, STUDENT, SEEDS = "sasrec", "sasrec", 3
 SETTINGS = {"users.train": 60, "ilora.teacher.folds": 2, "ilora.tasks.listed_steps": 3}
 STAGE = f"train_teacher_ilora@{METHOD}"
 PAIRS = [("folds", "leak"), ("folds", "all"), ("baseline", "folds"), ("baseline", "leak"), ("baseline", "all")]
@@ -77,6 +77,11 @@ def main(folder: Path) -> None:
                                      "students on the test candidates, set A": rows})  # fmt: skip
 
 
+def _work() -> Path:
+    """Return the folder of everything that these teachers gave: other teachers have another."""
+    return Path("leak") / files.sha256(paths.ilora_teacher(METHOD))[:12]
+
+
 def _lists(seed: int) -> dict[str, pl.DataFrame]:
     """Return the TEACHER_LISTS tables of the three ways; shards that exist are read."""
     p, folder, encoder = params.load(Tasks, "ilora.tasks"), paths.ilora_teacher(METHOD), paths.recommender(METHOD)
@@ -90,7 +95,7 @@ def _lists(seed: int) -> dict[str, pl.DataFrame]:
     swapped = [RowsOfTeacher(a.name, a.teacher, a.encoder, b.tasks) for a, b in zip(parts, parts[::-1], strict=True)]
     ways = {"folds": parts, "leak": swapped, "all": [RowsOfTeacher("all", folder, encoder, steps)]}
     return {
-        way: pl.concat([list_steps(rows, p, seed, WORK / way, lambda _: None) for rows in ranked])
+        way: pl.concat([list_steps(rows, p, seed, _work() / way, lambda _: None) for rows in ranked])
         for way, ranked in ways.items()
     }
 
@@ -120,7 +125,7 @@ def _scores(arm: str, lists: pl.DataFrame | None, seed: int) -> list[list[list[f
     teacher = None if lists is None else Teacher(lists, _vectors(train))
     scores, records = [], tables.read(paths.set_records("A", "test"), RECORDS)
     for number in range(SEEDS):
-        to, work = WORK / f"students/{arm}-{number}", WORK / f"training/{arm}-{number}"
+        to, work = _work() / f"students/{arm}-{number}", _work() / f"training/{arm}-{number}"
         if not to.exists():
             train_student(p, data, teacher, derived_seed(seed, STUDENT, number), work, lambda _: None, to)
         scores.append(score_records(load_model(to), records, test, p.student.history).scores)
@@ -129,7 +134,7 @@ def _scores(arm: str, lists: pl.DataFrame | None, seed: int) -> list[list[list[f
 
 def _vectors(train: pl.DataFrame) -> ItemEmbeddings:
     """Return the item vectors of the teacher of all users, made once."""
-    path = WORK / "vectors.safetensors"
+    path = _work() / "vectors.safetensors"
     if not path.exists():
         trained = trained_teacher(paths.ilora_teacher(METHOD), paths.recommender(METHOD))
         shown = train.group_by("user_id", maintain_order=True).agg("item_id")["item_id"].to_list()

@@ -14,7 +14,7 @@ import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -31,14 +31,20 @@ from kitrec.schemas.records import RECORDS
 from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
 from kitrec.thinkrec.conversion import shown_titles
 from kitrec.thinkrec.inference import StageRanker, load_context
-from kitrec.thinkrec.params import ThinkRec
+from kitrec.thinkrec.params import Merge, ThinkRec
 from kitrec.thinkrec.storage import load_trained
 from stages.lib import paths
 
 COMMAND, RESAMPLES, STAGE = "python -m bench.thinkrec_published FOLDER", 2000, "groups"
-CHOICES = [(logit, merge) for logit in ("yes_minus_no", "yes") for merge in ("concatenation", "linear")]
-PUBLISHED = ("yes", "linear")
-Estimates = dict[tuple[str, str], tuple[AUCEstimate, AUCEstimate]]  # of all users, and of those with a mixture
+Choice = tuple[Literal["yes", "yes_minus_no"], Merge]
+CHOICES: list[Choice] = [
+    ("yes_minus_no", "concatenation"),
+    ("yes_minus_no", "linear"),
+    ("yes", "concatenation"),
+    ("yes", "linear"),
+]
+OURS, PUBLISHED = CHOICES[0], CHOICES[-1]
+Estimates = dict[Choice, tuple[AUCEstimate, AUCEstimate]]  # of all users, and of those with a mixture
 
 
 def main(folders: list[Path]) -> None:
@@ -50,7 +56,7 @@ def main(folders: list[Path]) -> None:
             p = params.load(ThinkRec, "thinkrec")
             ranked[folder], counts = _estimates(p)
         name = f"weights trained with logit: {p.objective.logit}"
-        ours = ranked[folders[0]][CHOICES[0]]
+        ours = ranked[folders[0]][OURS]
         details[name] = [_row(choice, pair, ours) for choice, pair in ranked[folder].items()]
         updates = {stage: getattr(p.stages, stage).training.updates for stage in ("text", "projector", "groups")}
         details[f"{name}: users and updates"] = [counts | {f"{stage} updates": n for stage, n in updates.items()}]
@@ -82,7 +88,7 @@ def _estimate(rankings: pl.DataFrame, records: pl.DataFrame) -> AUCEstimate:
 
 
 def _row(
-    choice: tuple[str, str], pair: tuple[AUCEstimate, AUCEstimate], ours: tuple[AUCEstimate, AUCEstimate]
+    choice: Choice, pair: tuple[AUCEstimate, AUCEstimate], ours: tuple[AUCEstimate, AUCEstimate]
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"logit": choice[0], "merge": choice[1], "as published": "yes" if choice == PUBLISHED else ""}
     for which, estimate, reference in zip(("", "mixture: "), pair, ours, strict=True):
@@ -98,10 +104,9 @@ def _row(
 
 def _claims(estimates: Estimates) -> list[Claim]:
     """Claim that neither choice costs UAUC on the same weights, one changed at a time."""
-    ours, spread = estimates[CHOICES[0]][0], f"users resampled {RESAMPLES} times"
-    claims = []
-    for what, choice in (("yes_minus_no less yes", ("yes", "concatenation")),
-                         ("concatenation less linear", ("yes_minus_no", "linear"))):  # fmt: skip
+    ours, spread = estimates[OURS][0], f"users resampled {RESAMPLES} times"
+    claims: list[Claim] = []
+    for what, choice in zip(("concatenation less linear", "yes_minus_no less yes"), CHOICES[1:3], strict=True):
         gap = paired_difference(ours, estimates[choice][0])
         text = f"{what}, the same weights: UAUC"
         claims.append(at_least(text, gap["uauc"], 0.0, "", COMMAND, spread=f"{spread}, p {gap['uauc_p']:.2g}"))
