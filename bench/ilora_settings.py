@@ -39,6 +39,7 @@ TEACHER = ilora.Ilora(
         curriculum=ilora.Curriculum(text_until=0.0, hybrid_from=0.2),
     ),
     per_token=False,
+    folds=1,
 )
 
 

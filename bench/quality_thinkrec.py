@@ -17,7 +17,7 @@ import torch
 from bench.claims import Claim, at_least, publish
 from bench.public_data import folder
 from bench.render import RESULTS
-from bench.thinkrec_settings import LABELLED, LLMS, scores_of_llm
+from bench.thinkrec_settings import LABELLED, LLMS, OBJECTIVE, scores_of_llm
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.evaluation.auc_intervals import bootstrap_auc
@@ -91,7 +91,7 @@ def _publish() -> None:
 
 
 def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"setting": name}
+    row: dict[str, Any] = {"setting": name, "logit": OBJECTIVE.logit if name in LLMS else ""}
     for key in ("auc", "uauc"):
         values = np.array([run["test"][key] for run in runs])
         row[key] = round(float(values.mean()), 4)

@@ -16,8 +16,15 @@ AREAS = {
     "Recommenders: speed": ["seqrec", "seqrec_minutes", "seqrec_gpu", "cdr", "serving", "scale"],
     "Recommenders: quality on public data": ["quality_seqrec", "quality_cdr"],
     "Real people on a real base": ["quality_real"],
-    "Teachers and students": ["distill", "distill_cost", "distill_world", "quality_distill", "quality_ilora"],
-    "ThinkRec": ["thinkrec", "thinkrec_world", "quality_thinkrec"],
+    "Teachers and students": [
+        "distill",
+        "distill_cost",
+        "distill_world",
+        "distill_leak",
+        "quality_distill",
+        "quality_ilora",
+    ],
+    "ThinkRec": ["thinkrec", "thinkrec_world", "thinkrec_published", "quality_thinkrec"],
 }
 INTRO = """# Benchmarks
 

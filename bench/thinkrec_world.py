@@ -89,6 +89,8 @@ def _row(folder: Path, stage: str, run: AUCEstimate, text: AUCEstimate, first: A
         "stage": stage,
         "reasoning": p.objective.reasoning_ratio,
         "updates": getattr(p.stages, stage).training.updates,
+        "logit": p.objective.logit,
+        "merge": p.routing.merge if stage == "groups" else "",
         "auc": round(metrics["auc"], 4),
         "auc_interval": f"{metrics['auc_low']:.4f} to {metrics['auc_high']:.4f}",
         "uauc": round(metrics["uauc"], 4),

@@ -1,49 +1,75 @@
 """Train an LLM whose LoRA experts the user's history gates.   python -m stages.train_teacher_ilora sasrec
-Reads the pinned base, data/idrec/<method>, the items, data/interactions of the training and development users; writes
-data/ilora/<method> and its curve in plots/training/ilora-<method>.csv."""
+Reads the pinned base, data/idrec/<method>, the items, data/interactions of the training and development users (and of
+others, if the sequence models of folds learn from them); writes data/ilora/<method>, with folds those teachers too, and
+its curve in plots/training/ilora-<method>.csv."""
 
+import shutil
 from pathlib import Path
 
 import polars as pl
 
 from kitrec.core import files, params, tables
+from kitrec.ilora.fold_training import EncoderTraining, train_fold_teachers
+from kitrec.ilora.folds import FOLDS, fold_of_users
 from kitrec.ilora.params import Ilora, Tasks
 from kitrec.ilora.training import SELECTION, TrainingData, planned_stretches, train_teacher
 from kitrec.ilora.user_tasks import tasks_from_steps
 from kitrec.llm.base.pinning import FILE, read_pinned
-from kitrec.recommenders.params import AnyMethod
+from kitrec.recommenders.params import IdRec, SequenceMethod
 from kitrec.recommenders.storage import load_model
+from kitrec.recommenders.train import TrainingData as EncoderData
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
-from kitrec.training.progress import training_bar
+from kitrec.training.progress import latest_metrics, progress_bar, training_bar
+from kitrec.training.state import Progress
 from stages.lib import paths, runner, seeds
+from stages.lib.training_interactions import read_training
 
 
 def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Train the teacher whose gate reads the user embedding of METHOD, a sequence model of data/idrec."""
     # 1. Params and inputs
-    seed = seeds.training_seed()
+    seed, train_on = seeds.training_seed(), params.value(IdRec, "idrec.train_on")
     p, tasks = params.load(Ilora, "ilora.teacher"), params.load(Tasks, "ilora.tasks")
-    history = params.value(AnyMethod, f"idrec.methods.{method}.history")  # type: ignore[arg-type]  # a union
+    m = params.load(SequenceMethod, f"idrec.methods.{method}")
+    trials, pin_memory = params.value(IdRec, "idrec.trials"), params.value(IdRec, "idrec.pin_memory")
     encoder = paths.recommender(method)
-    sources = {role: paths.interactions(role) for role in ("train", "development")}
+    sources = {role: paths.interactions(role) for role in ("train", "development", "others")}
     reads = [FILE, encoder, paths.ITEMS, *sources.values()]
-    with runner.running("train_teacher_ilora", method, reads=reads, params=[seed, p, tasks, history]) as run:
+    stage_params = [seed, p, tasks, m, train_on, trials, pin_memory]
+    with runner.running("train_teacher_ilora", method, reads=reads, params=stage_params) as run:
         # 2. Next-item tasks from the newest steps of every user
-        items = tables.read(paths.ITEMS, ITEMS)
+        base, items = read_pinned(), tables.read(paths.ITEMS, ITEMS)
+        train, development = (tables.read(sources[role], SPLIT_INTERACTIONS) for role in ("train", "development"))
 
-        def build_tasks(path: Path) -> pl.DataFrame:
-            interactions, newest, count = tables.read(path, SPLIT_INTERACTIONS), tasks.steps_per_user, tasks.candidates
-            return tasks_from_steps(interactions, items, history, newest=newest, count=count, seed=seed)
+        def build_tasks(interactions: pl.DataFrame) -> pl.DataFrame:
+            newest, count = tasks.steps_per_user, tasks.candidates
+            return tasks_from_steps(interactions, items, m.history, newest=newest, count=count, seed=seed)
 
-        train, development = (build_tasks(path) for path in sources.values())
         items_by_id = {row["item_id"]: row for row in items.iter_rows(named=True)}
-        data = TrainingData(seed, items_by_id, train, development, run.work)
+        data = TrainingData(seed, items_by_id, build_tasks(train), build_tasks(development), run.work / "training")
         # 3. Training, resumed from the newest checkpoint; the best weights are stored
-        name, stretches = f"ilora-{method}", planned_stretches(train.height, p.training)
+        name, stretches = f"ilora-{method}", planned_stretches(data.train.height, p.training)
         with training_bar(name, stretches, SELECTION.metric, quiet=quiet, unit="update") as show:
-            progress = train_teacher(p, read_pinned(), load_model(encoder), data, show, paths.ilora_teacher(method))
-        # 4. The curve
+            progress = train_teacher(p, base, load_model(encoder), data, show, run.work / "teacher")
+        # 4. With folds: a sequence model and a teacher of the users outside each
+        if p.folds > 1:
+            users = fold_of_users(train, p.folds, seed)
+            encoder_data = EncoderData(seed, items, read_training(train_on), development, run.work, pin_memory)
+            training = EncoderTraining(method, m, trials, encoder_data)
+            with progress_bar(quiet=quiet) as bar:
+
+                def show_fold(line: str, epochs: int, progress: Progress) -> None:
+                    bar.update(line, progress.epoch, epochs, latest_metrics(progress, SELECTION.metric))
+
+                seconds = train_fold_teachers(p, base, training, data, users, show_fold, run.work / FOLDS)
+            run.cost["fold_seconds"] = seconds
+        # 5. The folder, complete at once, and the curve
+        with files.atomic(paths.ilora_teacher(method)) as draft:
+            shutil.copytree(run.work / "teacher", draft)
+            if p.folds > 1:
+                shutil.copytree(run.work / FOLDS, draft / FOLDS)
+            run.cost["megabytes"] = round(sum(f.stat().st_size for f in draft.rglob("*") if f.is_file()) / 1e6, 2)
         curve = pl.DataFrame(progress.rows, infer_schema_length=None).with_columns(pl.selectors.float().round(6))
         with files.atomic(Path(f"plots/training/{name}.csv")) as draft:
             curve.write_csv(draft)

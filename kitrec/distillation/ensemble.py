@@ -5,9 +5,8 @@
 Reciprocal ranks are standardised as well, so that a distance (topk_lists.py) means the same for both. z_score is for
 members with similar score distributions: a counting model's scores are 0 or far out, and dominate the others.
 
-With `folds` above 1 the users are split into folds, and the rows of a fold are ranked by members fitted on the other
-folds: a member that has memorised a row can only repeat its label. Item vectors of all members and folds are
-concatenated, each normalised to length 1.
+With `folds` above 1 the rows of a fold are ranked by members fitted on the other folds (folds.py). Item vectors of all
+members and folds are concatenated, each normalised to length 1.
 Shapes: R rows, U histories, N items."""
 
 from pathlib import Path
@@ -16,9 +15,10 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from kitrec.core.randomness import derived_seed, generator
+from kitrec.core.randomness import derived_seed
 from kitrec.distillation.alignment import KeyedSequences
 from kitrec.distillation.ensemble_members import EnsembleMember, fit_member
+from kitrec.distillation.folds import assign_folds, learned_rows
 from kitrec.distillation.item_embeddings import ItemEmbeddings
 from kitrec.distillation.params import Ensemble
 from kitrec.distillation.topk_lists import Prefixes, mask_history, topk_lists
@@ -64,10 +64,10 @@ class FittedEnsemble:
 
 def fit_ensemble(p: Ensemble, rows: KeyedSequences, vocabulary: Vocabulary, seed: int, work: Path) -> FittedEnsemble:
     """Fit the members of every fold on the users of the other folds (with one fold: on all users)."""
-    sequences, folds = rows.sequences, _assign_folds(rows, p.folds, seed)
+    sequences, folds = rows.sequences, assign_folds(rows.keys["user_id"], p.folds, seed)
     members = []
     for fold in range(p.folds):
-        training = sequences.take(np.flatnonzero((folds != fold) | (p.folds == 1)))
+        training = sequences.take(np.flatnonzero(learned_rows(folds, fold, p.folds)))
         members.append(
             [
                 fit_member(
@@ -89,13 +89,6 @@ def combine_scores(scores: list[np.ndarray], how: str) -> np.ndarray:
         combined: np.ndarray = np.mean([_standardise(member) for member in scores], axis=0)
         return combined
     return _standardise(np.mean([1 / (RANK_OFFSET + rankdata(-member, axis=1)) for member in scores], axis=0))
-
-
-def _assign_folds(rows: KeyedSequences, count: int, seed: int) -> np.ndarray:
-    """Return the fold of each sequence, [sequences]; all sequences of a user are in the same fold."""
-    users = rows.keys["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
-    folds: np.ndarray = generator(seed, "distill folds").permutation(users.max() + 1) % count
-    return folds[users]
 
 
 def _standardise(scores: np.ndarray) -> np.ndarray:

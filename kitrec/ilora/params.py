@@ -110,11 +110,14 @@ class TrainingConfig:
 
 @section
 class Ilora:
+    """`folds` above 1: a row's list comes from a teacher and a sequence model that learned from other users alone."""
+
     base_weights: Literal["nf4", "bf16", "f32"]
     mixture: Mixture
     prompt: PromptConfig
     training: TrainingConfig
     per_token: bool  # compare candidates by the mean log-likelihood of an answer's tokens, not by the sum
+    folds: Count
 
 
 @section

@@ -14,6 +14,7 @@ from kitrec.llm.base.pinning import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.user_histories import histories, user_targets
 from kitrec.schemas.routing import ROUTING
+from kitrec.thinkrec.adapter_mixture import mixtures
 from kitrec.thinkrec.collaborative_vectors import CollaborativeEncoder
 from kitrec.thinkrec.conversion import user_histories, user_keys
 from kitrec.thinkrec.groups import UserGroups, with_centroids
@@ -80,9 +81,9 @@ class StageRanker:
 
     def rank(self, method: str, titles: Mapping[str, str], records: pl.DataFrame) -> pl.DataFrame:
         """Return the rankings table of the records."""
-        weights = self._route(records).weights if self.model.groups else None
+        matrices = mixtures(self._route(records).weights, self.rule.merge) if self.model.groups else None
         scorer = self.model.scorer(self._composer(), self.objective)
-        return rank_candidates(method, records, self.context.histories, titles, scorer, weights)
+        return rank_candidates(method, records, self.context.histories, titles, scorer, matrices)
 
     def routing(self, records: pl.DataFrame) -> pl.DataFrame:
         """Return the routing table of the records: the adapters that answer, and the vectors that prompts lack."""

@@ -14,6 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Merge = Literal["concatenation", "linear"]
 TARGET_MARKS = ("<TargetItemTitle>", "<TargetItemID>")
 
 
@@ -162,12 +163,13 @@ class Stages:
 
 @section
 class RoutingRule:
-    """The adapters that answer for a user, by the rule in routing.py."""
+    """The adapters that answer for a user, by the rule in routing.py; `merge`: how several do (adapter_mixture.py)."""
 
     temperature: Positive
     top_base: Share
     top_slope: Weight
     entropy: Share
+    merge: Merge
 
 
 @section

@@ -97,9 +97,9 @@ class EngineScorer:
     stage: ServedStage
     composer: PromptComposer
 
-    def probabilities(self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None) -> list[np.ndarray]:
-        """Return P(Yes) of all lists by one engine call; `weights` must be None."""
-        if weights is not None:
+    def probabilities(self, lists: Sequence[Sequence[Record]], mixtures: np.ndarray | None = None) -> list[np.ndarray]:
+        """Return P(Yes) of all lists by one engine call; `mixtures` must be None."""
+        if mixtures is not None:
             raise ValueError("a vLLM engine mixes no adapters")
         prompts = [self.composer.compose(record) for records in lists for record in records]
         log_probs = self.stage.log_probabilities(prompts)

@@ -27,7 +27,7 @@ class YesNoScorer(Protocol):
     """Scores records by P(Yes): with transformers here, on an engine in vllm_scoring.py."""
 
     def probabilities(
-        self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None
+        self, lists: Sequence[Sequence[Record]], mixtures: np.ndarray | None = None
     ) -> list[np.ndarray]: ...
 
 
@@ -40,22 +40,22 @@ class TransformersScorer:
     objective: Objective
     stack: StackedAdapters | None = None
 
-    def probabilities(self, lists: Sequence[Sequence[Record]], weights: np.ndarray | None = None) -> list[np.ndarray]:
-        """Return P(Yes) for lists of records of one user each, all by the first template; `weights` [lists, G] are
+    def probabilities(self, lists: Sequence[Sequence[Record]], mixtures: np.ndarray | None = None) -> list[np.ndarray]:
+        """Return P(Yes) for lists of records of one user each, all by the first template; `mixtures` [lists, G, G] are
         those of the stacked adapters."""
         prompts = [[self.composer.compose(record) for record in records] for records in lists]
         probabilities: list[np.ndarray] = [np.empty(0)] * len(lists)
         for batch in batches_by_length(prompts):
-            with self._adapters(None if weights is None else weights[batch]):
+            with self._adapters(None if mixtures is None else mixtures[batch]):
                 logits = yes_no_logits(self.model, [prompts[user] for user in batch])
             for user, of_user in zip(batch, logits, strict=True):
                 probabilities[user] = of_user.probabilities(self.objective)
         return probabilities
 
-    def _adapters(self, weights: np.ndarray | None) -> AbstractContextManager[None]:
-        if weights is None or self.stack is None:
+    def _adapters(self, mixtures: np.ndarray | None) -> AbstractContextManager[None]:
+        if mixtures is None or self.stack is None:
             return nullcontext()
-        return self.stack.weighted(torch.from_numpy(weights).float())
+        return self.stack.mixed(torch.from_numpy(mixtures).float())
 
     def score_records(self, records: Sequence[Record]) -> np.ndarray:
         """Return P(Yes) of records in their order, or the probability of the title where the answer is an item; those
@@ -97,9 +97,9 @@ def rank_candidates(
     histories: Mapping[str, Sequence[str]],
     titles: Mapping[str, str],
     scorer: YesNoScorer,
-    weights: np.ndarray | None = None,
+    mixtures: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """Return the rankings table of pipeline records, every candidate scored by P(Yes)."""
     lists = [candidate_records(row, histories, titles) for row in records.iter_rows(named=True)]
-    scores = scorer.probabilities(lists, weights)
+    scores = scorer.probabilities(lists, mixtures)
     return from_scores(method, records, [values.astype(float).tolist() for values in scores])

@@ -88,4 +88,4 @@ def made_prompt_config(**changed) -> PromptConfig:
 
 def made_params(**changed) -> Ilora:
     defaults = {"base_weights": "f32", "mixture": made_mixture(dropout=0.1), "prompt": made_prompt_config()}
-    return Ilora(**(defaults | {"training": made_training_config(), "per_token": False} | changed))
+    return Ilora(**(defaults | {"training": made_training_config(), "per_token": False, "folds": 1} | changed))

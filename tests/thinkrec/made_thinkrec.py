@@ -21,7 +21,7 @@ WIDTH = 6
 TEXT = "Would this reader enjoy <TargetItemTitle> after <ItemTitleList>? Answer Yes or No."
 BOTH = "Reader <UserID> liked <ItemTitleList> <HisItemList>. Would they enjoy <TargetItemTitle> <TargetItemID>?"
 ADAPTER = Adapter(rank=4, alpha=8, dropout=0.0)
-ROUTING = RoutingRule(temperature=0.1, top_base=0.5, top_slope=0.6, entropy=0.95)
+ROUTING = RoutingRule(temperature=0.1, top_base=0.5, top_slope=0.6, entropy=0.95, merge="concatenation")
 
 
 def made_objective(**changes) -> Objective:

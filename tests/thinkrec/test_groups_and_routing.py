@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from kitrec.core.errors import InputError
+from kitrec.core.params import parse
 from kitrec.llm.finetuning.lora import adapter_weights, copy_adapter
-from kitrec.thinkrec.adapter_mixture import StackedAdapters
+from kitrec.thinkrec.adapter_mixture import StackedAdapters, mixtures
 from kitrec.thinkrec.groups import cluster_users, read_groups, with_centroids, write_groups
+from kitrec.thinkrec.params import RoutingRule
 from kitrec.thinkrec.routing import adapter_choice, route
 from kitrec.thinkrec.vector_shards import Vectors
 from tests.thinkrec.made_thinkrec import ROUTING, WIDTH, made_model
@@ -83,45 +85,95 @@ def test_users_are_routed_by_their_vectors():
     assert (result.affinities.sum(axis=1) > 0).tolist() == [True, True, True, False]
 
 
-@pytest.fixture(scope="module")
-def model(tiny_base, tokenizer):
-    return made_model(tiny_base, tokenizer, adapters=NAMES)
-
-
 def hidden_states(model, ids: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         return model.decoder(input_ids=ids).last_hidden_state
 
 
-def test_a_mixture_equals_the_concatenation_merge_of_peft_and_not_the_linear_one(model):
+def test_mixtures_equal_cases_worked_by_hand():
+    """Weights 1/4 and 9/16, a third adapter without one: roots 1/2 and 3/4."""
+    weights = np.array([[0.25, 0.5625, 0.0], [0.0, 0.0, 1.0]])
+    expected = {
+        "concatenation": [[0.25, 0.0, 0.0], [0.0, 0.5625, 0.0], [0.0, 0.0, 0.0]],
+        "linear": [[0.25, 0.375, 0.0], [0.375, 0.5625, 0.0], [0.0, 0.0, 0.0]],
+    }
+    for merge, matrix in expected.items():
+        assert mixtures(weights, merge).tolist() == [matrix, np.diag([0.0, 0.0, 1.0]).tolist()]
+
+
+@pytest.mark.parametrize("merge", ["concatenation", "linear"])
+def test_mixed_rows_equal_a_layer_worked_by_hand(tiny_base, tokenizer, merge):
+    """One layer, its products of A and B written out: s sum_g w_g B_g A_g x, or s (sum sqrt(w) B) (sum sqrt(w) A) x."""
+    model = made_model(tiny_base, tokenizer, adapters=NAMES)
+    stack, weights = StackedAdapters(model.llm, NAMES), torch.tensor([[0.2, 0.5, 0.3], [0.0, 0.1, 0.9]])
+    layer = model.llm.get_submodule("base_model.model.model.layers.1.mlp.up_proj")
+    x = torch.randn(2, 3, layer.in_features, generator=torch.Generator().manual_seed(0))
+    inner, outer = ([getattr(layer, part)[name].weight for name in NAMES] for part in ("lora_A", "lora_B"))
+    scale = 8 / 4  # alpha of rank
+    for row, of_user in enumerate(weights):
+        if merge == "concatenation":
+            update = sum(w * b @ a for w, a, b in zip(of_user, inner, outer, strict=True))
+        else:
+            roots = of_user.sqrt()
+            update = sum(w * b for w, b in zip(roots, outer, strict=True)) @ sum(
+                w * a for w, a in zip(roots, inner, strict=True)
+            )
+        expected = layer.base_layer(x[row]) + scale * x[row] @ update.T
+        with torch.no_grad(), stack.mixed(torch.from_numpy(mixtures(weights.numpy(), merge))):
+            assert torch.allclose(layer(x)[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("merge", "of_peft"), [("concatenation", "cat"), ("linear", "linear")])
+def test_a_mixture_equals_the_merge_of_peft_and_not_the_other_one(tiny_base, tokenizer, merge, of_peft):
+    model = made_model(tiny_base, tokenizer, adapters=NAMES)
     stack = StackedAdapters(model.llm, NAMES)
-    weights = torch.tensor([[0.2, 0.5, 0.3], [0.0, 0.1, 0.9]])
+    weights = np.array([[0.2, 0.5, 0.3], [0.0, 0.1, 0.9]], dtype=np.float32)
+    matrices = torch.from_numpy(mixtures(weights, merge))
     ids = torch.randint(300, 1500, (2, 20), generator=torch.Generator().manual_seed(0))
-    with stack.weighted(weights):
+    with stack.mixed(matrices):
         mixed = hidden_states(model, ids)
     for row, of_user in enumerate(weights.tolist()):
-        for merge in ("cat", "linear"):
-            model.llm.add_weighted_adapter(NAMES, of_user, f"{merge}{row}", combination_type=merge)
-            model.llm.set_adapter(f"{merge}{row}")
+        for combination in ("cat", "linear"):
+            model.llm.add_weighted_adapter(NAMES, of_user, f"{combination}{row}", combination_type=combination)
+            model.llm.set_adapter(f"{combination}{row}")
             gap = (hidden_states(model, ids[row : row + 1])[0] - mixed[row]).abs().max().item()
-            assert gap < 1e-4 if merge == "cat" else gap > 1e-2, (merge, gap)
-            model.llm.delete_adapter(f"{merge}{row}")
+            assert gap < 1e-4 if combination == of_peft else gap > 1e-2, (combination, gap)
+            model.llm.delete_adapter(f"{combination}{row}")
     model.llm.set_adapter("general")
     general_only = hidden_states(model, ids)
-    with stack.weighted(torch.tensor([[1.0, 0, 0]] * 2)):
-        assert torch.allclose(hidden_states(model, ids), general_only, atol=1e-4)
+    with stack.mixed(torch.from_numpy(mixtures(np.array([[1.0, 0, 0]] * 2, dtype=np.float32), merge))):
+        assert torch.allclose(hidden_states(model, ids), general_only, atol=1e-4)  # a single weight: no difference
     assert torch.equal(hidden_states(model, ids), general_only)  # afterwards nothing has changed
-    folded = stack.folded(weights[0])
-    stacked = adapter_weights(model.llm, "stacked")
-    kept = {name: weight.detach().clone() for name, weight in stacked.items()}
+    folded = stack.folded(matrices[0])
     with torch.no_grad():
-        for name, weight in folded.items():
-            stacked[name].copy_(weight)
+        for name, weight in adapter_weights(model.llm, "stacked").items():
+            weight.copy_(folded[name])
     model.llm.set_adapter("stacked")
     assert torch.allclose(hidden_states(model, ids[:1])[0], mixed[0], atol=1e-4)
+
+
+def test_equal_adapters_are_themselves_by_concatenation_and_too_long_by_the_linear_merge(tiny_base, tokenizer):
+    """Weights 1/4, 1/4, 1/2: their roots add up to 1.7071, so the linear merge has 2.9142 times the update."""
+    model = made_model(tiny_base, tokenizer, adapters=NAMES)
+    for name in NAMES[1:]:
+        copy_adapter(model.llm, "general", name)
+    stack, weights = StackedAdapters(model.llm, NAMES), np.array([[0.25, 0.25, 0.5]], dtype=np.float32)
+    layer = model.llm.get_submodule("base_model.model.model.layers.1.mlp.up_proj")
+    x = torch.randn(1, 3, layer.in_features, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        for name, weight in kept.items():
-            stacked[name].copy_(weight)
+        model.llm.set_adapter("general")
+        without, update = layer.base_layer(x), layer(x) - layer.base_layer(x)
+        for merge, times in (("concatenation", 1.0), ("linear", (0.5 + 0.5 + 0.5**0.5) ** 2)):
+            with stack.mixed(torch.from_numpy(mixtures(weights, merge))):
+                assert torch.allclose(layer(x) - without, times * update, atol=1e-5), merge
+
+
+def test_any_other_merge_is_refused_with_the_two_that_exist():
+    problems: list[str] = []
+    rule = {"temperature": 0.1, "top_base": 0.5, "top_slope": 0.6, "entropy": 0.95}
+    assert parse(RoutingRule, "routing", {"routing": rule | {"merge": "svd"}}, problems) is None
+    assert "routing.merge" in problems[0] and "concatenation" in problems[0] and "linear" in problems[0]
+    assert parse(RoutingRule, "routing", {"routing": rule | {"merge": "linear"}}, []) is not None
 
 
 def test_a_copied_adapter_gives_the_same_hidden_states(tiny_base, tokenizer):

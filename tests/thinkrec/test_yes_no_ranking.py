@@ -11,10 +11,10 @@ from kitrec.core.tables import write
 from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.thinkrec import shared_prefix
-from kitrec.thinkrec.adapter_mixture import StackedAdapters
+from kitrec.thinkrec.adapter_mixture import StackedAdapters, mixtures
 from kitrec.thinkrec.conversion import candidate_records, user_histories
 from kitrec.thinkrec.prompt_composer import PromptComposer
-from kitrec.thinkrec.shared_prefix import cut, shared_length, yes_no_logits, yes_no_logits_one_by_one
+from kitrec.thinkrec.shared_prefix import YesNoLogits, cut, shared_length, yes_no_logits, yes_no_logits_one_by_one
 from kitrec.thinkrec.yes_no_ranking import TransformersScorer, make_validator, rank_candidates
 from tests.thinkrec.made_thinkrec import BOTH, TEXT, made_composer, made_model, made_objective, made_record
 
@@ -91,10 +91,17 @@ def test_each_user_is_scored_by_their_own_mixture(tiny_base, tokenizer):
     stack = StackedAdapters(model.llm, ["general", "one", "two"])
     scorer = TransformersScorer(model, made_composer(tokenizer), made_objective(), stack)
     lists = [made_candidates(number, 5) for number in range(3)]
-    mixed = scorer.probabilities(lists, np.eye(3))
+    mixed = scorer.probabilities(lists, mixtures(np.eye(3), "linear"))
     for records, name, reference in zip(lists, ("general", "one", "two"), mixed, strict=True):
         model.llm.set_adapter(name)
         assert np.allclose(scorer.probabilities([records])[0], reference, atol=1e-5), name
+
+
+@pytest.mark.parametrize(("logit", "value"), [("yes", 0.5), ("yes_minus_no", 2.5)])
+def test_the_probability_equals_both_scores_worked_by_hand(logit, value):
+    """Logits of Yes 1/2 and of No -2."""
+    logits = YesNoLogits(*(np.array([number], dtype=np.float32) for number in (0.5, -2.0, -1.0, -3.5)))
+    assert logits.probabilities(made_objective(logit=logit))[0] == pytest.approx(1 / (1 + np.exp(-value)), abs=1e-12)
 
 
 def test_pipeline_records_become_rankings(model, tokenizer, dataset, items, tmp_path):
