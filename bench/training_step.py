@@ -1,4 +1,4 @@
-"""Processor time of a training step of the default run: PEFT's layers against ours.   make bench-training-step   (minutes)
+"""Processor time of a training step of the default run: PEFT's layers and ours.   make bench-training-step   (minutes)
 
 Both sides learn the same batches of the default run's first adapter with the same optimizer on one thread, step by step
 in turn, in one process; what is timed is the process's own processor time, which another process on the machine hardly
@@ -121,8 +121,8 @@ def _batches(samples: list[Sample], pad: int, size: int) -> Iterator[Batch]:
     order = LengthBuckets([len(sample) for sample in samples], size, SEED)
     for epoch in range(STEPS):
         indices = order.order(epoch)
-        for start in range(0, len(indices), size):
-            batch = collate([samples[k] for k in indices[start : start + size]], pad)
+        for first in range(0, len(indices), size):
+            batch = collate([samples[k] for k in indices[first : first + size]], pad)
             yield {name: value for name, value in batch.items() if name != "record_ids"}
 
 
