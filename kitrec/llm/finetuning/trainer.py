@@ -1,9 +1,9 @@
 """QLoRA fine-tuning by transformers' Trainer, resumable bit for bit.
 
 Update of a frozen projection W0 (LoRA, arXiv 2106.09685, eq. 3):  h = W0 x + (alpha / r) B A x,  B starts at zero.
-Loss and noise: frozen_head_loss.py; order of samples: length_buckets.py. The loss of an update is divided by the
-supervised tokens of its whole effective batch, that of an evaluation by those of the whole table: neither depends on
-micro-batches.
+Loss and noise: frozen_head_loss.py; order of samples: length_buckets.py; layers on a processor: light_lora.py. The
+loss of an update is divided by the supervised tokens of its whole effective batch, that of an evaluation by those of
+the whole table: neither depends on micro-batches.
 
 Out of memory, training resumes from the newest checkpoint with a smaller micro-batch (recovery.py). A loss that is not
 finite stops the run and names its records."""
@@ -26,6 +26,7 @@ from kitrec.llm.finetuning.callbacks import Throughput, tracker_callbacks
 from kitrec.llm.finetuning.dataset import IGNORE_INDEX, Sample, collate
 from kitrec.llm.finetuning.frozen_head_loss import replace_forward_by_loss
 from kitrec.llm.finetuning.length_buckets import LengthBuckets
+from kitrec.llm.finetuning.light_lora import use_light_layers
 from kitrec.llm.finetuning.params import FineTune, Launch
 from kitrec.llm.finetuning.recovery import MarkComplete, means_out_of_memory, newest_checkpoint, smaller_micro_batch
 from kitrec.llm.finetuning.results import FineTuningResult
@@ -73,6 +74,8 @@ def _train(job: FineTuningJob, p: FineTune, launch: Launch, bucket_size: int) ->
     _check_vocabulary(model.get_input_embeddings().num_embeddings, [*job.train, *job.development])
     replace_forward_by_loss(model, smoothing=p.label_smoothing, neftune_alpha=p.neftune_alpha)
     adapted = with_lora(model, p)
+    if not launch.sharded:  # there the layers' weights are spread, and whole only within their own forward
+        use_light_layers(adapted)
     if p.gradient_checkpointing:
         adapted.enable_input_require_grads()
     throughput = Throughput()

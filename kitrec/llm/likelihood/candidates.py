@@ -14,6 +14,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.shards import compute_in_shards
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.adapters import check_adapter
+from kitrec.llm.finetuning.light_lora import use_light_layers
 from kitrec.llm.generation.requests import Request, prompt_hash
 from kitrec.llm.likelihood.shared_prefix import likelihoods
 from kitrec.llm.likelihood.trie import ScoringRequest
@@ -35,7 +36,8 @@ class Scorer:
                 self._model.load_adapter(str(folder), name)
             else:
                 self._model = PeftModel.from_pretrained(self._model, str(folder), adapter_name=name)
-        self._model.eval()
+        self._model.eval().requires_grad_(requires_grad=False)
+        use_light_layers(self._model)
 
     def score(self, requests: list[ScoringRequest]) -> list[np.ndarray]:
         """Return the log likelihoods of each request's continuations, computed adapter by adapter."""

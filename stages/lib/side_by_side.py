@@ -1,0 +1,106 @@
+"""Commands that wait for each other, several at a time; each line of their output begins with the name of its stage.
+
+The first failure ends all of them: the others get an interrupt, as by Ctrl-C, and a stage that is interrupted resumes
+when it runs again. The same happens when this process is interrupted or terminated."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from kitrec.core.errors import InputError
+
+GRACE = 20.0  # seconds from the interrupt to the kill
+
+
+@dataclass
+class Lanes:
+    """The commands that run, by name, and the names and exit codes of those that ended."""
+
+    running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    ended: queue.Queue[tuple[str, int]] = field(default_factory=queue.Queue)
+    stopping: bool = False
+
+    def start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+        """Start a command in a process group of its own, so that it can be interrupted with all that it started."""
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            process_group=0,
+        )
+        self.running[name] = process
+        threading.Thread(target=self._relay, args=(name, process), daemon=True).start()
+
+    def stop(self) -> None:
+        """Interrupt all, and kill what is still there after a while."""
+        self.stopping = True
+        deadline = time.monotonic() + GRACE
+        for process in self.running.values():
+            _signal(process, signal.SIGINT)
+        for process in self.running.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            _signal(process, signal.SIGKILL)
+            process.wait()
+
+    def _relay(self, name: str, process: subprocess.Popen[str]) -> None:
+        assert process.stdout
+        for line in process.stdout:
+            if line.strip() and not self.stopping:
+                print(f"{name} | {line.rstrip()}", flush=True)
+        self.ended.put((name, process.wait()))
+
+
+def call(command: list[str]) -> None:
+    """Run one command in the foreground; its own message says why it failed."""
+    if code := subprocess.run(command, check=False).returncode:
+        sys.exit(code)
+
+
+def run_side_by_side(
+    commands: Mapping[str, list[str]],
+    needs: Mapping[str, set[str]],
+    urgency: Mapping[str, float],
+    seconds: Mapping[str, float],
+    width: int,
+    environment: Mapping[str, str],
+) -> None:
+    """Run all commands, `width` at a time, each after those that it needs, the most urgent first."""
+    lanes, waiting, done = Lanes(), dict(needs), set[str]()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored where this runs in the background
+        signal.signal(number, signal.default_int_handler)
+    try:
+        while waiting or lanes.running:
+            ready = sorted((name for name in waiting if waiting[name] <= done), key=lambda name: (-urgency[name], name))
+            for name in ready[: width - len(lanes.running)]:
+                del waiting[name]
+                last = f" (took {seconds[name]:.0f} s last time)" if name in seconds else ""
+                print(f"{name} | starts{last}", flush=True)
+                lanes.start(name, commands[name], environment)
+            name, code = lanes.ended.get()
+            del lanes.running[name]
+            if code:
+                raise InputError(f"{name} failed: its message is above; the other stages were stopped and will resume")
+            done.add(name)
+            print(f"{name} | done", flush=True)
+    except KeyboardInterrupt:
+        raise InputError("interrupted: `make repro` goes on where it stopped") from None
+    finally:
+        lanes.stop()
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> None:
+    """Signal a command's process group, also where the command itself has ended before what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
