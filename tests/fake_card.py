@@ -96,8 +96,8 @@ def compute(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> A
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     on_card = [tensor for tensor in tensors if isinstance(tensor, CardTensor)]
     _refuse_two_devices(name, tensors, on_card)
-    if name == "aten::set_":
-        args[0].held = args[1].held
+    if name == "aten::set_" and isinstance(args[0], CardTensor):
+        args[0].held = _held(args[1])
         return args[0]
     device = kwargs.get("device")
     to_card = bool(on_card) if device is None else torch.device(device).type == NAME

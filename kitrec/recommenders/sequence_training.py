@@ -184,13 +184,14 @@ def validate(model: Recommender, validation: Validation, distributed: Distribute
     Each process ranks its share of the users, and the means of all are averaged."""
     model.eval()
     _gates(model)  # drop what earlier evaluations accumulated
-    users = len(validation.targets)
+    users = np.arange(len(validation.targets))
+    shard = distributed.shard(users)
     if distributed.world_size > 1:
-        validation = validation.take(distributed.shard(np.arange(users)))
-    share = len(validation.targets) / users
+        validation = validation.take(shard if len(shard) else users[:1])  # without users: one, that does not count
     metrics = mean_metrics(*validation.ranks(model), validation.depth)
     if distributed.world_size > 1:
-        metrics = {name: distributed.all_sum(np.nan_to_num(value) * share) for name, value in metrics.items()}
+        share = len(shard) / len(users)
+        metrics = {name: distributed.all_sum(value * share) for name, value in metrics.items()}
     return metrics | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 

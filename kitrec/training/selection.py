@@ -2,8 +2,8 @@
 
 The cost of a validation grows with its users, its precision with their root. Two sets of weights are compared on the
 same users: with g their gain and s the standard deviation of a user's difference, the standard error of n users is
-below g / 10 for n > (10 s / g)^2. Of NDCG@10, on the default data (docs/specification/idrec.md):
-    a model over item ids   SASRec, four late epochs                g = .010, s = .095      n > 9,025
+below g / 10 for n > (10 s / g)^2. Of NDCG@10, on the default data (docs/specification/training.md):
+    a model over item ids   SASRec, four late epochs                g = .0101, s = .097     n > 9,225
     an LLM                  a DualFT or SingleFT adapter, its base  g = .174, s = .477      n > 752
 so the shipped params sample 10,000 and 1,000 users. They are sampled once, by the seed: all epochs of a training, and
 all trainings of a seed, are validated on the same ones."""
