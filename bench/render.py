@@ -9,7 +9,7 @@ from typing import Any
 
 RESULTS, PAGE, FOLDER = Path("bench/results"), Path("docs/benchmarks.md"), Path("docs/benchmarks")
 AREAS = {
-    "Pipeline and data": ["pipeline", "prepare", "evaluate"],
+    "Pipeline and data": ["pipeline", "plan", "prepare", "evaluate"],
     "The embedded world": ["effect", "world_baselines"],
     "The tiny base": ["reading"],
     "LLM training and inference": ["train", "training_step", "train_gpu", "infer"],

@@ -49,6 +49,7 @@ def _training_config(updates: int, rate: float) -> TrainingConfig:
         weight_decay=0.0,
         max_grad_norm=1.0,
         patience=9,
+        gradient_checkpointing=False,
     )
 
 

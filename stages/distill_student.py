@@ -18,7 +18,10 @@ from kitrec.distillation.student_training import (
 )
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from kitrec.training.progress import stages_bar
+from kitrec.training.selection import sample_rows
 from stages.lib import paths, runner
 from stages.lib.seeds import training_seed
 
@@ -28,12 +31,15 @@ def main(student: str, teacher: str, quiet: runner.Quiet = runner.NO_TERMINAL) -
     # 1. Params and inputs
     seed, seeds = training_seed(), params.value(Distillation, "distillation.seeds")
     p = params.load(StudentConfig, f"distillation.settings.{student}")
+    use_device(params.value(Trainer, "trainer.device"))
+    most = params.value(Trainer, "trainer.validation_users")
     name, folder = f"{student}-{teacher}", paths.teacher(teacher)
     sources = {role: paths.interactions(role) for role in ("train", "development")}
-    with runner.running("distill_student", name, reads=[folder, *sources.values()], params=[seed, seeds, p]) as run:
+    reads, stage_params = [folder, *sources.values()], [seed, seeds, p, most]
+    with runner.running("distill_student", name, reads=reads, params=stage_params) as run:
         # 2. The users' sequences, and the development users' held-out items
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
-        data = student_data(train, development, p.student.history, seed)
+        data = student_data(train, sample_rows(development, most, seed), p.student.history, seed)
         # 3. The teacher's lists, and its item vectors if it has some
         lists, vectors = tables.read(folder / "lists.parquet", TEACHER_LISTS), folder / "vectors.safetensors"
         lists_and_vectors = Teacher(lists, read_embeddings(vectors) if vectors.exists() else None)

@@ -20,6 +20,8 @@ from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from stages.lib import paths, runner
 
 
@@ -34,7 +36,7 @@ def main(method: str) -> None:
     reads = [model_folder, paths.ITEMS, *interactions.values(), *records_paths.values()]
     with runner.running("infer_idrec", method, reads=reads, params=[test_sets, history]) as run:
         # 2. The stored model, and the histories that it ranks from
-        model = load_model(model_folder)
+        model = load_model(model_folder, use_device(params.value(Trainer, "trainer.device")))
         known = {role: tables.read(path, SPLIT_INTERACTIONS) for role, path in interactions.items()}
         # 3. The scores of every set's candidates
         rankings: dict[str, dict[str, pl.DataFrame]] = {role: {} for role in roles}

@@ -23,6 +23,8 @@ from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
 from kitrec.thinkrec.conversion import shown_titles
 from kitrec.thinkrec.inference import StageRanker, load_context, load_stage
 from kitrec.thinkrec.params import ThinkRec
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 
@@ -47,13 +49,11 @@ def main(stage: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     stage_params = [seed, sets, weights, prompt, objective, rule, scoring, encoder_name]
     with runner.running("infer_thinkrec", stage, reads=reads, params=stage_params) as run:
         # 2. The model of the stage, and the histories and vectors of the test users
-        base, records = (
-            read_pinned(),
-            {which: tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for which, path in tests.items()},
-        )
+        base, device = read_pinned(), use_device(params.value(Trainer, "trainer.device"))
+        records = {which: tables.read(path, RECORDS, leave_out=TEXT_COLUMNS) for which, path in tests.items()}
         tokenizer, titles = load_tokenizer(base), shown_titles(tables.read(paths.ITEMS, ITEMS))
         model = load_stage(scoring, base, weights, tokenizer, FOLDER, stage, seed)
-        encoder, test_records = load_collaborative_encoder(encoder_folder), pl.concat(records.values())
+        encoder, test_records = load_collaborative_encoder(encoder_folder, device), pl.concat(records.values())
         context = load_context(
             encoder, test_records, tables.read(interactions, SPLIT_INTERACTIONS), FOLDER / "records", model.groups
         )

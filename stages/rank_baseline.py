@@ -14,6 +14,8 @@ from kitrec.recommenders.storage import load_model
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from stages.lib import paths, runner
 
 
@@ -25,7 +27,8 @@ def main(student: str) -> None:
     tests = {which: paths.set_records(which, "test") for which in sets}
     with runner.running("rank_baseline", student, reads=[folder, source, *tests.values()], params=[sets, p]) as run:
         # 2. The student of the first seed
-        model, interactions = load_model(min(folder.iterdir())), tables.read(source, SPLIT_INTERACTIONS)
+        model = load_model(min(folder.iterdir()), use_device(params.value(Trainer, "trainer.device")))
+        interactions = tables.read(source, SPLIT_INTERACTIONS)
         # 3. Rankings of each test set
         ranked: dict[str, pl.DataFrame] = {}
         for which, path in tests.items():

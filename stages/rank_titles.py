@@ -19,6 +19,8 @@ from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.titles.calibration import EVIDENCE, METRIC, Evidence, calibrate, from_table
 from kitrec.titles.questions import true_columns
 from kitrec.titles.storage import load_method
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from kitrec.training.progress import count_bar
 from stages.lib import paths, runner
 
@@ -29,6 +31,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     """Rank the candidates of both sets by METHOD."""
     # 1. Params and inputs
     domains, test_sets = params.load(Domains, "domains"), params.value(Data, "data.test_sets")
+    use_device(params.value(Trainer, "trainer.device"))
     folder, roles = paths.title_model(method), ("development", "test")
     interactions = {role: paths.interactions(role) for role in roles}
     records = {(which, role): paths.set_records(which, role) for which in test_sets for role in roles}

@@ -13,6 +13,8 @@ from kitrec.recommenders.params import AnyMethod, IdRec, NonParametricMethod, Ra
 from kitrec.recommenders.train import TrainingData, train_best, validation_curves
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from kitrec.training.progress import training_bar
 from kitrec.training.state import Progress
 from kitrec.training.tensorboard import tensorboard_callback
@@ -26,12 +28,14 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     seed, train_on = seeds.training_seed(), params.value(IdRec, "idrec.train_on")
     p: RankingMethod = params.load(AnyMethod, f"idrec.methods.{method}")  # type: ignore[arg-type]  # a union
     pin_memory, trials = params.value(IdRec, "idrec.pin_memory"), params.value(IdRec, "idrec.trials")
+    use_device(params.value(Trainer, "trainer.device"))
+    most = params.value(Trainer, "trainer.validation_users")
     sources = {role: paths.interactions(role) for role in ("train", "development", "others")}
-    reads, stage_params = [paths.ITEMS, *sources.values()], [seed, p, train_on, pin_memory, trials]
+    reads, stage_params = [paths.ITEMS, *sources.values()], [seed, p, train_on, pin_memory, trials, most]
     with runner.running("train_idrec", method, reads=reads, params=stage_params) as run:
         # 2. Interactions to train on
         train, development = read_training(train_on), tables.read(sources["development"], SPLIT_INTERACTIONS)
-        data = TrainingData(seed, tables.read(paths.ITEMS, ITEMS), train, development, run.work, pin_memory)
+        data = TrainingData(seed, tables.read(paths.ITEMS, ITEMS), train, development, run.work, pin_memory, most)
         # 3. Progress on the terminal and in TensorBoard; a non-parametric model has no epochs
         epochs = 1 if isinstance(p, NonParametricMethod) else p.training.epochs
         hide_bar = quiet or isinstance(p, NonParametricMethod)

@@ -10,7 +10,10 @@ from kitrec.core.randomness import derived_seed
 from kitrec.distillation.params import Distillation, StudentConfig
 from kitrec.distillation.student_training import student_data, train_student, training_curves, training_metrics
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from kitrec.training.progress import stages_bar
+from kitrec.training.selection import sample_rows
 from stages.lib import paths, runner
 from stages.lib.seeds import training_seed
 
@@ -20,11 +23,13 @@ def main(student: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     # 1. Params and inputs
     seed, seeds = training_seed(), params.value(Distillation, "distillation.seeds")
     p = params.load(StudentConfig, f"distillation.settings.{student}")
+    use_device(params.value(Trainer, "trainer.device"))
+    most = params.value(Trainer, "trainer.validation_users")
     sources = {role: paths.interactions(role) for role in ("train", "development")}
-    with runner.running("train_student", student, reads=[*sources.values()], params=[seed, seeds, p]) as run:
+    with runner.running("train_student", student, reads=[*sources.values()], params=[seed, seeds, p, most]) as run:
         # 2. The users' sequences, and the development users' held-out items
         train, development = (tables.read(path, SPLIT_INTERACTIONS) for path in sources.values())
-        data = student_data(train, development, p.student.history, seed)
+        data = student_data(train, sample_rows(development, most, seed), p.student.history, seed)
         # 3. A student of every seed, the same seeds as with a teacher
         students, epochs, metric = [], p.student.training.epochs, f"ndcg@{p.depth}"
         with files.atomic(paths.student(student)) as to, stages_bar(epochs, metric, quiet=quiet) as show:

@@ -17,7 +17,10 @@ from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.titles.params import AnyMethod, TitleMethod
 from kitrec.titles.rounds import SELECTION
 from kitrec.titles.train import Inputs, planned_rounds, train_method
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from kitrec.training.progress import stages_bar
+from kitrec.training.selection import sample_rows
 from stages.lib import paths, runner, seeds
 from stages.lib.training_interactions import read_training
 
@@ -30,9 +33,11 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
     train_on = params.value(IdRec, "idrec.train_on")
     p: AnyMethod = params.load(TitleMethod, f"titles.methods.{method}")  # type: ignore[arg-type]  # a union
     interactions = {role: paths.interactions(role) for role in ("train", "development", "others")}
+    use_device(params.value(Trainer, "trainer.device"))
+    most = params.value(Trainer, "trainer.llm_validation_users")
     records = paths.set_records(which, "development")
     reads = [FILE, paths.ITEMS, *interactions.values(), records]
-    with runner.running("train_titles", method, reads=reads, params=[seed, domains, which, train_on, p]) as run:
+    with runner.running("train_titles", method, reads=reads, params=[seed, domains, which, train_on, p, most]) as run:
         # 2. Items, the users to learn from, and the development records that choose the weights
         inputs = Inputs(
             base=read_pinned(),
@@ -40,7 +45,7 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             items=tables.read(paths.ITEMS, ITEMS),
             train=read_training(train_on),
             development=tables.read(interactions["development"], SPLIT_INTERACTIONS),
-            records=tables.read(records, RECORDS, leave_out=TEXT_COLUMNS),
+            records=sample_rows(tables.read(records, RECORDS, leave_out=TEXT_COLUMNS), most, seed),
             seed=seed,
             work=run.work,
         )

@@ -28,10 +28,12 @@ def disk_plan(s: Mapping[str, Any], base_is_cached: bool, served_is_cached: bool
     base: BaseWithServed = s["base"]
     parameters = parameter_count(base)
     ranks = [s["dualft"].lora_rank, s["singleft"].lora_rank]
-    adapters = [_adapter(parameters, rank) for rank in ranks for _ in s["train"].targets for _ in s["train"].variants]
+    adapters = [
+        adapter_bytes(parameters, rank) for rank in ranks for _ in s["train"].targets for _ in s["train"].variants
+    ]
     limits = (s["dualft"].save_total_limit, s["singleft"].save_total_limit)
     checkpoints = [
-        (limit + 1) * CHECKPOINT * _adapter(parameters, rank) for limit, rank in zip(limits, ranks, strict=True)
+        (limit + 1) * CHECKPOINT * adapter_bytes(parameters, rank) for limit, rank in zip(limits, ranks, strict=True)
     ]
     records, tests = _records(s)
     return {
@@ -53,7 +55,8 @@ def parameter_count(base: Base) -> float:
     return float(named[1]) * 1.06e9 if named else DEFAULT_PARAMETERS
 
 
-def _adapter(parameters: float, rank: int) -> float:
+def adapter_bytes(parameters: float, rank: int) -> float:
+    """Return the bytes of an adapter of this rank."""
     return float(REFERENCE_ADAPTER * rank / 32 * (parameters / REFERENCE_PARAMETERS) ** (2 / 3))
 
 

@@ -73,7 +73,8 @@ def fit(
 
     say(p.notice, *read.notices)
     source = FitFiles(interactions, names, metadata, embeddings)
-    trainings = prepare(p.methods, read, source, to, seed, negatives, overwrite=overwrite)
+    most = p.validation_users
+    trainings = prepare(p.methods, read, source, to, seed, negatives, overwrite=overwrite, validation_users=most)
     if reports := train_all(trainings, p, to, seed, negatives):
         _show(reports, to)
 

@@ -17,6 +17,7 @@ from kitrec.core import params
 from kitrec.core.errors import InputError
 from kitrec.recommenders.models.params import CROSS_DOMAIN_KINDS, NON_PARAMETRIC_KINDS, BERT4Rec, ItemKNN, SequenceModel
 from kitrec.recommenders.params import AnyMethod, NonParametricMethod, SequenceMethod
+from kitrec.training.params import Most, Trainer
 
 DEFAULTS = Path(profiles.__file__).with_name("default_params.yaml")
 PREFIX = "idrec.methods."
@@ -33,6 +34,7 @@ class FitParams:
     methods: dict[str, SequenceMethod]
     item_knn: ItemKNN  # the baseline
     pin_memory: bool
+    validation_users: Most
     notice: str
 
 
@@ -51,7 +53,9 @@ def load_fit_params(names: Sequence[str], overrides: Sequence[str], path: Path =
     knn = _parse("item_knn", "item_knn", defaults["idrec"]["methods"] | methods, problems)
     assert isinstance(knn, NonParametricMethod) and isinstance(knn.model, ItemKNN)
     sequence_methods = {name: p for name, p in parsed.items() if isinstance(p, SequenceMethod)}
-    return FitParams(sequence_methods, knn.model, bool(tree["idrec"].get("pin_memory")), notice)
+    trainer = params.load(Trainer, "trainer", path if "trainer" in tree and path.exists() else DEFAULTS)
+    pin_memory = bool(tree["idrec"].get("pin_memory"))
+    return FitParams(sequence_methods, knn.model, pin_memory, trainer.validation_users, notice)
 
 
 def proposed_size(name: str, model: SequenceModel, users: int) -> str:

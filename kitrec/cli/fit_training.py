@@ -21,6 +21,7 @@ from kitrec.recommenders.params import SequenceMethod
 from kitrec.training.distributed import distributed_context
 from kitrec.training.loop import OnEpochEnd
 from kitrec.training.progress import training_bar
+from kitrec.training.selection import Most
 from kitrec.training.state import Progress
 from kitrec.training.tensorboard import tensorboard_callback
 
@@ -65,13 +66,15 @@ def prepare(
     negatives: int,
     *,
     overwrite: bool,
+    validation_users: Most = "all",
 ) -> list[Training]:
     """Return the trainings, after everything that could refuse one of them."""
     _refuse_unused(methods.values(), source)
     check_layout(to, several=len(methods) > 1)
     trainings = []
     for name, p in methods.items():
-        data, folder = FitData(read, _read_features(p, source, read.vocabulary)), to if len(methods) == 1 else to / name
+        data = FitData(read, _read_features(p, source, read.vocabulary), validation_users)
+        folder = to if len(methods) == 1 else to / name
         used = metadata_paths(source.metadata, data.features.names, source.embeddings) if source.metadata else {}
         head = describe(describe_data(source.interactions, read, source.columns, used), name, p, seed, negatives)
         say(check_folder(folder, head, training_name(p, data, seed), overwrite=overwrite))

@@ -4,7 +4,7 @@ kitrec profile list | use dataset=smoke llm=smoke | diff | reset | overrides llm
 kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
 kitrec repeats RUN RUN RUN | power DIFFERENCE RUN RUN RUN
 kitrec provenance write | check FILE
-kitrec doctor [--pin] [--gpu] [--hours]
+kitrec doctor [--pin] [--gpu] [--hours] | plan CARD [--price-per-hour X]
 kitrec fit | predict | title-embeddings
 kitrec plots-page
 kitrec teacher from-text | to-text
@@ -30,6 +30,7 @@ from kitrec.cli import (
     fit,
     hub,
     items,
+    plan,
     provenance,
     repeats,
     report,
@@ -66,6 +67,7 @@ app.command("predict")(items.predict)
 app.command("compare")(results.compare)
 app.command("repeats")(repeats.repeats)
 app.command("power")(repeats.power)
+app.command("plan")(plan.plan)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smoke llm=smoke")]
 

@@ -38,8 +38,7 @@ def thinkrec_train(
 
     p, base = params.load(ThinkRec, "thinkrec"), pin(params.load(BaseWithServed, "base"))
     read, train, held_out = _split(records, valid, seed)
-    rounds = p.stages.text.training.updates // p.stages.text.training.validate_every
-    with stages_bar(rounds, SELECTION.metric, quiet=False, unit="updates") as on_validation:
+    with stages_bar(p.stages.text.training.rounds, SELECTION.metric, quiet=False, unit="updates") as on_validation:
         data = StageData(
             prompt=p.prompt,
             objective=p.objective,

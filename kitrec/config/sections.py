@@ -25,6 +25,7 @@ from kitrec.synthetic.params import World
 from kitrec.thinkrec.params import ThinkRec
 from kitrec.tinybase.params import TinyBase
 from kitrec.titles.params import Titles
+from kitrec.training.params import Trainer
 
 SECTIONS: dict[str, Any] = {  # a class, or a class or None
     "seed": int,
@@ -39,6 +40,7 @@ SECTIONS: dict[str, Any] = {  # a class, or a class or None
     "prompt": Prompt,
     "train": Train,
     "launch": Launch,
+    "trainer": Trainer,
     "dualft": FineTune,
     "singleft": FineTune,
     "preference": Preference,

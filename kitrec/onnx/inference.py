@@ -15,9 +15,8 @@ from kitrec.recommenders.ranking.top_k import Scorer, TopK
 
 def load_scorer(model: Path) -> Scorer:
     """Return the model of a folder; for a folder of `kitrec fit`, its best model."""
-    import torch
-
     from kitrec.recommenders.storage import load_model  # imports torch
+    from kitrec.training.device import use_device
 
     if not model.is_dir():
         raise InputError(f"{model} is no folder of a model: give that of `kitrec fit --to`, or one of data/idrec")
@@ -26,10 +25,9 @@ def load_scorer(model: Path) -> Scorer:
         raise InputError(f"{model} holds models of several methods: name {' or '.join(map(str, several))}")
     if is_onnx_model(folder):
         return load_onnx_model(folder)
-    stored = load_model(folder)
+    stored = load_model(folder, use_device("auto"))
     if stored.is_cross_domain:
         raise InputError(f"{model} ranks the candidates of records only: take a sequence model (sasrec, bert4rec, ...)")
-    stored.model.to("cuda" if torch.cuda.is_available() else "cpu")
     return stored
 
 

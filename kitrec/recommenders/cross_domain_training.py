@@ -20,13 +20,15 @@ from kitrec.recommenders.params import TrainingConfig
 from kitrec.recommenders.ranking.within_domain import Validation, evaluate
 from kitrec.recommenders.row_adamw import RowAdamW
 from kitrec.recommenders.sequence_training import check_mode, loop_config
+from kitrec.training.distributed import distributed_context
 from kitrec.training.loop import OnEpochEnd, fit
 from kitrec.training.schedule import rate_factor, set_learning_rate
 from kitrec.training.state import Row, TrainingResult, TrainingState
 
 
-def init_training(model: Learner, config: TrainingConfig) -> TrainingState[Learner]:
-    """Create the state before the first epoch."""
+def init_training(model: Learner, config: TrainingConfig, device: torch.device) -> TrainingState[Learner]:
+    """Create the state before the first epoch, on a device."""
+    model.to(device)
     return TrainingState(model, RowAdamW(model, config.learning_rate, config.weight_decay))
 
 
@@ -41,13 +43,15 @@ def train_cross_domain_model(
     on_epoch_end: OnEpochEnd,
     table_users: int | None = None,
     titles: np.ndarray | None = None,
+    device: torch.device | None = None,
 ) -> TrainingResult[Learner]:
-    """Train a model of the history form, or of the paper's with a table of `table_users` users."""
+    """Train a model of the history form, or of the paper's with a table of `table_users` users; without a `device` on
+    that of the process."""
     check_mode(config, validation)
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "crossdomain weights"))
         model = build_cross_domain_model(p, item_domains, table_users, titles)
-    state = init_training(model, config)
+    state = init_training(model, config, device or distributed_context().device)
     step = CrossDomainStep(state, users, NegativeSampler(users.histories, item_domains), config, p.negatives, seed)
 
     def validate() -> Row:

@@ -34,6 +34,7 @@ from kitrec.recommenders.storage import StoredModel, save_model
 from kitrec.training.checkpoint import epoch_name
 from kitrec.training.distributed import distributed_context
 from kitrec.training.loop import OnEpochEnd
+from kitrec.training.selection import Most, sampled_positions
 from kitrec.training.state import TrainingResult
 
 
@@ -43,6 +44,11 @@ class FitData:
 
     interactions: Interactions
     features: ItemFeatures
+    validation_users: Most = "all"  # that choose the epoch
+
+    def validated(self, split: LeaveOneOut, seed: int) -> np.ndarray:
+        """Return the users of the split that choose the epoch."""
+        return sampled_positions(len(split.validation), self.validation_users, seed)
 
     @property
     def mask_history(self) -> bool:
@@ -68,7 +74,9 @@ def train_on(
     everything = p.training.mode == "full_data"
     validation = None
     if not everything:
-        validation = Validation(split.before_validation, split.validation, mask_history=data.mask_history)
+        users = data.validated(split, seed)
+        shown, targets = split.before_validation.take(users), split.validation[users]
+        validation = Validation(shown, targets, mask_history=data.mask_history)
     sequences, items = interactions.sequences if everything else split.train, len(interactions.vocabulary)
     popularity = np.bincount(sequences.items, minlength=items + 1).astype(np.float32)
     sampled = {} if everything else _sampled_negatives(data, split, seed, negatives)
@@ -77,6 +85,8 @@ def train_on(
         p, data.features, items, sequences, validation, seed, work, on_epoch_end, pin_memory=pin_memory
     )
     report: dict[str, Any] = {**(head or {}), "users": len(interactions.users), "items": items}
+    if validation is not None and len(validation.targets) < len(split.validation):
+        report["validation_users"] = len(validation.targets)
     report["chosen"] = result.metrics()
     if not distributed_context().is_main:
         return report
@@ -139,6 +149,8 @@ def training_name(p: SequenceMethod, data: FitData, seed: int) -> str:
     """Return the name of the checkpoint folder, which holds a digest of all that a training depends on."""
     settings = [asdict(p), data.interactions.vocabulary.item_ids, data.features.names, data.features.counts, seed]
     settings += [] if data.mask_history else ["repeats are kept"]
+    if data.validation_users != "all" and data.validation_users < len(data.interactions.users):
+        settings.append(f"{data.validation_users} validation users")
     digest, titles = hashlib.sha256(json.dumps(settings).encode()), data.features.titles
     for sequences in (data.interactions.sequences, *data.features.values.values()):
         digest.update(sequences.items.tobytes() + sequences.starts.tobytes())

@@ -25,6 +25,8 @@ class RowAdamW(torch.optim.Optimizer):
                 if not self.state[parameter]:
                     zeros = {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
                     self.state[parameter] |= {"step": torch.zeros(()), **zeros}
+                if not parameter.grad.is_sparse:  # the fused kernel counts on the device; a checkpoint's count is not
+                    self.state[parameter]["step"] = self.state[parameter]["step"].to(parameter.device)
             dense = [parameter for parameter in updated if not parameter.grad.is_sparse]
             self._dense_step(dense, group["lr"], group["weight_decay"])
             for parameter in updated:

@@ -5,7 +5,7 @@ losses.py. In standard mode the validation ranks its candidates (all items, wher
 NDCG at the validation's own depth) is kept. The loop, early stopping and checkpoints are those of kitrec/training."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +47,11 @@ class Validation:
     depth: int = DEPTH  # of the NDCG that chooses the epoch
     mask_history: bool = True  # off where repeats are to be predicted
     candidates: np.ndarray | None = None  # [U, C] of each user's domain (ranking/within_domain.py); None: all items
+
+    def take(self, users: np.ndarray) -> "Validation":
+        """Return the validation of some of the users."""
+        candidates = None if self.candidates is None else self.candidates[users]
+        return replace(self, histories=self.histories.take(users), targets=self.targets[users], candidates=candidates)
 
     def ranks(self, model: Recommender) -> tuple[np.ndarray, np.ndarray]:
         """Return how many items are better than each target, and how many equal (itself included)."""
@@ -169,14 +174,24 @@ def _plan(
     step = SequenceStep(state, useful, config, loss, seed, auxiliary_loss)
     if validation is None:
         return step, None, loop_config(config)
-    return step, partial(validate, state.model, validation), loop_config(config, validation.depth)
+    validate_epoch = partial(validate, state.model, validation, state.distributed)
+    return step, validate_epoch, loop_config(config, validation.depth)
 
 
-def validate(model: Recommender, validation: Validation) -> Row:
-    """Return the ranking metrics of the validation, and the mean weights of metadata gates."""
+def validate(model: Recommender, validation: Validation, distributed: DistributedContext) -> Row:
+    """Return the ranking metrics of the validation, and the mean weights of metadata gates over this process's users.
+
+    Each process ranks its share of the users, and the means of all are averaged."""
     model.eval()
     _gates(model)  # drop what earlier evaluations accumulated
+    users = np.arange(len(validation.targets))
+    shard = distributed.shard(users)
+    if distributed.world_size > 1:
+        validation = validation.take(shard if len(shard) else users[:1])  # without users: one, that does not count
     metrics = mean_metrics(*validation.ranks(model), validation.depth)
+    if distributed.world_size > 1:
+        share = len(shard) / len(users)
+        metrics = {name: distributed.all_sum(value * share) for name, value in metrics.items()}
     return metrics | {f"val_gate/{name}": weight for name, weight in _gates(model).items()}
 
 

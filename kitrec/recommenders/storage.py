@@ -24,7 +24,7 @@ from kitrec.recommenders.data.interaction_filters import Repeats
 from kitrec.recommenders.data.item_features import ItemFeatures
 from kitrec.recommenders.data.sequences import Sequences
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.recommenders.models.interface import Ranker, Recommender
+from kitrec.recommenders.models.interface import Learner, Ranker, Recommender
 from kitrec.recommenders.models.registry import ModelParams, restore_model
 from kitrec.recommenders.ranking.full import candidate_scores, represent
 from kitrec.recommenders.ranking.item_search import ItemSearch
@@ -85,8 +85,8 @@ def save_model(stored: StoredModel, p: ModelParams, to: Path, features: ItemFeat
         files.write_json(content, draft / _JSON)
 
 
-def load_model(folder: Path) -> StoredModel:
-    """Load the model of a folder, ready to rank."""
+def load_model(folder: Path, device: torch.device | str = "cpu") -> StoredModel:
+    """Load the model of a folder, ready to rank on a device; counts stay in the machine's memory."""
     content = files.read_json(folder / _JSON)
     try:
         p: ModelParams = TypeAdapter(ModelParams).validate_json(json.dumps(content["model"]))
@@ -98,6 +98,8 @@ def load_model(folder: Path) -> StoredModel:
         if len(popularity) != len(vocabulary) + 1:
             raise RuntimeError(f"{len(vocabulary)} items in {_JSON}, {len(popularity) - 1} in {_WEIGHTS}")
         repeats = TypeAdapter(Repeats | None).validate_python(content.get("repeats"))
+        if isinstance(model, Recommender | Learner):
+            model.to(device)
         return StoredModel(model.eval(), vocabulary, popularity, content["metrics"], repeats)
     except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError, FileNotFoundError) as problem:
         raise InputError(f"{folder} holds no complete model ({problem}): train it again") from None

@@ -45,6 +45,7 @@ from kitrec.recommenders.search import drawn_setting, searched_values
 from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
 from kitrec.recommenders.storage import StoredModel, save_model
 from kitrec.training.loop import OnEpochEnd
+from kitrec.training.selection import Most, sample_rows
 from kitrec.training.state import Row
 
 GATE = "val_gate/"
@@ -60,12 +61,18 @@ class TrainingData:
     development: pl.DataFrame
     work: Path
     pin_memory: bool = False  # batches go to a GPU through pinned memory
+    validation_users: Most = "all"  # that choose the epoch
 
     def sizes(self) -> dict[str, int]:
         """Return how much data it is: users and interactions to train on, their items, development users."""
         counts = {"interactions": self.train.height, "items": self.train["item_id"].n_unique()}
         people = {"users": self.train, "development_users": self.development}
         return counts | {name: table["user_id"].n_unique() for name, table in people.items()}
+
+    def validation(self, history: History, vocabulary: Vocabulary, item_domains: ItemDomains) -> Validation:
+        """Return the questions of the development users that choose the epoch."""
+        users = sample_rows(self.development, self.validation_users, self.seed)
+        return development_validation(users, history, vocabulary, item_domains, self.seed)
 
     def interactions(self, config: TrainingConfig) -> pl.DataFrame:
         """Return the training users' interactions; full_data has no validation and adds the development users'."""
@@ -184,7 +191,7 @@ def _train_sequence_model(
 ) -> _Trained:
     validation = None
     if p.training.mode == "standard":
-        validation = development_validation(data.development, p.history, vocabulary, item_domains, data.seed)
+        validation = data.validation(p.history, vocabulary, item_domains)
     items, seed, work, pin_memory = len(vocabulary), data.seed, data.work, data.pin_memory
     result = train_sequence_model(
         p, features, items, sequences, validation, seed, work, on_epoch_end, pin_memory=pin_memory
@@ -201,7 +208,7 @@ def _train_cross_domain_model(
     sequences: Sequences,
     on_epoch_end: OnEpochEnd,
 ) -> _Trained:
-    development = development_validation(data.development, p.history, vocabulary, item_domains, data.seed)
+    development = data.validation(p.history, vocabulary, item_domains)
     validated = isinstance(p, NonParametricMethod) or p.training.mode == "standard"
     if not len(sequences) or (validated and not len(development.targets)):
         raise InputError(

@@ -41,9 +41,9 @@ class CollaborativeEncoder:
         return self.encode(list(history_of), sequences_from_lists(items[items > 0] for items in numbers))
 
 
-def load_collaborative_encoder(folder: Path) -> CollaborativeEncoder:
+def load_collaborative_encoder(folder: Path, device: torch.device | str = "cpu") -> CollaborativeEncoder:
     """Load a folder of data/idrec or of `kitrec fit`: a sequence model, or BPR-MF."""
-    stored = load_model(folder)
+    stored = load_model(folder, device)
     if not stored.is_cross_domain:
         return CollaborativeEncoder(stored.vocabulary, partial(sequence_model_vectors, stored))
     if not isinstance(stored.model, BPRMF):
@@ -83,16 +83,16 @@ def labelled_model_vectors(fitted: LabelledResult, labelled: LabelledRows) -> tu
     """Return the vectors (users, items) of a like/dislike model; a user's vector is that of their newest row, unless it
     is zero."""
     newest = {user: row for row, user in enumerate(labelled.users)}
-    rows = fitted.vocabulary.rows(labelled).take(np.array(list(newest.values())))
-    states = fitted.model.user_vectors(rows).numpy()
+    rows = fitted.vocabulary.rows(labelled, fitted.model.bias.device).take(np.array(list(newest.values())))
+    states = fitted.model.user_vectors(rows).cpu().numpy()
     nonzero = np.flatnonzero(np.abs(states).sum(axis=1) > 0)
     users = list(newest)
     model = fitted.model
-    items, bias = model.items.weight[1:].numpy(), model.item_bias.weight[1:, 0].numpy()
+    items, bias = model.items.weight[1:].cpu().numpy(), model.item_bias.weight[1:, 0].cpu().numpy()
     if isinstance(model, LabelledSASRec):  # its states have a mean square of about 1
         states, items = with_bias(model.gain.item() * states, items, bias, abs(model.gain.item()))
     else:
-        states, items = with_bias(states, items, bias, _rms(model.users.weight[1:].numpy()))
+        states, items = with_bias(states, items, bias, _rms(model.users.weight[1:].cpu().numpy()))
     table = Vectors(fitted.vocabulary.items.item_ids, unit_table(items))
     return Vectors([users[k] for k in nonzero], unit(states[nonzero])), table
 

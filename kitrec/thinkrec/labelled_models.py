@@ -36,7 +36,7 @@ class EncodedRows:
 
     def take(self, rows: np.ndarray) -> "EncodedRows":
         """Return some of the rows, in the given order."""
-        where = torch.from_numpy(rows)
+        where = torch.from_numpy(rows).to(self.users.device)
         return EncodedRows(self.users[where], self.items[where], self.histories.take(rows))
 
 
@@ -47,12 +47,11 @@ class LabelledVocabulary:
     users: Vocabulary
     items: Vocabulary
 
-    def rows(self, labelled: LabelledRows) -> EncodedRows:
-        """Return labelled rows as numbers of this vocabulary."""
+    def rows(self, labelled: LabelledRows, device: torch.device | str = "cpu") -> EncodedRows:
+        """Return labelled rows as numbers of this vocabulary, on a device."""
         users, items = self.users.numbers(pl.Series(labelled.users)), self.items.numbers(pl.Series(labelled.items))
-        return EncodedRows(
-            torch.from_numpy(users.copy()), torch.from_numpy(items.copy()), labelled.sequences(self.items)
-        )
+        numbers = (torch.from_numpy(values.copy()).to(device) for values in (users, items))
+        return EncodedRows(*numbers, labelled.sequences(self.items))
 
 
 class LabelledMF(nn.Module):
@@ -101,7 +100,8 @@ class LabelledSASRec(nn.Module):
         states = self.items.weight.new_zeros(len(histories), self.items.weight.shape[1])
         if not len(order):
             return states
-        return states.index_copy(0, torch.from_numpy(order), self.encoder.represent(pack(histories.take(order))))
+        represented = self.encoder.represent(pack(histories.take(order), states.device))
+        return states.index_copy(0, torch.from_numpy(order).to(states.device), represented)
 
 
 LabelledModel = LabelledMF | LabelledSASRec

@@ -16,6 +16,7 @@ from kitrec.recommenders.models.params import SASRec as SASRecParams
 from kitrec.thinkrec.labelled_models import EncodedRows, LabelledMF, LabelledModel, LabelledSASRec, LabelledVocabulary
 from kitrec.thinkrec.labelled_rows import LabelledRows
 from kitrec.thinkrec.params import MF, LabelledTrainingConfig
+from kitrec.training.distributed import distributed_context
 from kitrec.training.loop import fit
 from kitrec.training.selection import LoopConfig, Selection
 from kitrec.training.state import Row, TrainingState
@@ -57,14 +58,16 @@ class LabelledResult:
 
 def probabilities(model: LabelledModel, vocabulary: LabelledVocabulary, labelled: LabelledRows) -> np.ndarray:
     """Compute the probabilities [R] of a positive label, in chunks of rows."""
-    rows = vocabulary.rows(labelled)
+    rows = vocabulary.rows(labelled, model.bias.device)
     with torch.inference_mode():
         parts = [model(rows.take(part)) for part in _chunks(np.arange(len(labelled)), CHUNK)]
-    return torch.cat(parts).sigmoid().numpy()
+    return torch.cat(parts).sigmoid().cpu().numpy()
 
 
-def fit_labelled(p: LabelledTrainingConfig, train: LabelledRows, valid: LabelledRows, seed: int) -> LabelledResult:
-    """Train until `patience` epochs bring no improvement."""
+def fit_labelled(
+    p: LabelledTrainingConfig, train: LabelledRows, valid: LabelledRows, seed: int, device: torch.device | None = None
+) -> LabelledResult:
+    """Train until `patience` epochs bring no improvement; without a `device` on that of the process."""
     if not len(train) or not len(valid):
         raise InputError("training and validation rows are needed; one of the tables is empty")
     if len(set(valid.labels.tolist())) < 2:
@@ -79,13 +82,15 @@ def fit_labelled(p: LabelledTrainingConfig, train: LabelledRows, valid: Labelled
             if isinstance(p.model, SASRecParams)
             else LabelledMF(vocabulary, p.model.hidden_size)
         )
+    model.to(device := device or distributed_context().device)
     state = TrainingState(model, _optimizer(model, p))
 
     def validate() -> Row:
         scores = probabilities(model.eval(), vocabulary, valid)
         return {"auc": auc(valid.labels, scores), "uauc": uauc(valid.labels, scores, valid.users)}
 
-    step = LabelledStep(model, state.optimizer, vocabulary.rows(train), torch.from_numpy(train.labels).float(), p, seed)
+    rows, labels = vocabulary.rows(train, device), torch.from_numpy(train.labels).float().to(device)
+    step = LabelledStep(model, state.optimizer, rows, labels, p, seed)
     config = LoopConfig(p.epochs, AucAndUauc("auc"), p.patience)
     result = fit(step, validate, config, state, None, lambda _: None)
     return LabelledResult(model, vocabulary, result.progress.best_epoch, result.progress.rows)
@@ -121,7 +126,8 @@ class LabelledStep:
             generator(self.seed, "labelled", epoch + 1).permutation(len(self.labels)), self.p.batch_size
         ):
             self.optimizer.zero_grad(set_to_none=True)
-            loss = _loss(self.model, self.rows.take(part), self.labels[torch.from_numpy(part)], self.p.next_item_weight)
+            labels = self.labels[torch.from_numpy(part).to(self.labels.device)]
+            loss = _loss(self.model, self.rows.take(part), labels, self.p.next_item_weight)
             loss.backward()
             self.optimizer.step()
             total += loss.item() * len(part)
@@ -133,7 +139,7 @@ def _loss(model: LabelledModel, rows: EncodedRows, labels: torch.Tensor, next_it
         return F.binary_cross_entropy_with_logits(model(rows), labels)
     states = model.user_vectors(rows)
     label_loss = F.binary_cross_entropy_with_logits(model.logits(states, rows), labels)
-    positive = (labels == 1) & torch.from_numpy(rows.histories.lengths > 0)
+    positive = (labels == 1) & torch.from_numpy(rows.histories.lengths > 0).to(labels.device)
     targets = rows.items[positive] - 1
     return label_loss + next_item_weight * losses.cross_entropy(
         states[positive], targets, (model.items.weight[1:], None)

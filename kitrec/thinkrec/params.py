@@ -99,6 +99,12 @@ class TrainingConfig:
     weight_decay: Weight
     max_grad_norm: Positive
     patience: Count
+    gradient_checkpointing: bool
+
+    @property
+    def rounds(self) -> int:
+        """Updates between two validations are a round."""
+        return self.updates // self.validate_every
 
     def __post_init__(self) -> None:
         require, done = rules()

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import polars as pl
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.thinkrec.vector_shards import Vectors, decode_vector, is_shard, read_shards
+from kitrec.training.selection import Most, sample_users
 
 UNKNOWN = "Unknown"  # title of an item without one
 Mode = Literal["v1", "v2"]
@@ -135,6 +137,13 @@ def write_records(records: Iterable[Record], path: Path, users: str | None = Non
             optional |= {"answer": record.answer if record.answer != "yes_no" else None}
             optional |= {"User_emb": users, "TargetItem_emb": items, "History_embs": items}
             files.append_json(line | {key: value for key, value in optional.items() if value is not None}, stream)
+
+
+def of_sampled_users(records: Iterable[Record], most: Most, seed: int) -> list[Record]:
+    """Return the records of `most` of their users."""
+    known = list(records)
+    users = set(sample_users(pl.Series([record.user for record in known], dtype=pl.String), most, seed))
+    return [record for record in known if record.user in users]
 
 
 def read_records(path: Path) -> RecordFile:

@@ -74,7 +74,7 @@ class StageData:
 def training_load(weights: str, prompt: Prompt, training: TrainingConfig) -> TrainingLoad:
     """Return what the training of a stage keeps on a device."""
     length = TOKENS_OF_ITEM * (prompt.history_length + 2)
-    return TrainingLoad(weights, RANK, training.micro_batch_size, length, checkpointing=False)
+    return TrainingLoad(weights, RANK, training.micro_batch_size, length, training.gradient_checkpointing)
 
 
 def train_text(data: StageData, p: TextStage) -> TrainedStage:

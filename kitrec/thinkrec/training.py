@@ -7,10 +7,12 @@ numbers come from the seed and the update, so a resumed stage ends with the same
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
@@ -19,6 +21,7 @@ from kitrec.thinkrec.objective import batch_counts, loss
 from kitrec.thinkrec.params import Objective, TrainingConfig
 from kitrec.thinkrec.samples import MixedBatchSampler, Sample, reasoning_mask, sample_counts, token_owners
 from kitrec.training.loop import OnEpochEnd, Validate, fit
+from kitrec.training.out_of_memory import run_in_memory, smaller_part
 from kitrec.training.schedule import set_learning_rate, warmup_cosine_of_update
 from kitrec.training.selection import LoopConfig, Selection
 from kitrec.training.state import Progress, Row, TrainingState
@@ -38,6 +41,13 @@ class Stage:
     seed: int
     work: Path
     validate_start: bool = False  # the weights at the start stay unless a round is better
+
+
+@dataclass
+class MicroBatch:
+    """The samples of a forward pass; fewer than configured once memory was short."""
+
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -63,19 +73,21 @@ def train_stage(
     """Train the tensors, from the stage's checkpoint if there is one, and leave the best weights in place."""
     _freeze_all_but(model, tensors)
     p = stage.config
+    if p.gradient_checkpointing:
+        model.llm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     optimizer = torch.optim.AdamW(tensors.values(), lr=p.learning_rate, weight_decay=p.weight_decay)
     state = TrainingState(model.llm, optimizer, weights=lambda: tensors)
     sampler = MixedBatchSampler(
         reasoning_mask(stage.samples), stage.objective.reasoning_ratio, p.batch_size, stage.seed
     )
-    config = LoopConfig(p.updates // p.validate_every, SELECTION, p.patience)
+    config = LoopConfig(p.rounds, SELECTION, p.patience)
 
     def validate_frozen() -> Row:
         model.llm.eval()
         return validate()
 
     result = fit(
-        StageStep(model, optimizer, stage, sampler),
+        StageStep(model, optimizer, stage, sampler, MicroBatch(p.micro_batch_size)),
         validate_frozen,
         config,
         state,
@@ -101,28 +113,44 @@ class StageStep:
     optimizer: torch.optim.Optimizer
     stage: Stage
     sampler: MixedBatchSampler
+    memory: MicroBatch
 
     def __call__(self, number: int) -> Row:
         """Train a round (from 0); return its mean loss."""
         p, llm = self.stage.config, self.model.llm
         first, total = number * p.validate_every, 0.0
         llm.train(any(parameter.requires_grad for parameter in llm.parameters()))  # no dropout in a frozen adapter
+        for layer in llm.modules() if p.gradient_checkpointing else ():
+            if isinstance(layer, GradientCheckpointingLayer):
+                layer.training = True  # by this the layer knows that it has a backward pass; its parts stay as they are
         for update in range(first, first + p.validate_every):
-            torch.manual_seed(derived_seed(self.stage.seed, "thinkrec", self.stage.name, update))
             factor = warmup_cosine_of_update(p.warmup_ratio, update, p.updates)
             set_learning_rate(self.optimizer, p.learning_rate, factor)
-            self.optimizer.zero_grad(set_to_none=True)
             batch = [self.stage.samples[k] for k in self.sampler.batch(update)]
-            total += _accumulate_gradients(self.model, self.stage, batch, update)
+            total += self._add_gradients(batch, update)
             parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, p.max_grad_norm)
             self.optimizer.step()
         return {"updates": first + p.validate_every, "loss": total / p.validate_every}
 
+    def _add_gradients(self, batch: Sequence[Sample], update: int) -> float:
+        """Compute the gradients of an update; out of memory, again and from here on in smaller micro-batches."""
 
-def _accumulate_gradients(model: ThinkModel, stage: Stage, batch: Sequence[Sample], update: int) -> float:
-    """Add up the gradients of a batch in micro-batches; return its loss."""
-    size, total = stage.config.micro_batch_size, 0.0
+        def gradients(size: int) -> float:
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.manual_seed(derived_seed(self.stage.seed, "thinkrec", self.stage.name, update))
+            return _accumulate_gradients(self.model, self.stage, batch, update, size)
+
+        smaller = partial(smaller_part, whole=self.stage.config.micro_batch_size)
+        total, self.memory.samples = run_in_memory(
+            gradients, self.memory.samples, smaller, lambda size: f"micro-batches of {size} from here on"
+        )
+        return total
+
+
+def _accumulate_gradients(model: ThinkModel, stage: Stage, batch: Sequence[Sample], update: int, size: int) -> float:
+    """Add up the gradients of a batch in micro-batches of a size; return its loss."""
+    total = 0.0
     whole = batch_counts(torch.from_numpy(reasoning_mask(batch)), torch.tensor(token_owners(batch), dtype=torch.long))
     for start in range(0, len(batch), size):
         micro_batch = batch[start : start + size]

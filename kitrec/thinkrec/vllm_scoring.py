@@ -1,21 +1,24 @@
 """Scoring by a stock vLLM engine: `prompt_embeds` go in, log probabilities of Yes and No come out.
 
 vLLM returns log probabilities and no logits, so P(Yes) of an engine is that of Yes against No. An objective on the
-logit of Yes alone is only scored through transformers, and so are groups, whose adapters are mixed per user."""
+logit of Yes alone is only scored through transformers, and so are groups, whose adapters are mixed per user.
 
-from collections.abc import Mapping, Sequence
+Embeddings are large: a prompt of 3,500 tokens for a base of 14B parameters is 36 MB, a shard of 100 records of 100
+candidates would be 360 GB, in float32 twice as much. So prompts are composed and embedded a part at a time, as many as
+EMBEDDED_BYTES hold, and the base's embedding table is all that is loaded beside the engine."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from scipy.special import expit
 from torch import nn
-from transformers import AutoModelForCausalLM
 
 from kitrec.core.errors import InputError
+from kitrec.llm.base.embeddings import load_embeddings
 from kitrec.llm.base.fetching import fetch
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.base.precision import compute_dtype
@@ -31,6 +34,8 @@ from kitrec.thinkrec.prompt_composer import ComposedPrompt, PromptComposer
 from kitrec.thinkrec.records import Record
 from kitrec.thinkrec.samples import VerdictTokens, verdict_tokens
 from kitrec.thinkrec.storage import GENERAL, adapter_folder, load_projected
+
+EMBEDDED_BYTES = 2 * 2**30  # of the prompts of an engine call: some 60 long ones of a 14B base
 
 
 class YesNoEngine:
@@ -83,11 +88,26 @@ class ServedStage:
             raise ValueError("vLLM returns no logit of Yes alone")
         return EngineScorer(self, composer)
 
-    def log_probabilities(self, prompts: Sequence[ComposedPrompt]) -> np.ndarray:
+    def log_probabilities(self, prompts: Iterable[ComposedPrompt]) -> np.ndarray:
         """Return the log probabilities [prompts, 2] of Yes and of No as the first token of the answer."""
-        with torch.inference_mode():
-            rows = [embed([prompt], self.table, self.projector, "right").rows[0] for prompt in prompts]
-        return self.engine.log_probabilities(rows, [self.verdict_tokens.yes, self.verdict_tokens.no])
+        answers = [self.verdict_tokens.yes, self.verdict_tokens.no]
+        parts = [self.engine.log_probabilities(rows, answers) for rows in self._embedded(prompts)]
+        return np.concatenate([np.empty((0, 2)), *parts])
+
+    @torch.inference_mode()
+    def _embedded(self, prompts: Iterable[ComposedPrompt]) -> Iterator[list[torch.Tensor]]:
+        """Yield the embeddings [T, h] of as many prompts as EMBEDDED_BYTES hold, at least one."""
+        rows: list[torch.Tensor] = []
+        size = 0
+        for prompt in prompts:
+            of_prompt = embed([prompt], self.table, self.projector, "right").rows[0]
+            if rows and size + of_prompt.nbytes > EMBEDDED_BYTES:
+                yield rows
+                rows, size = [], 0
+            rows.append(of_prompt)
+            size += of_prompt.nbytes
+        if rows:
+            yield rows
 
 
 @dataclass(frozen=True)
@@ -98,10 +118,10 @@ class EngineScorer:
     composer: PromptComposer
 
     def probabilities(self, lists: Sequence[Sequence[Record]], mixtures: np.ndarray | None = None) -> list[np.ndarray]:
-        """Return P(Yes) of all lists by one engine call; `mixtures` must be None."""
+        """Return P(Yes) of all lists; `mixtures` must be None."""
         if mixtures is not None:
             raise ValueError("a vLLM engine mixes no adapters")
-        prompts = [self.composer.compose(record) for records in lists for record in records]
+        prompts = (self.composer.compose(record) for records in lists for record in records)
         log_probs = self.stage.log_probabilities(prompts)
         ends = np.cumsum([len(records) for records in lists])[:-1]
         return np.split(expit(log_probs[:, 0] - log_probs[:, 1]), ends)
@@ -112,18 +132,5 @@ def load_served(base: PinnedBase, tokenizer: Any, engine: Engine, folder: Path, 
     projector = None if stage == GENERAL else load_projected(folder)
     adapter = adapter_folder(folder, GENERAL, stage)
     yes_no_engine = YesNoEngine(base, engine, adapter=adapter, seed=seed)
-    return ServedStage(yes_no_engine, _embeddings(base, engine), projector, verdict_tokens(Encoder(tokenizer)))
-
-
-def _embeddings(base: PinnedBase, engine: Engine) -> nn.Module:
-    transformers.logging.disable_progress_bar()
-    llm = AutoModelForCausalLM.from_pretrained(
-        base.path,
-        revision=base.revision,
-        dtype=getattr(torch, compute_dtype(engine.dtype)),
-        device_map="cpu",
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
-    table: nn.Module = llm.get_input_embeddings()
-    return table
+    table = load_embeddings(base, getattr(torch, compute_dtype(engine.dtype)))
+    return ServedStage(yes_no_engine, table, projector, verdict_tokens(Encoder(tokenizer)))

@@ -2,7 +2,8 @@
 
     until the last epoch, or until patience runs out:
         row      = step(epoch)                          one epoch of updates; its loss and counts
-        metrics  = validate()                           every `validate_every` epochs
+        metrics  = validate()                           every `validate_every` epochs, in every process (each may
+                                                        validate its share: sequence_training.py)
         keep the weights if the selection metric improved, write a checkpoint, call on_epoch_end
 A `step` draws all its random numbers from the seed and the epoch, so a resumed training ends with the same bytes."""
 
@@ -35,7 +36,7 @@ def run_epochs(
             if validate is None:
                 record_loss(progress)
             elif should_validate(progress, config):
-                metrics = state.distributed.broadcast(validate() if state.distributed.is_main else {})
+                metrics = state.distributed.broadcast(validate())
                 record_validation(progress, config.selection, metrics)
             on_epoch_end(state)
 

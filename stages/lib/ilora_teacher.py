@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from kitrec.core import tables
+from kitrec.core import params, tables
 from kitrec.core.shards import by_slice, compute_in_shards
 from kitrec.ilora.export import SHARD_SIZE, rank_candidates
 from kitrec.ilora.folds import RowsOfTeacher
@@ -25,6 +25,8 @@ from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.storage import load_model
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.teacher_lists import TEACHER_LISTS
+from kitrec.training.device import use_device
+from kitrec.training.params import Trainer
 from stages.lib import paths
 
 
@@ -39,9 +41,11 @@ class Trained(NamedTuple):
 
 def trained_teacher(folder: Path, encoder: Path) -> Trained:
     """Load the teacher of `folder` with the stored sequence model of `encoder`."""
+    device = use_device(params.value(Trainer, "trainer.device"))
     base, p, items = read_pinned(), params_of(folder), tables.read(paths.ITEMS, ITEMS)
     check_scoring(base, p.base_weights, 1, p.mixture.rank)
-    teacher = load_teacher(folder, load_base(base, p.base_weights), base, SequenceEncoder(load_model(encoder)))
+    stored = SequenceEncoder(load_model(encoder, device))
+    teacher = load_teacher(folder, load_base(base, p.base_weights), base, stored)
     items_by_id = {row["item_id"]: row for row in items.iter_rows(named=True)}
     builder = prompt_builder_for(teacher, Encoder(load_tokenizer(base)), items_by_id, p)
     return Trained(teacher, builder, items, p.per_token)

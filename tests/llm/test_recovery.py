@@ -6,12 +6,8 @@ import pytest
 import torch
 
 from kitrec.core.errors import InputError
-from kitrec.llm.finetuning.recovery import (
-    mark_complete,
-    means_out_of_memory,
-    newest_checkpoint,
-    smaller_micro_batch,
-)
+from kitrec.llm.finetuning.recovery import mark_complete, newest_checkpoint, smaller_micro_batch
+from kitrec.training.out_of_memory import means_out_of_memory
 
 
 def test_only_complete_checkpoints_are_resumed_and_damaged_ones_are_reported(tmp_path, capsys):

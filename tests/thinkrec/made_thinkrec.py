@@ -39,7 +39,8 @@ def made_training_config(**changes) -> TrainingConfig:
         "warmup_ratio": 0.0,
         "weight_decay": 0.0,
     }
-    return TrainingConfig(**(fields | {"max_grad_norm": 1.0, "patience": 9} | changes))
+    fields |= {"max_grad_norm": 1.0, "patience": 9, "gradient_checkpointing": False}
+    return TrainingConfig(**(fields | changes))
 
 
 def made_record(number: int, **changes) -> Record:

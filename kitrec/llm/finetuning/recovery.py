@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from transformers import TrainerCallback
 
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.llm.finetuning.params import FineTune
+from kitrec.training.out_of_memory import smaller_part
 
 COMPLETE = "complete"
 
@@ -44,17 +44,10 @@ def newest_checkpoint(folder: Path) -> str | None:
     return None
 
 
-def means_out_of_memory(problem: BaseException) -> bool:
-    """Return whether an error of CUDA, of torch's CPU allocator or of Python means a lack of memory."""
-    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "can't allocate memory" in str(problem) or "out of memory" in str(problem).lower()
-
-
 def smaller_micro_batch(p: FineTune) -> FineTune:
     """Return params with the next smaller divisor as micro-batch and the same effective batch; then that of eval."""
     if p.batch_size > 1:
-        smaller = next(size for size in range(p.batch_size // 2, 0, -1) if p.batch_size % size == 0)
+        smaller = smaller_part(p.batch_size, p.batch_size)
         steps = p.gradient_accumulation_steps * p.batch_size // smaller
         return replace(p, batch_size=smaller, gradient_accumulation_steps=steps)
     if p.eval_batch_size > 1:

@@ -8,9 +8,7 @@ the whole table: neither depends on micro-batches.
 Out of memory, training resumes from the newest checkpoint with a smaller micro-batch (recovery.py). A loss that is not
 finite stops the run and names its records."""
 
-import gc
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,9 +26,10 @@ from kitrec.llm.finetuning.frozen_head_loss import replace_forward_by_loss
 from kitrec.llm.finetuning.length_buckets import LengthBuckets
 from kitrec.llm.finetuning.light_lora import use_light_layers
 from kitrec.llm.finetuning.params import FineTune, Launch
-from kitrec.llm.finetuning.recovery import MarkComplete, means_out_of_memory, newest_checkpoint, smaller_micro_batch
+from kitrec.llm.finetuning.recovery import MarkComplete, newest_checkpoint, smaller_micro_batch
 from kitrec.llm.finetuning.results import FineTuningResult
 from kitrec.training.launching import launch_processes
+from kitrec.training.out_of_memory import run_in_memory
 
 
 @dataclass(frozen=True)
@@ -52,18 +51,15 @@ def fine_tune(job: FineTuningJob, p: FineTune, launch: Launch) -> FineTuningResu
     """Train a LoRA adapter on the base, from the newest complete checkpoint where there is one."""
     _check_evaluated(p, launch, len(job.train))
     bucket_size = p.batch_size * launch.processes  # processes get similar lengths, so that none waits for another
-    while True:
-        try:
-            return launch_processes(launch.processes, _train, job, p, launch, bucket_size)
-        except (RuntimeError, MemoryError, InputError) as problem:  # each device and launcher has an error of its own
-            if not means_out_of_memory(problem):
-                raise
-            p = smaller_micro_batch(p)
-            size = f"{p.gradient_accumulation_steps} x {p.batch_size}"
-            print(f"out of memory: resuming with {size} samples per update", file=sys.stderr)
-        gc.collect()  # outside of `except`, where the error still holds the tensors
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+
+    def train(p: FineTune) -> FineTuningResult:
+        return launch_processes(launch.processes, _train, job, p, launch, bucket_size)
+
+    def describe(p: FineTune) -> str:
+        return f"resuming with {p.gradient_accumulation_steps} x {p.batch_size} samples per update"
+
+    result, _ = run_in_memory(train, p, smaller_micro_batch, describe)
+    return result
 
 
 def _train(job: FineTuningJob, p: FineTune, launch: Launch, bucket_size: int) -> FineTuningResult:
