@@ -15,19 +15,21 @@ import kitrec
 from kitrec.core import tables
 from kitrec.core.errors import InputError
 from kitrec.evaluation.scoring import score
+from kitrec.preprocessing.dataset import Dataset
 from kitrec.schemas.answers import ANSWERS
 from kitrec.schemas.items import ITEMS
 from kitrec.schemas.rankings import RANKINGS, from_scores
 from kitrec.schemas.records import RECORDS
 from kitrec.schemas.scores import METRICS, SCORES
+from kitrec.synthetic.build import SyntheticWorld
 from stages.lib.dvcfile import stage_scripts
 from stages.lib.fingerprints import reached_files
 from tests.conftest import ROOT
 
 
-def written(records: pl.DataFrame) -> pl.DataFrame:
+def written(method: str, records: pl.DataFrame) -> pl.DataFrame:
     """Rankings of a method that always names the last candidate."""
-    scored = from_scores("kitrec_full", records, [[0.0] * 20] * records.height)
+    scored = from_scores(method, records, [[0.0] * 20] * records.height)
     return scored.with_columns(
         kind=pl.lit("written"),
         item_ids=records["candidate_ids"].list.slice(-1),
@@ -37,40 +39,48 @@ def written(records: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def answers(records: pl.DataFrame) -> pl.DataFrame:
+def answers(method: str, records: pl.DataFrame) -> pl.DataFrame:
     counts = dict.fromkeys(("prompt_tokens", "source_items", "target_items", "answer_tokens"), 1)
-    constant = {"method": "kitrec_full", "notes": [], "prompt_hash": "p", "shortened": [], "finish_reason": "stop"}
+    constant = {"method": method, "notes": [], "prompt_hash": "p", "shortened": [], "finish_reason": "stop"}
     constant |= {"adapter": None, "error": None, **counts}
     rows = [{**constant, "record_id": name, "text": f"answer to {name}"} for name in records["record_id"]]
     return tables.from_rows(rows, ANSWERS)
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory, dataset, world) -> Path:
-    """A folder as the pipeline leaves it. `kitrec_full` scores candidates from the last to the first, popularity the
-    other way round on set A; both by chance on set B."""
-    folder = tmp_path_factory.mktemp("run")
+def write_project(folder: Path, dataset: Dataset, world: SyntheticWorld) -> None:
+    """Write a folder as the pipeline leaves it. On set A `kitrec_full` and `base_direct` score candidates from the last
+    to the first, popularity the other way round; on set B all score by chance. Two methods write answers."""
     shutil.copy(ROOT / "params.yaml", folder)
     tables.write(world.items, folder / "data/items.parquet", ITEMS)
     rng = np.random.default_rng(1)
     for which in "AB":
         records = dataset.records[which]["test"]
-        chance, order = rng.random((2, records.height, 20)), np.tile(np.arange(20.0), (records.height, 1))
-        tuned, popular = (chance[0], chance[1]) if which == "B" else (order, -order)
-        tuned, popular = from_scores("kitrec_full", records, tuned), from_scores("popularity", records, popular)
-        rankings = {"kitrec_full": pl.concat([tuned, written(records)]), "references": popular}
-        for name, table in rankings.items():
-            tables.write(table, folder / f"data/rankings/{name}/set{which}.parquet", RANKINGS)
-        tables.write(answers(records), folder / f"data/answers/kitrec_full/set{which}.parquet", ANSWERS)
+        order = np.tile(np.arange(20.0), (records.height, 1))
+        values = {"kitrec_full": order, "base_direct": order, "popularity": -order}
+        rankings = {}
+        for name in values:
+            drawn = rng.random(order.shape) if which == "B" else values[name]
+            rankings[name] = from_scores(name, records, drawn)
+            if name != "popularity":
+                rankings[name] = pl.concat([rankings[name], written(name, records)])
+                tables.write(answers(name, records), folder / f"data/answers/{name}/set{which}.parquet", ANSWERS)
+            stored = "references" if name == "popularity" else name
+            tables.write(rankings[name], folder / f"data/rankings/{stored}/set{which}.parquet", RANKINGS)
         tables.write(records, folder / f"data/records/set{which}/test.parquet", RECORDS)
         scores = score(pl.concat(list(rankings.values())), records)
         tables.write(scores, folder / f"data/scores/set{which}.parquet", SCORES)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, dataset, world) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    write_project(folder, dataset, world)
     return folder
 
 
 def test_a_run_opens_on_the_set_of_its_headline_or_on_another(project):
     run, other = kitrec.load_run(project), kitrec.load_run(str(project), "B")
-    assert (run.test_set, other.test_set) == ("A", "B") and run.methods == ["kitrec_full", "popularity"]
+    assert (run.test_set, other.test_set) == ("A", "B") and run.methods == ["base_direct", "kitrec_full", "popularity"]
     assert run.scores.columns == list(SCORES.columns) and not run.scores.equals(other.scores)
     assert isinstance(run, kitrec.Run)
 
@@ -120,8 +130,8 @@ def test_a_user_has_history_candidates_with_ranks_answers_and_scores(project, da
     assert shown["kitrec_full"].to_list() == list(range(20, 0, -1))  # scores rise along the list
     assert shown["popularity"].to_list() == list(range(1, 21))
     assert shown.filter("ground_truth")["item_id"].to_list() == [record["gt_item_id"]]
-    answer = user.answers.filter(target=record["target"]).row(0, named=True)
-    assert (answer["method"], answer["confidence"]) == ("kitrec_full", 9.0)
+    (answer,) = user.answers.filter(target=record["target"], method="kitrec_full").iter_rows(named=True)
+    assert answer["confidence"] == 9.0 and set(user.answers["method"]) == {"base_direct", "kitrec_full"}
     assert answer["text"] == f"answer to {record['record_id']}"
     assert set(user.scores["user_id"]) == {user.user_id} == {record["user_id"]}
 
@@ -140,7 +150,10 @@ def test_tied_candidates_share_their_rank(project, dataset):
     ("use", "message"),
     [
         (lambda run: run.compare("kitrec_full", "kitrec_full"), "compared with itself"),
-        (lambda run: run.compare("kitrec_full", "sasrec"), "'sasrec' has no scored ranking; .*: kitrec_full, popul"),
+        (
+            lambda run: run.compare("kitrec_full", "sasrec"),
+            "'sasrec' has no scored ranking; .*: base_direct, kitrec_full, popul",
+        ),
         (lambda run: run.compare("kitrec_full", "popularity", "written"), "'popularity' has no written ranking"),
         (lambda run: run.cold_start("recall"), "'recall' is no metric; there are hit@1"),
         (lambda run: run.user("nobody"), "'nobody' is no test user of set A"),

@@ -29,8 +29,8 @@ def params_page() -> str:
     parts = [
         "# Parameters",
         "Every key of `params.yaml`, from the file and the dataclasses that check it. A missing, unknown or mistyped "
-        "key is refused before anything runs. Change one by `dvc exp run -S key=value`, several by `kitrec profile use`."
-        " This page is generated: `python -m stages.lib.pages`.",
+        "key is refused before anything runs. Change one by `dvc exp run -S key=value`, several by a profile. "
+        "This page is generated: `python -m stages.lib.pages`.",
     ]
     for name, cls in SECTIONS.items():
         schema = TypeAdapter(cls).json_schema()
