@@ -22,6 +22,7 @@ def draw(mermaid: str) -> str:
     command = [str(DOT), "-Tsvg"]
     done = subprocess.run(command, input=as_dot(mermaid), capture_output=True, text=True, check=True)
     svg = re.sub(r"<!--.*?-->\s*", "", done.stdout[done.stdout.index("<svg") :], flags=re.DOTALL)
+    svg = svg.replace("<svg", '<svg style="max-width: none"', 1)  # wider than a page: it scrolls
     return re.sub(r"\n\s*", "", svg.replace('"black"', '"currentColor"').replace("<text", '<text fill="currentColor"'))
 
 

@@ -31,8 +31,8 @@ def listed(node: Any) -> Iterator[str]:
 
 
 def test_the_navigation_has_every_page_once():
-    pages = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
-    assert sorted(listed(settings()["nav"])) == pages
+    pages = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed(settings()["nav"])) == sorted(page for page in pages if not page.startswith("benchmarks/"))
 
 
 def test_pages_link_to_nothing_outside_the_site():
