@@ -75,6 +75,8 @@ def real_people(root: Path) -> str:
     lines = []
     for name in REAL_CLAIMS:
         claim, parts = claims[name], _CLAIM.search(name)
+        if parts is None:
+            raise ValueError(f"{name!r} does not read `WHERE: FIRST ahead of SECOND in METRIC, p`")
         says = "ahead of" if claim["holds"] else "not distinguishable from"
         pair = f"`{parts['first']}` is {says} `{parts['second']}` in {NAMES[parts['metric']]}"
         lines.append(f"* S{parts['where'][1:]}: {pair}: {claim['spread']}, {p_text(claim['value'])}")
