@@ -19,6 +19,7 @@ REAL = Path("bench/results/quality_real.json")
 REAL_CLAIMS = (  # of docs/benchmarks/quality_real.md
     "set B, all shown: sasrec_embedding ahead of sasrec in ndcg@10, p",
     "set A, all shown: sasrec_embedding ahead of sasrec in ndcg@10, p",
+    "set A, all shown: random_walk_embedding ahead of random_walk in ndcg@10, p",
     "set A, all shown: embedding ahead of popularity in ndcg@10, p",
     "set A, no film shown: embedding ahead of popularity in hit@1, p",
 )
