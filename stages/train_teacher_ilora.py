@@ -56,17 +56,14 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
             progress = train_teacher(p, base, stored, data, show, run.work / "teacher")
         # 4. With folds: a sequence model and a teacher of the users outside each
         if p.folds > 1:
-            folds, fitted = (
-                run.work / FOLDS,
-                (read_training(train_on), development, run.work, pin_memory, trainer.validation_users),
-            )
+            fitted = (read_training(train_on), development, run.work, pin_memory, trainer.validation_users)
             training = EncoderTraining(method, m, trials, EncoderData(seed, items, *fitted))
             with progress_bar(quiet=quiet) as bar:
 
                 def show_fold(line: str, epochs: int, progress: Progress) -> None:
                     bar.update(line, progress.epoch, epochs, latest_metrics(progress, SELECTION.metric))
 
-                users = fold_of_users(train, p.folds, seed)
+                users, folds = fold_of_users(train, p.folds, seed), run.work / FOLDS
                 run.cost["fold_seconds"] = train_fold_teachers(p, base, training, data, users, show_fold, folds)
         # 5. The folder, complete at once, and the curve
         with files.atomic(paths.ilora_teacher(method)) as draft:

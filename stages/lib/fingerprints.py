@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE_YAML = ROOT / "code.yaml"
 REFRESH = "python -m stages.lib.fingerprints"
 PACKAGES = ("kitrec", "stages")
+PUBLIC_NAMES = Path("kitrec/__init__.py")  # imports nothing until a notebook uses a name of it; stages use none
 HEADER = f"# Fingerprints of the code behind each stage; `{REFRESH}` refreshes them, `make repro` does so by itself.\n"
 _DOTTED = re.compile(r"kitrec(\.\w+)+")
 
@@ -114,7 +115,7 @@ def _files_of(name: str, root: Path) -> list[Path]:
     parts = name.split(".")
     packages = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
     module = root.joinpath(*parts).with_suffix(".py")
-    return [path for path in [*packages, module] if path.is_file()]
+    return [path for path in [*packages, module] if path.is_file() and path != root / PUBLIC_NAMES]
 
 
 def main(arguments: list[str]) -> None:

@@ -1,19 +1,19 @@
-"""The graph of dvc.yaml as a picture in README.md: stages by section, an arrow where one reads what another writes.
+"""The graph of dvc.yaml as Mermaid: an arrow where one stage reads what another writes.
 
-python -m stages.lib.graph            print it (Mermaid)
-python -m stages.lib.graph --write    put it between the markers in README.md"""
+The whole graph stands in docs/graph.md, its sections in README.md; `python -m stages.lib.pages` puts them there.
+
+python -m stages.lib.graph            print the whole graph
+python -m stages.lib.graph --write    the same as `python -m stages.lib.pages`"""
 
 import re
 import sys
 from fnmatch import fnmatchcase
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
-from stages.lib.dvcfile import ROOT, sections, stages
+from stages.lib.dvcfile import sections, stages
 
-README = ROOT / "README.md"
-BEGIN, END = "<!-- graph:begin -->", "<!-- graph:end -->"
+OFF = " (off by default)"
 _ITEM = re.compile(r"\$\{[^}]*\}")
 
 
@@ -21,11 +21,29 @@ def mermaid() -> str:
     """Return the graph, one subgraph per section of dvc.yaml."""
     lines = ["flowchart LR"]
     for number, (title, names) in enumerate(sections().items()):
-        lines.append(f'  subgraph s{number}["{title.partition(":")[0].partition(" ->")[0]}"]')
+        lines.append(f'  subgraph s{number}["{_heading(title)}"]')
         lines += [f"    {name}" for name in names]
         lines.append("  end")
     lines += [f"  {producer} --> {consumer}" for producer, consumer in shortest(edges())]
     return "\n".join(lines)
+
+
+def overview() -> str:
+    """Return the graph of the sections; dashed are those that are off by default."""
+    section_of = {name: number for number, names in enumerate(sections().values()) for name in names}
+    pairs = {(str(section_of[producer]), str(section_of[consumer])) for producer, consumer in edges()}
+    lines = ["flowchart LR"]
+    for number, title in enumerate(sections()):
+        optional = ":::optional" if OFF in title else ""
+        lines.append(f'  s{number}["{_heading(title).replace(OFF, "")}"]{optional}')
+    joined = shortest({(first, second) for first, second in pairs if first != second})
+    lines += [f"  s{first} --> s{second}" for first, second in sorted(joined, key=lambda pair: (*map(int, pair),))]
+    return "\n".join([*lines, "  classDef optional stroke-dasharray: 4"])
+
+
+def _heading(title: str) -> str:
+    """Return what a section's heading says before its colon and its arrow."""
+    return title.partition(":")[0].partition(" ->")[0]
 
 
 def edges() -> set[tuple[str, str]]:
@@ -85,17 +103,12 @@ def _overlap(out: str, dep: str) -> bool:
     return all(not (a and b) or fnmatchcase(a, b) or ("*" not in b and fnmatchcase(b, a)) for a, b in pairs)
 
 
-def readme_with_graph(text: str) -> str:
-    """Return README's text with today's graph between the markers."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n```mermaid\n{mermaid()}\n```\n{END}{after}"
-
-
 def main(arguments: list[str]) -> None:
-    """Print the graph, or write it into README.md."""
+    """Print the graph, or write all generated parts of the documents."""
     if arguments == ["--write"]:
-        README.write_text(readme_with_graph(Path(README).read_text(encoding="utf-8")), encoding="utf-8")
+        from stages.lib.pages import write_pages  # it draws this graph
+
+        write_pages()
     else:
         print(mermaid())
 

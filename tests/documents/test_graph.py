@@ -1,15 +1,24 @@
-"""The picture of the pipeline in README.md is that of today's dvc.yaml, and pipeline.md describes every stage."""
+"""The pictures of the pipeline are those of today's dvc.yaml, and pipeline.md describes every stage."""
 
 import re
 
-from stages.lib.dvcfile import stages
-from stages.lib.graph import edges, readme_with_graph, shortest
+from stages.lib.dvcfile import sections, stages
+from stages.lib.graph import edges, mermaid, overview, shortest
 from tests.conftest import ROOT
 
 
-def test_readme_shows_the_graph_of_dvc_yaml():
-    text = (ROOT / "README.md").read_text()
-    assert text == readme_with_graph(text), "run `python -m stages.lib.graph --write`"
+def test_pages_show_the_graph_of_dvc_yaml():
+    """That they are current as a whole: test_readme_claims.py."""
+    assert mermaid() in (ROOT / "docs/graph.md").read_text() and overview() in (ROOT / "README.md").read_text()
+
+
+def test_the_overview_has_a_box_for_every_section_and_an_arrow_where_stages_of_two_are_joined():
+    drawn = overview()
+    assert len(re.findall(r"^  s\d+\[", drawn, re.MULTILINE)) == len(sections())
+    assert 's0["Data"]\n' in drawn and 'ThinkRec"]:::optional' in drawn and "off by default" not in drawn
+    number = {name: k for k, names in enumerate(sections().values()) for name in names}
+    assert f"s{number['prepare']} --> s{number['pin_base']}" in drawn
+    assert f"s{number['prepare']} --> s{number['evaluate']}" not in drawn  # longer roads imply it
 
 
 def test_edges_follow_what_stages_read_and_write():

@@ -53,7 +53,7 @@ def is_module_or_name(dotted: str) -> bool:
         elif (folder / f"{part}.py").is_file():
             return set(parts[k + 1 :]) <= names_of(folder / f"{part}.py")
         else:
-            return False
+            return set(parts[k:]) <= names_of(folder / "__init__.py")
     return True
 
 
@@ -111,6 +111,7 @@ def test_a_path_that_is_not_in_the_tree_is_noticed(name, there):
     ("name", "there"),
     [
         ("kitrec.core.files", True),
+        ("kitrec.load_run", True),  # a public name of the package
         ("kitrec.core.randomness.generator", True),
         ("kitrec.core.randomness.nowhere", False),
         ("kitrec.nowhere", False),
