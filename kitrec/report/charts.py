@@ -10,6 +10,7 @@ import polars as pl
 
 from kitrec.report.chart_parts import (
     HEIGHT,
+    TALL,
     WIDTH,
     Chart,
     axis_top,
@@ -45,7 +46,7 @@ def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0) -> Char
         {"data": {"name": "names"}, "mark": {"type": "text", "align": "left", "dx": -14}, "encoding": names},
     ]
     params = [{"name": "top", "value": top}]
-    return {"data": {"name": "rows"}, "params": params, "width": WIDTH, "height": HEIGHT, "layer": layers}
+    return {"data": {"name": "rows"}, "params": params, "width": WIDTH, "height": TALL, "layer": layers}
 
 
 def filled_history_chart(drawn: Sequence[Method], title: str, rows: pl.DataFrame) -> Chart:
@@ -59,7 +60,7 @@ def history_names(rows: pl.DataFrame, top: float) -> dict[str, float]:
     """Return where names stand beside the last point of each line."""
     order = pl.col("core").replace_strict(CORES, range(len(CORES)), return_dtype=pl.Int64)
     ends = rows.group_by("method", maintain_order=True).agg(pl.col("mean").sort_by(order).last())
-    return name_places(dict(ends.iter_rows()), top)
+    return name_places(dict(ends.iter_rows()), top, TALL)
 
 
 def hit_rate_chart(drawn: Sequence[Method], curves: pl.DataFrame) -> Chart:
@@ -70,7 +71,7 @@ def hit_rate_chart(drawn: Sequence[Method], curves: pl.DataFrame) -> Chart:
         "x": {**x, "scale": {"domain": [1, max(last, 2)], "nice": False}},
         "y": {"field": "hit_rate", "type": "quantitative", "title": "hit rate", "scale": {"domain": [0, 1]}},
         "color": legend(colour(drawn), curves["method"]),
-        "strokeDash": dash(drawn),
+        "strokeDash": legend(dash(drawn), curves["method"]),
         "tooltip": [{"field": "method"}, {"field": "rank"}, {"field": "hit_rate", "format": ".3f"}],
     }
     mark = {"type": "line", "strokeWidth": 2.5, "interpolate": "step-after"}
@@ -99,7 +100,7 @@ def sets_chart(drawn: Sequence[Method], sets: pl.DataFrame, title: str) -> Chart
             "encoding": {**mean, "tooltip": tooltip("ranking", "set", "n")},
         },
     ]
-    return {"data": {"values": rows.to_dicts()}, "width": WIDTH, "height": {"step": 15}, "layer": layers}
+    return {"data": {"values": rows.to_dicts()}, "width": WIDTH, "height": 15 * rows.height + 20, "layer": layers}
 
 
 def differences_chart(rows: pl.DataFrame, title: str = "difference of means") -> Chart:
@@ -124,7 +125,7 @@ def differences_chart(rows: pl.DataFrame, title: str = "difference of means") ->
         {"mark": mark, "encoding": {**shared, **point, "tooltip": shown}},
         {"mark": {"type": "text", "align": "left", "dx": 6, "fontSize": 11}, "encoding": {**shared, **text}},
     ]
-    return {"data": {"values": rows.to_dicts()}, "width": WIDTH, "height": {"step": 18}, "layer": layers}
+    return {"data": {"values": rows.to_dicts()}, "width": WIDTH, "height": 18 * rows.height + 20, "layer": layers}
 
 
 def ablation_chart(rows: pl.DataFrame, title: str) -> Chart:

@@ -18,9 +18,7 @@ _PAGE = {"light": ("#1b1f24", "#c9ced6"), "dark": ("#e4e7eb", "#474e58")}  # ink
 @cache
 def vega_bundle() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script that loads nothing."""
-    script = vl_convert.javascript_bundle(
-        "window.vega = vega; window.vegaLite = vegaLite; window.vegaEmbed = vegaEmbed;"
-    )
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

@@ -92,7 +92,7 @@ def timeline_chart(rows: pl.DataFrame) -> Chart:
         "encoding": {"y": y, "x": {"field": "end", "type": "quantitative"}, "text": {"field": "label"}},
     }
     values = {"values": rows.to_dicts()}
-    return {"data": values, "width": WIDTH * 2, "height": {"step": 20}, "layer": [bar, text]}
+    return {"data": values, "width": WIDTH * 2, "height": 20 * rows.height, "layer": [bar, text]}
 
 
 def loss_chart(rows: pl.DataFrame, x_title: str) -> Chart:
@@ -119,7 +119,13 @@ def failures_chart(rows: pl.DataFrame, statuses: Sequence[str]) -> Chart:
         "tooltip": [{"field": "method"}, {"field": "status"}, {"field": "share", "format": ".4f"}],
     }
     values = {"values": rows.to_dicts()}
-    return {"data": values, "width": WIDTH * 2, "height": {"step": 30}, "mark": "bar", "encoding": encoding}
+    return {
+        "data": values,
+        "width": WIDTH * 2,
+        "height": 34 * rows["method"].n_unique(),
+        "mark": "bar",
+        "encoding": encoding,
+    }
 
 
 def strata_chart(rows: pl.DataFrame, strata: Sequence[str], metrics: Sequence[str]) -> Chart:
@@ -144,7 +150,7 @@ def strata_chart(rows: pl.DataFrame, strata: Sequence[str], metrics: Sequence[st
         "params": [choice],
         "transform": [{"filter": "datum.metric == metric"}],
         "width": WIDTH * 2,
-        "height": {"step": 19},
+        "height": 19 * len(strata),
         "layer": layers,
     }
 

@@ -1,5 +1,6 @@
 // Charts are drawn by Vega in the colours of the page, and again when the page changes between light and dark.
 const styles = json("chart-styles"), darkness = matchMedia("(prefers-color-scheme: dark)");
+const ERRORS = 1;   // Vega's level of logging
 const drawn = new Map();   // figure -> { spec, datasets, view }
 
 const withData = (spec, datasets, top) => ({
@@ -12,10 +13,11 @@ async function draw(figure, spec, datasets, top) {
   const chart = $(".chart", figure), full = withData(spec, datasets, top);
   const options = {
     mode: "vega-lite", actions: false, renderer: "svg", config: styles[darkness.matches ? "dark" : "light"],
-    logLevel: vega.Error, tooltip: { theme: darkness.matches ? "dark" : "light" },
+    logLevel: ERRORS, tooltip: { theme: darkness.matches ? "dark" : "light" },
   };
   drawn.get(figure)?.view?.finalize();
-  const result = await vegaEmbed(chart, { ...full, width: "container" }, options);
+  const autosize = { type: "fit-x", contains: "padding" };
+  const result = await vegaEmbed(chart, { ...full, width: "container", autosize }, options);
   drawn.set(figure, { spec, datasets, top, view: result.view });
 }
 
@@ -29,8 +31,8 @@ async function drawAll() {
 
 async function saveFigure(figure, type) {
   const { spec, datasets, top } = drawn.get(figure);
-  const compiled = vegaLite.compile(withData(spec, datasets, top), { config: styles.file }).spec;
-  const view = new vega.View(vega.parse(compiled), { renderer: "none" });
+  const options = { mode: "vega-lite", actions: false, config: styles.file, logLevel: ERRORS };
+  const { view } = await vegaEmbed(document.createElement("div"), withData(spec, datasets, top), options);
   save(`${figure.dataset.name}.${type}`, await view.toImageURL(type, type === "png" ? 3 : 1));
 }
 
