@@ -6,8 +6,14 @@
 #              registry into base/ (docs/guides/real_base.md)
 # make docs    the documents as a site, site/index.html, which opens without a network
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
+<<<<<<< HEAD
 # make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-training-step, bench-train-gpu,
 # bench-infer, bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec, bench-scale   measure the claims of docs/benchmarks.md
+=======
+# make test-web  the report in a real browser: installs playwright and axe; without Chromium the tests are skipped
+# make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-train-gpu, bench-infer,
+# bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec, bench-scale   measure the claims of docs/benchmarks.md
+>>>>>>> page
 
 PYTHON ?= python3.11
 VENV   ?= .venv
@@ -30,10 +36,14 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 <<<<<<< HEAD
+<<<<<<< HEAD
 .PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-training-step bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
 =======
 .PHONY: docs setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
 >>>>>>> face
+=======
+.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all test-web lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
+>>>>>>> page
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -108,6 +118,10 @@ test: lint
 
 test-all: lint
 	pytest
+
+test-web: setup
+	$(UV_PIP) -r requirements-web.txt
+	pytest -rs tests/report/test_report_in_browser.py
 
 quality-%: setup  # make quality-seqrec ARGS="toys_s3rec sasrec_ce 3": the tables on public data (KITREC_PUBLIC_DATA)
 	python -m bench.quality_$* $(ARGS)

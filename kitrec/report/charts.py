@@ -1,108 +1,146 @@
-"""Vega-Lite specifications of the charts of a run; rendering.py sets their style on the page and in papers."""
+"""Vega-Lite specifications of the charts of results; rendering.py sets their style on the page and in papers.
 
+Every chart draws a method with its fixed colour (palette.py); names stand beside the lines where there is room. The
+chart of the first screen has no data: the page fills in `rows`, `names` and `top` when a switch is used."""
+
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
-Chart = dict[str, Any]
-_CORES = ["1", "2", "3", "4", "5-9", "10+"]
-_METHOD = {"field": "method", "type": "nominal", "title": None}
+from kitrec.report.chart_parts import (
+    HEIGHT,
+    TALL,
+    WIDTH,
+    Chart,
+    axis_top,
+    colour,
+    dash,
+    legend,
+    name_places,
+    shape,
+    tooltip,
+)
+from kitrec.report.palette import Method
+
+CORES = ["1", "2", "3", "4", "5-9", "10+"]
+BESIDE = " "  # the place behind the last core, where names stand
+_ZERO = {"mark": {"type": "rule", "strokeDash": [3, 3]}, "encoding": {"x": {"datum": 0}}}
 
 
-def core_chart(means: pl.DataFrame, metric: str) -> Chart:
-    """Return a metric of all scored rankings by core, with intervals, a panel per target domain."""
-    filtered = means.filter(stratum="domain_core", metric=metric, kind="scored")
-    parts = pl.col("member").str.split(" ").list
-    rows = filtered.select(
-        "method", parts.get(0).alias("target"), parts.get(1).alias("core"), "mean", "low", "high", "n"
-    )
-    x = {"field": "core", "type": "ordinal", "sort": _CORES, "title": "target interactions", "axis": {"labelAngle": 0}}
-    mean = {"field": "mean", "type": "quantitative", "title": metric}
-    shared = {
-        "x": x,
-        "xOffset": {"field": "method"},
-        "color": _METHOD,
-    }  # side by side, so that intervals do not overlap
+def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0) -> Chart:
+    """Return a metric by the length of the target history with intervals; data: `rows`, and `names` at the ends."""
+    axis = {"labelAngle": 0, "ticks": False}
+    scale = {"domain": [*CORES, BESIDE], "paddingInner": 0.35}
+    x = {"field": "core", "type": "ordinal", "title": "target interactions", "axis": axis, "scale": scale}
+    y: dict[str, Any] = {"type": "quantitative", "title": title, "scale": {"domain": [0, {"expr": "top"}]}}
+    order = {"field": "method", "sort": [method.name for method in drawn]}
+    shared = {"x": x, "xOffset": order, "color": colour(drawn)}
+    low, mean = {**y, "field": "low"}, {**y, "field": "mean"}
+    shown = {"mark": {"type": "point", "filled": True, "size": 60, "opacity": 1}}
+    names = {"x": x, "y": {**y, "field": "place"}, "color": colour(drawn), "text": {"field": "method"}}
     layers = [
-        {"mark": {"type": "line", "strokeWidth": 1.5, "opacity": 0.6}, "encoding": {**shared, "y": mean}},
-        {"mark": {"type": "point", "filled": True, "size": 45}, "encoding": {**shared, "y": mean}},
-        {
-            "mark": {"type": "rule", "opacity": 0.6, "strokeWidth": 1.5},
-            "encoding": {**shared, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
-        },
+        {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {**shared, "y": low, "y2": {"field": "high"}}},
+        {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {**shared, "y": mean, "strokeDash": dash(drawn)}},
+        {**shown, "encoding": {**shared, "y": mean, "shape": shape(drawn), "tooltip": tooltip("method", "core", "n")}},
+        {"data": {"name": "names"}, "mark": {"type": "text", "align": "left", "dx": -14}, "encoding": names},
     ]
-    return _panels(rows, "target", {"width": 330, "height": 240, "layer": layers})
+    params = [{"name": "top", "value": top}]
+    return {"data": {"name": "rows"}, "params": params, "width": WIDTH, "height": TALL, "layer": layers}
 
 
-def hit_rate_chart(curves: pl.DataFrame) -> Chart:
-    """Return the hit rate at every rank, a panel per kind of ranking."""
-    last = curves.select(pl.col("rank").max()).item()
+def filled_history_chart(drawn: Sequence[Method], title: str, rows: pl.DataFrame) -> Chart:
+    """Return the chart by history with its data: method, core, mean, low, high, n."""
+    top = axis_top(float(rows["high"].max()))  # type: ignore[arg-type]  # a number: rows are not empty
+    names = [{"method": name, "core": BESIDE, "place": place} for name, place in history_names(rows, top).items()]
+    return history_chart(drawn, title, top) | {"datasets": {"rows": rows.to_dicts(), "names": names}}
+
+
+def history_names(rows: pl.DataFrame, top: float) -> dict[str, float]:
+    """Return where names stand beside the last point of each line."""
+    order = pl.col("core").replace_strict(CORES, range(len(CORES)), return_dtype=pl.Int64)
+    ends = rows.group_by("method", maintain_order=True).agg(pl.col("mean").sort_by(order).last())
+    return name_places(dict(ends.iter_rows()), top, TALL)
+
+
+def hit_rate_chart(drawn: Sequence[Method], curves: pl.DataFrame) -> Chart:
+    """Return the hit rate at every rank."""
+    last = int(curves["rank"].max())  # type: ignore[call-overload]  # a number: curves are not empty
+    x = {"field": "rank", "type": "quantitative", "title": "rank", "axis": {"tickMinStep": 1}}
     encoding = {
-        "x": {"field": "rank", "type": "quantitative", "title": "rank", "scale": {"domain": [1, last], "nice": False}},
-        "y": {
-            "field": "hit_rate",
-            "type": "quantitative",
-            "title": "hit rate",
-            "scale": {"domain": [0, 1]},
-        },
-        "color": _METHOD,
+        "x": {**x, "scale": {"domain": [1, max(last, 2)], "nice": False}},
+        "y": {"field": "hit_rate", "type": "quantitative", "title": "hit rate", "scale": {"domain": [0, 1]}},
+        "color": legend(colour(drawn), curves["method"]),
+        "strokeDash": legend(dash(drawn), curves["method"]),
+        "tooltip": [{"field": "method"}, {"field": "rank"}, {"field": "hit_rate", "format": ".3f"}],
     }
-    mark = {"type": "line", "strokeWidth": 2, "interpolate": "step-after"}
-    return _panels(curves, "kind", {"width": 330, "height": 240, "mark": mark, "encoding": encoding})
+    mark = {"type": "line", "strokeWidth": 2.5, "interpolate": "step-after"}
+    return {
+        "data": {"values": curves.to_dicts()}, "width": WIDTH, "height": HEIGHT, "mark": mark, "encoding": encoding
+    }  # fmt: skip
 
 
-def sets_chart(sets: pl.DataFrame) -> Chart:
-    """Return the means of every ranking on every test set with intervals, a panel per metric."""
+def sets_chart(drawn: Sequence[Method], sets: pl.DataFrame, title: str) -> Chart:
+    """Return the means of every ranking on every test set with intervals: colour is the method, shape the set."""
     rows = sets.with_columns(ranking=pl.format("{} ({})", "method", "kind"))
+    names = sets["set"].unique().sort().to_list()
+    shapes = {"domain": names, "range": ["circle", "diamond"][: len(names)]}
     shared = {
-        "y": {"field": "ranking", "type": "nominal", "title": None},
+        "y": {"field": "ranking", "type": "nominal", "title": None, "sort": {"field": "mean", "order": "descending"}},
         "yOffset": {"field": "set", "type": "nominal"},
-        "color": {"field": "set", "type": "nominal", "title": "test set"},
+        "color": colour(drawn),
     }
-    low = {"field": "low", "type": "quantitative", "title": "mean", "scale": {"domain": [0, 1]}}
-    mean = {"field": "mean", "type": "quantitative"}
+    low = {"field": "low", "type": "quantitative", "title": title, "scale": {"domain": [0, 1]}}
+    by_set = {"field": "set", "type": "nominal", "title": "test set", "scale": shapes, "legend": {}}
+    mean = {**shared, "x": {"field": "mean", "type": "quantitative"}, "shape": by_set}
     layers = [
         {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": {**shared, "x": low, "x2": {"field": "high"}}},
-        {"mark": {"type": "point", "filled": True, "size": 45}, "encoding": {**shared, "x": mean}},
+        {
+            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+            "encoding": {**mean, "tooltip": tooltip("ranking", "set", "n")},
+        },
     ]
-    return _panels(rows, "metric", {"width": 300, "height": {"step": 12}, "layer": layers})
+    return {"data": {"values": rows.to_dicts()}, "width": WIDTH, "height": 15 * rows.height + 20, "layer": layers}
 
 
-def quality_cost_chart(rows: pl.DataFrame, metric: str) -> Chart:
-    """Return a metric over seconds per user, a point per method."""
-    seconds = {"field": "seconds_per_user", "type": "quantitative", "title": "seconds per user"}
-    scale, axis = {"type": "log", "nice": False, "padding": 40}, {"tickCount": 6, "labelOverlap": "greedy"}
-    encoding = {
-        "x": {**seconds, "scale": scale, "axis": axis},
-        "y": {"field": "mean", "type": "quantitative", "title": metric},
-        "color": _METHOD,
-    }
-    mark = {"type": "point", "filled": True, "size": 90, "opacity": 1}
-    return {"data": {"values": rows.to_dicts()}, "width": 460, "height": 240, "mark": mark, "encoding": encoding}
-
-
-def calibration_chart(calibration: pl.DataFrame) -> Chart:
-    """Return the accuracy of the first item by stated confidence."""
-    accuracy = {
-        "field": "accuracy",
-        "type": "quantitative",
-        "title": "accuracy",
-        "scale": {"domain": [0, 1]},
-    }
-    confidence = {"field": "confidence", "type": "quantitative", "title": "stated confidence"}
-    encoding = {"x": {**confidence, "scale": {"domain": [1, 10]}}, "y": accuracy, "color": _METHOD}
-    legend = {"orient": "right", "columns": 1, "tickCount": 3}
-    size = {"field": "n", "type": "quantitative", "title": "answers", "legend": legend}
+def differences_chart(rows: pl.DataFrame, title: str = "difference of means") -> Chart:
+    """Return differences with their intervals about zero; `verdict` says what the test supports, `group` is a line."""
+    verdicts = ["ahead", "not distinguishable", "behind"]
+    scale = {"domain": verdicts, "range": ["triangle-right", "circle", "triangle-left"]}
+    y = {"field": "group", "type": "nominal", "title": None, "sort": None}
+    offset = {"field": "metric", "type": "nominal", "sort": None}
+    x = {"type": "quantitative", "title": title}
+    shared = {"y": y, "yOffset": offset}
+    mark = {"type": "point", "filled": True, "size": 80, "opacity": 1}
+    fields = ["group", "metric", "difference", "low", "high", "p", "verdict"]
+    shown = [
+        {"field": name, "format": ".3f"} if name in ("difference", "low", "high") else {"field": name}
+        for name in fields
+    ]
+    point = {"x": {**x, "field": "difference"}, "shape": {"field": "verdict", "scale": scale, "title": None}}
+    text = {"x": {**x, "field": "high"}, "text": {"field": "metric"}}
     layers = [
-        {"mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding},
-        {"mark": {"type": "point", "filled": True}, "encoding": {**encoding, "size": size}},
+        _ZERO,
+        {"mark": "rule", "encoding": {**shared, "x": {**x, "field": "low"}, "x2": {"field": "high"}}},
+        {"mark": mark, "encoding": {**shared, **point, "tooltip": shown}},
+        {"mark": {"type": "text", "align": "left", "dx": 6, "fontSize": 11}, "encoding": {**shared, **text}},
     ]
-    return {"data": {"values": calibration.to_dicts()}, "width": 460, "height": 240, "layer": layers}
+    return {"data": {"values": rows.to_dicts()}, "width": WIDTH, "height": 18 * rows.height + 20, "layer": layers}
 
 
-def _panels(rows: pl.DataFrame, column: str, panel: Chart) -> Chart:
-    return {
-        "data": {"values": rows.to_dicts()},
-        "facet": {"column": {"field": column, "title": None}},
-        "spec": panel,
-    }
+def ablation_chart(rows: pl.DataFrame, title: str) -> Chart:
+    """Return the 2x2: means with intervals of base and fine-tuned model, a line for thinking first or not."""
+    x = {"field": "model", "type": "nominal", "title": None, "sort": ["base", "fine-tuned"], "axis": {"labelAngle": 0}}
+    y = {"type": "quantitative", "title": title, "scale": {"zero": True}}
+    by = {"field": "answer", "type": "nominal", "title": None}
+    shared = {"x": x, "xOffset": by, "shape": by, "strokeDash": by}
+    low = {**y, "field": "low"}
+    layers = [
+        {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {**shared, "y": low, "y2": {"field": "high"}}},
+        {"mark": {"type": "line"}, "encoding": {**shared, "y": {**y, "field": "mean"}}},
+        {
+            "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
+            "encoding": {**shared, "y": {**y, "field": "mean"}, "tooltip": tooltip("method", "n")},
+        },
+    ]
+    return {"data": {"values": rows.to_dicts()}, "width": WIDTH, "height": HEIGHT, "layer": layers}

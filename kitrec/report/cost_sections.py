@@ -1,13 +1,14 @@
-"""Report sections on costs: stages, quality against cost, and students, from the cost ledgers of stages."""
+"""Report sections on costs: quality against cost, and students, from the cost ledgers of stages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from kitrec.core.mean_tests import CROSSED_TEST, PERMUTATION_TEST
-from kitrec.report.charts import quality_cost_chart
 from kitrec.report.page import Section
+from kitrec.report.palette import Method
+from kitrec.report.run_charts import quality_cost_chart
 
 Ledgers = Mapping[str, Mapping[str, Any]]
 METHOD_NAMES = {  # inference stage -> name of its method
@@ -36,28 +37,37 @@ def inference_seconds(ledgers: Ledgers, times: Ledgers, which: str, users: int) 
     return seconds
 
 
-def stage_costs(ledgers: Ledgers) -> Section:
-    """Return the costs of every stage."""
-    rows = [
-        [stage, f"{cost['seconds']:.1f}", f"{cost['cpu_seconds']:.1f}", str(cost["peak_memory_mib"]), _throughput(cost)]
-        for stage, cost in sorted(ledgers.items(), key=lambda pair: -pair[1]["seconds"])
-    ]
-    columns = ["stage", "seconds", "CPU seconds", "peak MiB", "throughput"]
-    return Section("Costs", "Costs of each stage on the machine it ran on.", columns, rows)
-
-
-def quality_against_cost(means: pl.DataFrame, seconds_per_user: Mapping[str, float]) -> Section:
+def quality_against_cost(
+    drawn: Sequence[Method], means: pl.DataFrame, seconds_per_user: Mapping[str, float]
+) -> Section:
     """Return NDCG@10 over seconds per user, for methods whose inference was timed."""
+    question, title = "What does a better ranking cost per user?", "Quality against cost"
     overall = means.filter(stratum="all", metric="ndcg@10", kind="scored")
     rows = [
         {"method": row["method"], "mean": row["mean"], "seconds_per_user": seconds_per_user[row["method"]]}
         for row in overall.iter_rows(named=True)
         if row["method"] in seconds_per_user
     ]
-    text = "NDCG@10 of the scored ranking against inference time per user."
-    return Section(
-        "Quality against cost", text, chart=quality_cost_chart(pl.DataFrame(rows), "NDCG@10") if rows else None
+    if not rows:
+        finding = "No inference of this run was timed as a whole: stages that were resumed know only their last part."
+        return Section(title, "", question=question, finding=finding)
+    text = (
+        "NDCG@10 of scored rankings against inference time on the machine of this run; on others the order may change."
     )
+    table = [[row["method"], f"{row['mean']:.3f}", f"{row['seconds_per_user']:.4g}"] for row in rows]
+    columns = ["method", "NDCG@10", "seconds per user"]
+    chart, finding = quality_cost_chart(drawn, pl.DataFrame(rows), "NDCG@10"), _cost_sentence(rows)
+    return Section(title, text, columns, table, chart, question=question, finding=finding)
+
+
+def _cost_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
+    best, fastest = max(rows, key=lambda row: row["mean"]), min(rows, key=lambda row: row["seconds_per_user"])
+    times = f"{best['method']} has the highest mean of the timed methods ({best['mean']:.3f})"
+    if best is fastest:
+        return f"{times} and is the fastest of them, at {best['seconds_per_user']:.3g} s per user."
+    ratio = best["seconds_per_user"] / fastest["seconds_per_user"]
+    seconds = f"{best['seconds_per_user']:.3g} s per user: {ratio:,.0f} times the {fastest['seconds_per_user']:.3g} s"
+    return f"{times}, at {seconds} of {fastest['method']} ({fastest['mean']:.3f})."
 
 
 def _teacher_name(pair: str, methods: set[str]) -> str:
@@ -108,11 +118,3 @@ def _p(result: Mapping[str, Any]) -> str:
     """Return the p over both sources where there are several seeds, else over users."""
     both = result["p_users_and_trainings"]
     return f"{result['p_permutation']:.2g} (users alone)" if both is None else f"{both:.2g}"
-
-
-def _throughput(cost: Mapping[str, Any]) -> str:
-    if "tokens_per_second" in cost:
-        return f"{cost['tokens_per_second']} tokens/s"
-    parts = [value for value in cost.values() if isinstance(value, dict)]
-    rates = [value["records_per_second"] for value in parts if "records_per_second" in value]
-    return f"{rates[0]:.1f} records/s" if rates else ""

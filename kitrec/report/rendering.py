@@ -1,24 +1,31 @@
-"""Rendering of charts by vl-convert, which needs no network: for the page, and as files for papers."""
+"""Rendering of charts by Vega: in the page by its own JavaScript, as files for papers by vl-convert; no network."""
 
+import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import vl_convert
 
 from kitrec.core import files
-from kitrec.report.charts import Chart
+from kitrec.report.chart_parts import Chart
 
 PAPER_PPI = 300
-_COLOURS = (  # ten distinct colours, and a darker variant of each for more methods
-    "4c78a8 f58518 e45756 72b7b2 54a24b eeca3b b279a2 ff9da6 9d755d 8a8a8a "
-    "1f3b5c 9c4f00 8f1d26 2d6b66 255c1f 8f7600 5f3a58 b0405a 523628 222222"
-)
+_PAGE = {"light": ("#1b1f24", "#c9ced6"), "dark": ("#e4e7eb", "#474e58")}  # ink and grid on either ground
 
 
-def render_for_page(chart: Chart) -> str:
-    """Return a chart as SVG for the page, in a grey that is readable on light and dark."""
-    return vl_convert.vegalite_to_svg(chart, config=_style("#888888", "#88888833", "transparent"))
+@cache
+def vega_bundle() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script that loads nothing."""
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def page_styles() -> dict[str, Any]:
+    """Return the configuration of charts on a light and on a dark page, and in exported files."""
+    on_page = {name: _style(ink, grid, "transparent") for name, (ink, grid) in _PAGE.items()}
+    return {**on_page, "file": _style("black", "#dddddd", "white")}
 
 
 def write_figures(charts: Mapping[str, Chart], folder: Path) -> None:
@@ -30,6 +37,12 @@ def write_figures(charts: Mapping[str, Chart], folder: Path) -> None:
             svg = vl_convert.vegalite_to_svg(chart, config=style)
             (draft / f"{name}.svg").write_text(svg, encoding="utf-8")
             (draft / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(chart, config=style, ppi=PAPER_PPI))
+
+
+def script_json(data: Any) -> str:
+    """Return JSON for a script element: no text in it can close the element or open a comment."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _style(ink: str, grid: str, background: str) -> dict[str, Any]:
@@ -45,7 +58,9 @@ def _style(ink: str, grid: str, background: str) -> dict[str, Any]:
         "font": "system-ui, Helvetica, Arial, sans-serif",
         "view": {"stroke": None},
         "axis": {**text, "gridColor": grid, "domainColor": ink, "tickColor": ink, "labelFlush": False},
-        "legend": {**text, "orient": "bottom", "columns": 5, "labelLimit": 0},
+        "legend": {**text, "orient": "bottom", "columns": 4, "labelLimit": 0},
         "header": text,
-        "range": {"category": [f"#{colour}" for colour in _COLOURS.split()]},
+        "mark": {"color": ink},
+        "rule": {"color": ink},
+        "text": {"color": ink},
     }

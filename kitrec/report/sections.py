@@ -1,15 +1,15 @@
 """Report sections on quality, from the tables and metrics of a run; nothing is computed here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from kitrec.core.mean_tests import CROSSED_TEST, ONE_TRAINING, PERMUTATION_TEST
-from kitrec.report.charts import calibration_chart, core_chart, hit_rate_chart, sets_chart
+from kitrec.report.charts import hit_rate_chart, sets_chart
+from kitrec.report.first_screen import METRICS, TITLES
 from kitrec.report.page import Section
-
-SHOWN = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10")
+from kitrec.report.palette import Method
 
 
 def headline(means: pl.DataFrame, answers: Mapping[str, Mapping[str, Any]], which: str) -> Section:
@@ -24,7 +24,8 @@ def headline(means: pl.DataFrame, answers: Mapping[str, Mapping[str, Any]], whic
     requested = {method: sets[which]["answer_items"] for method, sets in answers.items()}
     if len(set(requested.values())) > 1:
         text += " Written rankings of different numbers of items compare in Hit@1 alone."
-    return Section("Headline", text, ["ranking", *SHOWN], _metric_rows(overall, SHOWN, requested))
+    titles, rows = [TITLES[name] for name in METRICS], _metric_rows(overall, METRICS, requested)
+    return Section("All means", text, ["ranking", *titles], rows, collapsed=True)
 
 
 def warnings(answers: Mapping[str, Mapping[str, Any]], which: str) -> list[Section]:
@@ -32,41 +33,6 @@ def warnings(answers: Mapping[str, Mapping[str, Any]], which: str) -> list[Secti
     rows = [[method, warning] for method, sets in answers.items() for warning in sets[which]["warnings"]]
     text = "Results of these methods are lower than they would be without the limit."
     return [Section("Warnings", text, ["method", "warning"], rows)] if rows else []
-
-
-def declared_comparisons(comparisons: pl.DataFrame) -> Section:
-    """Return the comparisons declared beforehand."""
-    declared = comparisons.filter("declared").sort("method", "other", "metric")
-    rows = [
-        [
-            f"{row['method']} – {row['other']}",
-            row["metric"],
-            f"{row['difference']:+.3f}",
-            f"{row['low']:+.3f} … {row['high']:+.3f}",
-            f"{row['p_permutation']:.2g}",
-            f"{row['p_holm']:.2g} {row['stars']}",
-            f"{row['p_wilcoxon']:.2g}",
-            row["size"],
-            "–" if row["mde"] is None else f"{row['mde']:.3f}",
-        ]
-        for row in declared.iter_rows(named=True)
-    ]
-    columns = [
-        "pair",
-        "metric",
-        "difference",
-        "95 % CI",
-        "p",
-        "p (Holm)",
-        "p (Wilcoxon)",
-        "effect size",
-        "min. detectable",
-    ]
-    text = (
-        f"Differences of means on the same users; p: {PERMUTATION_TEST}, corrected by Holm over all declared "
-        f"comparisons. Wilcoxon's p is of signed ranks, not of means. {ONE_TRAINING}"
-    )
-    return Section("Declared comparisons", text, columns, rows)
 
 
 def trainings(repeats: Mapping[str, Any]) -> Section:
@@ -94,50 +60,25 @@ def trainings(repeats: Mapping[str, Any]) -> Section:
     return Section("Several trainings", text, [*columns, "p (both)", "p (both, Holm)"], rows)
 
 
-def by_core(means: pl.DataFrame) -> Section:
-    """Return Hit@10 by the length of the target history."""
-    text = "Hit@10 of scored rankings by target interactions, the held-out one included, with 95 % intervals."
-    return Section("By history", text, chart=core_chart(means, "hit@10"))
-
-
-def hit_rates(curves: pl.DataFrame) -> Section:
-    """Return the hit rate at every rank."""
+def hit_rates(drawn: Sequence[Method], curves: pl.DataFrame) -> Section:
+    """Return the hit rate at every rank, a panel per kind of ranking."""
     missing = curves.filter(kind="written").select("method", "missing").unique().sort("method")
     listed = "; ".join(f"{method} {share:.3f}" for method, share in missing.iter_rows())
     text = "The share of records whose held-out item has a rank or a better one; ties count by expectation."
     if listed:
         text += f" Written lists are short, other items have no rank. Share of held-out items not named: {listed}."
-    return Section("Hit rate by rank", text, chart=hit_rate_chart(curves))
+    rising = pl.col("hit_rate").n_unique().over("method", "kind") > 1  # lists of one item have no curve
+    by_kind = curves.filter(rising.any().over("kind")).sort("kind").group_by("kind", maintain_order=True)
+    panels = {f"{kind} rankings": hit_rate_chart(drawn, part) for (kind,), part in by_kind}
+    return Section("Hit rate by rank", text, panels=panels)
 
 
-def set_comparison(sets: pl.DataFrame) -> Section:
-    """Return means of the same users with hard and with random candidates."""
+def set_comparison(drawn: Sequence[Method], sets: pl.DataFrame) -> Section:
+    """Return means of the same users with hard and with random candidates, a panel per metric."""
     text = "The same users and held-out items; set A has hard candidates, set B random ones. Means with 95 % intervals."
-    return Section("Test sets", text, chart=sets_chart(sets))
-
-
-def calibration(curve: pl.DataFrame) -> Section:
-    """Return accuracy by stated confidence."""
-    text = "The share of answers whose first item is the held-out one, by stated confidence (1 to 10)."
-    return Section("Confidence", text, chart=calibration_chart(curve) if curve.height else None)
-
-
-def strata(means: pl.DataFrame) -> Section:
-    """Return MRR in all strata, collapsed."""
-    by_stratum = means.filter((pl.col("stratum") != "all") & (pl.col("metric") == "mrr"))
-    rows = [
-        [
-            f"{row['stratum']}: {row['member']}{' (few)' if row['few'] else ''}",
-            f"{row['method']} ({row['kind']})",
-            str(row["n"]),
-            f"{row['mean']:.3f}",
-            f"{row['low']:.3f} … {row['high']:.3f}",
-        ]
-        for row in by_stratum.iter_rows(named=True)
-    ]
-    return Section(
-        "Strata", "MRR in every stratum.", ["stratum", "ranking", "n", "MRR", "95 % CI"], rows, collapsed=True
-    )
+    by_metric = sets.sort("metric").group_by("metric", maintain_order=True)
+    panels = {TITLES[metric]: sets_chart(drawn, part, TITLES[metric]) for (metric,), part in by_metric}
+    return Section("Test sets", text, panels=panels)
 
 
 def failures(answers: Mapping[str, Mapping[str, Any]], which: str) -> Section:
