@@ -44,11 +44,11 @@ def main(method: str, quiet: runner.Quiet = runner.NO_TERMINAL) -> None:
         # 2. Next-item tasks from the newest steps of every user
         base, items = read_pinned(), tables.read(paths.ITEMS, ITEMS)
         train, development = (tables.read(sources[role], SPLIT_INTERACTIONS) for role in ("train", "development"))
-        sizes = {"newest": tasks.steps_per_user, "count": tasks.candidates, "seed": seed}
-        build_tasks = partial(tasks_from_steps, items=items, history=m.history, **sizes)
-        validated = build_tasks(sample_rows(development, trainer.llm_validation_users, seed))
+        newest, count = tasks.steps_per_user, tasks.candidates
+        build = partial(tasks_from_steps, items=items, history=m.history, newest=newest, count=count, seed=seed)
+        validated = build(sample_rows(development, trainer.llm_validation_users, seed))
         by_id = {row["item_id"]: row for row in items.iter_rows(named=True)}
-        data = TrainingData(seed, by_id, build_tasks(train), validated, run.work / "training")
+        data = TrainingData(seed, by_id, build(train), validated, run.work / "training")
         # 3. Training, resumed from the newest checkpoint; the best weights are stored
         name, stretches = f"ilora-{method}", planned_stretches(data.train.height, p.training)
         with training_bar(name, stretches, SELECTION.metric, quiet=quiet, unit="update") as show:

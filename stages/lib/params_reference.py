@@ -4,7 +4,6 @@ Values and comments are those of the file, accepted values those of the dataclas
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,4 +104,4 @@ def _shown(value: Any) -> str:
 def _sentence(cls: Any) -> str:
     """Return the docstring of a section; those of plain values and the signatures that dataclasses add say nothing."""
     text = " ".join((cls.__doc__ or "").split())
-    return text if is_dataclass(cls) and not text.startswith(f"{cls.__name__}(") else ""
+    return text if isinstance(cls, type) and cls is not int and not text.startswith(f"{cls.__name__}(") else ""
