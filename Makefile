@@ -29,7 +29,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all test-web lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
+.PHONY: setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all test-web screenshots lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -97,6 +97,11 @@ test-all: lint
 test-web: setup
 	$(UV_PIP) -r requirements-web.txt
 	pytest -rs tests/report/test_report_in_browser.py
+
+# Pictures of the report in docs/figures, of the run in this folder.
+screenshots: test-web
+	kitrec report
+	python -m tests.report.screenshots report/index.html docs/figures
 
 quality-%: setup  # make quality-seqrec ARGS="toys_s3rec sasrec_ce 3": the tables on public data (KITREC_PUBLIC_DATA)
 	python -m bench.quality_$* $(ARGS)
