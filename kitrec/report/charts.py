@@ -25,7 +25,7 @@ from kitrec.report.palette import Method
 
 CORES = ["1", "2", "3", "4", "5-9", "10+"]
 BESIDE = " "  # the place behind the last core, where names stand
-_ZERO = {"mark": {"type": "rule", "strokeDash": [3, 3]}, "encoding": {"x": {"datum": 0}}}
+_ZERO = {"mark": {"type": "rule", "strokeDash": [3, 3], "aria": False}, "encoding": {"x": {"datum": 0}}}
 
 
 def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0) -> Chart:
