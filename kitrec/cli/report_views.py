@@ -83,7 +83,8 @@ def _pairs(m: ScoreMatrix, answer_items: Mapping[str, int]) -> pl.DataFrame:
 def drawn_methods(means: pl.DataFrame) -> list[Method]:
     """Return all methods of the run as charts draw them: those of evaluation.methods in its order, then references."""
     listed = params.value(Evaluation, "evaluation.methods")
-    names = sorted(means["method"].unique(), key=lambda name: listed.index(name) if name in listed else len(listed))
+    place = {name: k for k, name in enumerate(listed)}
+    names = sorted(means["method"].unique(), key=lambda name: (place.get(name, len(place)), name))
     return methods(names, {name: _role(name, listed) for name in names})
 
 

@@ -13,7 +13,7 @@ from kitrec.report.verdicts import listed
 
 CONSTANT = 0.95  # share of answers with one confidence from which on nothing is left to calibrate
 COLUMNS = [
-    *("method", "answers", "with confidence and rating", "most stated", "its share", "first item right there"),
+    *("method", "answers", "stated and rated", "most stated", "its share", "right there"),
     *("MAE (halved)", "RMSE (halved)", "MAE (affine)"),
 ]
 

@@ -25,7 +25,7 @@ from kitrec.report.palette import Method
 
 CORES = ["1", "2", "3", "4", "5-9", "10+"]
 BESIDE = " "  # the place behind the last core, where names stand
-_ZERO = {"mark": {"type": "rule", "strokeDash": [3, 3]}, "encoding": {"x": {"datum": 0}}}
+_ZERO = {"mark": {"type": "rule", "strokeDash": [3, 3], "aria": False}, "encoding": {"x": {"datum": 0}}}
 
 
 def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0) -> Chart:
@@ -65,7 +65,7 @@ def history_names(rows: pl.DataFrame, top: float) -> dict[str, float]:
 
 def hit_rate_chart(drawn: Sequence[Method], curves: pl.DataFrame) -> Chart:
     """Return the hit rate at every rank."""
-    last = int(curves["rank"].max())  # type: ignore[call-overload]  # a number: curves are not empty
+    last = max(curves["rank"].to_list())
     x = {"field": "rank", "type": "quantitative", "title": "rank", "axis": {"tickMinStep": 1}}
     encoding = {
         "x": {**x, "scale": {"domain": [1, max(last, 2)], "nice": False}},

@@ -17,6 +17,7 @@ from kitrec.report.chart_parts import Chart
 from kitrec.report.rendering import page_styles, script_json, vega_bundle
 from kitrec.report.users import People
 
+_JOINED = re.compile(" (?:and|by|against) ")
 _WORDS = re.compile(r"\s*[^\W\d]")
 FOLDER = Path(__file__).parent
 STYLES = ("style.css", "explorer.css", "print.css")
@@ -50,7 +51,7 @@ class Section:
     @property
     def short(self) -> str:
         """Return what navigation calls the section."""
-        return self.title.partition(" ")[0] if self.title.startswith("RQ") else self.title
+        return self.title.partition(" ")[0] if self.title.startswith("RQ") else _JOINED.split(self.title)[0]
 
     @property
     def text_columns(self) -> list[bool]:

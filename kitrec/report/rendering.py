@@ -12,7 +12,6 @@ from kitrec.core import files
 from kitrec.report.chart_parts import Chart
 
 PAPER_PPI = 300
-_PAGE = {"light": ("#1b1f24", "#c9ced6"), "dark": ("#e4e7eb", "#474e58")}  # ink and grid on either ground
 
 
 @cache
@@ -23,9 +22,8 @@ def vega_bundle() -> str:
 
 
 def page_styles() -> dict[str, Any]:
-    """Return the configuration of charts on a light and on a dark page, and in exported files."""
-    on_page = {name: _style(ink, grid, "transparent") for name, (ink, grid) in _PAGE.items()}
-    return {**on_page, "file": _style("black", "#dddddd", "white")}
+    """Return the configuration of charts on the page, whose style sheet names the colours, and in exported files."""
+    return {"page": _style("var(--ink)", "var(--line)", "transparent"), "file": _style("black", "#dddddd", "white")}
 
 
 def write_figures(charts: Mapping[str, Chart], folder: Path) -> None:

@@ -20,13 +20,17 @@ def quality_cost_chart(drawn: Sequence[Method], rows: pl.DataFrame, metric: str)
     span = max(values.values()) - min(values.values()) or 1.0
     places = spread(values, gap=span * 16 / HEIGHT)
     points = [{**row, "place": places[row["method"]]} for row in points]
-    seconds = {"field": "seconds_per_user", "type": "quantitative", "title": "seconds of inference per user"}
+    seconds: dict[str, Any] = {
+        "field": "seconds_per_user",
+        "type": "quantitative",
+        "title": "seconds of inference per user",
+    }
     x = {**seconds, "scale": {"type": "log", "nice": False, "padding": 60}}
     x["axis"] = {"tickCount": 6, "labelOverlap": "greedy", "format": "~g", "grid": False}
     y: dict[str, Any] = {"type": "quantitative", "title": metric, "scale": {"zero": False, "padding": 20}}
     shared = {"x": x, "color": colour(drawn)}
     shown = [{"field": "method"}, {"field": "mean", "format": ".3f"}, {"field": "seconds_per_user", "format": ".4g"}]
-    point = {**shared, "y": {**y, "field": "mean"}, "shape": shape(drawn), "tooltip": shown}
+    point: dict[str, Any] = {**shared, "y": {**y, "field": "mean"}, "shape": shape(drawn), "tooltip": shown}
     layers = [
         {"mark": {"type": "point", "filled": True, "size": 110, "opacity": 1}, "encoding": point},
         {
@@ -52,14 +56,14 @@ def confidence_share_chart(drawn: Sequence[Method], rows: pl.DataFrame) -> Chart
 
 def calibration_chart(drawn: Sequence[Method], rows: pl.DataFrame) -> Chart:
     """Return the accuracy of the first item by stated confidence with intervals, beside what a calibrated one has."""
-    y = {"type": "quantitative", "title": "first item right", "scale": {"domain": [0, 1]}}
+    y: dict[str, Any] = {"type": "quantitative", "title": "first item right", "scale": {"domain": [0, 1]}}
     named = legend(colour(drawn), rows["method"])
     shared = {"x": _confidence_axis(), "xOffset": {"field": "method"}, "color": named}
     ideal = [{"confidence": level, "ideal": level / 10} for level in range(1, 11)]
-    point = {
+    point: dict[str, Any] = {
         **shared,
         "y": {**y, "field": "mean"},
-        "shape": shape(drawn),
+        "shape": legend(shape(drawn), rows["method"]),
         "tooltip": tooltip("method", "confidence", "n"),
     }
     layers = [
@@ -121,7 +125,7 @@ def failures_chart(rows: pl.DataFrame, statuses: Sequence[str]) -> Chart:
     values = {"values": rows.to_dicts()}
     return {
         "data": values,
-        "width": WIDTH * 2,
+        "width": WIDTH,
         "height": 34 * rows["method"].n_unique(),
         "mark": "bar",
         "encoding": encoding,
@@ -130,7 +134,7 @@ def failures_chart(rows: pl.DataFrame, statuses: Sequence[str]) -> Chart:
 
 def strata_chart(rows: pl.DataFrame, strata: Sequence[str], metrics: Sequence[str]) -> Chart:
     """Return a heat map of means, methods by strata; a control chooses the metric; n and interval on hover."""
-    x = {"field": "method", "type": "nominal", "title": None, "sort": None}
+    x: dict[str, Any] = {"field": "method", "type": "nominal", "title": None, "sort": None}
     x["axis"] = {"orient": "top", "labelAngle": -30}
     y = {"field": "stratum", "type": "nominal", "title": None, "sort": list(strata), "axis": {"labelLimit": 260}}
     top = {"domain": [0, 1], "scheme": SEQUENTIAL}

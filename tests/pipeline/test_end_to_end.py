@@ -375,7 +375,8 @@ def test_every_method_answers_and_every_look_into_them_is_written(finished):
     for command in (["report"], ["tables"], ["trace", "kitrec_full", "mrr"], ["compare", "workspace", "workspace"]):
         result = clone.run("kitrec", *command)
         assert result.returncode == 0, result.stderr
-    assert "<svg" in (clone.folder / "report/index.html").read_text()
+    page = (clone.folder / "report/index.html").read_text()
+    assert 'id="first-screen"' in page and 'id="people"' in page and "RQ1" in page
     assert {path.suffix for path in (clone.folder / "report/figures").iterdir()} == {".png", ".svg"}
     (clone.folder / "params.yaml").write_text(kept)
 

@@ -5,11 +5,16 @@ from itertools import product
 import polars as pl
 
 from kitrec.report import charts, run_charts, run_sections
+from kitrec.report.calibration_section import calibration_question
 from kitrec.report.first_screen import METRICS, FirstScreen, View, first_screen, views
 from kitrec.report.page import Example, Report, Section, page
 from kitrec.report.palette import methods
+from kitrec.report.questions import declared_question
+from kitrec.report.sections import hit_rates
 from kitrec.report.users import UserRecord, people
+from tests.report.test_figures import CURVES
 from tests.report.test_first_screen import MEANS, ROLES, made_pairs
+from tests.report.test_questions import ERRORS, made_declared
 from tests.report.test_run_sections import made_cost
 from tests.report.test_users import HOSTILE, ITEMS, METHODS, made_user
 
@@ -59,11 +64,17 @@ def made_sections() -> list[Section]:
     }
     cost = pl.DataFrame([{"method": name, "mean": 0.3, "seconds_per_user": 0.1} for name in ("llm", "seq")])
     chart = run_charts.quality_cost_chart(DRAWN, cost, "NDCG@10")
+    levels = pl.DataFrame([{"method": name, "confidence": 9.0, "n": 40, "accuracy": 0.5} for name in ("llm", "seq")])
+    stated = calibration_question(DRAWN, levels, {"llm": ERRORS, "seq": ERRORS})
+    curves = CURVES.filter(pl.col("method") == "popularity").with_columns(method=pl.lit("seq"))
     examples = [Example(f"llm, no_json: {HOSTILE}", "U07:movies", f"no json {HOSTILE}")]
     rows = [["b", "0.5 (0.4–0.6)", "small"], ["a", "10", "large"], ["c", "0.25", "–"]]
     return [
         Section("RQ3 By history", HOSTILE, question="How?", finding="So.", panels=panels),
         Section("Quality against cost", "Cost.", question="What?", finding="That.", chart=chart),
+        stated,
+        declared_question(made_declared()),
+        hit_rates(DRAWN, curves),
         Section("Numbers", HOSTILE, ["name", "value", "size"], rows, examples=examples),
         run_sections.timeline({"prepare": made_cost(1.0), "train_x": made_cost(20.0)}, ["prepare", "train_x"]),
         run_sections.strata_section(DRAWN, strata, ["mrr", "hit@1"]),

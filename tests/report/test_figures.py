@@ -160,5 +160,5 @@ def test_a_section_without_timed_methods_says_why_there_is_no_chart():
 
 def test_charts_on_the_page_have_a_transparent_background():
     styles = page_styles()
-    assert styles["light"]["background"] == styles["dark"]["background"] == "transparent"
+    assert styles["page"]["background"] == "transparent" and styles["page"]["axis"]["labelColor"] == "var(--ink)"
     assert styles["file"]["background"] == "white"

@@ -1,5 +1,5 @@
-// Charts are drawn by Vega in the colours of the page, and again when the page changes between light and dark.
-const styles = json("chart-styles"), darkness = matchMedia("(prefers-color-scheme: dark)");
+// Charts are drawn by Vega; their ink is that of the style sheet, on light, on dark and in print.
+const styles = json("chart-styles");
 const ERRORS = 1;   // Vega's level of logging
 const drawn = new Map();   // figure -> { spec, datasets, view }
 
@@ -9,15 +9,23 @@ const withData = (spec, datasets, top) => ({
   ...(top === undefined ? {} : { params: [{ name: "top", value: top }] }),
 });
 
+const WIDE = 640;   // pixels below which a chart of two panels' width is scrolled, not squeezed
+
+function styleOf(figure) {
+  const style = styles.page, narrow = figure.clientWidth < 500;
+  return { ...style, legend: { ...style.legend, columns: narrow ? 2 : style.legend.columns } };
+}
+
 async function draw(figure, spec, datasets, top) {
   const chart = $(".chart", figure), full = withData(spec, datasets, top);
   const options = {
-    mode: "vega-lite", actions: false, renderer: "svg", config: styles[darkness.matches ? "dark" : "light"],
-    logLevel: ERRORS, tooltip: { theme: darkness.matches ? "dark" : "light" },
+    mode: "vega-lite", actions: false, renderer: "svg", config: styleOf(figure),
+    logLevel: ERRORS, tooltip: { disableDefaultStyle: true },
   };
   drawn.get(figure)?.view?.finalize();
   const autosize = { type: "fit-x", contains: "padding" };
-  const result = await vegaEmbed(chart, { ...full, width: "container", autosize }, options);
+  const scrolled = spec.width > WIDE && chart.clientWidth < WIDE;
+  const result = await vegaEmbed(chart, { ...full, width: scrolled ? WIDE : "container", autosize }, options);
   drawn.set(figure, { spec, datasets, top, view: result.view });
 }
 
@@ -39,7 +47,4 @@ async function saveFigure(figure, type) {
 document.addEventListener("click", event => {
   const button = event.target.closest("button[data-save]");
   if (button) saveFigure(button.closest("figure"), button.dataset.save);
-});
-darkness.addEventListener("change", async () => {
-  for (const [figure, { spec, datasets, top }] of [...drawn]) await draw(figure, spec, datasets, top);
 });

@@ -80,7 +80,9 @@ function ranks(record) {
   };
   const depth = Math.max(...methods.map(method => record.ranked[method].length));
   const head = el("tr", {}, el("th", { scope: "col" }, "#"), methods.map(method => el("th", { scope: "col" },
-    el("span", { className: "dot", style: { background: people.colours[method.replace(" (written)", "")] } }), method)));
+    el("span", { className: "name" }, el("span", { className: "dot",
+      style: { background: people.colours[method.replace(" (written)", "")] } }), method.replace(" (written)", "")),
+    method.endsWith(" (written)") ? " (written)" : "")));
   const rows = Array.from({ length: depth }, (_, place) =>
     el("tr", {}, el("td", {}, String(place + 1)), methods.map(method => entry(method, place))));
   const places = el("tr", {}, el("td", {}, "truth"), methods.map(method => el("td", {}, record.places[method] ?? "not named")));
@@ -124,7 +126,8 @@ function answerOf(record, method, answer) {
   return el("section", { className: "answer", "aria-label": `answer of ${method}`,
     style: { borderColor: people.colours[method] } },
     el("h3", {}, `Answer of ${method}`), el("p", { className: "small soft" },
-      `parse status: ${answer.status}; ${confidence}; ${answer.prompt_tokens} tokens of prompt, ${answer.answer_tokens} of answer`),
+      `parse status: ${answer.status}; ${confidence}; history items named: ${answer.mentions.join(", ") || "none"}; `
+      + `${answer.prompt_tokens} tokens of prompt, ${answer.answer_tokens} of answer`),
     ...reasoning,
     el("details", {}, el("summary", {}, "raw answer"), el("pre", {}, answer.text ?? "(none)")),
     el("p", { className: "small" }, el("code", {}, command), " ", copy));
