@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 FENCE = re.compile(r"^```mermaid\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+WIDEST = 1150  # pixels: smaller, and its letters cannot be read
 DOT = Path(sys.executable).with_name("graphviz-pure")
 STYLE = """rankdir=LR; bgcolor=transparent; fontname=Helvetica; fontsize=12; nodesep=0.15;
 node [shape=box, style=rounded, fontname=Helvetica, fontsize=13, margin="0.2,0.05"]; edge [arrowsize=0.7];"""
@@ -22,7 +23,8 @@ def draw(mermaid: str) -> str:
     command = [str(DOT), "-Tsvg"]
     done = subprocess.run(command, input=as_dot(mermaid), capture_output=True, text=True, check=True)
     svg = re.sub(r"<!--.*?-->\s*", "", done.stdout[done.stdout.index("<svg") :], flags=re.DOTALL)
-    svg = svg.replace("<svg", '<svg style="max-width: none"', 1)  # wider than a page: it scrolls
+    width = min(WIDEST, int(re.search(r'width="(\d+)pt"', svg)[1]))
+    svg = svg.replace("<svg", f'<svg style="max-width: none; width: {width}px; height: auto"', 1)  # it scrolls
     return re.sub(r"\n\s*", "", svg.replace('"black"', '"currentColor"').replace("<text", '<text fill="currentColor"'))
 
 

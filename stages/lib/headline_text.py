@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kitrec.core import files, params
+from stages.lib.markdown import table
 
 METRICS = Path("metrics")
 NAMES = {"hit@1": "Hit@1", "hit@5": "Hit@5", "hit@10": "Hit@10", "mrr": "MRR", "ndcg@5": "NDCG@5", "ndcg@10": "NDCG@10"}
@@ -34,7 +35,7 @@ def headline(root: Path, *, kind: str = "scored", other_set: bool = False) -> st
     lines = [
         [f"`{method}`", *(_cell(row[name], best[name], method) for name in HEADLINE)] for method, row in rows.items()
     ]
-    return _table(["method", *(NAMES[name] for name in HEADLINE)], lines)
+    return table(["method", *(NAMES[name] for name in HEADLINE)], lines)
 
 
 def by_core(root: Path) -> str:
@@ -43,7 +44,7 @@ def by_core(root: Path) -> str:
     cores = list(next(iter(strata.values())))
     counts = next(iter(strata.values()))
     lines = [[f"`{method}`", *(f"{rows[core]['hit@1']:.3f}" for core in cores)] for method, rows in strata.items()]
-    return _table(["method", *(f"{core} (n = {counts[core]['n']})" for core in cores)], lines)
+    return table(["method", *(f"{core} (n = {counts[core]['n']})" for core in cores)], lines)
 
 
 def sample(root: Path) -> str:
@@ -93,7 +94,7 @@ def comparisons(root: Path) -> str:
         ]
         for metric, pairs in _read(root, "significance").items() for pair, row in pairs.items()
     ]  # fmt: skip
-    return _table(["pair", "metric", "difference", "95 % interval", "p by Holm", "verdict"], lines)
+    return table(["pair", "metric", "difference", "95 % interval", "p by Holm", "verdict"], lines)
 
 
 def verdict(row: dict[str, Any]) -> str:
@@ -115,8 +116,3 @@ def _cell(value: float, best: float, method: str) -> str:
 
 def _read(root: Path, name: str) -> Any:
     return files.read_json(root / METRICS / f"{name}.json")
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -18,7 +18,7 @@ from stages.lib.markdown import row
 
 _LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w]+):(?P<value>.*?)(?:\s+# (?P<comment>.*))?$")
 _BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}"}
-_LENGTHS = {"minItems": "at least {} entries", "maxItems": "at most {} entries", "pattern": "matches `{}`"}
+_LENGTHS = {"minItems": "{} or more entries", "maxItems": "up to {} entries", "pattern": "matches `{}`"}
 
 
 @cache
@@ -74,7 +74,8 @@ def _node(node: Mapping[str, Any], schema: Mapping[str, Any], keys: list[str]) -
             return _node(option["properties"][keys[0]], schema, keys[1:])
         if isinstance(option.get("additionalProperties"), dict):
             return _node(option["additionalProperties"], schema, keys[1:])
-    return {}
+    alternatives = [_node(each, schema, keys) for each in node.get("oneOf", [])]
+    return {"anyOf": [each for each in alternatives if each]} if any(alternatives) else {}
 
 
 def _resolved(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
