@@ -18,7 +18,7 @@ from kitrec.schemas.items import ITEMS
 from kitrec.training.device import use_device
 from kitrec.training.params import Trainer
 from kitrec.training.progress import training_bar
-from kitrec.training.selection import sample_rows
+from kitrec.training.validation_users import sample_rows
 from stages.lib import paths, runner
 
 
