@@ -13,7 +13,7 @@ from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.training.device import use_device
 from kitrec.training.params import Trainer
 from kitrec.training.progress import stages_bar
-from kitrec.training.selection import sample_rows
+from kitrec.training.validation_users import sample_rows
 from stages.lib import paths, runner
 from stages.lib.seeds import training_seed
 

@@ -23,8 +23,8 @@ from kitrec.schemas.items import ITEMS
 from kitrec.training.device import use_device
 from kitrec.training.params import Trainer
 from kitrec.training.progress import latest_metrics, progress_bar, training_bar
-from kitrec.training.selection import sample_rows
 from kitrec.training.state import Progress
+from kitrec.training.validation_users import sample_rows
 from stages.lib import paths, runner, seeds
 from stages.lib.training_interactions import read_training
 

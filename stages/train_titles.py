@@ -20,7 +20,7 @@ from kitrec.titles.train import Inputs, planned_rounds, train_method
 from kitrec.training.device import use_device
 from kitrec.training.params import Trainer
 from kitrec.training.progress import stages_bar
-from kitrec.training.selection import sample_rows
+from kitrec.training.validation_users import sample_rows
 from stages.lib import paths, runner, seeds
 from stages.lib.training_interactions import read_training
 

@@ -21,9 +21,9 @@ from kitrec.recommenders.params import SequenceMethod
 from kitrec.training.distributed import distributed_context
 from kitrec.training.loop import OnEpochEnd
 from kitrec.training.progress import training_bar
-from kitrec.training.selection import Most
 from kitrec.training.state import Progress
 from kitrec.training.tensorboard import tensorboard_callback
+from kitrec.training.validation_users import Most
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import generator
 from kitrec.llm.base.params import BaseWithServed
 from kitrec.thinkrec.params import ThinkRec
-from kitrec.thinkrec.records import Record, RecordFile, read_records
+from kitrec.thinkrec.records import Record, RecordFile, of_sampled_users, read_records
+from kitrec.training.params import Trainer
 
 
 def thinkrec_train(
@@ -43,7 +44,7 @@ def thinkrec_train(
             prompt=p.prompt,
             objective=p.objective,
             train=train,
-            valid=held_out,
+            valid=of_sampled_users(held_out, params.value(Trainer, "trainer.llm_validation_users"), seed),
             users=read.users,
             items=read.items,
             load_base=lambda: load_base(base, p.base_weights),

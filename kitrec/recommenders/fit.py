@@ -34,8 +34,8 @@ from kitrec.recommenders.storage import StoredModel, save_model
 from kitrec.training.checkpoint import epoch_name
 from kitrec.training.distributed import distributed_context
 from kitrec.training.loop import OnEpochEnd
-from kitrec.training.selection import Most, sampled_positions
 from kitrec.training.state import TrainingResult
+from kitrec.training.validation_users import Most, sampled_positions
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ from kitrec.recommenders.search import drawn_setting, searched_values
 from kitrec.recommenders.sequence_training import SELECTION_METRIC, Validation, train_sequence_model
 from kitrec.recommenders.storage import StoredModel, save_model
 from kitrec.training.loop import OnEpochEnd
-from kitrec.training.selection import Most, sample_rows
 from kitrec.training.state import Row
+from kitrec.training.validation_users import Most, sample_rows
 
 GATE = "val_gate/"
 

@@ -13,6 +13,7 @@ import polars as pl
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.sequences import Sequences, sequences_from_lists
 from kitrec.recommenders.data.vocabulary import Vocabulary
+from kitrec.training.validation_users import Most, sample_users
 
 PARTS = ("train", "valid", "test")
 
@@ -28,6 +29,13 @@ class LabelledRows:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def of_sampled_users(self, most: Most, seed: int) -> "LabelledRows":
+        """Return the rows of `most` of the users."""
+        users = set(sample_users(pl.Series(self.users, dtype=pl.String), most, seed))
+        rows = [row for row, user in enumerate(self.users) if user in users]
+        picked, items = [self.users[row] for row in rows], [self.items[row] for row in rows]
+        return LabelledRows(picked, items, self.labels[rows], [self.histories[row] for row in rows])
 
     def sequences(self, vocabulary: Vocabulary) -> Sequences:
         """Return the histories as numbers; unknown items are left out."""

@@ -22,6 +22,7 @@ from kitrec.training.selection import LoopConfig, Selection
 from kitrec.training.state import Row, TrainingState
 
 CHUNK = 4096
+VALIDATION_USERS = 10_000  # as trainer.validation_users is shipped
 MATRIX = LabelledTrainingConfig(  # matrix factorisation in the size of CoLLM's table (ml1m_collm)
     model=MF(kind="mf", hidden_size=64),
     epochs=50,
@@ -70,6 +71,7 @@ def fit_labelled(
     """Train until `patience` epochs bring no improvement; without a `device` on that of the process."""
     if not len(train) or not len(valid):
         raise InputError("training and validation rows are needed; one of the tables is empty")
+    valid = valid.of_sampled_users(VALIDATION_USERS, seed)
     if len(set(valid.labels.tolist())) < 2:
         raise InputError("AUC chooses the epoch, and the validation rows have one label only; give some of both")
     vocabulary = LabelledVocabulary(

@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass as checked
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.thinkrec.vector_shards import Vectors, decode_vector, is_shard, read_shards
-from kitrec.training.selection import Most, sample_users
+from kitrec.training.validation_users import Most, sample_users
 
 UNKNOWN = "Unknown"  # title of an item without one
 Mode = Literal["v1", "v2"]

@@ -12,7 +12,7 @@ Most = Annotated[int, Field(ge=1)] | Literal["all"]  # users at most, or all
 @section
 class Trainer:
     """`device`: auto is a GPU where torch sees one. `validation_users` choose the epoch of a model over item ids,
-    `llm_validation_users` that of an LLM; where there are more, so many are sampled (kitrec/training/selection.py)."""
+    `llm_validation_users` that of an LLM; where there are more, so many are sampled (validation_users.py)."""
 
     device: Literal["auto", "cpu", "cuda"]
     validation_users: Most

@@ -74,6 +74,7 @@ RESULTS = (
     "kitrec compare workspace workspace --sets A,B",
     "kitrec doctor",
     "kitrec doctor --hours",
+    "kitrec plan a100 --price-per-hour 1.60",
 )
 PROJECT = (
     "dvc repro prepare",

@@ -7,20 +7,30 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.autograd.graph import saved_tensors_hooks
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from kitrec.core.errors import InputError
 from kitrec.llm.base.embeddings import load_embeddings
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.lora import adapter_weights
+from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec import vllm_scoring
 from kitrec.thinkrec.injection import embed
+from kitrec.thinkrec.model import ThinkModel
+from kitrec.thinkrec.projector import Projector
 from kitrec.thinkrec.samples import samples, verdict_tokens
 from kitrec.thinkrec.training import Stage, train_stage
 from kitrec.thinkrec.vllm_scoring import ServedStage
-from tests.thinkrec.made_thinkrec import made_composer, made_model, made_objective, made_record, made_training_config
+from tests.thinkrec.made_thinkrec import (
+    ADAPTER,
+    WIDTH,
+    made_composer,
+    made_model,
+    made_objective,
+    made_record,
+    made_training_config,
+)
 
 
 @dataclass(frozen=True)
@@ -134,3 +144,18 @@ def test_a_table_in_several_files_without_the_name_of_the_transformer_is_found(t
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(InputError, match=r"has no tensor transformer\.wte\.weight"):
         load_embeddings(PinnedBase(str(tmp_path), None, "x"), torch.float32)
+
+
+def test_a_forward_pass_on_the_meta_device_has_the_shapes_of_its_samples(tiny_base, tokenizer):
+    """Placement without any memory: weights, vectors and positions all are on the device of the model."""
+    with torch.device("meta"):
+        llm = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tiny_base))
+        model = ThinkModel(
+            with_adapter(llm, ADAPTER, "general"),
+            Projector(WIDTH, llm.config.hidden_size, 10),
+            verdict_tokens(Encoder(tokenizer)),
+        )
+    batch = samples([made_record(k) for k in range(5)], made_composer(tokenizer), Encoder(tokenizer), 0)
+    outputs = model.outputs(batch)
+    assert outputs.yes.is_meta and outputs.yes.shape == outputs.no.shape == (5,)
+    assert outputs.token_log_probs.shape == (sum(len(sample.answer) for sample in batch),)

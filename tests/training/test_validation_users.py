@@ -6,7 +6,7 @@ import pytest
 
 from kitrec.core.errors import InputError
 from kitrec.training.device import use_device
-from kitrec.training.selection import sample_rows, sample_users, sampled_positions
+from kitrec.training.validation_users import sample_rows, sample_users, sampled_positions
 
 TABLE = pl.DataFrame({"user_id": [f"u{k % 40:02}" for k in range(120)], "row": range(120)})
 
@@ -36,7 +36,7 @@ def test_the_error_of_a_sample_is_that_of_the_arithmetic():
 
 
 def test_the_shipped_numbers_keep_the_error_below_a_tenth_of_the_gain():
-    """Gain and standard deviation of the difference as measured; see kitrec/training/selection.py."""
+    """Gain and standard deviation of the difference as measured; see kitrec/training/validation_users.py."""
     for users, gain, deviation in ((10_000, 0.0101, 0.097), (1_000, 0.174, 0.477)):
         assert deviation / np.sqrt(users) < gain / 10
 
