@@ -32,14 +32,26 @@ $(GPU_COMPLETE): requirements-common.txt requirements-gpu.txt pyproject.toml
 .dvc/plots_page.html: $(COMPLETE) kitrec/report/plots_page.py
 	$(BIN)/kitrec plots-page
 
+# What to do with a run, printed below it.
+define NEXT
+printf '%s\n' '' 'What to do next:' \
+  '  open report/index.html                 the report; dvc_plots/index.html has the curves' \
+  '  kitrec compare METHOD METHOD           is one method better than another? with intervals' \
+  '  kitrec trace METHOD hit@1              where a number comes from, down to users and answers' \
+  '  kitrec show --beyond                   coverage, novelty and diversity beside accuracy' \
+  '  git commit -am run                     keeps this run: kitrec show then tells what a later one changes' \
+  '  kitrec profile list                    other data, bases and methods; then make repro again'
+endef
+
 repro: setup
 	python -m stages.lib.fingerprints
 	python -m stages.check_params
 	python -m stages.lib.lanes evaluate analyse judge probe_orders evaluate_memory
-	dvc repro evaluate analyse judge probe_orders evaluate_memory
+	python -m stages.lib.repro evaluate analyse judge probe_orders evaluate_memory
 	dvc plots show
 	kitrec show
 	kitrec report
+	@$(NEXT)
 
 # Real people's Books and Movies & TV on a real base; `kitrec profile reset` is the way back.
 real: base-smollm2 encoder-minilm
@@ -47,9 +59,10 @@ real: base-smollm2 encoder-minilm
 	kitrec profile use dataset=books_movies llm=smollm2_135m idrec=sampled variants=real
 	python -m stages.lib.fingerprints
 	python -m stages.check_params
-	dvc repro evaluate analyse probe_orders evaluate_memory
+	python -m stages.lib.repro evaluate analyse probe_orders evaluate_memory
 	kitrec show
 	kitrec report
+	@$(NEXT)
 
 DOCS_VENV := .venv-docs
 $(DOCS_VENV)/.complete: requirements-docs.txt

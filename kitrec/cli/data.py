@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from kitrec.cli import output
+from kitrec.cli.names import require_name
 from kitrec.core.errors import InputError
 from kitrec.datasets import books_movies
 from kitrec.datasets.downloads import GITHUB, LOCK, Downloads
@@ -26,6 +26,7 @@ def data() -> None:
 
 
 @app.command()
+@output.prints_tables
 def fetch(
     name: Annotated[str, typer.Argument(help=f"one of {', '.join(NAMES)}")],
     to: Annotated[Path, typer.Option(help="folder of the tables; the fetched files are kept in its `downloads`")],
@@ -40,8 +41,7 @@ def fetch(
 
     Run again after an interruption: complete files are kept, cut ones continued. `fetched.json` holds hash, length
     and rows of every file; a later fetch, here or on another machine that has this file, must agree with it."""
-    if name not in NAMES:
-        raise InputError(f"no data set is called {name!r}: one of {', '.join(NAMES)}")
+    require_name(name, NAMES, "public data set")
     remote = books_movies.remote_files(book_texts=book_texts)
     downloads = Downloads(to / "downloads", to / LOCK, host)
     paths = downloads.fetch(remote, quiet=quiet)
@@ -61,11 +61,10 @@ def fetch(
 
 
 def _print_tables(built: books_movies.Built, folder: Path) -> None:
-    table = Table("table", "rows")
-    for name, text in built.tables.items():
-        table.add_row(str(folder / name), f"{text.count(chr(10)) - 1:,}")
-    Console().print(table)
-    print(", ".join(f"{count:,} {domain} with a title" for domain, count in built.titled.items()))
+    rows = [{"table": str(folder / name), "rows": text.count("\n") - 1} for name, text in built.tables.items()]
+    cells = {"table": output.text("table"), "rows": output.number("rows", ",")}
+    output.table(output.Sheet("tables", "", rows, cells, ("table",)))
+    output.note(", ".join(f"{count:,} {domain} with a title" for domain, count in built.titled.items()))
 
 
 def _warnings(built: books_movies.Built, differing: list[str], *, book_texts: bool) -> list[str]:

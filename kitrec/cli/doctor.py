@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from rich.text import Text
+
 from kitrec.cli.disk_plan import disk_plan
+from kitrec.cli.output import Sheet, text
 from kitrec.config import profiles
 from kitrec.config.sections import validate_params
 from kitrec.core.errors import InputError
@@ -31,6 +34,20 @@ class Check:
     result: str
     ok: bool
     way_out: str
+
+
+def sheet(checks: list[Check]) -> Sheet:
+    """Return the checks as a table: the way out stands where a check did not pass."""
+    rows = [
+        {"check": check.name, "result": check.result, "ok": check.ok, "way out": "" if check.ok else check.way_out}
+        for check in checks
+    ]
+    cells = {
+        "check": text("check"),
+        "result": text("result"),
+        "status": lambda row: Text("ok", "green") if row["ok"] else Text(row["way out"], "red"),
+    }
+    return Sheet("checks", "", rows, cells, tuple(cells))
 
 
 def run_checks(params_file: Path) -> list[Check]:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from kitrec.cli import output
 from kitrec.cli.fit_methods import load_fit_params, split_names
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_files import read_interactions
@@ -44,6 +43,7 @@ Embeddings = Annotated[Path | None, typer.Option(help="file of `kitrec title-emb
 Negatives = Annotated[int, typer.Option(min=0, help="also rank the test item among this many sampled items, e.g. 100")]
 
 
+@output.prints_tables
 def fit(
     interactions: InteractionFile,
     to: Annotated[Path, typer.Option(help="output folder; an interrupted training there is resumed")],
@@ -92,19 +92,22 @@ def make_writable(folder: Path) -> None:
 def _show(reports: dict[str, dict[str, Any]], to: Path) -> None:
     """Print the epoch each model was selected at, and all models beside the baselines."""
     users, items = (next(iter(reports.values()))[name] for name in ("users", "items"))
-    print(f"{users:,} users, {items:,} items")
+    output.note(f"{users:,} users, {items:,} items")
     for name, report in reports.items():
         chosen = report["chosen"]
-        metrics = ", ".join(f"{key} {value:.4f}" for key, value in chosen.items() if key not in UNSHOWN)
-        print(f"{name}: best epoch {chosen['epoch']} of {chosen['epochs']}: {metrics}")
+        figures = ", ".join(f"{key} {value:.4f}" for key, value in chosen.items() if key not in UNSHOWN)
+        output.note(f"{name}: best epoch {chosen['epoch']} of {chosen['epochs']}: {figures}")
     rows = {name: report["test"] for name, report in reports.items() if "test" in report}
     baselines: dict[str, Any] = next((report["baselines"] for report in reports.values() if "baselines" in report), {})
     if rows:
-        among = next(iter(rows.values()))
-        table = Table("last item of each user", "ranked among", *next(iter(among.values())))
-        for name, tests in (baselines | rows).items():
-            for which, numbers in tests.items():
-                table.add_row(name, which, *(f"{value:.4f}" for value in numbers.values()))
-        Console().print(table)
+        metrics = list(next(iter(next(iter(rows.values())).values())))
+        tested = [
+            {"method": name, "ranked among": which, **numbers}
+            for name, tests in (baselines | rows).items()
+            for which, numbers in tests.items()
+        ]
+        cells = {name: output.text(name) for name in ("method", "ranked among")}
+        cells |= {name: output.number(name, ".4f") for name in metrics}
+        output.table(output.Sheet("test", "Last item of each user", tested, cells, ("method", "ranked among")))
     folders = to if len(reports) == 1 else " or ".join(str(to / name) for name in reports)
-    print(f"`kitrec predict` takes {folders} (the best model), or best-*, last-* in it; {to}/report.json")
+    output.note(f"`kitrec predict` takes {folders} (the best model), or best-*, last-* in it; {to}/report.json")

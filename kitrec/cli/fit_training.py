@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kitrec.cli import output
 from kitrec.cli.fit import make_writable
 from kitrec.cli.fit_methods import FitParams, proposed_size
 from kitrec.core import files
@@ -54,7 +55,7 @@ def say(*notices: str) -> None:
     """Print the notices that are not empty, in one of the processes."""
     for notice in notices:
         if notice and distributed_context().is_main:
-            print(notice)
+            output.note(notice)
 
 
 def prepare(

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import typer
 
+from kitrec.cli.encoders import local_or_reachable
 from kitrec.cli.fit import Columns, InteractionFile, make_writable
 from kitrec.core import files
 from kitrec.core.errors import InputError
@@ -50,6 +51,8 @@ def title_embeddings(
             f"{source}: {len(duplicates)} items have several titles, e.g. {', '.join(duplicates.head(3))}: keep one"
         )
     lines = titles["text"].to_list()
+    if method != "tfidf":
+        model = local_or_reachable(model)
     match method:
         case "tfidf":
             vectors = embeddings.tfidf_embeddings(lines, seed)

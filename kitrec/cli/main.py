@@ -1,7 +1,7 @@
 """`kitrec …`: all commands that are not stages. See `kitrec COMMAND --help`.
 
 kitrec profile list | use dataset=smoke llm=smoke | diff | reset | overrides llm=qwen3_14b
-kitrec show | tables | report | compare RUN RUN | trace METHOD METRIC
+kitrec show [--beyond] | tables | report | compare METHOD METHOD, or RUN RUN | trace METHOD METRIC
 kitrec repeats RUN RUN RUN | power DIFFERENCE RUN RUN RUN
 kitrec provenance write | check FILE
 kitrec doctor [--pin] [--gpu] [--hours] | plan CARD [--price-per-hour X]
@@ -12,25 +12,29 @@ kitrec thinkrec-records | thinkrec-train
 kitrec hub push-data | push-model
 kitrec data fetch books-movies
 
-kitrec base import | fetch | describe | memory"""
+kitrec base import | fetch | describe | memory
+
+Commands that print tables also print them as --json and --csv."""
 
 import errno
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from kitrec.cli import (
     base,
+    compare,
     data,
     doctor,
     fit,
     hub,
     items,
+    output,
     plan,
+    profile,
     provenance,
     repeats,
     report,
@@ -41,15 +45,13 @@ from kitrec.cli import (
     trace,
 )
 from kitrec.cli.hours_plan import hours_plan
-from kitrec.config import overlays, profiles
 from kitrec.config.sections import validate_params
 from kitrec.core import params
 from kitrec.core.errors import InputError
 from kitrec.report.plots_page import write_plots_page
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-profile = typer.Typer(no_args_is_help=True, help="Profiles: named overlays of conf/ for params.yaml.")
-app.add_typer(profile, name="profile")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(profile.app, name="profile")
 app.add_typer(hub.app, name="hub")
 app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
@@ -64,69 +66,30 @@ app.command("trace")(trace.trace)
 app.command("title-embeddings")(items.title_embeddings)
 app.command("fit")(fit.fit)
 app.command("predict")(items.predict)
-app.command("compare")(results.compare)
+app.command("compare")(compare.compare)
 app.command("repeats")(repeats.repeats)
 app.command("power")(repeats.power)
 app.command("plan")(plan.plan)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
-Choices = Annotated[list[str], typer.Argument(help="group=name, e.g. dataset=smoke llm=smoke")]
 
 
-@profile.command("list")
-def list_profiles() -> None:
-    """List all profiles and the keys they set."""
-    table = Table("profile", "sets")
-    for group, names in overlays.available().items():
-        for name in names:
-            keys = overlays.overlay(f"{group}={name}")
-            table.add_row(f"{group}={name}", ", ".join(f"{key}={value}" for key, value in keys.items()))
-    Console().print(table)
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"kitrec {metadata.version('kitrec')}")
+        raise typer.Exit
 
 
-@profile.command()
-def use(choices: Choices) -> None:
-    """Merge profiles into params.yaml, keeping its comments; one replaces the earlier one of its group."""
-    change = profiles.use(params.FILE, choices)
-    now = " ".join(overlays.in_order(change.active)) or "the shipped values"
-    print(f"{params.FILE} now uses {now}; see `kitrec profile diff`, and `kitrec profile reset` for the way back")
-    for heading, lines in (("replaced", change.replaced), ("conflict", change.conflicts), ("set by hand", change.kept)):
-        for line in lines:
-            print(f"  {heading}: {line}")
-
-
-@profile.command()
-def diff() -> None:
-    """Show what differs from the shipped params.yaml, key by key, and the profile behind it."""
-    print_differences(profiles.differences(params.FILE)) or print(f"{params.FILE} has the shipped values")
-
-
-@profile.command()
-def reset(
-    groups: Annotated[list[str] | None, typer.Argument(help="only these groups, e.g. variants; default: all")] = None,
+@app.callback(help=__doc__)
+def kitrec(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
+    ] = False,
 ) -> None:
-    """Return params.yaml to the shipped values, or take away the profiles of some groups."""
-    undone = profiles.reset(params.FILE, groups or [])
-    print_differences(undone)
-    print(f"{params.FILE}: {len(undone)} values are the shipped ones again")
-
-
-def print_differences(lines: list[profiles.Difference]) -> bool:
-    """Print a table of differences, if there are any."""
-    table = Table("key", "shipped", "here", "by")
-    for key, before, value, source in lines:
-        table.add_row(key, str(before), str(value), source)
-    if lines:
-        Console().print(table)
-    return bool(lines)
-
-
-@profile.command()
-def overrides(choices: Choices) -> None:
-    """Print profiles as options, e.g. dvc exp run $(kitrec profile overrides llm=qwen3_14b)."""
-    print(" ".join(profiles.as_options(params.FILE, choices)))
+    """All commands."""
 
 
 @app.command("doctor")
+@output.prints_tables
 def run_doctor(
     pin: Annotated[
         bool, typer.Option("--pin", help="write the current hub commits of base and data sets to params.yaml")
@@ -141,26 +104,23 @@ def run_doctor(
         _print_hours()
         return
     if pin:
-        print(doctor.pin_base(params.FILE), doctor.pin_data(params.FILE), sep="\n")
-    table = Table("check", "result", "status")
+        output.note(doctor.pin_base(params.FILE))
+        output.note(doctor.pin_data(params.FILE))
     checks = doctor.run_checks(params.FILE)
     if gpu:
         from kitrec.cli.doctor_gpu import run_gpu_checks  # torch takes seconds to import
 
         checks += run_gpu_checks(params.FILE)
-    for check in checks:
-        table.add_row(check.name, check.result, "ok" if check.ok else f"[red]{check.way_out}")
-    Console().print(table)
+    output.table(doctor.sheet(checks))
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
 
 def _print_hours() -> None:
     """Print the plan of hours."""
-    table = Table("stage", "hours")
-    for stage, value in hours_plan(validate_params(params.FILE)).items():
-        table.add_row(stage, f"{value:,.1f}")
-    Console().print(table)
+    rows = [{"stage": stage, "hours": value} for stage, value in hours_plan(validate_params(params.FILE)).items()]
+    cells = {"stage": output.text("stage"), "hours": output.number("hours", ",.1f")}
+    output.table(output.Sheet("hours", "", rows, cells, ("stage",)))
 
 
 @app.command("plots-page")

@@ -13,10 +13,8 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from kitrec.cli import output
 from kitrec.cli.run_record import WORKSPACE, open_run, run_record
 from kitrec.core import files
 from kitrec.core.errors import InputError
@@ -60,6 +58,7 @@ def write(
 
 
 @app.command()
+@output.prints_tables
 def check(
     file: Annotated[Path, typer.Argument(help="a file of `kitrec provenance write`")],
     run: Annotated[
@@ -77,15 +76,16 @@ def check(
     if not compared:
         raise InputError(f"{file} has no metrics file that begins with {metrics!r}: see the keys of its `results`")
     terms, (equal, unequal) = other_terms(recorded[0], other), equal_outs(recorded[0], other)
-    Console(soft_wrap=True).print(_counts(compared), *_disagreements(compared))
+    output.table(_counts(compared))
+    _show_disagreements(compared)
     repeats = (
         f"spread of {len(recorded)} runs, at {level} for all numbers together"
         if len(recorded) > 1
         else "one run, so there is no spread"
     )
-    print(f"{repeats}; outs with equal hashes: {len(equal)} of {len(equal) + len(unequal)}")
+    output.note(f"{repeats}; outs with equal hashes: {len(equal)} of {len(equal) + len(unequal)}")
     if terms:
-        print(f"another experiment, which differs in {', '.join(terms)}")
+        output.note(f"another experiment, which differs in {', '.join(terms)}")
         raise typer.Exit(OTHER)
     if any(each.agreement in ("not", "missing") for each in compared):
         raise typer.Exit(NUMBERS)
@@ -127,25 +127,31 @@ def _gpus() -> list[str]:
         return [f"{GPU_DEVICE} is there, nvidia-smi is not"]
 
 
-def _counts(compared: list[Comparison]) -> Table:
+def _counts(compared: list[Comparison]) -> output.Sheet:
     """Return how many numbers of each metrics file agree, and how far."""
-    kinds = {"to the byte": "byte", "within the spread": "spread", "not": "not", "missing": "missing"}
-    table = Table(title="Numbers that agree to the byte, within the spread of repeats, not", box=box.SIMPLE_HEAD)
-    for name in ("file", "numbers", *kinds.values()):
-        table.add_column(name, no_wrap=True, justify="left" if name == "file" else "right")
+    kinds = {"byte": "to the byte", "spread": "within the spread", "not": "not", "missing": "missing"}
+    rows = []
     for path in dict.fromkeys(each.name.partition(":")[0] for each in compared):
         of_file: list[str] = [each.agreement for each in compared if each.name.partition(":")[0] == path]
-        table.add_row(path, str(len(of_file)), *(str(of_file.count(kind)) for kind in kinds))
-    return table
+        counts = {header: of_file.count(kind) for header, kind in kinds.items()}
+        rows.append({"file": path, "numbers": len(of_file), **counts})
+    cells = {"file": output.text("file")} | {name: output.number(name, "d") for name in ("numbers", *kinds)}
+    title = "Numbers that agree to the byte, within the spread of repeats, not"
+    return output.Sheet("agreement", title, rows, cells, ("file",))
 
 
-def _disagreements(compared: list[Comparison]) -> list[Table]:
-    """Return the first numbers that do not agree, if there are any."""
-    rows = [each for each in compared if each.agreement in ("not", "missing")]
-    table = Table("number", "recorded", "here", "spread", box=box.SIMPLE_HEAD)
-    for each in rows[:SHOWN]:
-        spread = "–" if each.low is None or each.high is None else f"{each.low:.4f} … {each.high:.4f}"
-        table.add_row(each.name, str(each.recorded), "–" if each.value is None else str(each.value), spread)
+def _show_disagreements(compared: list[Comparison]) -> None:
+    """Print the first numbers that do not agree, if there are any; JSON and CSV hold all of them."""
+    rows = [
+        {"number": each.name, "recorded": each.recorded, "here": each.value, "low": each.low, "high": each.high}
+        for each in compared
+        if each.agreement in ("not", "missing")
+    ]
+    if not rows:
+        return
+    cells: dict[str, output.Cell] = {"number": output.text("number"), "recorded": output.text("recorded")}
+    cells |= {"here": lambda row: "–" if row["here"] is None else str(row["here"])}
+    cells |= {"spread": lambda row: output.interval(row["low"], row["high"], ".4f") or "–"}
+    output.table(output.Sheet("disagreements", "", rows[:SHOWN], cells, ("number",), figures=rows))
     if len(rows) > SHOWN:
-        table.add_row(f"and {len(rows) - SHOWN} more", "", "", "")
-    return [table] if rows else []
+        output.note(f"and {len(rows) - SHOWN} more: --json and --csv list all of them")

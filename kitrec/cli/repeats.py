@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from kitrec.cli import output
 from kitrec.cli import runs as named
+from kitrec.cli.compare import p_value
+from kitrec.cli.names import require_name
+from kitrec.cli.output import Cell, Row, Sheet, number, text
 from kitrec.core import files, params
 from kitrec.core.errors import InputError
 from kitrec.core.mean_tests import CROSSED_TEST, ONE_TRAINING, PERMUTATION_TEST, variances
@@ -23,6 +24,7 @@ from kitrec.schemas.scores import METRICS
 
 REPEATS = Path("metrics/repeats.json")
 SHOWN = ("hit@1", "mrr", "ndcg@10")
+SOURCES = ("sd: users", "trainings", "rest")
 TRAININGS = (3, 5, 10, 20)  # of each method, in the table of `kitrec power`
 Runs = Annotated[
     list[str], typer.Argument(help="workspace, experiments, git revisions or folders: one training each, by seed")
@@ -30,6 +32,7 @@ Runs = Annotated[
 Set = Annotated[str | None, typer.Option("--set", help="the test set; default: data.candidate_set")]
 
 
+@output.prints_tables
 def repeats(runs: Runs, which: Set = None) -> None:
     """Compare methods over several trainings: runs that differ by their seed alone (specification/evaluation.md)."""
     if len(runs) < 2:
@@ -43,13 +46,15 @@ def repeats(runs: Runs, which: Set = None) -> None:
     facts = {"seeds": seeds, "set": which, "users": trainings.by_user.shape[1], "run": named.fingerprint(runs[0])}
     files.write_json({**facts, "means": _rows(means), "comparisons": _rows(compared)}, REPEATS)
     title = f"{len(runs)} trainings, {facts['users']} users, set {which}"
-    Console().print(means_table(means, title), comparisons_table(compared))
-    print(f"p (users): {PERMUTATION_TEST}, of these trainings alone")
-    print(f"p (both): {CROSSED_TEST}, corrected by Holm\n{REPEATS}")
+    output.table(_means_sheet(means, title))
+    output.table(_comparisons_sheet(compared))
+    output.note(f"[95 %] and p: of the users of these trainings alone, BCa by resampled users and {PERMUTATION_TEST}")
+    output.note(f"(both): {CROSSED_TEST}; Holm: p (both), corrected for the declared comparisons\n{REPEATS}")
     if len(runs) == 2:
-        print("WARNING: two trainings estimate the variance between them by one number; three or more are needed")
+        output.note("WARNING: two trainings estimate the variance between them by one number; three or more are needed")
 
 
+@output.prints_tables
 def power(
     difference: Annotated[float, typer.Argument(help="a difference of means worth noticing, e.g. 0.01")],
     runs: Annotated[list[str] | None, typer.Argument(help="as of `kitrec repeats`; default: workspace")] = None,
@@ -59,8 +64,9 @@ def power(
     which: Set = None,
 ) -> None:
     """Print how many test users and trainings a difference of the declared pairs needs, by the variances of runs."""
-    if metric not in METRICS or difference == 0:
-        raise InputError(f"{difference} in {metric}: give a difference other than 0 in one of {', '.join(METRICS)}")
+    require_name(metric, METRICS, "metric (--metric)")
+    if difference == 0:
+        raise InputError(f"{difference} in {metric}: give a difference other than 0")
     runs = runs or [named.WORKSPACE]
     if len(runs) > 1:
         named.check_seeds_alone_differ(runs)
@@ -68,52 +74,71 @@ def power(
     trainings = align([named.scores(run, which) for run in runs])
     measured = variances(pair_differences(trainings, p.family, [metric]))
     title = f"Test users for {abs(difference)} in {metric} with power {power} at alpha {alpha} (two-sided), set {which}"
-    table = _table(title, ("pair", "sd: users", "trainings", "rest", "one as it is", *map(str, TRAININGS)))
+    rows = []
     for column, pair in enumerate(p.family.pairs):
         v = of_column(measured, column)
-        spread = ("–" if math.isnan(value) else f"{math.sqrt(value):.3f}" for value in v)
-        counts = [None] if len(runs) == 1 else [None, *TRAININGS]
-        needed = [users_needed(difference, count, v, alpha, power) for count in counts]
-        shown = ["no number" if number is None else f"{number:,}" for number in needed]
-        table.add_row(" – ".join(pair), *spread, *shown, *["–"] * (len(TRAININGS) + 1 - len(shown)))
-    Console().print(table)
+        row: dict[str, Any] = {"pair": " – ".join(pair)}
+        row |= dict(zip(SOURCES, (None if math.isnan(value) else math.sqrt(value) for value in v), strict=True))
+        for count in (None, *TRAININGS):
+            known = count is None or len(runs) > 1
+            row[_trainings(count)] = users_needed(difference, count, v, alpha, power) if known else None
+            row[f"{_trainings(count)} is enough"] = not known or row[_trainings(count)] is not None
+        rows.append(row)
+    cells: dict[str, Cell] = {"pair": text("pair")} | {name: number(name) for name in SOURCES}
+    cells |= {_trainings(count): _users(_trainings(count)) for count in (None, *TRAININGS)}
+    output.table(Sheet("power", title, rows, cells, ("pair",)))
     measured_by = f"measured by {trainings.by_user.shape[1]} users and {len(runs)} training" + "s" * (len(runs) > 1)
-    print(f"{measured_by}; columns: trainings of each method; one as it is: a claim about that one alone")
+    output.note(f"{measured_by}; columns: trainings of each method; one as it is: a claim about that one alone")
     if len(runs) == 1:
-        print(f"{ONE_TRAINING} Name runs of several seeds, as for `kitrec repeats`, to know it")
+        output.note(f"{ONE_TRAINING} Name runs of several seeds, as for `kitrec repeats`, to know it")
 
 
-def means_table(means: pl.DataFrame, title: str) -> Table:
-    """Return the means over trainings with their spread, for the terminal."""
-    columns = ("method", "ranking", "metric", "mean", "sd of trainings", "95 % (users)", "95 % (both)")
-    table = _table(title, columns)
-    for row in means.filter(pl.col("metric").is_in(SHOWN)).iter_rows(named=True):
-        table.add_row(
-            *(row["method"], row["kind"], row["metric"], f"{row['mean']:.3f}", f"{row['sd_trainings']:.4f}"),
-            *(f"{row[low]:.3f} … {row[high]:.3f}" for low, high in (("low", "high"), ("low_both", "high_both"))),
-        )
-    return table
+def _trainings(count: int | None) -> str:
+    return "one as it is" if count is None else str(count)
 
 
-def comparisons_table(compared: pl.DataFrame) -> Table:
-    """Return the declared comparisons over users alone and over both sources, for the terminal."""
-    columns = ("pair", "metric", "difference", "95 % (users)", "p (users)", "95 % (both)", "p (both)", "Holm")
-    table = _table("Declared comparisons, methods in pairs by seed", columns)
-    for row in compared.iter_rows(named=True):
-        table.add_row(
-            *(f"{row['method']} – {row['other']}", row["metric"], f"{row['difference']:+.3f}"),
-            *(f"{row['low']:+.3f} … {row['high']:+.3f}", f"{row['p_permutation']:.1g}"),
-            *(f"{row['low_both']:+.3f} … {row['high_both']:+.3f}", f"{row['p_users_and_trainings']:.1g}"),
-            f"{row['p_holm']:.1g}",
-        )
-    return table
+def _users(key: str) -> Cell:
+    """Return the cell of a number of users; `no number` where no number of users is enough."""
+    return lambda row: f"{row[key]:,}" if row[key] is not None else "–" if row[f"{key} is enough"] else "no number"
 
 
-def _table(title: str, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for name in columns:
-        table.add_column(name, no_wrap=name in ("metric", "ranking"))
-    return table
+def _means_sheet(means: pl.DataFrame, title: str) -> Sheet:
+    """Return the means over trainings with their spread."""
+    rows = means.filter(pl.col("metric").is_in(SHOWN)).to_dicts()
+    cells: dict[str, Cell] = {"method": text("method"), "ranking": text("kind"), "metric": text("metric")}
+    cells |= {"mean [95 %]": _bounded("mean", "low", "high"), "(both)": _bounds("low_both", "high_both")}
+    cells |= {"sd of trainings": number("sd_trainings", ".4f")}
+    return Sheet("means", title, rows, cells, ("method", "ranking", "metric"), figures=_rows(means))
+
+
+def _comparisons_sheet(compared: pl.DataFrame) -> Sheet:
+    """Return the declared comparisons over users alone and over both sources."""
+    cells: dict[str, Cell] = {
+        "pair": lambda row: f"{row['method']} – {row['other']}",
+        "metric": text("metric"),
+        "difference [95 %]": _bounded("difference", "low", "high", "+.3f"),
+        "p": _p("p_permutation"),
+        "(both)": _bounds("low_both", "high_both", "+.3f"),
+        "p (both)": _p("p_users_and_trainings"),
+        "Holm": _p("p_holm"),
+    }
+    title = "Declared comparisons, methods in pairs by seed"
+    return Sheet("comparisons", title, compared.to_dicts(), cells, ("pair", "metric"), figures=_rows(compared))
+
+
+def _bounded(key: str, low: str, high: str, form: str = ".3f") -> Cell:
+    return lambda row: f"{format(row[key], form)} {output.interval(row[low], row[high], form)}"
+
+
+def _bounds(low: str, high: str, form: str = ".3f") -> Cell:
+    return lambda row: output.interval(row[low], row[high], form)
+
+
+def _p(key: str) -> Cell:
+    def cell(row: Row) -> str:
+        return p_value(row[key])
+
+    return cell
 
 
 def _rows(table: pl.DataFrame) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ CODE = Path("code.yaml")
 
 def scores(run: str, which: str) -> pl.DataFrame:
     """Return the scores of a run on a test set."""
-    return tables.read(_file(run, Path(f"data/scores/set{which}.parquet")), SCORES)
+    return tables.read(file_of(run, Path(f"data/scores/set{which}.parquet")), SCORES)
 
 
 def check_seeds_alone_differ(runs: Sequence[str]) -> list[int]:
@@ -65,8 +65,8 @@ def _without_seeds(run: str) -> tuple[dict[str, Any], int]:
 
 def _settings(run: str) -> dict[str, Any]:
     """Return the leaves of params.yaml, and the fingerprint of each stage's code as `code.yaml: stage`."""
-    code = {f"{CODE}: {stage}": value for stage, value in params.read(_file(run, CODE)).items()}
-    return dict(leaves(params.read(_file(run, params.FILE)))) | code
+    code = {f"{CODE}: {stage}": value for stage, value in params.read(file_of(run, CODE)).items()}
+    return dict(leaves(params.read(file_of(run, params.FILE)))) | code
 
 
 @cache
@@ -75,7 +75,7 @@ def _files_of(revision: str) -> DVCFileSystem:
     return DVCFileSystem(".", rev=revision)
 
 
-def _file(run: str, path: Path) -> Path:
+def file_of(run: str, path: Path) -> Path:
     """Return a file of a run; of a revision a copy, from git or from DVC's cache."""
     if run == WORKSPACE:
         return path

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform
@@ -69,7 +70,7 @@ def parse(cls: type[T], name: str, tree: Mapping[str, Any], problems: list[str])
     try:
         return TypeAdapter(cls).validate_json(json.dumps(node, default=str), strict=True)
     except ValidationError as invalid:
-        problems += [_error_message(cls, name, error) for error in invalid.errors(include_url=False)]
+        problems += _error_messages(cls, name, node, invalid)
         return None
 
 
@@ -80,11 +81,25 @@ def problem_report(path: Path, problems: list[str]) -> str:
     )
 
 
-def _error_message(cls: type, name: str, error: Mapping[str, Any]) -> str:
+def _error_messages(cls: type, name: str, node: Any, invalid: ValidationError) -> list[str]:
+    """Format the errors of a section; a value that fits no branch of a union is reported once."""
+    messages: dict[str, list[str]] = {}
+    for error in invalid.errors(include_url=False):
+        beginning, colon, rule = _error_message(cls, name, node, error).partition(" is refused: ")
+        messages.setdefault(beginning + colon, []).append(rule)
+    return [beginning + ", or ".join(dict.fromkeys(rules)) for beginning, rules in messages.items()]
+
+
+def _error_message(cls: type, name: str, node: Any, error: Mapping[str, Any]) -> str:
     """Format one validation error as key, rule and way out."""
-    where = ".".join([name, *map(str, error["loc"])])
+    where = ".".join([name, *_keys(error["loc"], node, whole=error["type"].startswith("missing"))])
     key = str(error["loc"][-1]) if error["loc"] else name
     match error["type"]:
+        case "union_tag_invalid":
+            tags, kind = error["ctx"], error["ctx"]["discriminator"].strip("'")
+            return f"{where}.{kind}: {tags['tag']!r} is refused: input should be one of {tags['expected_tags']}"
+        case "union_tag_not_found" if isinstance(error["input"], Mapping):
+            return f"{where}.{error['ctx']['discriminator'].strip(chr(39))}: missing; it says which keys belong here"
         case "unexpected_keyword_argument":
             keys = [f.name for f in fields(cls)] if len(error["loc"]) == 1 else []
             return f"{where}: unknown key; {_suggestion(key, keys) or 'remove it'}"
@@ -93,7 +108,34 @@ def _error_message(cls: type, name: str, error: Mapping[str, Any]) -> str:
         case "value_error":
             return f"{where}: {error['ctx']['error']}"
         case _:
-            return f"{where}: {error['input']!r} is refused: {error['msg'][0].lower()}{error['msg'][1:]}"
+            return f"{where}: {error['input']!r} is refused: {_rule(error['msg'])}"
+
+
+def _keys(location: Sequence[str | int], node: Any, *, whole: bool) -> list[str]:
+    """Return the keys of a location that stand in the file: the validator also names branches of unions and types.
+
+    `whole`: the last one is missing there, and named all the same."""
+    keys = []
+    for place, part in enumerate(location):
+        in_list = isinstance(node, list) and isinstance(part, int) and part < len(node)
+        if in_list or (isinstance(node, Mapping) and part in node):
+            node = node[part]
+        elif not (whole and place == len(location) - 1):
+            continue
+        keys.append(str(part))
+    return keys
+
+
+def _rule(message: str) -> str:
+    """Return a rule in the words of the file, which has lists and mappings."""
+    for words, plain in (
+        (r"an object|a valid dictionary( or .*)?", "a mapping"),
+        (r"a valid (array|tuple|list)|an instance of \w+", "a list"),
+        (r"^(Tuple|List) should", "the list should"),
+        (r" after validation, not \d+", ""),
+    ):
+        message = re.sub(words, plain, message)
+    return message[0].lower() + message[1:]
 
 
 def _suggestion(key: str, keys: list[str]) -> str:

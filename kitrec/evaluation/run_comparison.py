@@ -57,6 +57,7 @@ def _compare_method(
         "method": method,
         "kind": kind,
         "metric": METRICS,
+        "records": shared.height,
         "left_out": sum(table.height for table in tables) - len(tables) * shared.height,
         "first": means[: len(METRICS)],
         "second": means[len(METRICS) :],

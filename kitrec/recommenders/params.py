@@ -77,9 +77,9 @@ def _family(method: Any) -> str | None:
     """Return the family of a method from its model's kind; unknown kinds are reported as sequence models."""
     model = method.get("model") if isinstance(method, dict) else getattr(method, "model", None)
     kind = model.get("kind") if isinstance(model, dict) else getattr(model, "kind", None)
-    if kind in models.CROSS_DOMAIN_KINDS:
+    if isinstance(kind, str) and kind in models.CROSS_DOMAIN_KINDS:
         return "cross_domain"
-    return "non_parametric" if kind in models.NON_PARAMETRIC_KINDS else "sequence"
+    return "non_parametric" if isinstance(kind, str) and kind in models.NON_PARAMETRIC_KINDS else "sequence"
 
 
 RankingMethod = SequenceMethod | CrossDomainMethod | NonParametricMethod

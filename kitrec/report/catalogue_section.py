@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from kitrec.core import files
 from kitrec.core.mean_tests import ONE_TRAINING
 from kitrec.report.page import Section
@@ -38,17 +35,6 @@ def catalogue_rows(content: Mapping[str, Any]) -> tuple[list[str], list[list[str
     ordered = sorted(every, key=lambda name: (places[name], name))
     rows = [[name, *(f"{v:.3f} ({p})" for v, p in zip(values[name], places[name], strict=True))] for name in ordered]
     return ["method", *names], rows
-
-
-def catalogue_table(content: Mapping[str, Any]) -> Table:
-    """Return the table for the terminal."""
-    columns, rows = catalogue_rows(content)
-    table = Table(title=TITLE, box=box.SIMPLE_HEAD, title_justify="left")
-    for name in columns:
-        table.add_column(name, no_wrap=True, justify="left" if name == "method" else "right")
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def catalogue_section(content: Mapping[str, Any]) -> Section:

@@ -1,29 +1,12 @@
-"""Headline metrics as tables for the terminal, each at most 80 columns wide."""
+"""What the headline tables say beside their means: prompts and answers of the methods, warnings, cut histories."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
-
-from rich import box
-from rich.table import Table
 
 from kitrec.core import files
 
 Answers = list[tuple[str, str, dict[str, Any]]]  # method, test set, statistics of its prompts and answers
-SHOWN = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10")
-
-
-def headline_tables(headline: Path, strata: Path) -> list[Table]:
-    """Return tables of every ranking's means over all test users, and of its Hit@1 by core."""
-    means, by_stratum = files.read_json(headline), files.read_json(strata)
-    rankings = [(method, kind) for method, kinds in means.items() for kind in kinds]
-    users = means[rankings[0][0]][rankings[0][1]]["n"]
-    cores = list(by_stratum[rankings[0][0]][rankings[0][1]]["core"])
-    overall, by_core = _table(f"{users} test users", SHOWN), _table("Hit@1 by core", cores)
-    for method, kind in rankings:
-        overall.add_row(method, kind, *(f"{means[method][kind][name]:.3f}" for name in SHOWN))
-        by_core.add_row(method, kind, *(f"{by_stratum[method][kind]['core'][core]['hit@1']:.3f}" for core in cores))
-    return [overall, by_core]
 
 
 def read_answers(folder: Path, methods: Collection[str]) -> Answers:
@@ -35,27 +18,6 @@ def read_answers(folder: Path, methods: Collection[str]) -> Answers:
         for which, statistics in files.read_json(path).items()
         if "prompt_contents" in statistics
     ]
-
-
-def prompt_contents_table(answers: Answers) -> Table:
-    """Return the average contents of every method's prompts; different contents mean unequal terms."""
-    rows = [(method, which, statistics["prompt_contents"]) for method, which, statistics in answers]
-    table = _table("Average contents of a prompt", rows[0][2] if rows else [], ("method", "test set"))
-    for method, which, contents in rows:
-        table.add_row(method, which, *(f"{value:.1f}" for value in contents.values()))
-    return table
-
-
-def mentions_table(answers: Answers) -> Table:
-    """Return how many items answers are asked for and name, how long their thoughts are, and the history items that
-    their reasoning mentions, on average."""
-    columns = ("asked for", "named", "thought (characters)", "history items")
-    table = _table("Items and thoughts of answers, on average", columns, ("method", "test set"))
-    for method, which, statistics in answers:
-        thought, mentions = (statistics[name]["mean"] for name in ("thinking_characters", "history_mentions"))
-        requested, named = statistics["answer_items"], statistics["items_named"]
-        table.add_row(method, which, str(requested), f"{named:.2f}", f"{thought:.0f}", f"{mentions:.2f}")
-    return table
 
 
 def requested_items(answers: Answers) -> dict[str, int]:
@@ -76,12 +38,3 @@ def cut_note(data: Path) -> str:
     cut = figures.get("cut", {}).get("users", {}).get("test", {})
     listed = ", ".join(f"{name} {users} of {figures['records']['test'][name]}" for name, users in cut.items())
     return f"Test users whose histories were cut to their newest target items (users.cut): {listed}." if listed else ""
-
-
-def _table(title: str, columns: Iterable[str], names: Iterable[str] = ("method", "ranking")) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for name in names:
-        table.add_column(name, no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table

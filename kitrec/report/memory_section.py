@@ -4,9 +4,6 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from kitrec.core import files
 from kitrec.report.page import Section
 
@@ -41,15 +38,14 @@ def memory_sections(content: Numbers, which: str) -> list[Section]:
     return [Section("Known and unknown items", text, columns, rows), _probes(content["probes"])]
 
 
-def memory_table(content: Numbers, which: str) -> Table:
-    """Return Hit@1 and NDCG@10 by known and unknown items, for the terminal."""
-    table = Table(title=TITLE, box=box.SIMPLE_HEAD, title_justify="left")
-    for name in ("method", "ranking", *(f"{label}, {group}" for label in METRICS.values() for group in GROUPS)):
-        table.add_column(name)
-    for method, kind, groups in _rankings(content[which]):
-        cells = ("–" if f is None else f"{f[metric]:.3f}" for metric in METRICS for f in groups)
-        table.add_row(method, kind, *cells)
-    return table
+def memory_table(content: Numbers, which: str) -> tuple[list[str], list[list[str]]]:
+    """Return Hit@1 and NDCG@10 by known and unknown items: columns and rows."""
+    columns = ["method", "ranking", *(f"{label}, {group}" for label in METRICS.values() for group in GROUPS)]
+    rows = [
+        [method, kind, *("–" if f is None else f"{f[metric]:.3f}" for metric in METRICS for f in groups)]
+        for method, kind, groups in _rankings(content[which])
+    ]
+    return columns, rows
 
 
 def _probes(probes: Numbers) -> Section:

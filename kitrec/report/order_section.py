@@ -4,9 +4,6 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from kitrec.core import files
 from kitrec.report.page import Section
 
@@ -31,16 +28,15 @@ def order_sections(positions: Numbers, orders: Numbers, which: str, prompted: Co
     return [*_position_bias(positions.get(which, {}), prompted), *_orders(orders)]
 
 
-def positions_table(positions: Numbers, which: str, prompted: Collection[str]) -> Table:
-    """Return Hit@1 and first choices of the methods that are shown a list by parts of it, for the terminal."""
-    table = Table(title=TITLE, box=box.SIMPLE_HEAD, title_justify="left")
-    for name in ("method", "ranking", "Hit@1", "p", "first choices", "p"):
-        table.add_column(name, no_wrap=True)
+def positions_table(positions: Numbers, which: str, prompted: Collection[str]) -> tuple[list[str], list[list[str]]]:
+    """Return Hit@1 and first choices of the methods that are shown a list by parts of it: columns and rows."""
+    columns = ["method", "ranking", "Hit@1", "p", "first choices", "p of choices"]
+    rows = []
     for method, kind, row in _rankings(positions.get(which, {}), prompted):
         shares = (" ".join(_cells(row, key, 2)) for key in ("hit@1", "first_choices"))
         tests = (_p(row[key]) for key in ("hit@1", "first_choices"))
-        table.add_row(method, kind, *(cell for pair in zip(shares, tests, strict=True) for cell in pair))
-    return table
+        rows.append([method, kind, *(cell for pair in zip(shares, tests, strict=True) for cell in pair)])
+    return columns, rows
 
 
 def _position_bias(content: Numbers, prompted: Collection[str]) -> list[Section]:

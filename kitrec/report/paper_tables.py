@@ -1,4 +1,6 @@
-"""Headline tables for papers in Markdown and LaTeX: methods by metrics, the best in bold, significance stars."""
+"""Headline tables for papers in Markdown and LaTeX: methods by metrics, the best learned in bold, significance stars.
+
+Stars have a direction: ↑ a method above the one that it is compared with, ↓ one below it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +10,16 @@ import polars as pl
 from kitrec.core.errors import InputError
 from kitrec.core.mean_tests import ONE_TRAINING, PERMUTATION_TEST
 
+REFERENCES = frozenset({"oracle", "oracle_text", "popularity", "random"})  # learn nothing, or know the world
+UP, DOWN = "↑", "↓"
 _LATEX = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "_%&#${}"},
         **{letter: f"${letter}$" for letter in "<>|"},
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
+        UP: r"$\uparrow$",
+        DOWN: r"$\downarrow$",
         "^": r"\textasciicircum{}",
     }
 )
@@ -25,7 +31,7 @@ class Value:
 
     mean: float
     best: bool
-    stars: str
+    stars: str  # with ↑ or ↓ behind them, or nothing
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def paper_table(
     *,
     note: str = "",
 ) -> PaperTable:
-    """Return the table of one kind of ranking; stars mark declared comparisons of `reference` with a method.
+    """Return the table of one kind of ranking; stars mark declared comparisons of a method with `reference`.
 
     `answer_items` is the number of items that each written method was asked for; a `note` ends the caption."""
     overall = strata_means.filter(
@@ -56,32 +62,56 @@ def paper_table(
     if overall.is_empty():
         raise InputError(f"there is no {kind} ranking in data/analysis: run `dvc repro analyse`")
     means = {(row["method"], row["metric"]): row["mean"] for row in overall.iter_rows(named=True)}
-    best = {metric: max(mean for (_, name), mean in means.items() if name == metric) for metric in metrics}
+    bold = {
+        (method, metric)
+        for metric in metrics
+        for method in best_learned({name: mean for (name, each), mean in means.items() if each == metric})
+    }
     declared = comparisons.filter(pl.col("declared") & (pl.col("kind") == kind))
-    stars = {}
-    for row in declared.filter((pl.col("method") == reference) | (pl.col("other") == reference)).iter_rows(named=True):
-        stars[row["other"] if row["method"] == reference else row["method"], row["metric"]] = row["stars"]
+    stars = _stars(declared, means, reference)
     methods = overall["method"].unique().sort().to_list()
     if reference not in methods:
         raise InputError(f"{reference} has no {kind} ranking; there are {', '.join(methods)}: name one by --reference")
     rows = {
         method: [
-            Value(means[method, metric], means[method, metric] == best[metric], stars.get((method, metric), ""))
+            Value(means[method, metric], (method, metric) in bold, stars.get((method, metric), ""))
             for metric in metrics
         ]
         for method in methods
     }
-    caption = f"Means over n = {overall['n'][0]} records, {kind} rankings; the best of a column is bold. {ONE_TRAINING}"
+    caption = (
+        f"Means over {overall['n'][0]} records of {overall['users'][0]} users, {kind} rankings; the best learned "
+        f"method of a column is bold. {ONE_TRAINING}"
+    )
     if stars:
         caption += (
-            f" Stars: {reference} differs from the method (* p < .05, ** p < .01, *** p < .001; {PERMUTATION_TEST}, "
-            f"corrected by Holm over {declared.height} declared comparisons)."
+            f" Stars: the method is above ({UP}) or below ({DOWN}) {reference} (* p < .05, ** p < .01, *** p < .001; "
+            f"{PERMUTATION_TEST}, corrected by Holm over {declared.height} declared comparisons)."
         )
     requested = {method: answer_items[method] for method in methods if kind == "written" and method in answer_items}
     if len(set(requested.values())) > 1:
         listed = ", ".join(f"{method} {items}" for method, items in requested.items())
         caption += f" Items that an answer was asked for: {listed}; different numbers compare in hit@1 alone."
     return PaperTable(f"{caption} {note}".rstrip(), metrics, rows)
+
+
+def _stars(
+    declared: pl.DataFrame, means: Mapping[tuple[str, str], float], reference: str
+) -> dict[tuple[str, str], str]:
+    """Return the stars of a method and metric: with ↑ where the method is above `reference`, with ↓ below it."""
+    stars = {}
+    for row in declared.filter((pl.col("method") == reference) | (pl.col("other") == reference)).iter_rows(named=True):
+        method, metric = row["other"] if row["method"] == reference else row["method"], row["metric"]
+        if {(method, metric), (reference, metric)} <= means.keys():
+            arrow = UP if means[method, metric] > means[reference, metric] else DOWN
+            stars[method, metric] = row["stars"] + arrow if row["stars"] else ""
+    return stars
+
+
+def best_learned(means: Mapping[str, float]) -> set[str]:
+    """Return the learned methods with the highest mean; a reference such as the oracle is never among them."""
+    learned = {method: mean for method, mean in means.items() if method not in REFERENCES}
+    return {method for method, mean in learned.items() if mean == max(learned.values())}
 
 
 def markdown(table: PaperTable) -> str:
@@ -101,7 +131,8 @@ def latex(table: PaperTable) -> str:
 
     def cell(value: Value) -> str:
         number = f"{value.mean:.3f}"
-        return (rf"\textbf{{{number}}}" if value.best else number) + (f"$^{{{value.stars}}}$" if value.stars else "")
+        stars = value.stars.replace(UP, r"\uparrow").replace(DOWN, r"\downarrow")
+        return (rf"\textbf{{{number}}}" if value.best else number) + (f"$^{{{stars}}}$" if stars else "")
 
     lines = [
         r"\begin{table}",

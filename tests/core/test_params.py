@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from kitrec.config.sections import validate_tree
 from kitrec.core import params
 from kitrec.core.errors import InputError
 from kitrec.llm.finetuning.params import FineTune
@@ -70,3 +72,43 @@ def test_an_invalid_params_file_is_reported(tmp_path, text, message):
 def test_a_missing_params_file_is_reported(tmp_path):
     with pytest.raises(InputError, match="is missing"):
         params.read(tmp_path / "params.yaml")
+
+
+UNIONS = {
+    "idrec.methods.sasrec.model.dropout": "much",
+    "idrec.methods.sasrec.loss.kind": "hinge",
+    "idrec.methods.sasrec.model.kind": "sasrek",
+    "idrec.methods.bpr_mf.training.epochs": 1.5,
+    "ilora.tasks.listed_steps": "some",
+    "titles.methods.tfidf.kind": "bags",
+    "domains.targets": 3,
+}
+
+
+@pytest.mark.parametrize(("key", "value"), UNIONS.items())
+def test_messages_name_the_key_as_the_file_has_it_and_no_branch_of_the_validator(in_project, key, value):
+    tree = params.read(in_project / "params.yaml")
+    *parents, last = key.split(".")
+    node = tree
+    for parent in parents:
+        node = node[parent]
+    node[last] = value
+    with pytest.raises(InputError) as refused:
+        validate_tree(tree, in_project / "params.yaml")
+    lines = str(refused.value).splitlines()[1:]
+    assert [line.split(": ")[0] for line in lines] == [f"  - {key}"]
+    assert repr(value) in lines[0] and not re.search(r"literal\[|constrained|tuple|array|\btags?\b", lines[0])
+
+
+def test_a_mapping_without_its_kind_is_reported_as_missing_it(in_project):
+    tree = params.read(in_project / "params.yaml")
+    tree["source"]["rationales"] = {}
+    with pytest.raises(InputError, match=r"source\.rationales\.kind: missing"):
+        validate_tree(tree, in_project / "params.yaml")
+
+
+def test_a_kind_that_is_a_list_is_an_error_of_the_user(in_project):
+    tree = params.read(in_project / "params.yaml")
+    tree["idrec"]["methods"]["sasrec"]["model"]["kind"] = ["sasrec"]
+    with pytest.raises(InputError, match=r"idrec\.methods\.sasrec\.model\.kind"):
+        validate_tree(tree, in_project / "params.yaml")

@@ -112,4 +112,5 @@ def test_the_report_shows_both_groups_and_the_probes(tmp_path):
     assert "2 known, 2 unknown, 1 not measured" in sections[0].text
     probes = sections[1].rows
     assert probes[0] == ["title", "8", "0.500", "0.157 … 0.843", "0.000", "0.12"] and probes[1][2:] == ["–"] * 4
-    assert memory_table(content, "setA").row_count == 1
+    columns, rows = memory_table(content, "setA")
+    assert len(rows) == 1 and len(rows[0]) == len(columns)

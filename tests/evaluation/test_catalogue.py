@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kitrec.cli.result_sheets import catalogue_sheet
 from kitrec.core.mean_tests import ONE_TRAINING
 from kitrec.core.ranking_metrics import expected_metric
 from kitrec.evaluation.bootstrap import Resampling
 from kitrec.evaluation.catalogue import Lists, aligned_lists, catalogue_metrics
-from kitrec.report.catalogue_section import catalogue_rows, catalogue_section, catalogue_table, clear_turns
+from kitrec.report.catalogue_section import catalogue_rows, catalogue_section, clear_turns
 
 RESAMPLING = Resampling(200, 1)
 
@@ -110,7 +111,10 @@ def test_orders_that_turn_between_candidates_and_all_items_are_listed():
     columns, rows = catalogue_rows(result)
     assert columns == ["method", "set A", "all items", "e = 0.5", "e = 1.25"]
     assert rows[0][:3] == ["safe", "0.510 (1)", "0.000 (2)"] and rows[1][0] == "sharp"
-    assert catalogue_table(result).row_count == 2
+    sheet = catalogue_sheet(result)
+    assert list(sheet.cells) == columns and len(sheet.rows) == 2
+    figures = next(row for row in sheet.all_figures if (row["method"], row["list"]) == ("safe", "setA"))
+    assert figures["weighting"] == "observed" and figures["ndcg@10"] == pytest.approx(0.51, abs=1e-3)
 
 
 def test_metrics_among_all_items_are_those_of_the_ranks():

@@ -92,7 +92,7 @@ def test_a_changed_constant_puts_exactly_the_stages_that_reach_it_out_of_date(pr
 
 
 def test_a_stage_on_an_outdated_fingerprint_refuses_and_names_the_command(project):
-    project.edit("kitrec/core/domains.py", "SETS", "SETS_RENAMED")
+    project.edit("kitrec/core/domains.py", 'SETS = ("A", "B")', 'SETS = ("B", "A")')
     refused = project.run(sys.executable, "-m", "stages.check_params")
     assert refused.returncode == 1
     assert "python -m stages.lib.fingerprints" in refused.stderr + refused.stdout

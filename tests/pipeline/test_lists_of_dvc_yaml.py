@@ -92,4 +92,4 @@ def test_the_look_up_of_an_item_changes_no_stage():
 def test_make_repro_checks_the_params_before_dvc_reads_them():
     steps = (ROOT / "Makefile").read_text().partition("\nrepro: setup\n")[2].partition("\n\n")[0].split("\n\t")
     check = next(k for k, step in enumerate(steps) if "stages.check_params" in step)
-    assert check < next(k for k, step in enumerate(steps) if "dvc repro" in step)
+    assert check < next(k for k, step in enumerate(steps) if "stages.lib.repro" in step)

@@ -13,28 +13,35 @@ METRICS = ("hit@1", "mrr")
 
 @pytest.fixture
 def table():
-    means = {"kitrec_full": (0.3, 0.42), "base": (0.1, 0.42), "popularity": (0.05, 0.2)}
+    means = {"kitrec_full": (0.3, 0.42), "base": (0.1, 0.42), "popularity": (0.05, 0.2), "tuned": (0.35, 0.1)}
+    means |= {"oracle": (0.9, 0.95)}  # knows the world: never the best
     strata_means = pl.DataFrame(
         [
-            {"method": m, "kind": "scored", "stratum": "all", "metric": name, "n": 600, "mean": value}
+            {"method": m, "kind": "scored", "stratum": "all", "metric": name, "n": 600, "users": 564, "mean": value}
             for m, values in means.items()
             for name, value in zip(METRICS, values, strict=True)
         ]
     )
     declared = {"method": "kitrec_full", "kind": "scored", "metric": "hit@1", "declared": True}
     comparisons = pl.DataFrame(
-        [{**declared, "other": "base", "stars": "**"}, {**declared, "other": "popularity", "stars": "***"}]
+        [
+            {**declared, "other": "base", "stars": "**"},
+            {**declared, "other": "popularity", "stars": "***"},
+            {**declared, "method": "tuned", "other": "kitrec_full", "stars": "*"},
+        ]
     )
     return paper_table(strata_means, comparisons, "scored", METRICS, "kitrec_full", {}), strata_means, comparisons
 
 
-def test_the_best_are_bold_ties_included_and_stars_mark_significant_declared_comparisons(table):
+def test_the_best_learned_are_bold_ties_included_and_stars_say_above_or_below(table):
     lines = markdown(table[0]).splitlines()
     assert lines[0] == "| method | hit@1 | mrr |"
-    assert "| kitrec_full | **0.300** | **0.420** |" in lines
-    assert r"| base | 0.100\*\* | **0.420** |" in lines
-    assert r"| popularity | 0.050\*\*\* | 0.200 |" in lines
-    assert "n = 600" in lines[-1] and "Holm over 2 declared" in lines[-1]
+    assert "| kitrec_full | 0.300 | **0.420** |" in lines
+    assert r"| base | 0.100\*\*↓ | **0.420** |" in lines
+    assert r"| popularity | 0.050\*\*\*↓ | 0.200 |" in lines
+    assert r"| tuned | **0.350**\*↑ | 0.100 |" in lines
+    assert "| oracle | 0.900 | 0.950 |" in lines
+    assert "600 records of 564 users" in lines[-1] and "Holm over 3 declared" in lines[-1]
 
 
 def test_a_table_of_written_rankings_tells_unequal_numbers_of_items(table):
@@ -48,14 +55,15 @@ def test_a_table_of_written_rankings_tells_unequal_numbers_of_items(table):
 
 def test_latex_has_the_values_of_the_table(table):
     text = latex(table[0])
-    assert r"kitrec\_full & \textbf{0.300} & \textbf{0.420} \\" in text and "0.100$^{**}$" in text and "$<$ .05" in text
+    assert r"kitrec\_full & 0.300 & \textbf{0.420} \\" in text and r"0.100$^{**\downarrow}$" in text
+    assert r"\textbf{0.350}$^{*\uparrow}$" in text and r"above ($\uparrow$)" in text and "$<$ .05" in text
 
 
 NAMES = ["kitrec_full", "50%_off", "a&b", "#1", "$5", "{x}", "a~b^c", r"a\b\\", "x<y>z|w", r"\end{table}", "é – “q”"]
 
 
 def hostile_table() -> PaperTable:
-    rows = {name: [Value(0.5, k == 0, "***"), Value(0.25, False, "")] for k, name in enumerate(NAMES)}
+    rows = {name: [Value(0.5, k == 0, "***↑"), Value(0.25, False, "")] for k, name in enumerate(NAMES)}
     return PaperTable(f"All of {' '.join(NAMES)} (* p < .05)", ("hit@1", "ndcg@10"), rows)
 
 
