@@ -14,17 +14,21 @@ WIDTH, HEIGHT, TALL = 460, 290, 350
 LINE_OF_TEXT = 15  # pixels
 
 
-def spread(values: Mapping[str, float], gap: float) -> dict[str, float]:
-    """Return the values moved apart to `gap` at least, by as little as possible (least squares, order kept)."""
+def spread(values: Mapping[str, float], gap: float, top: float) -> dict[str, float]:
+    """Return the values moved apart to `gap` within 0 and `top` by as little as possible (least squares, order kept);
+    where there is no room for that, evenly."""
     ordered = sorted(values, key=lambda name: values[name])
-    steps = np.arange(len(ordered)) * gap
-    moved = isotonic_regression(np.array([values[name] for name in ordered]) - steps).x + steps if ordered else []
+    steps = np.arange(len(ordered)) * min(gap, top / max(len(ordered) - 1, 1))
+    if not ordered:
+        return {}
+    free = isotonic_regression(np.array([values[name] for name in ordered]) - steps).x
+    moved = np.clip(free, 0, top - steps[-1]) + steps
     return {name: round(float(place), 4) for name, place in zip(ordered, moved, strict=True)}
 
 
 def name_places(ends: Mapping[str, float], top: float, height: int) -> dict[str, float]:
     """Return the heights of names beside the ends of their lines, in the units of an axis from 0 to `top`."""
-    return spread(ends, gap=top * LINE_OF_TEXT / height)
+    return spread(ends, top * LINE_OF_TEXT / height, top)
 
 
 def axis_top(highest: float) -> float:

@@ -39,11 +39,21 @@ def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0) -> Char
     low, mean = {**y, "field": "low"}, {**y, "field": "mean"}
     shown = {"mark": {"type": "point", "filled": True, "size": 60, "opacity": 1}}
     names = {"x": x, "y": {**y, "field": "place"}, "color": colour(drawn), "text": {"field": "method"}}
+    pointed = {
+        "name": "pointed",
+        "select": {"type": "point", "fields": ["method"], "on": "pointerover", "clear": "pointerout"},
+    }
+    shared["opacity"] = {"condition": {"param": "pointed", "value": 1}, "value": 0.12}
     layers = [
-        {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {**shared, "y": low, "y2": {"field": "high"}}},
+        {"mark": {"type": "rule", "strokeWidth": 0.7}, "encoding": {**shared, "y": low, "y2": {"field": "high"}}},
         {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {**shared, "y": mean, "strokeDash": dash(drawn)}},
         {**shown, "encoding": {**shared, "y": mean, "shape": shape(drawn), "tooltip": tooltip("method", "core", "n")}},
-        {"data": {"name": "names"}, "mark": {"type": "text", "align": "left", "dx": -14}, "encoding": names},
+        {
+            "data": {"name": "names"},
+            "params": [pointed],
+            "mark": {"type": "text", "align": "left", "dx": -14},
+            "encoding": names,
+        },
     ]
     params = [{"name": "top", "value": top}]
     return {"data": {"name": "rows"}, "params": params, "width": WIDTH, "height": TALL, "layer": layers}
@@ -133,14 +143,14 @@ def ablation_chart(rows: pl.DataFrame, title: str) -> Chart:
     x = {"field": "model", "type": "nominal", "title": None, "sort": ["base", "fine-tuned"], "axis": {"labelAngle": 0}}
     y = {"type": "quantitative", "title": title, "scale": {"zero": True}}
     by = {"field": "answer", "type": "nominal", "title": None}
-    shared = {"x": x, "xOffset": by, "shape": by, "strokeDash": by}
+    shared, quiet = {"x": x, "xOffset": by}, {**by, "legend": None}
     low = {**y, "field": "low"}
     layers = [
         {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {**shared, "y": low, "y2": {"field": "high"}}},
-        {"mark": {"type": "line"}, "encoding": {**shared, "y": {**y, "field": "mean"}}},
+        {"mark": {"type": "line"}, "encoding": {**shared, "strokeDash": quiet, "y": {**y, "field": "mean"}}},
         {
             "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
-            "encoding": {**shared, "y": {**y, "field": "mean"}, "tooltip": tooltip("method", "n")},
+            "encoding": {**shared, "shape": by, "y": {**y, "field": "mean"}, "tooltip": tooltip("method", "n")},
         },
     ]
     return {"data": {"values": rows.to_dicts()}, "width": WIDTH, "height": HEIGHT, "layer": layers}

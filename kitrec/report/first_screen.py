@@ -79,6 +79,7 @@ def first_screen(screen: FirstScreen) -> dict[str, Any]:
         "sets": [[name, f"{name}: {SET_NOTES.get(name, 'candidates')}"] for name in screen.means],
         "domains": [[name, screen.labels.get(name, "all")] for name in domains],
         "cores": list(dict.fromkeys(view.core for view in present)),
+        "kinds": list(dict.fromkeys(kind for view in shown.values() if view for kind in view["means"])),
         "metrics": [[name, TITLES[name]] for name in METRICS],
         "methods": [[m.name, m.role, m.colour, screen.notes.get(m.name, "")] for m in screen.methods],
         "items": dict(screen.answer_items),

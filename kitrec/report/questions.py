@@ -87,6 +87,9 @@ def declared_question(comparisons: pl.DataFrame) -> Section:
         for row, each in tested
     ]
     columns = ["pair", "metric", "verdict", "difference", "95 % CI", "p", "p (Holm)", "p (Wilcoxon)", "effect size"]
+    question = "Which method ranks the held-out item better, for the same users and candidates?"
+    if not rows:
+        return Section("RQ2 Declared comparisons", "", question=question, finding="This run declares no comparison.")
     text = (
         f"Differences of means on the same users; p: {PERMUTATION_TEST}, corrected by Holm over all {len(rows)} "
         f"declared comparisons. Wilcoxon's p is of signed ranks, not of means. {ONE_TRAINING}"
@@ -96,9 +99,8 @@ def declared_question(comparisons: pl.DataFrame) -> Section:
          "difference": each.value, "low": each.low, "high": each.high, "p": p(each.p), "verdict": each.verdict}
         for row, each in tested
     ]  # fmt: skip
-    chart = differences_chart(pl.DataFrame(points)) if points else None
-    finding = _patterns([(row["metric"], each) for row, each in tested]) or "No comparison was declared."
-    question = "Which method ranks the held-out item better, for the same users and candidates?"
+    chart = differences_chart(pl.DataFrame(points))
+    finding = _patterns([(row["metric"], each) for row, each in tested])
     columns = [*columns, "min. detectable"]
     return Section("RQ2 Declared comparisons", text, columns, rows, chart, question=question, finding=finding)
 
@@ -120,7 +122,7 @@ def _patterns(tested: Sequence[tuple[str, Difference]]) -> str:
         patterns.setdefault((method, said), []).append(other)
     clauses = [f"{method} against {listed(others)}: {said}" for (method, said), others in patterns.items()]
     sizes = sorted({each.n for _, each in tested})
-    return f"{'; '.join(clauses)} (n = {', '.join(map(str, sizes))} users)." if clauses else ""
+    return f"{'; '.join(clauses)} (n = {', '.join(map(str, sizes))} users)."
 
 
 def history_question(

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from kitrec.report.chart_parts import HEIGHT, WIDTH, Chart, colour, legend, shape, spread, tooltip
+from kitrec.report.chart_parts import HEIGHT, WIDTH, Chart, axis_top, colour, legend, name_places, shape, tooltip
 from kitrec.report.palette import SEQUENTIAL, Method
 
 # Kinds of stages; lightness separates them in print.
@@ -17,8 +17,8 @@ def quality_cost_chart(drawn: Sequence[Method], rows: pl.DataFrame, metric: str)
     """Return a metric over seconds per user, a named point per method."""
     points = rows.to_dicts()
     values = {row["method"]: row["mean"] for row in points}
-    span = max(values.values()) - min(values.values()) or 1.0
-    places = spread(values, gap=span * 16 / HEIGHT)
+    top = axis_top(max(values.values()))
+    places = name_places(values, top, HEIGHT)
     points = [{**row, "place": places[row["method"]]} for row in points]
     seconds: dict[str, Any] = {
         "field": "seconds_per_user",
@@ -26,8 +26,8 @@ def quality_cost_chart(drawn: Sequence[Method], rows: pl.DataFrame, metric: str)
         "title": "seconds of inference per user",
     }
     x = {**seconds, "scale": {"type": "log", "nice": False, "padding": 60}}
-    x["axis"] = {"tickCount": 6, "labelOverlap": "greedy", "format": "~g", "grid": False}
-    y: dict[str, Any] = {"type": "quantitative", "title": metric, "scale": {"zero": False, "padding": 20}}
+    x["axis"] = {"tickCount": 6, "labelOverlap": "greedy", "format": ".2~g", "grid": False}
+    y: dict[str, Any] = {"type": "quantitative", "title": metric, "scale": {"domain": [0, top]}}
     shared = {"x": x, "color": colour(drawn)}
     shown = [{"field": "method"}, {"field": "mean", "format": ".3f"}, {"field": "seconds_per_user", "format": ".4g"}]
     point: dict[str, Any] = {**shared, "y": {**y, "field": "mean"}, "shape": shape(drawn), "tooltip": shown}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 LEVEL = 0.05
+NAMED = 6  # methods of one verdict that a sentence names
 Verdict = Literal["ahead", "behind", "not distinguishable"]
 
 
@@ -73,7 +74,8 @@ def grouped(differences: Iterable[Difference]) -> str:
     parts = []
     for verdict, members in by_verdict.items():
         if members:
-            named = f"{words[verdict]} {listed([each.other for each in members])}"
+            few = len(members) <= NAMED
+            named = f"{words[verdict]} {listed([each.other for each in members]) if few else f'{len(members)} methods'}"
             largest = p(max(each.p for each in members))
             sure = f"({'each ' if len(members) > 1 else ''}{largest})"
             parts.append(

@@ -42,6 +42,7 @@ def project(tmp_path, monkeypatch, world, dataset) -> Path:
     values = {
         "probes.records": SAMPLE,
         "probes.memory": ["base"],
+        "engine.dtype": "float32",
         "evaluation.resamples": 100,
         "evaluation.min_users": 2,
     }
@@ -82,12 +83,12 @@ def test_another_order_is_scored_as_the_order_of_the_run_is(project, scored, mon
     same = files.read_json(project / f"metrics/orders/{METHOD}.json")
     assert same["records"] == SAMPLE and list(same["hit@1"]) == ["order 0", "order 1", "order 2"]
     assert same["kendall_tau"] == same["same_first_share"] == 1 and same["hit@1_spread"] == 0
-    assert same["score_gap_max"] < 0.02  # other records share the batch
+    assert same["score_gap_max"] < 1e-3  # other records share the batch
     monkeypatch.undo()
     monkeypatch.chdir(project)
     probe_orders.main(METHOD)
     other = files.read_json(project / f"metrics/orders/{METHOD}.json")
-    assert other["score_gap_max"] > 0.02 and -1 < other["kendall_tau"] < 1
+    assert other["score_gap_max"] > 0.1 and -1 < other["kendall_tau"] < 1
     assert scored["loglik"].null_count() == 1  # whose record is in no sample
 
 

@@ -29,7 +29,7 @@ def made_strata(shift: float) -> pl.DataFrame:
     rows = [
         {
             "method": name,
-            "kind": "scored",
+            "kind": kind,
             "stratum": stratum,
             "member": member,
             "metric": metric,
@@ -41,6 +41,7 @@ def made_strata(shift: float) -> pl.DataFrame:
             "few": member.endswith("10+"),
         }
         for name, mean in MEANS.items()
+        for kind in (("scored", "written") if name in ("llm", "seq") else ("scored",))
         for k, (stratum, member) in enumerate(members)
         for metric in METRICS
     ]
@@ -57,7 +58,7 @@ def made_explorer_users() -> list[UserRecord]:
 def made_sections() -> list[Section]:
     """A section of every kind."""
     strata = made_strata(1.0)
-    by_core = strata.filter(stratum="core", metric="mrr").rename({"member": "core"})
+    by_core = strata.filter(stratum="core", metric="mrr", kind="scored").rename({"member": "core"})
     panels = {
         name: charts.filled_history_chart(DRAWN, "MRR", by_core.select("method", "core", "mean", "low", "high", "n"))
         for name in ("Movies & TV", "Music")

@@ -138,6 +138,8 @@ def test_views_without_users_are_left_out():
 
 
 def test_names_beside_lines_are_moved_apart_by_as_little_as_possible():
-    assert spread({"a": 0.5, "b": 0.52, "c": 0.9}, gap=0.1) == {"a": 0.46, "b": 0.56, "c": 0.9}
-    assert spread({}, gap=0.1) == {}
+    assert spread({"a": 0.5, "b": 0.52, "c": 0.9}, 0.1, 1.0) == {"a": 0.46, "b": 0.56, "c": 0.9}
+    assert spread({"a": 0.02, "b": 0.03, "c": 0.04}, 0.1, 1.0) == {"a": 0.0, "b": 0.1, "c": 0.2}
+    assert spread({"a": 0.9, "b": 0.9, "c": 0.1}, 0.8, 1.0) == {"c": 0.0, "a": 0.5, "b": 1.0}
+    assert spread({}, 0.1, 1.0) == {}
     assert [axis_top(value) for value in (0.31, 0.3, 0.99, 1.0)] == [0.4, 0.3, 1.0, 1.0]

@@ -103,7 +103,9 @@ def test_ids_are_unique_and_labels_and_links_find_their_targets(tags):
 def test_switches_are_named_radio_buttons_with_one_choice_each(tags):
     radios = [a for tag, a in tags.all if tag == "input" and a.get("type") == "radio"]
     chosen = [a["name"] for a in radios if "checked" in a]
-    assert sorted(chosen) == sorted({str(a["name"]) for a in radios}) == ["core", "domain", "kind", "metric", "set"]
+    assert sorted(chosen) == sorted({str(a["name"]) for a in radios}) == ["kind", "metric"]
+    hidden = {a["name"]: a["value"] for tag, a in tags.all if tag == "input" and a.get("type") == "hidden"}
+    assert hidden == {"set": "A", "domain": "all", "core": "all"}  # nothing to choose here
 
 
 def test_tables_have_headers_to_sort_by_and_words_on_the_left(text):
