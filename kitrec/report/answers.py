@@ -54,7 +54,11 @@ def _answer(
     if runner_up and runner_up in of_best[metric]:
         tested = of_best[metric][runner_up]
         claim = comparison(tested)
-        sentences = [f"{lead}, {'and' if tested.verdict == 'ahead' else 'but'} is {claim}."]
+        if tested.value == 0:
+            lead = lead.replace(f"{best} has", f"{best} and {runner_up} share", 1)
+            sentences = [f"{lead}, at n = {tested.n} users."]
+        else:
+            sentences = [f"{lead}, {'and' if tested.verdict == 'ahead' else 'but'} is {claim}."]
     others = [each for name, each in of_best[metric].items() if name != runner_up]
     if others:
         sentences.append(f"It is {grouped(others)}.")

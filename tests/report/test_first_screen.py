@@ -108,6 +108,12 @@ def test_the_best_is_that_of_the_metric_and_seen_from_it():
     assert found["best"] == "seq" and "but is behind llm" in found["sentences"][0]  # means and tests as they are given
 
 
+def test_equal_means_have_no_single_best():
+    pairs = made_pairs(1.0).with_columns(difference=pl.when(other="seq").then(0.0).otherwise("difference"))
+    sentence = answer(made_screen(pairs, made_means(shift=0.1)))["sentences"][0]
+    assert sentence.startswith("llm and seq share the highest mean NDCG@10 of the learned methods, 0.400")
+
+
 def test_declared_pairs_have_the_p_of_the_declared_family():
     declared = made_pairs(0.01).with_columns(declared=pl.lit(True), p_holm=pl.lit(0.3))
     assert "p = .300" in answer(made_screen(made_pairs(0.01), declared=declared))["sentences"][0]

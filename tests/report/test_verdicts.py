@@ -11,10 +11,10 @@ from kitrec.report.verdicts import Difference, comparison, grouped, holm, listed
 CLEAR = Difference("a", "b", 0.12, 0.02, 0.21, 0.012, 60)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(6))
 def test_holm_agrees_with_statsmodels(seed):
     rng = np.random.default_rng(seed)
-    p_values = (rng.random(1 + seed) ** 3).round(2 if seed % 2 else 6).tolist()  # some with ties
+    p_values = (rng.random(1 + 2 * seed) ** 3).round(2 if seed % 2 else 6).tolist()  # some with ties
     assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)
 
 
