@@ -41,7 +41,12 @@ def test_the_table_fits_a_terminal_and_has_prompted_methods_alone():
     out = StringIO()
     Console(file=out, width=80).print(positions_table(POSITIONS, "setA", ["base_direct"]))
     text = out.getvalue()
-    assert "0.75 0.25" in text and "sasrec" not in text and max(map(len, text.splitlines())) <= 80
+    assert (
+        "0.75 0.25   0.13" in text
+        and "…" not in text
+        and "sasrec" not in text
+        and max(map(len, text.splitlines())) <= 80
+    )
 
 
 def test_probes_that_did_not_run_are_absent(tmp_path):
