@@ -8,7 +8,7 @@ from kitrec.core import files
 from kitrec.report.page import Section
 
 POSITIONS, ORDERS = Path("metrics/positions.json"), Path("metrics/orders")
-TITLE = "By position in the list of candidates: Hit@1 and first choices"
+TITLE = "Scored rankings by quarters of the list; p: chi-square over its positions"
 Numbers = Mapping[str, Any]
 
 
@@ -29,13 +29,15 @@ def order_sections(positions: Numbers, orders: Numbers, which: str, prompted: Co
 
 
 def positions_table(positions: Numbers, which: str, prompted: Collection[str]) -> tuple[list[str], list[list[str]]]:
-    """Return Hit@1 and first choices of the methods that are shown a list by parts of it: columns and rows."""
-    columns = ["method", "ranking", "Hit@1", "p", "first choices", "p of choices"]
+    """Return Hit@1 and first choices by parts of the list, of methods that are shown it: columns and rows."""
+    columns = ["method", "Hit@1", "p", "first choices", "p of choices"]
     rows = []
     for method, kind, row in _rankings(positions.get(which, {}), prompted):
+        if kind != "scored":
+            continue
         shares = (" ".join(_cells(row, key, 2)) for key in ("hit@1", "first_choices"))
         tests = (_p(row[key]) for key in ("hit@1", "first_choices"))
-        rows.append([method, kind, *(cell for pair in zip(shares, tests, strict=True) for cell in pair)])
+        rows.append([method, *(cell for pair in zip(shares, tests, strict=True) for cell in pair)])
     return columns, rows
 
 

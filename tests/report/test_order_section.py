@@ -33,10 +33,10 @@ def test_methods_that_are_shown_a_list_come_first_and_the_others_say_so():
     assert order_sections({}, {}, "setA", ["base_direct"]) == []
 
 
-def test_the_table_has_prompted_methods_alone():
+def test_the_table_has_scored_rankings_of_prompted_methods_alone():
     columns, rows = positions_table(POSITIONS, "setA", ["base_direct"])
     assert [row[0] for row in rows] == ["base_direct"] and len(rows[0]) == len(columns)
-    assert "0.75 0.25" in rows[0]
+    assert rows[0][3:] == ["0.75 0.25", "0.13"]
 
 
 def test_probes_that_did_not_run_are_absent(tmp_path):
