@@ -42,7 +42,7 @@ def main() -> None:
         at_most("a fine-tuning, at most off by", float(np.exp(far)), 2, "x", COMMAND, peer="ledger"),
     ]
     totals = {"stage": "all", "planned s": round(planned, 1), "taken s": round(taken, 1)}
-    totals |= {"ratio": round(planned / taken, 2), "planned MiB": None, "taken MiB": None}
+    totals |= {"ratio": round(planned / taken, 2), "planned MiB": "–", "taken MiB": "–"}
     publish("plan", claims, {"By stage": [*rows, totals]}, ABOUT)
 
 
@@ -56,7 +56,7 @@ def _row(stage: PlannedStage) -> dict[str, Any] | None:
         "planned s": round(stage.seconds, 1),
         "taken s": ledger["seconds"],
         "ratio": round(stage.seconds / ledger["seconds"], 2),
-        "planned MiB": None if stage.memory is None else round(stage.memory.needed * 1024),
+        "planned MiB": "–" if stage.memory is None else round(stage.memory.needed * 1024),
         "taken MiB": ledger["peak_memory_mib"],
     }
 

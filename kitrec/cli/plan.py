@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from kitrec.cli.disk_plan import adapter_bytes, disk_plan, parameter_count
-from kitrec.cli.measured_rates import CARDS, Card, measured_card, rate_for
+from kitrec.cli.measured_rates import Card, measured_card, rate_for
 from kitrec.cli.stage_work import UNITS, Work, stage_work
 from kitrec.config.sections import validate_params
 from kitrec.core import params
@@ -21,7 +20,7 @@ from kitrec.llm.base.pinning import pin, pin_served
 if TYPE_CHECKING:
     from kitrec.llm.base.memory_plan import MemoryPlan
 
-CardName = StrEnum("CardName", list(CARDS))
+CardName = Literal["cpu", "a100", "h100", "rtx5090"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ def plan(
 
     Speeds are measured ones; a stage without a measurement says so, and has no hours and no price."""
     sections = validate_params(params.FILE)
-    price = None if price_per_hour is None else _price(price_per_hour, card.value)
-    stages = planned_stages(sections, measured_card(card.value))
+    price = None if price_per_hour is None else _price(price_per_hour, card)
+    stages = planned_stages(sections, measured_card(card))
     _print(stages, price)
     for part, gib in disk_plan(sections, base_is_cached=False).items():
         if part in ("base", "served copy", "checkpoints", "working space") and gib >= 0.05:
@@ -73,7 +72,7 @@ def stage_seconds(name: str, work: Work, card: Card, parameters: float) -> tuple
     start = card.starts.get(name.partition("-")[0], card.starts.get(""))
     if start is None and not work.amounts:
         return None, (), "not measured: its start"
-    seconds, sources, missing = start or 0.0, [], []
+    seconds, sources, missing = start or 0.0, list[str](), list[str]()
     for unit, amount in work.amounts.items():
         if unit in card.included:
             continue

@@ -50,8 +50,8 @@ class LabelledVocabulary:
     def rows(self, labelled: LabelledRows, device: torch.device | str = "cpu") -> EncodedRows:
         """Return labelled rows as numbers of this vocabulary, on a device."""
         users, items = self.users.numbers(pl.Series(labelled.users)), self.items.numbers(pl.Series(labelled.items))
-        numbers = (torch.from_numpy(values.copy()).to(device) for values in (users, items))
-        return EncodedRows(*numbers, labelled.sequences(self.items))
+        of_users, of_items = (torch.from_numpy(values.copy()).to(device) for values in (users, items))
+        return EncodedRows(of_users, of_items, labelled.sequences(self.items))
 
 
 class LabelledMF(nn.Module):

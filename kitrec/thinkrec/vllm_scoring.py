@@ -9,6 +9,7 @@ EMBEDDED_BYTES hold, and the base's embedding table is all that is loaded beside
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ class ServedStage:
     def log_probabilities(self, prompts: Iterable[ComposedPrompt]) -> np.ndarray:
         """Return the log probabilities [prompts, 2] of Yes and of No as the first token of the answer."""
         answers = [self.verdict_tokens.yes, self.verdict_tokens.no]
-        parts = [self.engine.log_probabilities(rows, answers) for rows in self._embedded(prompts)]
+        score = partial(self.engine.log_probabilities, answers=answers)
+        parts = list(map(score, self._embedded(prompts)))  # no name holds a part while the next one is embedded
         return np.concatenate([np.empty((0, 2)), *parts])
 
     @torch.inference_mode()

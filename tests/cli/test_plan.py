@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from kitrec.cli.main import app
 from kitrec.cli.measured_rates import CARDS, CPU, measured_card, rate_for
-from kitrec.cli.plan import planned_stages
+from kitrec.cli.plan import CardName, planned_stages
 from kitrec.config import profiles
 from kitrec.config.sections import validate_params
 from tests.conftest import ROOT
@@ -90,6 +91,10 @@ def test_speeds_go_by_the_parameters_of_a_similar_base_and_of_no_other():
     half = rate_for(card, "trained", parameters / 2)
     assert half is not None and half.per_second == pytest.approx(2250) and "scaled by 0.5 x" in half.source
     assert rate_for(card, "trained", parameters / 100) is None
+
+
+def test_the_command_knows_all_cards():
+    assert set(get_args(CardName)) == set(CARDS)
 
 
 def test_the_command_prints_prices_of_a_number_or_of_a_table(tmp_path, monkeypatch):

@@ -207,11 +207,12 @@ def results(tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.usefixtures("results")
 def test_commands_that_show_results():
-    show, paper, compare, doctor, hours = RESULTS
+    show, paper, compare, doctor, hours, plan = RESULTS
     assert "Hit@1 by core" in kitrec(show)
     assert "kitrec_full" in kitrec(paper) and Path("report/scored.tex").exists()
     assert "240 users in all runs" in kitrec(compare)
     assert "free disk" in kitrec(doctor) and "both candidate sets" in kitrec(hours)
+    assert "of 16 stages; of the others (?) nothing is measured" in kitrec(plan)
 
 
 def test_a_run_is_written_and_checked(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from kitrec.core.errors import InputError
 from kitrec.llm.base.embeddings import load_embeddings
 from kitrec.llm.base.params import Base
 from kitrec.llm.base.pinning import PinnedBase, pin
-from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
+from kitrec.llm.finetuning.lora import adapter_weights
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec import vllm_scoring
 from kitrec.thinkrec.injection import embed
@@ -23,7 +23,6 @@ from kitrec.thinkrec.samples import samples, verdict_tokens
 from kitrec.thinkrec.training import Stage, train_stage
 from kitrec.thinkrec.vllm_scoring import ServedStage
 from tests.thinkrec.made_thinkrec import (
-    ADAPTER,
     WIDTH,
     made_composer,
     made_model,
@@ -146,16 +145,15 @@ def test_a_table_in_several_files_without_the_name_of_the_transformer_is_found(t
         load_embeddings(PinnedBase(str(tmp_path), None, "x"), torch.float32)
 
 
-def test_a_forward_pass_on_the_meta_device_has_the_shapes_of_its_samples(tiny_base, tokenizer):
-    """Placement without any memory: weights, vectors and positions all are on the device of the model."""
+def test_prompts_on_the_meta_device_have_the_shapes_of_their_samples(tiny_base, tokenizer):
+    """Placement without any memory: tokens, vectors and slots go where the model is. The LLM's own forward pass has to
+    see values for its masks; tests/run_on_card.py runs it."""
     with torch.device("meta"):
         llm = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tiny_base))
-        model = ThinkModel(
-            with_adapter(llm, ADAPTER, "general"),
-            Projector(WIDTH, llm.config.hidden_size, 10),
-            verdict_tokens(Encoder(tokenizer)),
-        )
-    batch = samples([made_record(k) for k in range(5)], made_composer(tokenizer), Encoder(tokenizer), 0)
-    outputs = model.outputs(batch)
-    assert outputs.yes.is_meta and outputs.yes.shape == outputs.no.shape == (5,)
-    assert outputs.token_log_probs.shape == (sum(len(sample.answer) for sample in batch),)
+        model = ThinkModel(llm, Projector(WIDTH, llm.config.hidden_size, 10), verdict_tokens(Encoder(tokenizer)))
+    composer = made_composer(tokenizer)
+    prompts = [composer.compose(made_record(k)) for k in range(5)]
+    batch = embed(prompts, model.table, model.projector, "right")
+    assert batch.rows.is_meta and batch.mask.is_meta
+    assert batch.rows.shape == (5, max(map(len, prompts)), llm.config.hidden_size)
+    assert model.verdict_logits(batch.rows[:, -1]).shape == (5, 2)
