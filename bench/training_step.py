@@ -103,7 +103,7 @@ class _Side:
         torch.nn.utils.clip_grad_norm_(self._weights, self._max_norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        return float(loss)
+        return float(loss.detach())
 
 
 def _samples(base: PinnedBase) -> tuple[list[Sample], int]:
