@@ -78,6 +78,14 @@ def test_runs_that_differ_in_more_than_their_seed_or_not_even_in_it_are_refused(
     assert isinstance(run("repeats", "run1").exception, InputError)
 
 
+@pytest.mark.parametrize("command", [["repeats"], ["power", "0.05"]])
+def test_tables_fit_eighty_columns(three_runs, command):
+    done = CliRunner().invoke(app, [*command, *three_runs], env={"COLUMNS": "80"})
+    lines = done.output.splitlines()
+    assert max(map(len, lines)) <= 80 and "…" not in done.output
+    assert sum("─" in line for line in lines) == (3 if command == ["repeats"] else 2)  # tables, not blocks
+
+
 def test_power_of_several_trainings_and_of_one(three_runs):
     done = run("power", 0.05, *three_runs, "--metric", "mrr", "--power", 0.9)
     assert done.exit_code == 0, done.output
