@@ -134,14 +134,14 @@ def _compare_methods(first: str, second: str, run: str, which: list[str]) -> Non
         raise InputError(f"{first} and {second} have no ranking of the same kind: scored and written do not compare")
     counted = records_of_users(scores["record_id"].n_unique(), scores["user_id"].n_unique())
     for part in compared:
-        rows = [_verdict(row) for row in part.iter_rows(named=True)]
-        kind = rows[0]["kind"]
+        verdicts = [_verdict(row) for row in part.iter_rows(named=True)]
+        kind = str(verdicts[0]["kind"])
         title = f"{first} minus {second}, {kind} rankings, set {which[0]}: {counted}"
         cells: dict[str, Cell] = {"metric": text("metric"), first: number("mean"), second: number("other_mean")}
         cells |= {"difference [95 %]": _difference, "p": lambda row: p_value(row["p_permutation"])}
         cells |= {"verdict": text("verdict")}
-        shown = [row for row in rows if row["metric"] in SHOWN]
-        output.table(Sheet(kind, title, shown, cells, ("metric", "verdict"), figures=rows))
+        shown = [row for row in verdicts if row["metric"] in SHOWN]
+        output.table(Sheet(kind, title, shown, cells, ("metric", "verdict"), figures=verdicts))
     output.note(f"{LABELS} Verdicts: p < {LEVEL} and an interval without 0; not corrected for several comparisons.")
     output.note(ONE_TRAINING)
 

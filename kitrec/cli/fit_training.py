@@ -112,7 +112,8 @@ def _on_progress(training: Training, *, quiet: bool) -> Iterator[OnEpochEnd]:
     sizes = {name: counts[name] for name in ("users", "items", "interactions")}
     settings, metric = {"seed": training.head["seed"], **asdict(p), "data": sizes}, p.training.metric
     write = None if quiet else tensorboard_callback(training.folder / "logs", settings, metric)
-    with training_bar(training.name, p.training.epochs, metric, quiet=quiet) as advance:
+    hidden = quiet or not output.is_text()
+    with training_bar(training.name, p.training.epochs, metric, quiet=hidden) as advance:
 
         def on_progress(progress: Progress) -> None:
             advance(progress)

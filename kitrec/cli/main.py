@@ -11,7 +11,6 @@ kitrec teacher from-text | to-text
 kitrec thinkrec-records | thinkrec-train
 kitrec hub push-data | push-model
 kitrec data fetch books-movies
-
 kitrec base import | fetch | describe | memory
 
 Commands that print tables also print them as --json and --csv."""

@@ -9,6 +9,7 @@ import csv
 import functools
 import inspect
 import json
+import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
@@ -66,7 +67,7 @@ def prints_tables(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options --json and --csv."""
 
     @functools.wraps(command)
-    def printing(*args: Any, as_json: bool, as_csv: bool, **options: Any) -> None:
+    def printing(*args: Any, as_json: bool = False, as_csv: bool = False, **options: Any) -> None:
         if as_json and as_csv:
             raise InputError("--json and --csv: choose one of them")
         collected = _Collected("json" if as_json else "csv" if as_csv else "text")
@@ -94,16 +95,22 @@ def prints_tables(command: Callable[..., None]) -> Callable[..., None]:
 def table(sheet: Sheet) -> None:
     """Print a table, or keep it for --json and --csv."""
     collected = _COLLECTED.get()
-    if collected and collected.form != "text":
+    if collected and not is_text():
         collected.sheets.append(sheet)
     else:
         print_sheet(sheet, Console())
 
 
+def is_text() -> bool:
+    """Return whether people read what the command prints: progress bars are for them alone."""
+    collected = _COLLECTED.get()
+    return collected is None or collected.form == "text"
+
+
 def plain(content: str, sheet: Sheet) -> None:
     """Print a table in a form of its own, such as Markdown; with --json and --csv the sheet."""
     collected = _COLLECTED.get()
-    if collected and collected.form != "text":
+    if collected and not is_text():
         collected.sheets.append(sheet)
     else:
         print(content)
@@ -114,7 +121,7 @@ def note(text: str, *, wrap: bool = True) -> None:
 
     Commands and texts of models are not wrapped, so that they can be copied."""
     collected = _COLLECTED.get()
-    if collected is None or collected.form == "text":
+    if collected is None or is_text():
         Console(highlight=False).print(Text(text), soft_wrap=not wrap)
     elif collected.form == "csv":
         print(text, file=sys.stderr)
@@ -197,16 +204,21 @@ def _print_blocks(sheet: Sheet, rows: Sequence[Mapping[str, Text]], console: Con
 
 def _print_collected(collected: _Collected) -> None:
     if collected.form == "json":
-        content = {
-            "tables": {sheet.name: list(sheet.all_figures) for sheet in collected.sheets},
-            "notes": collected.notes,
-        }
+        if not (collected.sheets or collected.notes):
+            return  # one of several processes of which another one prints
+        made = {sheet.name: [_json_row(row) for row in sheet.all_figures] for sheet in collected.sheets}
+        content = {"tables": made, "notes": collected.notes}
         print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
     elif collected.form == "csv":
         several = len(collected.sheets) > 1
         for place, sheet in enumerate(collected.sheets):
             print("\n" * bool(place) + f"{sheet.name}\n" * several, end="")
             _print_csv(sheet)
+
+
+def _json_row(row: Row) -> dict[str, Any]:
+    """Return a row without NaN and infinity, which JSON does not have."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
 
 
 def _print_csv(sheet: Sheet) -> None:

@@ -86,7 +86,8 @@ def use(choices: Choices) -> None:
 @output.prints_tables
 def diff() -> None:
     """Show what differs from the shipped params.yaml, key by key, and the profile behind it."""
-    _show_differences(profiles.differences(params.FILE)) or output.note(f"{params.FILE} has the shipped values")
+    if not _show_differences(profiles.differences(params.FILE)):
+        output.note(f"{params.FILE} has the shipped values")
 
 
 @app.command()

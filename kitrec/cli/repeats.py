@@ -24,7 +24,7 @@ from kitrec.schemas.scores import METRICS
 
 REPEATS = Path("metrics/repeats.json")
 SHOWN = ("hit@1", "mrr", "ndcg@10")
-SOURCES = ("sd: users", "trainings", "rest")
+SOURCES = ("users", "trainings", "rest")
 TRAININGS = (3, 5, 10, 20)  # of each method, in the table of `kitrec power`
 Runs = Annotated[
     list[str], typer.Argument(help="workspace, experiments, git revisions or folders: one training each, by seed")
@@ -46,10 +46,14 @@ def repeats(runs: Runs, which: Set = None) -> None:
     facts = {"seeds": seeds, "set": which, "users": trainings.by_user.shape[1], "run": named.fingerprint(runs[0])}
     files.write_json({**facts, "means": _rows(means), "comparisons": _rows(compared)}, REPEATS)
     title = f"{len(runs)} trainings, {facts['users']} users, set {which}"
-    output.table(_means_sheet(means, title))
-    output.table(_comparisons_sheet(compared))
+    for kind in means["kind"].unique().sort().to_list():
+        output.table(_means_sheet(means.filter(kind=kind), kind, title))
+    output.table(_users_sheet(compared))
+    output.table(_both_sheet(compared))
     output.note(f"[95 %] and p: of the users of these trainings alone, BCa by resampled users and {PERMUTATION_TEST}")
-    output.note(f"(both): {CROSSED_TEST}; Holm: p (both), corrected for the declared comparisons\n{REPEATS}")
+    output.note(
+        f"(both): {CROSSED_TEST}; sd: between trainings; Holm: corrected for the declared comparisons\n{REPEATS}"
+    )
     if len(runs) == 2:
         output.note("WARNING: two trainings estimate the variance between them by one number; three or more are needed")
 
@@ -84,8 +88,12 @@ def power(
             row[_trainings(count)] = users_needed(difference, count, v, alpha, power) if known else None
             row[f"{_trainings(count)} is enough"] = not known or row[_trainings(count)] is not None
         rows.append(row)
-    cells: dict[str, Cell] = {"pair": text("pair")} | {name: number(name) for name in SOURCES}
-    cells |= {_trainings(count): _users(_trainings(count)) for count in (None, *TRAININGS)}
+    names: dict[str, Cell] = {"pair": text("pair")}
+    deviations = [{name: row[name] for name in ("pair", *SOURCES)} for row in rows]
+    cells = names | {name: number(name) for name in SOURCES}
+    output.table(Sheet("deviations", "Standard deviations of the difference, by source", deviations, cells, ("pair",)))
+    counts = [None] if len(runs) == 1 else [None, *TRAININGS]
+    cells = names | {_trainings(count): _users(_trainings(count)) for count in counts}
     output.table(Sheet("power", title, rows, cells, ("pair",)))
     measured_by = f"measured by {trainings.by_user.shape[1]} users and {len(runs)} training" + "s" * (len(runs) > 1)
     output.note(f"{measured_by}; columns: trainings of each method; one as it is: a claim about that one alone")
@@ -102,28 +110,35 @@ def _users(key: str) -> Cell:
     return lambda row: f"{row[key]:,}" if row[key] is not None else "–" if row[f"{key} is enough"] else "no number"
 
 
-def _means_sheet(means: pl.DataFrame, title: str) -> Sheet:
-    """Return the means over trainings with their spread."""
+def _means_sheet(means: pl.DataFrame, kind: str, title: str) -> Sheet:
+    """Return the means of one kind of ranking over trainings, with their spread."""
     rows = means.filter(pl.col("metric").is_in(SHOWN)).to_dicts()
-    cells: dict[str, Cell] = {"method": text("method"), "ranking": text("kind"), "metric": text("metric")}
+    cells: dict[str, Cell] = {"method": text("method"), "metric": text("metric")}
     cells |= {"mean [95 %]": _bounded("mean", "low", "high"), "(both)": _bounds("low_both", "high_both")}
-    cells |= {"sd of trainings": number("sd_trainings", ".4f")}
-    return Sheet("means", title, rows, cells, ("method", "ranking", "metric"), figures=_rows(means))
+    cells |= {"sd": number("sd_trainings", ".4f")}
+    return Sheet(kind, f"{title}, {kind} rankings", rows, cells, ("method", "metric"), figures=_rows(means))
 
 
-def _comparisons_sheet(compared: pl.DataFrame) -> Sheet:
-    """Return the declared comparisons over users alone and over both sources."""
-    cells: dict[str, Cell] = {
-        "pair": lambda row: f"{row['method']} – {row['other']}",
-        "metric": text("metric"),
-        "difference [95 %]": _bounded("difference", "low", "high", "+.3f"),
-        "p": _p("p_permutation"),
-        "(both)": _bounds("low_both", "high_both", "+.3f"),
-        "p (both)": _p("p_users_and_trainings"),
-        "Holm": _p("p_holm"),
-    }
-    title = "Declared comparisons, methods in pairs by seed"
+def _users_sheet(compared: pl.DataFrame) -> Sheet:
+    """Return the declared comparisons over the users of these trainings alone."""
+    cells = _pair_cells() | {"difference [95 %]": _bounded("difference", "low", "high", "+.3f")}
+    cells |= {"p": _p("p_permutation")}
+    title = "Declared comparisons, methods in pairs by seed: users alone"
     return Sheet("comparisons", title, compared.to_dicts(), cells, ("pair", "metric"), figures=_rows(compared))
+
+
+def _both_sheet(compared: pl.DataFrame) -> Sheet:
+    """Return them over users and trainings."""
+    cells = _pair_cells() | {"difference [95 %] (both)": _bounded("difference", "low_both", "high_both", "+.3f")}
+    cells |= {"p (both)": _p("p_users_and_trainings"), "Holm": _p("p_holm")}
+    names = ["method", "other", "metric", "difference", "low_both", "high_both", "p_users_and_trainings", "p_holm"]
+    figures = _rows(compared.select(names))
+    title = "Declared comparisons: users and trainings"
+    return Sheet("comparisons_of_both", title, compared.to_dicts(), cells, ("pair", "metric"), figures=figures)
+
+
+def _pair_cells() -> dict[str, Cell]:
+    return {"pair": lambda row: f"{row['method']} – {row['other']}", "metric": text("metric")}
 
 
 def _bounded(key: str, low: str, high: str, form: str = ".3f") -> Cell:

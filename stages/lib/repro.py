@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dvc.cli import main as dvc
 from dvc.exceptions import DvcException
+from dvc.logger import set_loggers_level
 from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
@@ -58,7 +59,7 @@ class Progress(logging.Handler):
 
 def expected_stages(targets: list[str]) -> list[str]:
     """Return the stages that a run of the targets is expected to run, in DVC's order."""
-    with Repo() as repo:
+    with set_loggers_level(logging.ERROR), Repo() as repo:  # what it warns of, the run itself says again
         graph = get_active_graph(repo.index.graph)
         changed = set(repo.status(targets=targets, with_deps=True))
         expected = set()

@@ -96,6 +96,14 @@ def test_trainings_on_the_same_data_differ_by_the_seed_of_trainings_alone(three_
         named.check_separate(["run1"], ["run2"])
 
 
+@pytest.mark.parametrize("command", [["repeats"], ["power", "0.05"]])
+def test_tables_fit_eighty_columns(three_runs, command):
+    done = CliRunner().invoke(app, [*command, *three_runs], env={"COLUMNS": "80"})
+    lines = done.output.splitlines()
+    assert max(map(len, lines)) <= 80 and "…" not in done.output
+    assert sum("─" in line for line in lines) == (3 if command == ["repeats"] else 2)  # tables, not blocks
+
+
 def test_power_of_several_trainings_and_of_one(three_runs):
     done = run("power", 0.05, *three_runs, "--metric", "mrr", "--power", 0.9)
     assert done.exit_code == 0, done.output

@@ -81,6 +81,19 @@ def test_nothing_is_uploaded_without_push(publisher):
     assert shown.stdout.count("dry run") == 12 and not publisher.hub.commits
 
 
+def test_a_dry_run_needs_no_salt_shows_whole_names_and_leaves_the_folders_to_be_looked_at(publisher, dataset):
+    shown = publisher.kitrec("hub", "push-data", "me", "--set", "A", "--all", KITREC_SALT="", HF_TOKEN="", COLUMNS="80")
+    assert shown.returncode == 0, shown.stderr
+    names = [f"kitrec-{kind}-seta" for kind in selection.data_types()]
+    assert all(f"me/{name} " in shown.stdout for name in names) and "…" not in shown.stdout
+    folder = publisher.folder / "report/hub"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)  # of this run, none of the earlier one
+    rows = [json.loads(line) for line in (folder / "kitrec-test-seta/test.jsonl").read_text().splitlines()]
+    users = set(dataset.records["A"]["test"]["user_id"])
+    assert rows and not users & {row["metadata"]["user_id"] for row in rows}
+    assert not publisher.hub.commits
+
+
 def test_an_interrupted_run_resumes_and_a_third_uploads_nothing(publisher):
     publisher.hub.refuse_commits_after = 5
     broken = publisher.kitrec("hub", "push-data", "me", "--all", "--push")
@@ -184,6 +197,7 @@ def test_selections_match_the_specification():
 
 
 def test_a_salt_and_a_token_are_required(publisher):
-    assert "KITREC_SALT must be a secret" in publisher.kitrec("hub", "push-data", "me", "--all", KITREC_SALT="").stderr
+    pushed = publisher.kitrec("hub", "push-data", "me", "--all", "--push", KITREC_SALT="")
+    assert "KITREC_SALT must be a secret" in pushed.stderr and pushed.returncode == 1
     refused = publisher.kitrec("hub", "push-data", "you", "--model-type", "val", "--set", "A", "--push", HF_TOKEN="")
     assert "HF_TOKEN is not set" in refused.stderr and refused.returncode == 1
