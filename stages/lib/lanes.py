@@ -26,7 +26,7 @@ LONG = 10.0  # seconds: a shorter stage is not worth the start of a DVC of its o
 MOST_LANES = 4
 LANE_GIB = 4  # memory that a lane needs: stages of the shipped base take up to 3
 GPUS = ("/dev/nvidiactl", "/dev/kfd")
-COSTS = Path("metrics/cost")
+COSTS = "metrics/cost/"
 DVC = ["dvc", "--wait-for-lock", "repro", "--quiet", "--single-item"]
 
 
@@ -63,7 +63,7 @@ def graph_of(repo: Repo) -> Any:
 
 
 def plan(graph: Any, pending: set[str], seconds: Mapping[str, float]) -> Plan:
-    """Return the plan of the pending stages; those without a recorded time count as long."""
+    """Return the plan of the pending stages; those whose time is unknown count as long."""
     part = graph.subgraph(pending)
     long = {name for name in part if seconds.get(name, LONG) >= LONG}
     needed = long.union(*(nx.descendants(part, name) for name in long))
@@ -77,18 +77,23 @@ def plan(graph: Any, pending: set[str], seconds: Mapping[str, float]) -> Plan:
     return Plan(first, needs, {name: urgency[name] for name in needs})
 
 
-def recorded_seconds(names: set[str], costs: Path = COSTS) -> dict[str, float]:
-    """Return what the stages took when they last ran, here or where the repository's costs were recorded."""
-    paths = {name: costs / f"{name.replace('@', '-')}.json" for name in names}
-    return {name: float(files.read_json(path)["seconds"]) for name, path in paths.items() if path.exists()}
+def recorded_seconds(repo: Repo) -> dict[str, float]:
+    """Return what stages took when they last ran, here or where the repository's costs were recorded.
+
+    A stage that records no costs takes none worth counting; one whose costs are not there yet is left out."""
+    seconds = {}
+    for stage in repo.index.stages:
+        ledger = next((Path(out.def_path) for out in stage.outs if out.def_path.startswith(COSTS)), None)
+        if ledger is None or ledger.exists():
+            seconds[stage.addressing] = float(files.read_json(ledger)["seconds"]) if ledger else 0.0
+    return seconds
 
 
 def run(targets: list[str], lanes: int) -> None:
     """Run the long stages that the targets need and that are out of date, so many at a time."""
     with Repo() as repo:
         graph = graph_of(repo)
-        pending = outdated(repo, graph, targets)
-    seconds = recorded_seconds(pending)
+        pending, seconds = outdated(repo, graph, targets), recorded_seconds(repo)
     todo = plan(graph, pending, seconds)
     if len(todo.needs) < 2:
         return

@@ -121,9 +121,9 @@ start(main)
 PIPELINE = """
 stages:
   shared: {cmd: echo shared > shared, deps: [source], outs: [shared]}
-  left: {cmd: sleep 1; cat shared > left, deps: [shared], outs: [left]}
-  right: {cmd: sleep 1; cat shared > right, deps: [shared], outs: [right]}
-  both: {cmd: cat left right > both, deps: [left, right], outs: [both]}
+  left: {cmd: sleep 1; cat shared > left; cp costs metrics/cost/l, deps: [shared], outs: [left, metrics/cost/l]}
+  right: {cmd: sleep 1; cat shared > right; cp costs metrics/cost/r, deps: [shared], outs: [right, metrics/cost/r]}
+  both: {cmd: cat left right > both; cp costs metrics/cost/b, deps: [left, right], outs: [both, metrics/cost/b]}
   last: {cmd: cat both > last, deps: [both], outs: [last]}
 """
 
@@ -136,11 +136,9 @@ def test_dvc_s_stages_run_side_by_side_to_the_lock_of_a_plain_repro(tmp_path):
         (folder / "source").write_text("1")
         (folder / "dvc.yaml").write_text(PIPELINE)
         run(folder, "dvc", "init", "-q", "--no-scm")
+        (folder / "metrics/cost").mkdir(parents=True)
+        (folder / "costs").write_text('{"seconds": 12}')
         if name == "lanes":
-            costs = folder / "metrics/cost"
-            costs.mkdir(parents=True)
-            (costs / "shared.json").write_text('{"seconds": 1}')
-            (costs / "last.json").write_text('{"seconds": 1}')
             printed = run(folder, sys.executable, "-c", "from stages.lib.lanes import run; run(['last'], 2)")
             starts = [line for line in printed.splitlines() if "starts" in line or "done" in line]
             assert {starts[0], starts[1]} == {"left | starts", "right | starts"} and len(starts) == 6
