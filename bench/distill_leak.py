@@ -44,7 +44,7 @@ from stages.lib.ilora_teacher import list_steps, trained_teacher
 
 COMMAND = "python -m bench.distill_leak FOLDER"
 METHOD, STUDENT, SEEDS = "sasrec", "sasrec", 3
-SETTINGS = {"users.train": 60, "ilora.teacher.folds": 2, "ilora.tasks.listed_steps": 3}
+SETTINGS = {"users.train": 40, "ilora.teacher.folds": 2, "ilora.tasks.listed_steps": 3}
 STAGE = f"train_teacher_ilora@{METHOD}"
 PAIRS = [("folds", "leak"), ("folds", "all"), ("baseline", "folds"), ("baseline", "leak"), ("baseline", "all")]
 
@@ -61,7 +61,7 @@ def main(folder: Path) -> None:
         lists = _lists(seed)
         students = {arm: _scores(arm, lists.get(arm), seed) for arm in ("baseline", *lists)}
         records = tables.read(paths.set_records("A", "test"), RECORDS)
-        compared = {pair: compare_on_candidates(*(students[arm] for arm in pair), records, seed) for pair in PAIRS}
+        compared = {(a, b): compare_on_candidates(students[a], students[b], records, seed) for a, b in PAIRS}
     shares = {arm: _next_items(listed) for arm, listed in lists.items()}
     leak = compared["folds", "leak"]["ndcg@10"]
     first = [shares[arm]["next item first"] for arm in ("leak", "folds")]
