@@ -44,7 +44,7 @@ from stages.lib.ilora_teacher import list_steps, trained_teacher
 
 COMMAND = "python -m bench.distill_leak FOLDER"
 METHOD, STUDENT, SEEDS = "sasrec", "sasrec", 3
-SETTINGS = {"users.train": 60, "ilora.teacher.folds": 2, "ilora.tasks.listed_steps": 3}
+SETTINGS = {"users.train": 40, "ilora.teacher.folds": 2, "ilora.tasks.listed_steps": 3}
 STAGE = f"train_teacher_ilora@{METHOD}"
 PAIRS = [("folds", "leak"), ("folds", "all"), ("baseline", "folds"), ("baseline", "leak"), ("baseline", "all")]
 
