@@ -6,6 +6,30 @@
 #              registry into base/ (docs/guides/real_base.md)
 # make docs    the documents as a site, site/index.html, which opens without a network
 # make test    lint, types, tests (under 10 minutes on 2 cores); make test-all adds the slow ones
+# make test-web  the report in a real browser: installs playwright and axe; without Chromium the tests are skipped
+# make bench-pipeline, bench-base, bench-effect, bench-prepare, bench-train, bench-training-step, bench-train-gpu,
+# bench-infer, bench-evaluate, bench-seqrec, bench-seqrec-gpu, bench-distill, bench-thinkrec, bench-scale   measure the claims of docs/benchmarks.md
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+# Which environment is there: that of a GPU once `make setup-gpu` made it, otherwise that of a CPU.
+GPU_COMPLETE := $(VENV)/.complete-gpu
+COMPLETE     := $(or $(wildcard $(GPU_COMPLETE)),$(VENV)/.complete)
+UV_PIP       := $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+# Where the CPU build of torch comes from: a folder (or page) of wheels where pip is configured with one, otherwise
+# PyTorch's own CPU index. Override with `make TORCH_WHEELS=/path/to/wheels` or `make TORCH_WHEELS=`.
+TORCH_WHEELS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+TORCH_SOURCE  = $(if $(strip $(TORCH_WHEELS)),$(addprefix --find-links ,$(TORCH_WHEELS)),--torch-backend cpu)
+
+export PATH := $(abspath $(BIN)):$(PATH)
+export DVC_NO_ANALYTICS := 1
+# Threads that wait do not spin: beside other work a training step takes a ninth of the time (docs/log.md).
+export OMP_WAIT_POLICY ?= PASSIVE
+export HF_HUB_DISABLE_TELEMETRY := 1
+
 .PHONY: docs setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all test-web screenshots lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-training-step bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
 setup: $(COMPLETE) .dvc/plots_page.html
 
