@@ -53,7 +53,7 @@ def load_fit_params(names: Sequence[str], overrides: Sequence[str], path: Path =
     knn = _parse("item_knn", "item_knn", defaults["idrec"]["methods"] | methods, problems)
     assert isinstance(knn, NonParametricMethod) and isinstance(knn.model, ItemKNN)
     sequence_methods = {name: p for name, p in parsed.items() if isinstance(p, SequenceMethod)}
-    trainer = params.load(Trainer, "trainer", path if "trainer" in tree and path.exists() else DEFAULTS)
+    trainer = params.load(Trainer, "trainer", path if "trainer" in tree and not notice else DEFAULTS)
     pin_memory = bool(tree["idrec"].get("pin_memory"))
     return FitParams(sequence_methods, knn.model, pin_memory, trainer.validation_users, notice)
 

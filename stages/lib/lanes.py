@@ -49,7 +49,8 @@ def number_of_lanes() -> int:
 
 def outdated(repo: Repo, graph: Any, targets: list[str]) -> set[str]:
     """Return the stages that `dvc repro` of the targets would look at again: those that changed, and all after them."""
-    upstream = set(targets).union(*(nx.descendants(graph, target) for target in targets))
+    named = {name for name in graph if name in targets or name.partition("@")[0] in targets}
+    upstream = named.union(*(nx.descendants(graph, name) for name in named))
     changed = set(repo.status(targets=targets, with_deps=True)) & upstream
     return changed.union(*(nx.ancestors(graph, name) for name in changed)) & upstream
 

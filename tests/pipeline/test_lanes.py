@@ -124,7 +124,7 @@ stages:
   left: {cmd: sleep 1; cat shared > left; cp costs metrics/cost/l, deps: [shared], outs: [left, metrics/cost/l]}
   right: {cmd: sleep 1; cat shared > right; cp costs metrics/cost/r, deps: [shared], outs: [right, metrics/cost/r]}
   both: {cmd: cat left right > both; cp costs metrics/cost/b, deps: [left, right], outs: [both, metrics/cost/b]}
-  last: {cmd: cat both > last, deps: [both], outs: [last]}
+  last: {foreach: [one], do: {cmd: cat both > last, deps: [both], outs: [last]}}
 """
 
 
