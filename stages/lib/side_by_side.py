@@ -27,11 +27,10 @@ class Lanes:
     ended: queue.Queue[tuple[str, int]] = field(default_factory=queue.Queue)
     stopping: bool = False
 
-    def start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+    def start(self, name: str, command: list[str]) -> None:
         """Start a command in a process group of its own, so that it can be interrupted with all that it started."""
         process = subprocess.Popen(
             command,
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -74,12 +73,11 @@ def run_side_by_side(
     urgency: Mapping[str, float],
     seconds: Mapping[str, float],
     width: int,
-    environment: Mapping[str, str],
 ) -> None:
     """Run all commands, `width` at a time, each after those that it needs, the most urgent first."""
     lanes, waiting, done = Lanes(), dict(needs), set[str]()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored where this runs in the background
-        signal.signal(number, signal.default_int_handler)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the first is ignored where this runs in the background
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         while waiting or lanes.running:
             ready = sorted((name for name in waiting if waiting[name] <= done), key=lambda name: (-urgency[name], name))
@@ -87,7 +85,7 @@ def run_side_by_side(
                 del waiting[name]
                 last = f" (took {seconds[name]:.0f} s last time)" if name in seconds else ""
                 print(f"{name} | starts{last}", flush=True)
-                lanes.start(name, commands[name], environment)
+                lanes.start(name, commands[name])
             name, code = lanes.ended.get()
             del lanes.running[name]
             if code:
@@ -98,6 +96,8 @@ def run_side_by_side(
         raise InputError("interrupted: `make repro` goes on where it stopped") from None
     finally:
         lanes.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> None:

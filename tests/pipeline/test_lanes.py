@@ -11,7 +11,7 @@ import networkx as nx
 import pytest
 
 from kitrec.core.errors import InputError
-from stages.lib.lanes import plan
+from stages.lib.lanes import command, plan
 from stages.lib.side_by_side import run_side_by_side
 from tests.conftest import ROOT
 
@@ -58,10 +58,17 @@ def test_stages_that_are_up_to_date_are_waited_for_by_none():
     assert todo.first == [] and todo.needs == {"infer": set(), "score": {"infer"}}
 
 
+def test_only_stages_whose_bytes_do_not_depend_on_it_get_fewer_threads(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    assert command("train_dualft@movies-full", 3)[:2] == ["env", "OMP_NUM_THREADS=2"]
+    assert command("train_idrec@sasrec", 3)[0] == "dvc"
+
+
 def run_shell(commands: dict[str, str], needs: dict[str, set[str]], width: int = 2) -> None:
     shell = {name: ["sh", "-c", command] for name, command in commands.items()}
     urgency = {name: float(len(commands) - k) for k, name in enumerate(commands)}
-    run_side_by_side(shell, {name: needs.get(name, set()) for name in commands}, urgency, {}, width, dict(os.environ))
+    run_side_by_side(shell, {name: needs.get(name, set()) for name in commands}, urgency, {}, width)
 
 
 def test_commands_run_two_at_a_time_each_after_those_it_needs(tmp_path, capfd):
