@@ -163,7 +163,7 @@ def _method_references(s: Mapping[str, Any]) -> list[str]:
     problems = []
     for key, name in ((key, name) for key, names in references.items() for name in names):
         if name not in s["infer"].methods:
-            problems.append(f"{key}: {name!r} is no method; there are {', '.join(s['infer'].methods)}")
+            problems.append(f"{key}: {name!r} is no method of infer.methods ({', '.join(s['infer'].methods)})")
         elif key == "probes.orders" and s["infer"].methods[name].steps != "single":
             problems.append(f"probes.orders: {name} has several steps; only single-step methods can be reordered")
     return problems

@@ -39,8 +39,7 @@ PARSED = {
     "dvc exp run evaluate $(kitrec profile": TRAINS_OR_ASKS_THE_LLM,
     "dvc exp run evaluate -S prompt.": TRAINS_OR_ASKS_THE_LLM,
     "dvc exp run evaluate -S infer.budgets": TRAINS_OR_ASKS_THE_LLM,
-    "dvc exp run evaluate -S seed=1,2,3": TRAINS_OR_ASKS_THE_LLM,
-    "dvc freeze prepare": "changes dvc.yaml for the trainings that follow",
+    "dvc exp run evaluate -S training_seed=1,2,3": TRAINS_OR_ASKS_THE_LLM,
     "kitrec repeats": SEVERAL_RUNS,
     "kitrec power": SEVERAL_RUNS,
     "dvc exp run train_dualft": TRAINS_OR_ASKS_THE_LLM,
@@ -258,7 +257,7 @@ def project(tmp_path, monkeypatch) -> Path:
     write_plots_page(tmp_path / ".dvc/plots_page.html")
     path = tmp_path / "params.yaml"
     tree = YAML(typ="safe").load(path.read_text())
-    tree["infer"]["methods"], tree["idrec"]["train"] = {}, []
+    tree["infer"]["methods"], tree["idrec"]["train"], tree["probes"]["orders"] = {}, [], []
     tree["evaluation"] |= {"methods": ["references"], "resamples": 200, "permutations": 1000}
     tree["evaluation"]["family"]["pairs"] = []
     with path.open("w") as stream:
