@@ -19,7 +19,7 @@ from bench.running import start
 from kitrec.core import files
 
 COMMAND = "make bench-pipeline"
-TARGETS = ["evaluate", "analyse", "judge"]
+TARGETS = ["evaluate", "analyse", "judge", "probe_orders", "evaluate_memory"]
 REPRO = ["dvc", "repro", *TARGETS]
 FIRST_RUN = [[sys.executable, "-m", "stages.lib.lanes", *TARGETS], REPRO]
 
