@@ -12,11 +12,14 @@ for each, and compared with the first folder's params."""
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
+import torch
 
 from bench.claims import Claim, at_least, publish
 from kitrec.core import params, tables
@@ -27,12 +30,17 @@ from kitrec.llm.base.pinning import read_pinned
 from kitrec.prompts.tokens import Encoder
 from kitrec.schemas.interactions import SPLIT_INTERACTIONS
 from kitrec.schemas.items import ITEMS
+from kitrec.schemas.rankings import from_scores
 from kitrec.schemas.records import RECORDS
+from kitrec.thinkrec.adapter_mixture import mixtures
 from kitrec.thinkrec.collaborative_vectors import load_collaborative_encoder
-from kitrec.thinkrec.conversion import shown_titles
-from kitrec.thinkrec.inference import StageRanker, load_context
+from kitrec.thinkrec.conversion import candidate_records, shown_titles, user_keys
+from kitrec.thinkrec.inference import load_context
 from kitrec.thinkrec.params import Merge, ThinkRec
-from kitrec.thinkrec.storage import load_trained
+from kitrec.thinkrec.prompt_composer import ComposedPrompt, PromptComposer
+from kitrec.thinkrec.routing import route
+from kitrec.thinkrec.shared_prefix import YesNoLogits, batches_by_length, yes_no_logits
+from kitrec.thinkrec.storage import TrainedStage, load_trained
 from stages.lib import paths
 
 COMMAND, RESAMPLES, STAGE = "python -m bench.thinkrec_published FOLDER", 2000, "groups"
@@ -43,6 +51,11 @@ CHOICES: list[Choice] = [
     ("yes", "concatenation"),
     ("yes", "linear"),
 ]
+ABOUT = (
+    "The same trained weights in every row of a table; a table's weights were trained by the score in its title, so "
+    "the other score stands there at a disadvantage: its row says what scoring by it gives, not what training by it "
+    "would."
+)
 OURS, PUBLISHED = CHOICES[0], CHOICES[-1]
 Estimates = dict[Choice, tuple[AUCEstimate, AUCEstimate]]  # of all users, and of those with a mixture
 
@@ -60,27 +73,55 @@ def main(folders: list[Path]) -> None:
         details[name] = [_row(choice, pair, ours) for choice, pair in ranked[folder].items()]
         updates = {stage: getattr(p.stages, stage).training.updates for stage in ("text", "projector", "groups")}
         details[f"{name}: users and updates"] = [counts | {f"{stage} updates": n for stage, n in updates.items()}]
-    publish("thinkrec_published", _claims(ranked[folders[0]]), details)
+    publish("thinkrec_published", _claims(ranked[folders[0]]), details, ABOUT)
 
 
 def _estimates(p: ThinkRec) -> tuple[Estimates, dict[str, int]]:
-    """Rank the test records of set A by each choice with the trained weights of the current folder."""
+    """Rank the test records of set A by each choice with the trained weights of the current folder.
+
+    A forward pass gives both logits, and another merge changes those of a mixture alone: these are computed again."""
     base, folder = read_pinned(), paths.THINKREC
     records, items = tables.read(paths.set_records("A", "test"), RECORDS), tables.read(paths.ITEMS, ITEMS)
     interactions, tokenizer = tables.read(paths.interactions("test"), SPLIT_INTERACTIONS), load_tokenizer(base)
     model = load_trained(load_base(base, p.base_weights), tokenizer, base, folder, STAGE)
     encoder = load_collaborative_encoder(paths.recommender(p.encoders[0]))
     context = load_context(encoder, records, interactions, folder / "records", model.groups)
-    ranker = StageRanker(model, p.prompt, p.objective, p.routing, Encoder(tokenizer), context)
-    mixed = records.filter(ranker.routing(records)["answered_by"] == "mixture")
+    assert context.groups is not None
+    routing = route(user_keys(records), context.users, context.groups, p.routing)
+    composer = PromptComposer(
+        p.prompt.vectors, Encoder(tokenizer), p.prompt.history_length, context.users, context.items
+    )
+    titles = shown_titles(items)
+    lists = [candidate_records(row, context.histories, titles) for row in records.iter_rows(named=True)]
+    prompts = [[composer.compose(record) for record in of_user] for of_user in lists]
+    mixed = [k for k, answered in enumerate(routing.answered_by) if answered == "mixture"]
+    everybody = list(range(records.height))
+    by_merge = {"concatenation": _logits(model, prompts, everybody, mixtures(routing.weights, "concatenation"))}
+    print("concatenation", flush=True)
+    linear = _logits(model, prompts, mixed, mixtures(routing.weights, "linear"))
+    by_merge["linear"] = by_merge["concatenation"] | linear
     estimates: Estimates = {}
     for logit, merge in CHOICES:
-        chosen = replace(ranker, objective=replace(p.objective, logit=logit), rule=replace(p.routing, merge=merge))
-        rankings = chosen.rank("thinkrec", shown_titles(items), records)
-        of_mixed = rankings.join(mixed.select("record_id"), on="record_id", how="semi", maintain_order="left")
-        estimates[logit, merge] = _estimate(rankings, records), _estimate(of_mixed, mixed)
+        objective = replace(p.objective, logit=logit)
+        scores = [by_merge[merge][k].probabilities(objective).astype(float).tolist() for k in everybody]
+        rankings, of_mixed = from_scores("thinkrec", records, scores), records[mixed]
+        ranked = rankings.join(of_mixed.select("record_id"), on="record_id", how="semi", maintain_order="left")
+        estimates[logit, merge] = _estimate(rankings, records), _estimate(ranked, of_mixed)
         print(logit, merge, estimates[logit, merge][0].to_dict(), flush=True)
-    return estimates, {"records": records.height, "of a mixture": mixed.height}
+    return estimates, {"records": records.height, "of a mixture": len(mixed)}
+
+
+def _logits(
+    model: TrainedStage, prompts: Sequence[Sequence[ComposedPrompt]], rows: Sequence[int], matrices: np.ndarray
+) -> dict[int, YesNoLogits]:
+    """Return the logits of Yes and No of some records, each under its mixture."""
+    assert model.stack is not None
+    logits: dict[int, YesNoLogits] = {}
+    for batch in batches_by_length([prompts[k] for k in rows]):
+        picked = [rows[k] for k in batch]
+        with model.stack.mixed(torch.from_numpy(matrices[picked]).float()):
+            logits |= zip(picked, yes_no_logits(model.model, [prompts[k] for k in picked]), strict=True)
+    return logits
 
 
 def _estimate(rankings: pl.DataFrame, records: pl.DataFrame) -> AUCEstimate:
