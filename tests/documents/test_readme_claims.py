@@ -145,7 +145,9 @@ def test_an_outdated_page_is_named_and_refreshed(tmp_path):
         copy(str(path.relative_to(ROOT)), tmp_path)
     assert pages.outdated(tmp_path) == []
     headline = tmp_path / "metrics/evaluate.json"
-    headline.write_text(headline.read_text().replace("0.095", "0.095001").replace('"hit@1": 0.278333', '"hit@1": 0.5'))
+    content = json.loads(headline.read_text())
+    content["kitrec_full"]["scored"]["hit@1"] = 0.5
+    headline.write_text(json.dumps(content))
     assert pages.outdated(tmp_path) == ["README.md", "docs/results.md"]
     assert pages.write_pages(tmp_path) == ["README.md", "docs/results.md"] and pages.outdated(tmp_path) == []
     assert "| `kitrec_full` | **0.500** |" in (tmp_path / "README.md").read_text()

@@ -12,11 +12,11 @@ from kitrec.report.palette import methods
 from kitrec.report.questions import declared_question
 from kitrec.report.sections import hit_rates
 from kitrec.report.users import UserRecord, people
+from tests.report.test_explorer_users import HOSTILE, ITEMS, METHODS, made_user
 from tests.report.test_figures import CURVES
 from tests.report.test_first_screen import MEANS, ROLES, made_pairs
 from tests.report.test_questions import ERRORS, made_declared
 from tests.report.test_run_sections import made_cost
-from tests.report.test_users import HOSTILE, ITEMS, METHODS, made_user
 
 DRAWN = methods(list(ROLES), ROLES)
 CORES = ("1", "2", "10+")

@@ -15,9 +15,9 @@ from kitrec.report import sections
 from kitrec.report.first_screen import METRICS
 from kitrec.report.page import SCRIPTS, Example, Report, Section, page
 from kitrec.report.rendering import script_json
+from tests.report.test_explorer_users import HOSTILE as TITLE
+from tests.report.test_explorer_users import explorer, made_user
 from tests.report.test_first_screen import made_pairs, made_screen
-from tests.report.test_users import HOSTILE as TITLE
-from tests.report.test_users import explorer, made_user
 
 NODE = shutil.which("node")
 HOSTILE = '<script>alert(1)</script> & "quotes" {{ 7 * 7 }}' + TITLE

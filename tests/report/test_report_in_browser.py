@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.made_report import made_page
-from tests.report.test_users import HOSTILE
+from tests.report.test_explorer_users import HOSTILE
 
 CHROMIUM = shutil.which("chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="`make test-web` installs playwright")

@@ -15,6 +15,7 @@ from kitrec.core.files import read_json, sha256
 from kitrec.llm.base.params import Adapter, Base
 from kitrec.llm.base.pinning import pin
 from kitrec.llm.finetuning.lora import adapter_weights
+from kitrec.thinkrec.adapter_mixture import mixtures
 from kitrec.thinkrec.groups import with_centroids
 from kitrec.thinkrec.params import (
     Clusters,
@@ -157,7 +158,7 @@ def test_three_stages_each_train_their_part_and_resume_to_the_same_bytes(make_da
     routing = route(["u0", "u4", "nobody"], whole.users, with_centroids(trained.groups, whole.users), ROUTING)
     scorer = TransformersScorer(trained.model, whole.composer(vectors=True), whole.objective, trained.stack)
     records = [made_record(0), made_record(4), made_record(1, history=(), titles=(), target="i3")]
-    scores = scorer.probabilities([[record] for record in records], routing.weights)
+    scores = scorer.probabilities([[record] for record in records], mixtures(routing.weights, "concatenation"))
     assert all(0 < float(score[0]) < 1 for score in scores) and trained.model.llm.active_adapter == "text"
 
 
