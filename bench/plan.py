@@ -21,11 +21,12 @@ other days; a ledger is what a stage took. `ratio` is planned by taken: above 1 
 their reasons:
 
 * A training of a model over item ids is planned with all its epochs; patience ends nearly all earlier.
-* A process starts in 1.2 s in the plan, as stages without torch do; with torch and transformers it takes some 7 s.
+* A process starts in 1.25 s in the plan, as stages without torch do; with torch and transformers it takes some 7 s.
 * An answer is planned as half of its budget: thoughts need about that, direct answers less.
 * Scoring is planned by a benchmark of short prompts; behind a thought there is more to read.
 * Memory is that of the base's tensors and a reserve of 1.5 GiB, a ledger's peak that of the whole process: the
   libraries of training and engine take about 1 GiB more. Light stages have no memory plan.
+* The training speed of the CPU is that of the same four trainings, in `bench.pipeline`: that part is nearly a repeat.
 * The speeds are of a machine that did nothing else. A ledger of a busy one is longer.
 """
 

@@ -43,24 +43,24 @@ def _bench(name: str) -> str:
 
 
 HOST: dict[Unit, Rate] = {  # of stages that use no card, on two cores
-    "made": Rate(452.4, _bench("pipeline") + ": prepare, less its start"),
+    "made": Rate(926.8, _bench("pipeline") + ": prepare, less its start"),
     "lines": Rate(1345.5, _bench("prepare") + ": JSONL read, checked and audited"),
     "reviews": Rate(172_133, _bench("prepare") + ": 5.1 M reviews to both sets"),
 }
-LIGHT = dict.fromkeys(("prepare", "parse_answers", "rank_references", "evaluate", "analyse"), 1.2)  # parse_answers'
+LIGHT = dict.fromkeys(("prepare", "parse_answers", "rank_references", "evaluate", "analyse"), 1.25)  # parse_answers'
 CPU = Card(
     memory_gib=None,
     parameters=TINY_PARAMETERS,
     rates={
         **HOST,
-        "trained": Rate(2718, _bench("pipeline") + ": four stages, 1,903,058 tokens, evaluations and starts in it"),
+        "trained": Rate(7154, _bench("pipeline") + ": four stages, 1,903,058 tokens, evaluations and starts in it"),
         "written": Rate(1402.5, _bench("infer") + ": the tiny base by the engine, prompts included"),
         "scored": Rate(48.65, _bench("infer") + ": 100 candidates by the tree"),
         "sasrec": Rate(9743, _bench("seqrec")),
         "bert4rec": Rate(3998, _bench("seqrec")),
     },
     included=frozenset({"read"}),
-    starts={**LIGHT, "infer_vllm": 23.8, "": 1.2},  # base_direct of the pipeline, less its 33,742 tokens
+    starts={**LIGHT, "infer_vllm": 12.5, "": 1.25},  # base_direct of the pipeline, less its 33,742 tokens
 )
 REFERENCE = Rate(1125, "published run, Qwen3-14B in NF4, rank 32")
 CARDS = {

@@ -1,4 +1,4 @@
-"""Colours of methods: fixed, readable on light and dark, and apart for colour-blind eyes."""
+"""Colours of methods: fixed, of enough contrast on light and dark, distinct under colour blindness."""
 
 from itertools import combinations
 
