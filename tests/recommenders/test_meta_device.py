@@ -34,10 +34,10 @@ def test_a_model_over_two_domains_has_all_its_weights_on_the_device(kind):
 
 @pytest.mark.parametrize("kind", made_models.KINDS)
 def test_a_batch_of_the_host_is_refused(kind):
-    """The mistake that the tests above would find; GRU's autocast knows no meta device and refuses it in other words."""
+    """The mistake that the tests above would find; GRU's autocast knows no meta device and says so in other words."""
     with torch.device("meta"):
         model = build_sequence_model(made_models.model_params(kind), 30)
-    with pytest.raises(RuntimeError, match="not on the expected device meta|unsupported scalarType"):
+    with pytest.raises(RuntimeError, match=r"not on the expected device meta|unsupported scalarType"):
         (model.represent(pack(model.shown(made_models.made_sequences(USERS)))) @ torch.ones(16)).numpy()
 
 
