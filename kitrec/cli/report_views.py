@@ -16,6 +16,7 @@ from kitrec.llm.generation.params import Infer
 from kitrec.preprocessing.params import Data
 from kitrec.report.first_screen import ALL, METRICS, FirstScreen, View, first_screen, views
 from kitrec.report.palette import Method, Role, methods
+from kitrec.report.paper_tables import REFERENCES
 from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.scores import SCORES
 
@@ -85,11 +86,11 @@ def drawn_methods(means: pl.DataFrame) -> list[Method]:
     listed = params.value(Evaluation, "evaluation.methods")
     place = {name: k for k, name in enumerate(listed)}
     names = sorted(means["method"].unique(), key=lambda name: (place.get(name, len(place)), name))
-    return methods(names, {name: _role(name, listed) for name in names})
+    return methods(names, {name: _role(name) for name in names})
 
 
-def _role(name: str, listed: Sequence[str]) -> Role:
-    if name in listed:
+def _role(name: str) -> Role:
+    if name not in REFERENCES:
         return "learned"
     return "bound" if name in ORACLES else "baseline"
 
