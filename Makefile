@@ -83,7 +83,8 @@ real: base-smollm2 encoder-minilm
 	kitrec profile use dataset=books_movies llm=smollm2_135m idrec=sampled variants=real
 	python -m stages.lib.fingerprints
 	python -m stages.check_params
-	python -m stages.lib.repro evaluate analyse probe_orders evaluate_memory
+	python -m stages.lib.lanes evaluate analyse evaluate_memory
+	python -m stages.lib.repro evaluate analyse evaluate_memory
 	kitrec show
 	kitrec report
 	@$(NEXT)

@@ -76,14 +76,14 @@ def by_core(name: str, rows: list[dict[str, Any]]) -> None:
 def by_films_shown(name: str, tables: dict[str, list[dict[str, Any]]], shown: list[str], methods: list[str]) -> None:
     """Draw NDCG@10 by how many films are shown, one panel per candidate set; rows have `method` and a value each."""
     long = [
-        {"candidates": title, "films shown": count, "method": row["method"], "NDCG@10": row[count]}
+        {"candidates": title, "target items shown": count, "method": row["method"], "NDCG@10": row[count]}
         for title, rows in tables.items()
         for row in rows
         if row["method"] in methods
         for count in shown
     ]
     encoding = {
-        "x": {"field": "films shown", "type": "ordinal", "sort": shown, "axis": {"labelAngle": 0}},
+        "x": {"field": "target items shown", "type": "ordinal", "sort": shown, "axis": {"labelAngle": 0}},
         "y": {"field": "NDCG@10", "type": "quantitative", "scale": {"zero": False}},
         "color": {"field": "method", "title": None, "sort": methods, "scale": {"scheme": "tableau10"}},
         "column": {"field": "candidates", "title": None},
@@ -101,7 +101,7 @@ def by_users(name: str, rows: list[dict[str, Any]]) -> None:
             "NDCG@10": value,
         }
         for row in rows
-        for group, value in (("all users", row["ndcg@10, all"]), ("no film shown", row["ndcg@10, no film"]))
+        for group, value in (("all users", row["ndcg@10, all"]), ("none shown", row["ndcg@10, none"]))
     ]
     encoding = {
         "x": {"field": "training users", "type": "quantitative", "scale": {"type": "log"}, "axis": {"tickCount": 4}},

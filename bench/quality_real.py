@@ -1,7 +1,8 @@
-"""Real people and films by what they read: all methods of finished runs.   python -m bench.quality_real FOLDER [...]
+"""Real people and what they took next: all methods of finished runs.   python -m bench.quality_real FOLDER [...]
 
-Each folder is a clone in which `make real` has ended; several are further trainings, on the same test records. Tables:
-Hit@1 and NDCG@10 by how many films are shown, means over trainings. Claims: the differences that the question asks for,
+Each folder is a clone in which `make real` has ended; several are further trainings, on the same test records. A run of
+another base, target domain or number of candidates gets a page of its own. Tables: Hit@1 and NDCG@10 by how many items
+of the target domain are shown, means over trainings. Claims: the differences that the question asks for,
 by the paired permutation test over users, or, of several trainings, by users and trainings as two sources of variance.
 Stories: five users of set A."""
 
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import yaml
 
 from bench import figures
 from bench.claims import Claim, at_most, publish
@@ -23,21 +25,29 @@ from kitrec.schemas.rankings import RANKINGS
 from kitrec.schemas.records import RECORDS, TEXT_COLUMNS
 from kitrec.schemas.scores import SCORES
 
-SHOWN = {
-    "source_only_movies": "no film",
-    "cold_start_2core_movies": "1",
-    "cold_start_3core_movies": "2",
-    "cold_start_4core_movies": "3",
-    "overlapping_books_movies": "4 or more",
+SHOWN = {  # user types without their domains
+    "source_only": "none",
+    "cold_start_2core": "1",
+    "cold_start_3core": "2",
+    "cold_start_4core": "3",
+    "overlapping": "4 or more",
 }
-ALL, METRICS, PERMUTATIONS, BAR = "all", ("hit@1", "ndcg@10"), 10_000, 0.01
+ALL, NONE, METRICS, PERMUTATIONS, BAR = "all", "none", ("hit@1", "ndcg@10"), 10_000, 0.01
 CLAIMS = [  # a method, the one it should be ahead of, the candidate set, the films shown, the metric
-    *(("embedding", other, "A", "no film", "hit@1") for other in ("popularity", "random_walk", "sasrec", "minilm")),
-    ("embedding", "popularity", "B", "no film", "hit@1"),
+    *(("embedding", other, "A", NONE, "hit@1") for other in ("popularity", "random_walk", "sasrec", "minilm")),
+    ("embedding", "popularity", "B", NONE, "hit@1"),
     *(("embedding", other, "A", ALL, "ndcg@10") for other in ("popularity", "tfidf", "minilm")),
-    *((f"{name}_embedding", name, which, ALL, "ndcg@10") for name in ("random_walk", "sasrec") for which in "AB"),
+    *(("title", other, which, NONE, "hit@1") for other in ("popularity", "title_zero_shot") for which in "AB"),
+    *(("title", other, which, ALL, "ndcg@10") for other in ("popularity", "title_zero_shot") for which in "AB"),
+    *(
+        (f"{name}_{titles}", name, which, ALL, "ndcg@10")
+        for name in ("random_walk", "sasrec")
+        for titles in ("embedding", "title")
+        for which in "AB"
+    ),
 ]
 STORY_METHODS, LISTED = ("embedding", "random_walk", "sasrec"), 3
+USUAL = {"base": "smollm2-135m", "target": "movies", "candidates": "20"}  # of the page proper
 DRAWN = {"A": "set A: as popular as the truth", "B": "set B: at random"}
 DRAWN_METHODS = (
     "random_walk_embedding",
@@ -45,6 +55,7 @@ DRAWN_METHODS = (
     "sasrec",
     "bert4rec",
     "embedding",
+    "title",
     "minilm",
     "tfidf",
     "popularity",
@@ -59,15 +70,21 @@ def main(folders: list[Path]) -> None:
         f"set {which}, {metric}": table(pl.concat(runs[which]), metric) for which in "AB" for metric in METRICS
     }
     drawn = {DRAWN[which]: details[f"set {which}, {METRICS[-1]}"] for which in "AB"}
-    figures.by_films_shown("real_by_films_shown", drawn, [*SHOWN.values()], [*DRAWN_METHODS])
-    publish("quality_real", claims, details | stories(folders[0]))
+    ending = "".join(f"_{what}" for what in _run(folders[0]).values() if what not in USUAL.values())
+    figures.by_films_shown(f"real_by_films_shown{ending}", drawn, [*SHOWN.values()], [*DRAWN_METHODS])
+    publish(f"quality_real{ending}", claims, details | stories(folders[0]))
 
 
 def read_scores(folder: Path, which: str) -> pl.DataFrame:
     """Return method, user, films shown and metrics of a run, sorted."""
     rows = tables.read(folder / f"data/scores/set{which}.parquet", SCORES).filter(pl.col("kind") == "scored")
-    rows = rows.select("method", "user_id", pl.col("user_type").replace(SHOWN).alias("shown"), *METRICS)
+    rows = rows.select("method", "user_id", shown(), *METRICS)
     return rows.sort("method", "user_id")
+
+
+def shown() -> pl.Expr:
+    """Return how many items of the target domain a user type is shown."""
+    return pl.col("user_type").str.extract(f"^({'|'.join(SHOWN)})").replace(SHOWN).alias("shown")
 
 
 def same_users(runs: list[pl.DataFrame]) -> list[pl.DataFrame]:
@@ -115,20 +132,31 @@ def stories(folder: Path) -> dict[str, list[dict[str, str]]]:
     """Return, for the first user of each number of films shown, what was shown and what was ranked first."""
     items = tables.read(folder / "data/items.parquet", ITEMS)
     titles = dict(zip(items["item_id"], items["title"], strict=True))
-    records = tables.read(folder / "data/records/setA/test.parquet", RECORDS, leave_out=TEXT_COLUMNS)
-    first = {row["user_type"]: row for row in records.sort("record_id", descending=True).to_dicts()}
+    records = _test_records(folder).with_columns(shown()).sort("record_id", descending=True)
+    first = {row["shown"]: row for row in records.to_dicts()}
     ranked = {method: _first_items(folder, method) for method in STORY_METHODS}
-    return {f"A user with {shown} shown, set A": _story(first[kind], titles, ranked) for kind, shown in SHOWN.items()}
+    return {f"A user with {count} shown, set A": _story(first[count], titles, ranked) for count in SHOWN.values()}
+
+
+def _run(folder: Path) -> dict[str, str]:
+    """Return what tells runs apart: base, target domain, candidates."""
+    p = yaml.safe_load((folder / "params.yaml").read_text())
+    base, target = Path(p["base"]["path"]).name, p["domains"]["targets"][0]
+    return {"base": base, "target": target, "candidates": str(len(_test_records(folder)["candidate_ids"][0]))}
+
+
+def _test_records(folder: Path) -> pl.DataFrame:
+    return tables.read(folder / "data/records/setA/test.parquet", RECORDS, leave_out=TEXT_COLUMNS)
 
 
 def _story(
     record: dict[str, Any], titles: dict[str, str], ranked: dict[str, dict[str, list[str]]]
 ) -> list[dict[str, str]]:
     lists = {
-        "books, newest last": record["source_items"][-10:],
-        "films, newest last": record["target_items"][-10:],
+        "source items, newest last": record["source_items"][-10:],
+        "target items, newest last": record["target_items"][-10:],
         "candidates": record["candidate_ids"],
-        "watched next": [record["gt_item_id"]],
+        "taken next": [record["gt_item_id"]],
     }
     lists |= {
         f"{method}: first {LISTED}": by_record[record["record_id"]][:LISTED] for method, by_record in ranked.items()

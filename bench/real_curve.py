@@ -17,7 +17,7 @@ import polars as pl
 
 from bench import figures
 from bench.claims import publish
-from bench.quality_real import ALL, SHOWN
+from bench.quality_real import ALL, NONE, shown
 from kitrec.core import params, tables
 from kitrec.core.domains import Domains
 from kitrec.core.errors import InputError
@@ -107,8 +107,7 @@ def _train(method: str, train: pl.DataFrame, work: Path) -> Callable[[str], list
 def _means(scores: list[list[float]], method: str, which: str) -> dict[str, float]:
     records = _records(which, "test")
     scored = score(from_scores(method, records, scores), records)
-    none_shown = scored.filter(pl.col("user_type").replace(SHOWN) == "no film")
-    parts = {ALL: scored, "no film": none_shown}
+    parts = {ALL: scored, NONE: scored.filter(shown() == NONE)}
     return {
         f"{metric}, {name}": round(float(np.mean(rows[metric].to_numpy())), 4)
         for name, rows in parts.items()

@@ -15,7 +15,14 @@ AREAS = {
     "LLM training and inference": ["train", "training_step", "train_gpu", "infer"],
     "Recommenders: speed": ["seqrec", "seqrec_minutes", "seqrec_gpu", "cdr", "serving", "scale"],
     "Recommenders: quality on public data": ["quality_seqrec", "quality_cdr"],
-    "Real people on a real base": ["quality_real"],
+    "Real people on a real base": [
+        "quality_real",
+        "quality_real_100",
+        "quality_real_gemma3-270m",
+        "quality_real_office",
+        "real_base",
+        "real_curve",
+    ],
     "Teachers and students": [
         "distill",
         "distill_cost",

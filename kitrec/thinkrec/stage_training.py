@@ -18,6 +18,7 @@ from kitrec.core.errors import InputError
 from kitrec.core.randomness import derived_seed
 from kitrec.llm.base.memory_plan import TrainingLoad
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.finetuning.light_lora import use_light_layers
 from kitrec.llm.finetuning.lora import adapter_weights, copy_adapter, with_adapter
 from kitrec.prompts.tokens import Encoder
 from kitrec.thinkrec.groups import UserGroups, cluster_users, read_groups, with_centroids, write_groups
@@ -178,6 +179,7 @@ def _train(
             "convert records with liked and disliked items"
         )
     stage_samples = samples(data.train if train is None else train, composer, Encoder(data.tokenizer), data.seed)
+    use_light_layers(model.llm)
     stage = Stage(name, stage_samples, config, data.objective, data.seed, data.work / name, validate_start)
     validate = make_validator(TransformersScorer(model, composer, data.objective), valid)
     return train_stage(model, tensors, stage, validate, lambda progress: data.on_validation(name, progress))

@@ -11,6 +11,7 @@ from kitrec.core.randomness import derived_seed
 from kitrec.llm.base.layers import keep_first_layers
 from kitrec.llm.base.loading import load_base
 from kitrec.llm.base.pinning import PinnedBase
+from kitrec.llm.finetuning.light_lora import use_light_layers
 from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.titles.catalogue import Catalogue
 from kitrec.titles.embedding import Towers, title_vectors
@@ -82,5 +83,6 @@ def new_model(p: Embedding, base: PinnedBase, catalogue: Catalogue, seed: int) -
         if p.layers is not None:
             keep_first_layers(llm, p.layers)
         llm = with_adapter(llm, p.adapter, ADAPTER)
+        use_light_layers(llm)
         towers = Towers(llm.config.hidden_size, p.width, p.dropout).to(llm.device)
     return EmbeddingModel(llm, towers, catalogue)

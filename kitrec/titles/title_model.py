@@ -16,6 +16,7 @@ from kitrec.llm.base.layers import decoder_of, refuse_biased_head
 from kitrec.llm.base.loading import load_base
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.llm.finetuning.frozen_head_loss import summed_loss
+from kitrec.llm.finetuning.light_lora import use_light_layers
 from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.shared_prefix import batches
@@ -60,7 +61,9 @@ def new_title_model(p: Title, base: PinnedBase, lines: Lines, seed: int) -> Titl
     refuse_biased_head(llm)
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "title weights"))
-        return TitleModel(with_adapter(llm, p.adapter, ADAPTER), lines)
+        llm = with_adapter(llm, p.adapter, ADAPTER)
+    use_light_layers(llm)
+    return TitleModel(llm, lines)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from kitrec.titles.samples import Passes
 from kitrec.titles.title_model import TitleModel, TitleScorer
 from kitrec.training.state import Row
 
-MICRO_TOKENS = 4096  # padded tokens of a forward pass
+MICRO_TOKENS = 512  # padded tokens of a forward pass: texts of similar length, so that little of it is padding
 _PHASE = "adapter"
 
 
