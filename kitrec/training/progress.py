@@ -1,6 +1,7 @@
-"""Progress bars on the terminal, with the latest metrics and the estimated time left."""
+"""Progress bars on the terminal, with the latest metrics and the estimated time left; in a log, a line now and then."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,19 +10,31 @@ from rich.progress import Progress as RichProgress
 
 from kitrec.training.state import Progress
 
+SECONDS_BETWEEN_LINES = 30.0
+
 
 class ProgressBar:
-    """A progress bar with one line per name."""
+    """A progress bar with one line per name; where the output is no terminal, lines at most every half minute."""
 
     def __init__(self, bar: RichProgress) -> None:
         self._bar = bar
         self._tasks: dict[str, TaskID] = {}
+        self._printed = time.monotonic()
 
     def update(self, name: str, completed: float, total: int, text: str = "") -> None:
         """Set the completed part of a line."""
         if name not in self._tasks:
             self._tasks[name] = self._bar.add_task(name, total=total, text="")
         self._bar.update(self._tasks[name], completed=completed, text=text)
+        due = time.monotonic() - self._printed >= SECONDS_BETWEEN_LINES
+        if due and completed and not self._bar.disable and not self._bar.console.is_terminal:
+            self._print_line(name, completed, total, text)
+
+    def _print_line(self, name: str, completed: float, total: int, text: str) -> None:
+        self._printed = time.monotonic()
+        elapsed = next(task.elapsed or 0.0 for task in self._bar.tasks if task.id == self._tasks[name])
+        minutes = elapsed * (total - completed) / completed / 60
+        self._bar.console.print(f"{name}: {completed:g} of {total}, about {minutes:.0f} min left  {text}".rstrip())
 
 
 @contextmanager

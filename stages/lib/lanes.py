@@ -21,6 +21,7 @@ from dvc.repo import Repo
 from kitrec.core import files
 from stages.lib import runner
 from stages.lib.side_by_side import call, run_side_by_side
+from stages.lib.usual_seconds import USUAL_SECONDS
 
 LONG = 10.0  # seconds: a shorter stage is not worth the start of a DVC of its own
 MOST_LANES = 4
@@ -84,8 +85,8 @@ def plan(graph: Any, pending: set[str], seconds: Mapping[str, float]) -> Plan:
 def recorded_seconds(repo: Repo) -> dict[str, float]:
     """Return what stages took when they last ran, here or where the repository's costs were recorded.
 
-    A stage that records no costs takes none worth counting; one whose costs are not there yet is left out."""
-    seconds = {}
+    A stage that records no costs takes none worth counting; one that never ran takes its usual time, if it has one."""
+    seconds = dict(USUAL_SECONDS)
     for stage in repo.index.stages:
         ledger = next((Path(out.def_path) for out in stage.outs if out.def_path.startswith(COSTS)), None)
         if ledger is None or ledger.exists():

@@ -1,4 +1,4 @@
-"""`dvc repro` with its place in the whole: stage k of n, and the time left by what the stages cost the last time.
+"""`dvc repro` with its place in the whole: stage k of n, and the time left by what the stages cost before.
 
 python -m stages.lib.repro evaluate analyse judge
 
@@ -19,6 +19,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
 from kitrec.core import files
+from stages.lib.usual_seconds import USUAL_SECONDS
 
 COSTS = Path("metrics/cost")
 _RUNS = re.compile(r"Running stage '(.+)':")
@@ -47,8 +48,8 @@ class Progress(logging.Handler):
         known = [self.costs[name] for name in (stage, *self.left) if name in self.costs]
         unknown = 1 + len(self.left) - len(known)
         parts = [f"stage {self.started} of {self.started + len(self.left)}: {stage}"]
-        parts += [f"{_duration(self.costs[stage])} last time"] if stage in self.costs else []
-        parts += [f"about {_duration(sum(known))} left"] if known else []
+        parts += [f"{duration(self.costs[stage])} expected"] if stage in self.costs else []
+        parts += [f"about {duration(sum(known))} left"] if known else []
         parts += [f"{unknown} stage{'s' * (unknown > 1)} of unknown cost"] if unknown else []
         return f"== {', '.join(parts)}"
 
@@ -84,7 +85,7 @@ def main(targets: list[str]) -> int:
         expected = expected_stages(targets)
     except DvcException:
         expected = []  # DVC says itself what is wrong with dvc.yaml
-    progress, start = Progress(expected, last_costs()), time.monotonic()
+    progress, start = Progress(expected, USUAL_SECONDS | last_costs()), time.monotonic()
     logger = logging.getLogger("dvc.stage")
     logger.addHandler(progress)
     try:
@@ -93,11 +94,12 @@ def main(targets: list[str]) -> int:
         logger.removeHandler(progress)
     if not status:
         ran = f"{progress.started} stages ran" if progress.started else "every stage is up to date"
-        print(f"== {ran}, {_duration(time.monotonic() - start)}")
+        print(f"== {ran}, {duration(time.monotonic() - start)}")
     return status
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return (
         f"{minutes // 60} h {minutes % 60} min"

@@ -5,18 +5,21 @@ when it runs again. The same happens when this process is interrupted or termina
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kitrec.core.errors import InputError
+from stages.lib.repro import duration
 
 GRACE = 20.0  # seconds from the interrupt to the kill
+_UNFINISHED = re.compile(r"\b\d?\d%\|")  # a library's progress bar: every step of it would be a line here
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Lanes:
     def _relay(self, name: str, process: subprocess.Popen[str]) -> None:
         assert process.stdout
         for line in process.stdout:
-            if line.strip() and not self.stopping:
+            if line.strip() and not self.stopping and not _UNFINISHED.search(line):
                 print(f"{name} | {line.rstrip()}", flush=True)
         self.ended.put((name, process.wait()))
 
@@ -83,9 +86,10 @@ def run_side_by_side(
             ready = sorted((name for name in waiting if waiting[name] <= done), key=lambda name: (-urgency[name], name))
             for name in ready[: width - len(lanes.running)]:
                 del waiting[name]
-                last = f" (took {seconds[name]:.0f} s last time)" if name in seconds else ""
-                print(f"{name} | starts{last}", flush=True)
                 lanes.start(name, commands[name])
+                print(
+                    f"{name} | starts{expected(name, [*waiting, *lanes.running], urgency, seconds, width)}", flush=True
+                )
             name, code = lanes.ended.get()
             del lanes.running[name]
             if code:
@@ -98,6 +102,16 @@ def run_side_by_side(
         lanes.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def expected(
+    name: str, left: Sequence[str], urgency: Mapping[str, float], seconds: Mapping[str, float], width: int
+) -> str:
+    """Return what a stage takes and what is left, if that is known: the longest way, or all work shared out."""
+    if name not in seconds:
+        return ""
+    whole = max(*(urgency[other] for other in left), sum(seconds.get(other, 0.0) for other in left) / width)
+    return f": {duration(seconds[name])} expected, about {duration(whole)} left"
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kitrec.core.errors import InputError
 from stages.lib.lanes import command, plan
-from stages.lib.side_by_side import run_side_by_side
+from stages.lib.side_by_side import expected, run_side_by_side
 from tests.conftest import ROOT
 
 # consumer -> what it needs; seconds of the last run
@@ -162,3 +162,18 @@ def test_dvc_s_stages_run_side_by_side_to_the_lock_of_a_plain_repro(tmp_path):
 def run(folder: Path, *command: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_is_left_is_the_longest_way_or_all_work_shared_out():
+    """By hand: c waits for a, so 90 + 60 s; with b of 400 s beside them, 550 s on two lanes take at least 400."""
+    seconds, urgency = {"a": 90.0, "b": 100.0, "c": 60.0}, {"a": 150.0, "b": 100.0, "c": 60.0}
+    assert expected("a", ["c", "a", "b"], urgency, seconds, 2) == ": 1 min 30 s expected, about 2 min 30 s left"
+    assert expected("a", ["c", "a", "b"], urgency, seconds, 1) == ": 1 min 30 s expected, about 4 min 10 s left"
+    longer = {**seconds, "b": 400.0}
+    assert expected("b", ["a", "b", "c"], {**urgency, "b": 400.0}, longer, 2).endswith("about 6 min 40 s left")
+    assert expected("d", ["d"], {"d": 10.0}, seconds, 2) == ""
+
+
+def test_of_a_bar_only_the_end_is_shown(capfd):
+    run_shell({"a": r"printf 'Batches:  50%%|##  | 1/2\rBatches: 100%%|####| 2/2\n9%% of users\n'"}, {})
+    assert capfd.readouterr().out.splitlines()[1:-1] == ["a | Batches: 100%|####| 2/2", "a | 9% of users"]

@@ -39,8 +39,8 @@ def test_lines_count_stages_and_add_up_what_they_cost_last_time(capsys):
     progress.emit(record("Running stage '%s':", "c"))
     progress.emit(record("Stage '%s' is cached - skipping run, checking out outputs", "d"))
     assert capsys.readouterr().out.splitlines() == [
-        "== stage 1 of 4: a, 30 s last time, about 1 h 5 min left, 1 stage of unknown cost",
-        "== stage 2 of 3: c, 1 h 3 min last time, about 1 h 3 min left, 1 stage of unknown cost",
+        "== stage 1 of 4: a, 30 s expected, about 1 h 5 min left, 1 stage of unknown cost",
+        "== stage 2 of 3: c, 1 h 3 min expected, about 1 h 3 min left, 1 stage of unknown cost",
     ]
 
 
@@ -67,7 +67,7 @@ def test_a_run_counts_the_stages_that_run(tmp_path):
     (tmp_path / "metrics/cost/each-x.json").write_text('{"seconds": 90}')
     lines = repro(tmp_path)
     assert [line.split(":")[0] for line in lines[:4]] == [f"== stage {k} of 4" for k in range(1, 5)]
-    assert "each@x, 1 min 30 s last time" in " ".join(lines) and lines[4].startswith("== 4 stages ran")
+    assert "each@x, 1 min 30 s expected" in " ".join(lines) and lines[4].startswith("== 4 stages ran")
     assert repro(tmp_path)[0].startswith("== every stage is up to date")
     (tmp_path / "b-x").unlink()
     assert repro(tmp_path)[-1].startswith(("== 0 stages ran", "== every stage", "== 1 stages ran"))

@@ -6,6 +6,7 @@
     tfidf               1-2-grams, at most 5,000 terms in at least 2 titles, English stop words, SVD to 384 dimensions
 All are L2-normalised (a title without any term keeps its zero vector)."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,9 @@ def sentence_embeddings(texts: list[str], model: str, batch_size: int) -> np.nda
 
     with _load_errors(model):
         encoder = SentenceTransformer(model, trust_remote_code=False)
-    return l2_normalize(encoder.encode(texts, batch_size=batch_size, show_progress_bar=True, convert_to_numpy=True))
+    return l2_normalize(
+        encoder.encode(texts, batch_size=batch_size, show_progress_bar=sys.stderr.isatty(), convert_to_numpy=True)
+    )
 
 
 def bert_embeddings(texts: list[str], model: str, batch_size: int) -> np.ndarray:
