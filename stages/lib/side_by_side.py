@@ -86,10 +86,9 @@ def run_side_by_side(
             ready = sorted((name for name in waiting if waiting[name] <= done), key=lambda name: (-urgency[name], name))
             for name in ready[: width - len(lanes.running)]:
                 del waiting[name]
+                left = [name, *waiting, *lanes.running]
+                print(f"{name} | starts{expected(name, left, urgency, seconds, width)}", flush=True)
                 lanes.start(name, commands[name])
-                print(
-                    f"{name} | starts{expected(name, [*waiting, *lanes.running], urgency, seconds, width)}", flush=True
-                )
             name, code = lanes.ended.get()
             del lanes.running[name]
             if code:
