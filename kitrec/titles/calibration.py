@@ -19,6 +19,7 @@ from kitrec.core.tables import Table
 
 METRIC = "ndcg@10"
 PRIOR_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+CALIBRATION = ("per_token", "prior_weight")
 _PARTS = ("scores", "priors", "lengths")
 EVIDENCE = Table("evidence", {"record_id": pl.String, **dict.fromkeys(_PARTS, pl.List(pl.Float64))}, key=("record_id",))
 
@@ -46,7 +47,7 @@ class Calibration:
 
     def metrics(self) -> dict[str, float]:
         """Return both as numbers."""
-        return {"per_token": float(self.per_token), "prior_weight": self.prior_weight}
+        return dict(zip(CALIBRATION, (float(self.per_token), self.prior_weight), strict=True))
 
     def scores(self, evidence: Evidence) -> list[np.ndarray]:
         """Return the scores of each record's candidates."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kitrec.llm.likelihood.shared_prefix import batches
-from kitrec.titles.calibration import calibration_row
+from kitrec.titles.calibration import CALIBRATION, METRIC, calibration_row
 from kitrec.titles.lines import LearnedText
 from kitrec.titles.params import Title
 from kitrec.titles.questions import Questions
@@ -24,8 +24,11 @@ _PHASE = "adapter"
 
 def train_title(model: TitleModel, p: Title, data: TrainingData, on_round: OnRound) -> Trained:
     """Train from the checkpoint, if there is one, and leave the best weights in place."""
-    rows = _train(model, p, data, on_round) if p.training.updates else []
-    return trained(rows, len(data.sequences), validation_row(model, data.development))
+    if not p.training.updates:
+        return trained([], len(data.sequences), validation_row(model, data.development))
+    rows = _train(model, p, data, on_round)
+    best = max(rows, key=lambda row: row[METRIC])
+    return trained(rows, len(data.sequences), {name: best[name] for name in (METRIC, *CALIBRATION)})
 
 
 def validation_row(model: TitleModel, questions: Questions) -> Row:
