@@ -32,7 +32,8 @@ def write_plots_page(path: Path, drawn: Sequence[Method] = ()) -> None:
 def _style(style: Mapping[str, Any]) -> dict[str, Any]:
     """Return the report's style with its colours for what is no method, and headings above the parts of a panel."""
     header = {**style["header"], "labelFontSize": 13, "labelFontWeight": "bold"}
-    return {**style, "header": header, "range": {"category": list(COLOURS)}, "facet": {"spacing": 30}}
+    axis = {**style["axis"], "labelSeparation": 6}
+    return {**style, "axis": axis, "header": header, "range": {"category": list(COLOURS)}, "facet": {"spacing": 30}}
 
 
 def _looks(drawn: Sequence[Method]) -> dict[str, Any]:

@@ -123,5 +123,6 @@ def test_two_revisions_can_be_told_apart_in_every_panel(compared, tmp_path):
     for panel, markup in drawn.items():
         texts = " ".join(re.findall(r"<text[^>]*>(.*?)</text>", markup))
         assert "before" in texts and "after" in texts, panel
+    assert 'stroke="#7d7d7d"' in drawn["training"]  # dashes of the legend, which take no colour from a run
     rankings = 9  # seven methods, two of which also wrote answers
     assert len(re.findall('aria-roledescription="point"', drawn["result"])) == rankings * 2 * 2  # sets, revisions

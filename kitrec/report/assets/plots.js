@@ -43,9 +43,14 @@ function prepared({ title, data, ...spec }) {
   return { ...encoded(spec, drawnMethods(rows), distinct(rows.map(row => row.rev)).length), data };
 }
 
+const legends = width => ({
+  columns: Math.max(2, Math.floor(width / 180)),
+  layout: { bottom: { anchor: "start", direction: width < NARROW ? "vertical" : "horizontal" } },
+});
+
 const options = (style, width) => ({
   mode: "vega-lite", actions: false, renderer: "svg", logLevel: ERRORS, tooltip: { disableDefaultStyle: true },
-  config: { ...style, legend: { ...style.legend, columns: Math.max(2, Math.floor(width / 180)) } },
+  config: { ...style, legend: { ...style.legend, ...legends(width) } },
 });
 
 // Vega-Lite gives facets the width that it is told: a first drawing shows how many there are, and what stands beside.
