@@ -101,7 +101,7 @@ def _when(placed: Sequence[Bar]) -> str:
         return f"{work}, one after another: these ledgers have no start times."
     clock = (max(bar.end for bar in timed) - min(bar.start for bar in timed)) / 60
     places = f"{clock:.1f} by the clock without pauses of over a minute, up to {most_at_once(timed)} side by side"
-    before = f" {unknown} of them have no start time and stand first, one after another." if unknown else ""
+    before = f" Without a start time, so first and one after another: {unknown}." if unknown else ""
     return f"{work}; {places}.{before}"
 
 

@@ -58,10 +58,10 @@ def test_stages_that_follow_each_other_do_not_run_at_the_same_time(spans, most):
 def test_the_section_says_what_is_known_of_the_clock():
     section = timeline(RUN, ORDER)
     assert "4 stages, 1.7 minutes in all; 1.2 by the clock" in section.text and "up to 2 side by side" in section.text
-    assert "no start time" not in section.text
+    assert "start time" not in section.text
     assert section.rows[1][:4] == ["train_x-a", "training", "2026-11-29 12:00:10", "60.0"]
     mixed = timeline(RUN | {"prepare": made_cost(5.0)}, ORDER)
-    assert "1 of them have no start time and stand first" in mixed.text and mixed.rows[0][2] == "unknown"
+    assert "Without a start time, so first and one after another: 1." in mixed.text and mixed.rows[0][2] == "unknown"
     old = timeline({"prepare": made_cost(5.0)}, ORDER)
     assert "one after another: these ledgers have no start times" in old.text and "clock" not in old.text
 
