@@ -53,7 +53,7 @@ $(GPU_COMPLETE): requirements-common.txt requirements-gpu.txt pyproject.toml
 	$(UV_PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
-.dvc/plots_page.html: $(COMPLETE) kitrec/report/plots_page.py
+.dvc/plots_page.html: $(COMPLETE) params.yaml $(wildcard kitrec/report/plots_page.* kitrec/report/assets/*)
 	$(BIN)/kitrec plots-page
 
 # What to do with a run, printed below it.

@@ -44,6 +44,7 @@ from kitrec.cli import (
     trace,
 )
 from kitrec.cli.hours_plan import hours_plan
+from kitrec.cli.report_views import listed_methods
 from kitrec.config.sections import validate_params
 from kitrec.core import params
 from kitrec.core.errors import InputError
@@ -125,7 +126,7 @@ def _print_hours() -> None:
 @app.command("plots-page")
 def plots_page() -> None:
     """Write the offline page template of `dvc plots show` (done by `make setup`)."""
-    write_plots_page(Path(".dvc/plots_page.html"))
+    write_plots_page(Path(".dvc/plots_page.html"), listed_methods())
 
 
 def main() -> None:

@@ -81,6 +81,13 @@ def _pairs(m: ScoreMatrix, answer_items: Mapping[str, int]) -> pl.DataFrame:
     )
 
 
+def listed_methods() -> list[Method]:
+    """Return the methods that evaluation.methods lists, and all references, as charts draw them."""
+    listed = [name for name in params.value(Evaluation, "evaluation.methods") if name != "references"]
+    names = [*listed, *sorted(REFERENCES)]
+    return methods(names, {name: _role(name) for name in names})
+
+
 def drawn_methods(means: pl.DataFrame) -> list[Method]:
     """Return all methods of the run as charts draw them: those of evaluation.methods in its order, then references."""
     listed = params.value(Evaluation, "evaluation.methods")

@@ -93,22 +93,28 @@ class Report:
 
 def page(report: Report) -> str:
     """Return the page; all texts are escaped, data stand in script elements as JSON that no text can close."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {"script_json": script_json, "pair": lambda value: (value, value)}
-    library, script = vega_bundle(), f'(() => {{\n"use strict";\n{_assets(SCRIPTS)}}})();\n'
+    library, script = vega_bundle(), f'(() => {{\n"use strict";\n{assets(SCRIPTS)}}})();\n'
     questions = [section for section in report.sections if section.question]
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
         report=report,
         screen=report.screen,
         explorer_at=len(questions),
         policy=_policy(library, script),
-        style=_assets(STYLES),
+        style=assets(STYLES),
         chart_styles=page_styles(),
         library=library,
         script=script,
     )
+
+
+def render(template: str, **content: Any) -> str:
+    """Return a page by a template of this folder, whose texts are escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"script_json": script_json, "pair": lambda value: (value, value)}
+    return environment.get_template(template).render(content)
 
 
 def _policy(*scripts: str) -> str:
@@ -118,7 +124,8 @@ def _policy(*scripts: str) -> str:
     return f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def _assets(names: Sequence[str]) -> str:
+def assets(names: Sequence[str]) -> str:
+    """Return style sheets or scripts one after another."""
     return "".join((FOLDER / "assets" / name).read_text(encoding="utf-8") for name in names)
 
 

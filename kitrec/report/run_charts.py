@@ -79,9 +79,9 @@ def calibration_chart(drawn: Sequence[Method], rows: pl.DataFrame) -> Chart:
 
 
 def timeline_chart(rows: pl.DataFrame) -> Chart:
-    """Return stages one after another as bars from start to end."""
+    """Return stages as bars from start to end."""
     scale = {"domain": list(STAGE_COLOURS), "range": list(STAGE_COLOURS.values())}
-    shown = [{"field": name} for name in ("stage", "seconds", "CPU seconds", "peak MiB", "throughput")]
+    shown = [{"field": name} for name in ("stage", "start (UTC)", "seconds", "CPU seconds", "peak MiB", "throughput")]
     y = {"field": "stage", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 260}}
     encoding = {
         "y": y,

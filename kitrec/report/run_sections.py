@@ -10,6 +10,7 @@ from kitrec.report.page import Example, Section
 from kitrec.report.palette import Method
 from kitrec.report.run_charts import failures_chart, loss_chart, strata_chart, timeline_chart
 from kitrec.report.sections import failures
+from kitrec.report.stage_times import Bar, most_at_once, stage_bars
 
 Ledgers = Mapping[str, Mapping[str, Any]]
 KINDS = {  # first word of a stage -> what it does; the others are about data
@@ -20,20 +21,17 @@ KINDS = {  # first word of a stage -> what it does; the others are about data
 
 
 def timeline(ledgers: Ledgers, order: Sequence[str]) -> Section:
-    """Return stages one after another, in the order of dvc.yaml (`order`), as `dvc repro` runs them."""
-    position = {stage: k for k, stage in enumerate(order)}
-    listed = sorted(ledgers, key=lambda name: (position.get(name.partition("-")[0], len(order)), name))
-    bars, start = [], 0.0
-    for name in listed:
-        cost, end = ledgers[name], start + ledgers[name]["seconds"]
-        bars.append({"stage": name, "kind": _kind(name), "start": round(start, 2), "end": round(end, 2)} | _facts(cost))
-        start = end
-    columns = ["stage", "kind", "seconds", "CPU seconds", "peak MiB", "throughput"]
+    """Return stages by the clock; those whose ledgers have no start one after another, in the order of dvc.yaml."""
+    placed = stage_bars(ledgers, order)
+    bars = [
+        {"stage": bar.stage, "kind": _kind(bar.stage), "start": round(bar.start, 2), "end": round(bar.end, 2)}
+        | {"start (UTC)": bar.began or "unknown"}
+        | _facts(ledgers[bar.stage])
+        for bar in placed
+    ]
+    columns = ["stage", "kind", "start (UTC)", "seconds", "CPU seconds", "peak MiB", "throughput"]
     rows = [[str(bar[column]) for column in columns] for bar in bars]
-    text = (
-        f"{len(bars)} stages, {start / 60:.1f} minutes in all, one after another as dvc repro runs them; a stage that "
-        f"was resumed counts its last part alone. Machine: {_machines(ledgers)}."
-    )
+    text = f"{_when(placed)} A stage that was resumed counts its last part alone. Machine: {_machines(ledgers)}."
     return Section("Timeline and costs", text, columns, rows, timeline_chart(pl.DataFrame(bars)), collapsed=True)
 
 
@@ -93,6 +91,18 @@ def strata_section(drawn: Sequence[Method], means: pl.DataFrame, metrics: Sequen
 def _kind(name: str) -> str:
     first = name.partition("_")[0].partition("-")[0]
     return next((kind for kind, words in KINDS.items() if first in words), "data")
+
+
+def _when(placed: Sequence[Bar]) -> str:
+    """Return what the places of stages mean."""
+    timed, unknown = [bar for bar in placed if bar.began], sum(not bar.began for bar in placed)
+    work = f"{len(placed)} stages, {sum(bar.end - bar.start for bar in placed) / 60:.1f} minutes in all"
+    if not timed:
+        return f"{work}, one after another: these ledgers have no start times."
+    clock = (max(bar.end for bar in timed) - min(bar.start for bar in timed)) / 60
+    places = f"{clock:.1f} by the clock without pauses of over a minute, up to {most_at_once(timed)} side by side"
+    before = f" Without a start time, so first and one after another: {unknown}." if unknown else ""
+    return f"{work}; {places}.{before}"
 
 
 def _facts(cost: Mapping[str, Any]) -> dict[str, Any]:

