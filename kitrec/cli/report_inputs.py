@@ -40,10 +40,14 @@ def trainings() -> list[Section]:
 
 
 def training_curves() -> dict[str, pl.DataFrame]:
-    """Return name -> curve of training: step or epoch as `step`, series, value."""
+    """Return name -> curve of training: step or epoch as `step`, series, value; a model without a loss has none."""
     curves = {}
     for path in sorted(Path("plots/training").glob("*.csv")):
         table = pl.read_csv(path)
+        if "loss" not in table.columns:
+            continue
+        if "phase" in table.columns:  # rounds begin again with each phase
+            table = table.drop("phase", "epoch").with_row_index("epoch", offset=1)
         curves[path.stem] = table.select(step=pl.first(), series=pl.lit("training"), value="loss", epoch=pl.first())
     for folder in sorted(path for path in Path("plots/training").glob("*") if path.is_dir()):
         parts = [
