@@ -13,8 +13,6 @@ def test_curves_of_all_kinds_of_models_are_read_and_those_without_a_loss_are_lef
     (folder / "idrec-sasrec.csv").write_text("epoch,loss,targets\n1,6.0,10\n2,5.5,10\n")
     rows = "0.0,1,100,6.6\n0.0,2,200,6.1\n1.0,1,50,6.0\n"
     (folder / "titles-embedding.csv").write_text(f"phase,epoch,update,loss\n{rows}")
-        "phase,epoch,update,loss\n0.0,1,100,6.6\n0.0,2,200,6.1\n1.0,1,50,6.0\n"
-    )
     curves = report_inputs.training_curves()
     assert {name: dict(curve.select("step", "value").rows()) for name, curve in curves.items()} == {
         "dualft-movies": {9: 2.5},
