@@ -4,6 +4,7 @@ A sample ends with a target item that is drawn for each pass over the users (sam
 learned as well, and a sample that hides them learns the last alone. NDCG@10 of the development records, by the best
 calibration of each round, chooses the round; the base as it is competes as round 0."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,11 +72,15 @@ class Gradients:
         ]
 
     def __call__(self, number: int) -> float:
-        """Add the gradients of an update (from 0), a few texts at a time; return its loss per learned token."""
-        texts, total = self.texts(number), 0.0
-        tokens = int(np.sum([text.learned.sum() for text in texts]))
-        for part in batches([len(text) for text in texts], MICRO_TOKENS):
-            loss = self.model.loss([texts[k] for k in part]) / tokens
-            loss.backward()
-            total += loss.item()
-        return total
+        """Add the gradients of an update (from 0); return its loss per learned token."""
+        return add_gradients(self.model, self.texts(number))
+
+
+def add_gradients(model: TitleModel, texts: Sequence[LearnedText]) -> float:
+    """Add the gradients of texts, a few at a time; return the loss per learned token."""
+    tokens, total = int(np.sum([text.learned.sum() for text in texts])), 0.0
+    for part in batches([len(text) for text in texts], MICRO_TOKENS):
+        loss = model.loss([texts[k] for k in part]) / tokens
+        loss.backward()
+        total += loss.item()
+    return total

@@ -22,7 +22,7 @@ REAL_CLAIMS = (  # of docs/benchmarks/quality_real.md
     "set A, all shown: sasrec_embedding ahead of sasrec in ndcg@10, p",
     "set A, all shown: random_walk_embedding ahead of random_walk in ndcg@10, p",
     "set A, all shown: embedding ahead of popularity in ndcg@10, p",
-    "set A, no film shown: embedding ahead of popularity in hit@1, p",
+    "set A, none shown: embedding ahead of popularity in hit@1, p",
 )
 _CLAIM = re.compile(r"(?P<where>.*): (?P<first>\w+) ahead of (?P<second>\w+) in (?P<metric>\S+), p")
 
