@@ -82,6 +82,7 @@ def _train_embedding(train: pl.DataFrame, work: Path) -> Callable[[str], list[li
     base, domains, items = read_pinned(), params.load(Domains, "domains"), tables.read(ITEMS_FILE, ITEMS)
     known = {role: _interactions(role) for role in ("development", "test")}
     records = _records("A", "development")
+    (work / "work").mkdir()
     inputs = Inputs(base, domains, items, train, known["development"], records, SEED, work / "work")
     train_method(p, inputs, lambda *_: None, work / "model")
     model = load_method(work / "model", base, items, domains)
@@ -98,6 +99,7 @@ def _train_embedding(train: pl.DataFrame, work: Path) -> Callable[[str], list[li
 def _train(method: str, train: pl.DataFrame, work: Path) -> Callable[[str], list[list[float]]]:
     """Train a recommender over item ids; return what ranks the test records of a set."""
     p: RankingMethod = params.load(AnyMethod, f"idrec.methods.{method}")  # type: ignore[arg-type]  # a union
+    (work / "work").mkdir()
     data = TrainingData(SEED, tables.read(ITEMS_FILE, ITEMS), train, _interactions("development"), work / "work")
     train_recommender(p, data, lambda *_: None, work / "model")
     model = load_model(work / "model")
