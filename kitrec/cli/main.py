@@ -1,7 +1,7 @@
 """`kitrec …`: all commands that are not stages. See `kitrec COMMAND --help`.
 
 kitrec profile list | use dataset=smoke llm=smoke | diff | reset | overrides llm=qwen3_14b
-kitrec show [--beyond] | tables | report | compare METHOD METHOD, or RUN RUN | trace METHOD METRIC
+kitrec show [--beyond] | tables | report [RUN RUN] | compare METHOD METHOD, or RUN RUN | trace METHOD METRIC
 kitrec repeats RUN RUN RUN | power DIFFERENCE RUN RUN RUN
 kitrec provenance write | check FILE
 kitrec doctor [--pin] [--gpu] [--hours] | plan CARD [--price-per-hour X]

@@ -15,7 +15,8 @@ import psutil
 import typer
 
 from kitrec.cli import output
-from kitrec.cli.run_record import WORKSPACE, open_run, run_record
+from kitrec.cli.run_record import open_run, run_record
+from kitrec.cli.runs import WORKSPACE
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.report.reproduction import Comparison, compare_numbers, equal_outs, other_terms

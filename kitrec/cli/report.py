@@ -1,16 +1,19 @@
-"""`kitrec report`: the report page of a run, from its outputs."""
+"""`kitrec report`: the report page of a run, from its outputs; of two runs report_comparison.py."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
+import typer
 
 from kitrec.cli import report_inputs as inputs
+from kitrec.cli.report_comparison import write_comparison
 from kitrec.cli.report_users import explorer_people, failure_examples
 from kitrec.cli.report_views import drawn_methods, screen_of_run
 from kitrec.core import files, params, tables
 from kitrec.core.domains import Domains
+from kitrec.core.errors import InputError
 from kitrec.core.mean_tests import ONE_TRAINING, PERMUTATION_TEST
 from kitrec.evaluation.params import Evaluation
 from kitrec.llm.likelihood.params import Probes
@@ -33,8 +36,26 @@ PAGE, FIGURES = Path("report/index.html"), Path("report/figures")
 GRAPH = Path("dvc.yaml")
 
 
-def report() -> None:
-    """Write report/index.html (answer, research questions, users, costs, failures, strata) and report/figures."""
+def report(
+    first: Annotated[
+        str | None, typer.Argument(help="compare this run: an experiment, a git revision or workspace")
+    ] = None,
+    second: Annotated[str | None, typer.Argument(help="with this one")] = None,
+) -> None:
+    """Write report/index.html (answer, research questions, users, costs, failures, strata) and report/figures; of two
+    runs report/comparison.html (second minus first: differences with their tests, by history, params, code).
+
+    kitrec report; kitrec report HEAD workspace; kitrec report HEAD set-b"""
+    if first is None:
+        _write_report()
+    elif second is None:
+        raise InputError(f"kitrec report {first}: name two runs, e.g. `kitrec report {first} workspace`")
+    else:
+        write_comparison(first, second)
+
+
+def _write_report() -> None:
+    """Write the page of the run in this folder."""
     which = params.value(Data, "data.candidate_set")
     means = tables.read(Path("data/analysis/strata_means.parquet"), STRATA_MEANS)
     comparisons = tables.read(Path("data/analysis/comparisons.parquet"), COMPARISONS)

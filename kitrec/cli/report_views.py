@@ -1,9 +1,10 @@
 """Tables of the report's first screen: means and paired tests of every test set, domain and target history."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from kitrec.core import params, tables
@@ -36,6 +37,12 @@ def matrices(test_sets: Sequence[str]) -> dict[str, ScoreMatrix]:
     return {which: score_matrix(tables.read(path, SCORES)) for which, path in paths.items()}
 
 
+def rows_of(view: View, records: pl.DataFrame) -> np.ndarray:
+    """Return which records are in a view, as an array [R]."""
+    target, core = records["target"].to_numpy(), records["core"].to_numpy()
+    return np.asarray(((target == view.domain) | (view.domain == ALL)) & ((core == view.core) | (view.core == ALL)))
+
+
 def means_by_set(scores: Mapping[str, ScoreMatrix], trained: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Return test set -> means by stratum; those of the first set are the run's table."""
     p, seed = params.load(Evaluation, "evaluation"), params.load(int, "seed")
@@ -65,11 +72,9 @@ def compared_views(
 
 def _select(m: ScoreMatrix, view: View, bounds: Collection[str]) -> ScoreMatrix:
     """Return the records of a view, and the columns that are compared there."""
-    target, core = m.records["target"].to_numpy(), m.records["core"].to_numpy()
-    rows = ((target == view.domain) | (view.domain == ALL)) & ((core == view.core) | (view.core == ALL))
     kept = [k for k, column in enumerate(m.columns) if column.method not in bounds and column.metric in METRICS]
     compared = ScoreMatrix(m.records, tuple(m.columns[k] for k in kept), m.values[:, kept])
-    return compared.select(rows)
+    return compared.select(rows_of(view, m.records))
 
 
 def _pairs(m: ScoreMatrix, answer_items: Mapping[str, int]) -> pl.DataFrame:
@@ -90,10 +95,14 @@ def listed_methods() -> list[Method]:
 
 def drawn_methods(means: pl.DataFrame) -> list[Method]:
     """Return all methods of the run as charts draw them: those of evaluation.methods in its order, then references."""
-    listed = params.value(Evaluation, "evaluation.methods")
+    return in_order(means["method"].unique(), params.value(Evaluation, "evaluation.methods"))
+
+
+def in_order(names: Iterable[str], listed: Sequence[str]) -> list[Method]:
+    """Return methods as charts draw them, those listed first."""
     place = {name: k for k, name in enumerate(listed)}
-    names = sorted(means["method"].unique(), key=lambda name: (place.get(name, len(place)), name))
-    return methods(names, {name: _role(name) for name in names})
+    ordered = sorted(names, key=lambda name: (place.get(name, len(place)), name))
+    return methods(ordered, {name: _role(name) for name in ordered})
 
 
 def _role(name: str) -> Role:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvc.api import DVCFileSystem
-from dvc.exceptions import DvcException
 from dvc.scm import resolve_rev
 from fsspec import AbstractFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
@@ -20,12 +18,12 @@ from ruamel.yaml import YAML
 from scmrepo.exceptions import SCMError
 from scmrepo.git import Git
 
+from kitrec.cli import runs
 from kitrec.config import profiles
 from kitrec.config.overlays import find_active, in_order, leaves
 from kitrec.core import params
 from kitrec.core.errors import InputError
 
-WORKSPACE = "workspace"
 NOT_RESULTS = ("metrics/cost/", "metrics/time/")  # clocks: they differ from run to run
 BASE, SERVED = "models/base/base.json", "models/base/served.json"
 
@@ -41,7 +39,7 @@ class RunFiles:
         """Return the text of a file, None where the run has none or DVC's cache lacks it."""
         try:
             return self.system.read_text(path, encoding="utf-8")
-        except (FileNotFoundError, DvcException):
+        except runs.UNREADABLE:
             return None
 
     def required(self, path: str) -> str:
@@ -59,12 +57,9 @@ class RunFiles:
 
 def open_run(name: str) -> RunFiles:
     """Open the files of a run."""
-    if name == WORKSPACE:
+    if name == runs.WORKSPACE:
         return RunFiles(name, DirFileSystem(path=str(Path.cwd()), fs=LocalFileSystem()))
-    try:
-        return RunFiles(name, DVCFileSystem(".", rev=resolve_rev(Git("."), name)))
-    except (DvcException, SCMError) as problem:
-        raise InputError(f"{name} is no experiment and no git revision: {problem}; see `dvc exp show`") from None
+    return RunFiles(name, runs.files_of(name))
 
 
 def run_record(run: RunFiles) -> dict[str, Any]:
@@ -98,7 +93,7 @@ def _commit(name: str) -> dict[str, Any]:
     """Return the commit, and which files of the workspace differ from it."""
     try:
         git = Git(".")
-        if name != WORKSPACE:
+        if name != runs.WORKSPACE:
             return {"revision": resolve_rev(git, name), "dirty": False, "changed": []}
         staged, unstaged, untracked = git.status()
         changed = sorted({*(path for paths in staged.values() for path in paths), *unstaged, *untracked})

@@ -9,7 +9,11 @@ from typing import Any
 import polars as pl
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
+from dvc.scm import resolve_rev
+from dvc_data.index import DataIndexError
+from ruamel.yaml import YAML
 from scmrepo.exceptions import SCMError
+from scmrepo.git import Git
 
 from kitrec.config.overlays import leaves
 from kitrec.core import params, tables
@@ -18,6 +22,7 @@ from kitrec.schemas.scores import SCORES
 
 WORKSPACE = "workspace"
 CODE = Path("code.yaml")
+UNREADABLE = (FileNotFoundError, DvcException, DataIndexError)  # of files of a revision: not there, or not in the cache
 
 
 def scores(run: str, which: str) -> pl.DataFrame:
@@ -69,10 +74,18 @@ def _settings(run: str) -> dict[str, Any]:
     return dict(leaves(params.read(file_of(run, params.FILE)))) | code
 
 
+def files_of(revision: str) -> DVCFileSystem:
+    """Return the files of an experiment or git revision, from git and DVC's cache."""
+    try:
+        return _open(Path.cwd(), resolve_rev(Git("."), revision))
+    except (DvcException, SCMError) as problem:
+        raise InputError(f"{revision} is no experiment and no git revision: {problem}; see `dvc exp show`") from None
+
+
 @cache
-def _files_of(revision: str) -> DVCFileSystem:
-    """Return the files of a revision; to open one takes seconds."""
-    return DVCFileSystem(".", rev=revision)
+def _open(project: Path, commit: str) -> DVCFileSystem:
+    """Return the files of a commit; to open one takes seconds."""
+    return DVCFileSystem(str(project), rev=commit)
 
 
 def file_of(run: str, path: Path) -> Path:
@@ -84,7 +97,33 @@ def file_of(run: str, path: Path) -> Path:
     copy = Path(".work/compared") / f"{run}-{path.name}".replace("/", "_")
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
-        _files_of(run).get_file(str(path), str(copy))
-    except (DvcException, SCMError, FileNotFoundError) as problem:
-        raise InputError(f"{run} has no {path}: {problem}; see `dvc exp show`, or run `dvc pull`") from None
+        files_of(run).get_file(str(path), str(copy))
+    except UNREADABLE as problem:
+        raise InputError(_absence(run, path, problem)) from None
     return copy
+
+
+def _absence(run: str, path: Path, problem: Exception) -> str:
+    """Return why a revision has no such file, and the way out: its run did not write it, or DVC's cache lacks it."""
+    try:
+        lock = YAML(typ="safe").load(files_of(run).read_text("dvc.lock", encoding="utf-8"))["stages"]
+    except UNREADABLE:
+        return f"{run} has no {path} and no dvc.lock: nothing was run there; `dvc exp show` lists the runs"
+    outs = {Path(out["path"]): stage for stage, entry in lock.items() for out in entry.get("outs", [])}
+    for place in (path, *path.parents):
+        if place in outs:
+            fetch, checkout = _ways_to(run, place)
+            return (
+                f"{run} has {path}, but DVC's cache lacks it: `{fetch}` fetches it where a remote has it; else "
+                f"`{checkout}` and `dvc repro {outs[place]}` make it again"
+            )
+    return f"{run} has no {path}: its dvc.lock has no such output ({problem}); `dvc exp show` lists the runs"
+
+
+def _ways_to(run: str, out: Path) -> tuple[str, str]:
+    """Return the commands that fetch an out of a revision or experiment, and that check it out."""
+    try:
+        Git(".").resolve_rev(run)  # knows branches, tags and commits; names of experiments are DVC's
+    except SCMError:
+        return f"dvc exp pull REMOTE {run}", f"dvc exp apply {run}"
+    return f"dvc fetch --all-commits {out}", f"git checkout {run}"

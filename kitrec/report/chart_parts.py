@@ -26,14 +26,22 @@ def spread(values: Mapping[str, float], gap: float, top: float) -> dict[str, flo
     return {name: round(float(place), 4) for name, place in zip(ordered, moved, strict=True)}
 
 
-def name_places(ends: Mapping[str, float], top: float, height: int) -> dict[str, float]:
-    """Return the heights of names beside the ends of their lines, in the units of an axis from 0 to `top`."""
-    return spread(ends, top * LINE_OF_TEXT / height, top)
+def name_places(ends: Mapping[str, float], top: float, height: int, bottom: float = 0.0) -> dict[str, float]:
+    """Return the heights of names beside the ends of their lines, in the units of an axis from `bottom` to `top`."""
+    length = top - bottom
+    places = spread({name: end - bottom for name, end in ends.items()}, length * LINE_OF_TEXT / height, length)
+    return {name: round(place + bottom, 4) for name, place in places.items()}
 
 
 def axis_top(highest: float) -> float:
     """Return the end of an axis from zero: the next tenth."""
     return round(min(1.0, float(np.ceil(highest * 10 - 1e-9)) / 10), 1)
+
+
+def axis_reach(rows: pl.DataFrame) -> float:
+    """Return how far an axis about zero reaches to either side for intervals `low` to `high`: the next fiftieth."""
+    largest = max(abs(bound) for name in ("low", "high") for bound in rows[name])
+    return round(max(0.02, float(np.ceil(largest * 50 - 1e-9)) / 50), 2)
 
 
 def colour(drawn: Sequence[Method]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from kitrec.report.chart_parts import (
     TALL,
     WIDTH,
     Chart,
+    axis_reach,
     axis_top,
     colour,
     dash,
@@ -28,12 +29,14 @@ BESIDE = " "  # the place behind the last core, where names stand
 _ZERO = {"mark": {"type": "rule", "strokeDash": [3, 3], "aria": False}, "encoding": {"x": {"datum": 0}}}
 
 
-def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0) -> Chart:
-    """Return a metric by the length of the target history with intervals; data: `rows`, and `names` at the ends."""
+def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0, *, about_zero: bool = False) -> Chart:
+    """Return a metric, or its difference, by the length of the target history with intervals; data: `rows`, and `names`
+    at the ends."""
     axis = {"labelAngle": 0, "ticks": False}
     scale = {"domain": [*CORES, BESIDE], "paddingInner": 0.35}
     x = {"field": "core", "type": "ordinal", "title": "target interactions", "axis": axis, "scale": scale}
-    y: dict[str, Any] = {"type": "quantitative", "title": title, "scale": {"domain": [0, {"expr": "top"}]}}
+    ends = [{"expr": "-top"} if about_zero else 0, {"expr": "top"}]
+    y: dict[str, Any] = {"type": "quantitative", "title": title, "scale": {"domain": ends}}
     order = {"field": "method", "sort": [method.name for method in drawn]}
     shared = {"x": x, "xOffset": order, "color": colour(drawn)}
     low, mean = {**y, "field": "low"}, {**y, "field": "mean"}
@@ -55,22 +58,25 @@ def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0) -> Char
             "encoding": names,
         },
     ]
+    layers = [{**_ZERO, "encoding": {"y": {"datum": 0}}}, *layers] if about_zero else layers
     params = [{"name": "top", "value": top}]
     return {"data": {"name": "rows"}, "params": params, "width": WIDTH, "height": TALL, "layer": layers}
 
 
-def filled_history_chart(drawn: Sequence[Method], title: str, rows: pl.DataFrame) -> Chart:
+def filled_history_chart(drawn: Sequence[Method], title: str, rows: pl.DataFrame, *, about_zero: bool = False) -> Chart:
     """Return the chart by history with its data: method, core, mean, low, high, n."""
-    top = axis_top(float(rows["high"].max()))  # type: ignore[arg-type]  # a number: rows are not empty
-    names = [{"method": name, "core": BESIDE, "place": place} for name, place in history_names(rows, top).items()]
-    return history_chart(drawn, title, top) | {"datasets": {"rows": rows.to_dicts(), "names": names}}
+    top = axis_reach(rows) if about_zero else axis_top(float(rows["high"].max()))  # type: ignore[arg-type]  # a number
+    places = history_names(rows, top, -top if about_zero else 0.0)
+    names = [{"method": name, "core": BESIDE, "place": place} for name, place in places.items()]
+    chart = history_chart(drawn, title, top, about_zero=about_zero)
+    return chart | {"datasets": {"rows": rows.to_dicts(), "names": names}}
 
 
-def history_names(rows: pl.DataFrame, top: float) -> dict[str, float]:
-    """Return where names stand beside the last point of each line."""
+def history_names(rows: pl.DataFrame, top: float, bottom: float = 0.0) -> dict[str, float]:
+    """Return where names stand beside the last point of each line, on an axis from `bottom` to `top`."""
     order = pl.col("core").replace_strict(CORES, range(len(CORES)), return_dtype=pl.Int64)
     ends = rows.group_by("method", maintain_order=True).agg(pl.col("mean").sort_by(order).last())
-    return name_places(dict(ends.iter_rows()), top, TALL)
+    return name_places(dict(ends.iter_rows()), top, TALL, bottom)
 
 
 def hit_rate_chart(drawn: Sequence[Method], curves: pl.DataFrame) -> Chart:
@@ -119,7 +125,7 @@ def differences_chart(rows: pl.DataFrame, title: str = "difference of means") ->
     scale = {"domain": verdicts, "range": ["triangle-right", "circle", "triangle-left"]}
     y = {"field": "group", "type": "nominal", "title": None, "sort": None}
     offset = {"field": "metric", "type": "nominal", "sort": None}
-    x = {"type": "quantitative", "title": title}
+    x = {"type": "quantitative", "title": title, "axis": {"tickCount": 6}}
     shared = {"y": y, "yOffset": offset}
     mark = {"type": "point", "filled": True, "size": 80, "opacity": 1}
     fields = ["group", "metric", "difference", "low", "high", "p", "verdict"]

@@ -21,7 +21,20 @@ _JOINED = re.compile(" (?:and|by|against) ")
 _WORDS = re.compile(r"\s*[^\W\d]")
 FOLDER = Path(__file__).parent
 STYLES = ("style.css", "explorer.css", "print.css")
-SCRIPTS = ("dom.js", "tables.js", "charts.js", "answer.js", "explorer.js", "start.js")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The first screen of a page, and the scripts that the page runs."""
+
+    template: str
+    scripts: Sequence[str]
+    explorer: bool  # whether users are shown behind the questions
+
+
+_SHARED = ("dom.js", "tables.js", "charts.js", "switches.js")
+RUN = Layout("answer.html.j2", (*_SHARED, "answer.js", "explorer.js", "start.js"), explorer=True)
+COMPARISON = Layout("differences.html.j2", (*_SHARED, "differences.js", "start.js"), explorer=False)
 
 
 @dataclass(frozen=True)
@@ -77,10 +90,11 @@ class Report:
     title: str
     facts: dict[str, str]
     sections: list[Section]
-    screen: Mapping[str, Any] | None = None  # first_screen.py
+    screen: Mapping[str, Any] | None = None  # first_screen.py, or of a comparison differences_screen.py
     history_chart: Chart | None = None
     method_note: str = ""
     people: People | None = None
+    layout: Layout = RUN
 
     @property
     def answer(self) -> list[str]:
@@ -93,13 +107,13 @@ class Report:
 
 def page(report: Report) -> str:
     """Return the page; all texts are escaped, data stand in script elements as JSON that no text can close."""
-    library, script = vega_bundle(), f'(() => {{\n"use strict";\n{assets(SCRIPTS)}}})();\n'
+    library, script = vega_bundle(), f'(() => {{\n"use strict";\n{assets(report.layout.scripts)}}})();\n'
     questions = [section for section in report.sections if section.question]
     return render(
         "page.html.j2",
         report=report,
         screen=report.screen,
-        explorer_at=len(questions),
+        explorer_at=len(questions) if report.layout.explorer else None,
         policy=_policy(library, script),
         style=assets(STYLES),
         chart_styles=page_styles(),

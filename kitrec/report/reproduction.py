@@ -65,7 +65,17 @@ def spread(repeats: np.ndarray, p: float) -> tuple[float, float]:
 def other_terms(run: Run, other: Run) -> list[str]:
     """Return in what two runs are different experiments: code of the stages that both ran, params other than seeds,
     inputs, base."""
-    return [f"{kind} {key}" for kind in TERMS for key in _different(_terms(run, kind), _terms(other, kind), kind)]
+    return [f"{kind} {key}" for kind, key, *_ in differing_terms(run, other)]
+
+
+def differing_terms(run: Run, other: Run) -> list[tuple[str, str, Any, Any]]:
+    """Return kind, key and both values of these terms; None where a run has none."""
+    terms = [(kind, _terms(run, kind), _terms(other, kind)) for kind in TERMS]
+    return [
+        (kind, key, first.get(key), second.get(key))
+        for kind, first, second in terms
+        for key in _different(first, second, kind)
+    ]
 
 
 def equal_outs(run: Run, other: Run) -> tuple[list[str], list[str]]:

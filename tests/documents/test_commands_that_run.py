@@ -79,6 +79,7 @@ PROJECT = (
     "dvc repro prepare",
     "dvc repro evaluate analyse",
     "dvc exp run evaluate -S data.candidate_set=B -n set-b",
+    "kitrec report HEAD set-b",
     "dvc metrics diff HEAD set-b --targets metrics/evaluate.json",
     "dvc plots diff HEAD set-b",
     "dvc exp show --only-changed",
@@ -281,10 +282,11 @@ def typed(*commands: str) -> str:
 @pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_commands_of_the_pipeline_from_top_to_bottom():
-    prepare, evaluate, other_set, metrics, plots, shown, ordered, checkout, again, report, push = PROJECT
+    prepare, evaluate, other_set, compared, metrics, plots, shown, ordered, checkout, again, report, push = PROJECT
     typed(prepare, evaluate, "dvc repro", "git add -A", "git commit -qm run")  # all: a checkout wants every out
     assert Path("metrics/evaluate.json").exists() and Path("data/analysis/comparisons.parquet").exists()
-    typed(other_set)
+    typed(other_set, compared)
+    assert "data.candidate_set" in Path("report/comparison.html").read_text()
     difference = typed(metrics)
     assert "oracle.scored.hit@1" in difference
     typed(plots)

@@ -56,6 +56,7 @@ def test_the_tutorial_from_top_to_bottom():
     assert reset == "kitrec profile reset"
     output = {command: typed(command) for command in before}
     assert "kitrec_full" in output["kitrec show"] and Path("report/index.html").exists()
+    assert "data.candidate_set" in Path("report/comparison.html").read_text()
     assert "kitrec_full.scored.hit@1" in next(
         out for command, out in output.items() if command.startswith("dvc metrics")
     )

@@ -13,7 +13,7 @@ import pytest
 
 from kitrec.report import sections
 from kitrec.report.first_screen import METRICS
-from kitrec.report.page import SCRIPTS, Example, Report, Section, page
+from kitrec.report.page import COMPARISON, RUN, Example, Report, Section, page
 from kitrec.report.rendering import script_json
 from tests.report.test_explorer_users import HOSTILE as TITLE
 from tests.report.test_explorer_users import explorer, made_user
@@ -128,7 +128,7 @@ def test_the_script_of_the_page_is_valid_javascript(tags, tmp_path):
     script = next(s for a, s in tags.scripts if "type" not in a and "use strict" in s)
     (tmp_path / "page.js").write_text(script)
     subprocess.run([str(NODE), "--check", str(tmp_path / "page.js")], check=True)
-    assert all(name.endswith(".js") for name in SCRIPTS)
+    assert all(name.endswith(".js") for name in (*RUN.scripts, *COMPARISON.scripts))
 
 
 def test_all_means_show_every_ranking_with_its_interval():

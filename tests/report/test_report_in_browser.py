@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.made_comparison import REFUSAL, made_comparison
 from tests.report.made_report import made_page
 from tests.report.test_explorer_users import HOSTILE
 
@@ -23,11 +24,13 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
-    path = tmp_path_factory.mktemp("report") / "index.html"
-    path.write_text(made_page(), encoding="utf-8")
-    assert path.stat().st_size < 5_000_000
-    return path.as_uri()
+def addresses(tmp_path_factory) -> dict[str, str]:
+    """The pages of one run and of two."""
+    folder = tmp_path_factory.mktemp("report")
+    for name, text in (("index", made_page()), ("comparison", made_comparison())):
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+        assert (folder / f"{name}.html").stat().st_size < 5_000_000
+    return {name: (folder / f"{name}.html").as_uri() for name in ("index", "comparison")}
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +48,10 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def show(browser, address, complaints):
+def show(browser, addresses, complaints):
     opened = []
 
-    def open_page(width: int = 1400, scheme: str = "light"):
+    def open_page(width: int = 1400, scheme: str = "light", name: str = "index"):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         opened.append(context)
         page = context.new_page()
@@ -58,7 +61,7 @@ def show(browser, address, complaints):
         page.on("request", lambda request: None if request.url.startswith(("file:", "blob:", "data:")) else
                 complaints.append(request.url))  # fmt: skip
         page.set_default_timeout(15000)
-        page.goto(address)
+        page.goto(addresses[name])
         page.wait_for_selector("#by-history svg")
         return page
 
@@ -78,11 +81,13 @@ def open_explorer(page):
     return page.locator("#users")
 
 
+@pytest.mark.parametrize("name", ["index", "comparison"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_nothing_is_cut_off_and_axe_has_no_objection(show, complaints, width, scheme):
-    page = show(width, scheme)
-    open_explorer(page)
+def test_nothing_is_cut_off_and_axe_has_no_objection(show, complaints, width, scheme, name):
+    page = show(width, scheme, name)
+    if name == "index":
+        open_explorer(page)
     for details in page.locator("main > section > details").all():
         details.evaluate("node => node.open = true")
     page.wait_for_timeout(1500)
@@ -195,3 +200,48 @@ def test_the_print_of_the_page_has_few_pages_and_its_charts(show, tmp_path):
     page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
     content = (tmp_path / "report.pdf").read_bytes()
     assert 1 <= content.count(b"/Type /Page\n") + content.count(b"/Type /Page ") <= 6
+
+
+def test_differences_of_two_runs_follow_the_switches(show, complaints):
+    page = show(name="comparison")
+    sentences, rows = page.locator("#sentences"), page.locator("#headline tbody tr")
+    assert sentences.inner_text().startswith("NDCG@10 of llm: an-experiment is ahead of HEAD by 0.100 [0.070, 0.130]")
+    assert rows.count() == 5 and rows.first.inner_text().startswith("oracle")
+    llm = page.locator("#headline tr", has_text="llm")
+    assert llm.locator("td").all_inner_texts()[:2] == ["0.300", "0.400"]
+    assert llm.locator("td.best").all_inner_texts() == ["+0.100\n+0.070 … +0.130", ".030\nahead"]
+    assert page.locator("#headline td.best").count() == 2  # nothing else is a claim
+    same = page.locator("#headline tr", has_text="same")
+    assert same.locator("td").all_inner_texts()[2:] == ["0", "–\nsame scores"]
+    drawn = page.locator("#by-history svg").inner_html()
+    choose(page, "core", "10+")
+    assert "In this view" in page.locator("#note").inner_text() and sentences.inner_text().count("0.100 [") == 0
+    choose(page, "metric", "mrr")
+    assert page.locator("#by-history svg").inner_html() != drawn
+    choose(page, "kind", "written")
+    assert rows.count() == 2 and "see Hit@1" in sentences.inner_text()
+    assert complaints == []
+
+
+def test_a_set_that_is_not_tested_shows_no_chart_and_says_why(show, complaints):
+    page = show(name="comparison")
+    choose(page, "set", "B")
+    assert REFUSAL in page.locator("#sentences").inner_text() and page.locator("#headline td.best").count() == 0
+    assert not page.locator("#by-history").is_visible() and page.locator("#nothing").is_visible()
+    choose(page, "set", "A")
+    assert page.locator("#by-history svg.marks").is_visible() and not page.locator("#nothing").is_visible()
+    assert complaints == []
+
+
+def test_differences_are_sorted_and_saved(show, tmp_path: Path):
+    page = show(390, name="comparison")
+    assert page.locator("#headline th", has_text="difference").is_visible()
+    page.locator("#headline th button", has_text="difference").click()
+    names = [text.split()[0] for text in page.locator("#headline tbody th").all_inner_texts()]
+    assert names == ["oracle", "llm", "same", "pop", "seq"]
+    with page.expect_download() as waiting:
+        page.locator("#answer button[data-csv-of]").click()
+    waiting.value.save_as(tmp_path / "differences.csv")
+    rows = list(csv.reader((tmp_path / "differences.csv").read_text().splitlines()))
+    assert rows[0] == ["method", "HEAD", "an-experiment", "difference", "p (Holm)"]
+    assert rows[2][1:] == ["0.300", "0.400", "+0.100 [+0.070 … +0.130]", ".030 ahead"]

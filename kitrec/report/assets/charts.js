@@ -33,7 +33,7 @@ const specOf = figure => JSON.parse($("script", figure).textContent);
 
 async function drawAll() {
   for (const figure of $$("figure[data-name]")) {
-    if ($("script", figure) && !drawn.has(figure)) await draw(figure, specOf(figure));
+    if ($("script", figure) && !figure.hidden && !drawn.has(figure)) await draw(figure, specOf(figure));
   }
 }
 
