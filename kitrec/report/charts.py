@@ -26,7 +26,7 @@ from kitrec.report.palette import Method
 
 CORES = ["1", "2", "3", "4", "5-9", "10+"]
 BESIDE = " "  # the place behind the last core, where names stand
-LETTERS_BESIDE = 16  # that one place holds; longer names get two
+ROOM = {"left": 5, "top": 5, "right": 16, "bottom": 5}  # browsers draw names wider than Vega measures them
 _ZERO = {"mark": {"type": "rule", "strokeDash": [3, 3], "aria": False}, "encoding": {"x": {"datum": 0}}}
 
 
@@ -34,8 +34,7 @@ def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0, *, abou
     """Return a metric, or its difference, by the length of the target history with intervals; data: `rows`, and `names`
     at the ends."""
     axis = {"labelAngle": 0, "ticks": False}
-    places = 1 + any(len(method.name) > LETTERS_BESIDE for method in drawn)
-    scale = {"domain": [*CORES, *(BESIDE * (1 + k) for k in range(places))], "paddingInner": 0.35}
+    scale = {"domain": [*CORES, BESIDE], "paddingInner": 0.35}
     x = {"field": "core", "type": "ordinal", "title": "target interactions", "axis": axis, "scale": scale}
     ends = [{"expr": "-top"} if about_zero else 0, {"expr": "top"}]
     y: dict[str, Any] = {"type": "quantitative", "title": title, "scale": {"domain": ends}}
@@ -56,13 +55,20 @@ def history_chart(drawn: Sequence[Method], title: str, top: float = 1.0, *, abou
         {
             "data": {"name": "names"},
             "params": [pointed],
-            "mark": {"type": "text", "align": "left", "dx": -24},
+            "mark": {"type": "text", "align": "left", "dx": -14},
             "encoding": names,
         },
     ]
     layers = [{**_ZERO, "encoding": {"y": {"datum": 0}}}, *layers] if about_zero else layers
     params = [{"name": "top", "value": top}]
-    return {"data": {"name": "rows"}, "params": params, "width": WIDTH, "height": TALL, "layer": layers}
+    return {
+        "data": {"name": "rows"},
+        "params": params,
+        "padding": ROOM,
+        "width": WIDTH,
+        "height": TALL,
+        "layer": layers,
+    }
 
 
 def filled_history_chart(drawn: Sequence[Method], title: str, rows: pl.DataFrame, *, about_zero: bool = False) -> Chart:
