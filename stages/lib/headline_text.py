@@ -97,6 +97,27 @@ def comparisons(root: Path) -> str:
     return table(["pair", "metric", "difference", "95 % interval", "p by Holm", "verdict"], lines)
 
 
+def trainings(root: Path) -> str:
+    """Return what several trainings say of the declared comparisons, by users and trainings as sources of variance."""
+    found = _read(root, "repeats")
+    scored = {(row["method"], row["metric"]): row for row in found["means"] if row["kind"] == "scored"}
+    lines = []
+    for row in found["comparisons"]:
+        sides = [scored[row[side], row["metric"]] for side in ("method", "other")]
+        judged = {"p_holm": row["p_holm"], "difference": row["difference"]}
+        lines.append(
+            [
+                f"`{row['method']}` against `{row['other']}`", NAMES[row["metric"]],
+                *(f"{side['mean']:.3f} ({side['sd_trainings']:.3f})" for side in sides),
+                f"{row['difference']:+.3f}", f"[{row['low_both']:+.3f}, {row['high_both']:+.3f}]",
+                p_text(row["p_holm"]), verdict(judged).removesuffix(" of"),
+            ]
+        )  # fmt: skip
+    columns = ["pair", "metric", "first (sd)", "second (sd)", "difference", "95 % interval", "p by Holm", "verdict"]
+    seeds = ", ".join(map(str, found["seeds"]))
+    return f"{len(found['seeds'])} trainings (seeds {seeds}), set {found['set']}:\n\n{table(columns, lines)}"
+
+
 def verdict(row: dict[str, Any]) -> str:
     """Return what a comparison permits to say of its first method."""
     if row["p_holm"] >= LEVEL:

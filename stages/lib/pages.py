@@ -30,6 +30,7 @@ BLOCKS: dict[str, dict[str, Block]] = {
         "by_core": headline_text.by_core,
         "other_set": lambda root: headline_text.headline(root, other_set=True),
         "comparisons": headline_text.comparisons,
+        "trainings": headline_text.trainings,
     },
 }
 WHOLE: dict[str, Callable[[], str]] = {
