@@ -30,7 +30,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: docs setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all test-web screenshots lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-training-step bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
+.PHONY: docs setup setup-gpu base-smollm2 base-gemma3 encoder-minilm repro real test test-all web-tools test-web screenshots lint bench-pipeline bench-base bench-effect bench-prepare bench-train bench-training-step bench-infer bench-evaluate bench-seqrec bench-seqrec-gpu bench-distill bench-thinkrec bench-scale bench-train-gpu
 setup: $(COMPLETE) .dvc/plots_page.html
 
 setup-gpu: $(GPU_COMPLETE)
@@ -120,8 +120,10 @@ test: lint
 test-all: lint
 	pytest
 
-test-web: setup
+web-tools: setup  # with them `make test` opens the report in a browser too
 	$(UV_PIP) -r requirements-web.txt
+
+test-web: web-tools
 	pytest -rs tests/report/test_report_in_browser.py
 
 # Pictures of the report in docs/figures, of the run in this folder.
