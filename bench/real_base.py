@@ -50,7 +50,7 @@ from kitrec.titles.title_training import Gradients, add_gradients
 
 COMMAND = "python -m bench.real_base FOLDER"
 BATCH, SEED, LONG = 4, 1, 512  # texts of a forward pass of the plain loop
-UPDATES = {"train": 8, "weights": 40}
+UPDATES = {"train": 4, "weights": 40}
 ROUNDS = 3
 RECORDS_SCORED, DEVELOPMENT_TEXTS = 48, 128
 
