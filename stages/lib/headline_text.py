@@ -99,10 +99,10 @@ def comparisons(root: Path) -> str:
 
 def trainings(root: Path) -> str:
     """Return what several trainings say of the declared comparisons, by users and trainings as sources of variance."""
-    found = _read(root, "repeats")
-    scored = {(row["method"], row["metric"]): row for row in found["means"] if row["kind"] == "scored"}
+    repeats = _read(root, "repeats")
+    scored = {(row["method"], row["metric"]): row for row in repeats["means"] if row["kind"] == "scored"}
     lines = []
-    for row in found["comparisons"]:
+    for row in repeats["comparisons"]:
         sides = [scored[row[side], row["metric"]] for side in ("method", "other")]
         judged = {"p_holm": row["p_holm"], "difference": row["difference"]}
         lines.append(
@@ -114,8 +114,8 @@ def trainings(root: Path) -> str:
             ]
         )  # fmt: skip
     columns = ["pair", "metric", "first (sd)", "second (sd)", "difference", "95 % interval", "p by Holm", "verdict"]
-    seeds = ", ".join(map(str, found["seeds"]))
-    return f"{len(found['seeds'])} trainings (seeds {seeds}), set {found['set']}:\n\n{table(columns, lines)}"
+    seeds = ", ".join(map(str, repeats["seeds"]))
+    return f"{len(repeats['seeds'])} trainings (seeds {seeds}), set {repeats['set']}:\n\n{table(columns, lines)}"
 
 
 def verdict(row: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ def text(page: str) -> str:
 
 
 def printed(p: float) -> str:
-    return "< .001" if p < 0.001 else f"= {p:.3f}"[:2] + f"{p:.3f}"[1:]
+    return "< .001" if p < 0.001 else f"= {p:.3f}".replace("= 0.", "= .")
 
 
 def test_generated_parts_are_current():
