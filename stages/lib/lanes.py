@@ -1,4 +1,4 @@
-"""Long stages that do not need each other, side by side: what `make repro` does before its `dvc repro`.
+"""Long stages that do not need each other, side by side: what `make repro` and `make real` do before their `dvc repro`.
 
 python -m stages.lib.lanes evaluate analyse judge
 

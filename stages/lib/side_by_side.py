@@ -96,7 +96,7 @@ def run_side_by_side(
             done.add(name)
             print(f"{name} | done", flush=True)
     except KeyboardInterrupt:
-        raise InputError("interrupted: `make repro` goes on where it stopped") from None
+        raise InputError("interrupted: the same command goes on where it stopped") from None
     finally:
         lanes.stop()
         for number, handler in before.items():

@@ -118,7 +118,7 @@ start(main)
         time.sleep(0.05)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1 and "interrupted: `make repro` goes on where it stopped" in errors
+    assert process.returncode == 1 and "interrupted: the same command goes on where it stopped" in errors
     assert "Traceback" not in errors and not (tmp_path / "late").exists()
     for name in "ab":
         with pytest.raises(ProcessLookupError):
