@@ -28,10 +28,11 @@ def per_user(users: UserSums) -> np.ndarray:
 def contrasts(m: ScoreMatrix, weights: np.ndarray, *, resamples: int, permutations: int, seed: int) -> pl.DataFrame:
     """Return one row per column of `weights` [K, P]; an infinite t or effect (all users differ alike) is null."""
     users = m.user_sums()
-    tested = paired_tests(per_user(users) @ weights, permutations, generator(seed, "sign flips"))
+    users = UserSums(users.sums @ weights, users.counts)  # contrasts come first: equal columns differ by exactly 0
+    tested = paired_tests(per_user(users), permutations, generator(seed, "sign flips"))
     drawn = resampled_means(users, resamples, generator(seed, "bootstrap of contrasts"))
-    difference = users.means() @ weights
-    low, high = intervals(difference, drawn @ weights, accelerations(users.leave_one_out_means() @ weights))
+    difference = users.means()
+    low, high = intervals(difference, drawn, accelerations(users.leave_one_out_means()))
     table = pl.DataFrame(
         {
             "n": np.full(len(difference), tested.users),

@@ -5,6 +5,7 @@
     model.json   item ids in the order of the columns, maximum length, popularity of each item in training
 Batch and length are dynamic. The folder is kept only if onnxruntime and torch agree to TOLERANCE."""
 
+import gc
 import logging
 import warnings
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def export(stored: StoredModel, to: Path) -> float:
     }
     with files.atomic(to) as draft:
         draft.mkdir()
-        with _silenced():
+        with _silenced(), _no_finalizers():
             torch.onnx.export(
                 served,
                 (example,),
@@ -71,6 +72,20 @@ def _probes(items: int, length: int) -> Sequences:
     """Return one history of every length, and a longer one."""
     rng = np.random.default_rng(0)
     return sequences_from_lists(rng.integers(1, items + 1, size=size) for size in range(1, length + 3))
+
+
+@contextmanager
+def _no_finalizers() -> Iterator[None]:
+    """Put off the collection of cyclic garbage: a finalizer that reads a tensor, as those of vLLM's weights do, would
+    be traced as an operation of the model."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Exported students against torch: equal scores for every batch size and length, equal lists for every user."""
 
+import gc
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -69,6 +71,30 @@ def test_one_large_padded_batch_gives_the_scores_of_small_batches(kind, folders)
     (scores,) = session.run(["scores"], {"items": pad(histories)})
     expected = stored(kind).all_scores(histories)
     assert np.allclose(scores, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+def test_finalizers_that_read_tensors_are_no_part_of_the_model(tmp_path):
+    """As vLLM's weights on a CPU end: in cycles, with a finalizer that reads a tensor."""
+
+    handle, ended = torch.tensor(3), []
+
+    class Weights:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            handle.item()
+            if not ended:
+                Weights()  # the next one, for the next collection
+
+    thresholds = gc.get_threshold()
+    try:
+        gc.set_threshold(100, 1, 1)
+        Weights()
+        assert export(stored("gru4rec"), tmp_path / "served") <= 1e-5 and gc.isenabled()
+    finally:
+        ended.append(True)
+        gc.set_threshold(*thresholds)
 
 
 def test_the_file_is_standard_onnx(folders):
