@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from kitrec.titles.calibration import calibration_row, weighed
+from kitrec.titles.calibration import calibration_row, of_vectors
 from kitrec.titles.embedding_model import EmbeddingModel, VectorsOf
 from kitrec.titles.questions import Questions
 from kitrec.training.state import Row
@@ -29,5 +29,5 @@ def scores(model: EmbeddingModel, questions: Questions, vectors_of: VectorsOf) -
 def validation_row(model: EmbeddingModel, questions: Questions, shares: np.ndarray, vectors_of: VectorsOf) -> Row:
     """Return NDCG@10 of development records at the best calibration, and that calibration."""
     model.train(False)
-    evidence = weighed(scores(model, questions, vectors_of), questions.candidates, shares)
+    evidence = of_vectors(scores(model, questions, vectors_of), questions.candidates, shares)
     return calibration_row(evidence, questions.ground_truth)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.title_embeddings import l2_normalize, sentence_embeddings, tfidf_embeddings
-from kitrec.titles.calibration import calibration_row, weighed
+from kitrec.titles.calibration import calibration_row, of_vectors
 from kitrec.titles.params import Similarity
 from kitrec.titles.questions import Questions
 from kitrec.training.state import Row
@@ -50,5 +50,5 @@ def encode_titles(p: Similarity, titles: list[str], seed: int) -> SimilarityMode
 
 def validation_row(model: SimilarityModel, questions: Questions, shares: np.ndarray) -> Row:
     """Return NDCG@10 of development records at the best calibration, and that calibration."""
-    evidence = weighed(model.scores(questions), questions.candidates, shares)
+    evidence = of_vectors(model.scores(questions), questions.candidates, shares)
     return calibration_row(evidence, questions.ground_truth)

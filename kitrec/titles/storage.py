@@ -21,7 +21,7 @@ from kitrec.llm.base.loading import load_tokenizer
 from kitrec.llm.base.pinning import PinnedBase
 from kitrec.prompts.tokens import Encoder
 from kitrec.recommenders.data.vocabulary import Vocabulary
-from kitrec.titles.calibration import Evidence, weighed
+from kitrec.titles.calibration import Evidence, of_vectors
 from kitrec.titles.catalogue import build_catalogue, number_items
 from kitrec.titles.embedding_model import EmbeddingModel, TitleVectors, new_model
 from kitrec.titles.embedding_ranking import scores
@@ -48,7 +48,7 @@ class StoredEmbedding:
     def evidence(self, records: pl.DataFrame, interactions: pl.DataFrame) -> Evidence:
         """Return what is known of each record's candidates; `interactions` are those of their users."""
         questions = build_questions(records, interactions, self.model.catalogue.vocabulary, self.p.history.items)
-        return weighed(scores(self.model, questions, self.titles.of), questions.candidates, self.shares)
+        return of_vectors(scores(self.model, questions, self.titles.of), questions.candidates, self.shares)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class StoredSimilarity:
     def evidence(self, records: pl.DataFrame, interactions: pl.DataFrame) -> Evidence:
         """Return what is known of each record's candidates; `interactions` are those of their users."""
         questions = build_questions(records, interactions, self.vocabulary, self.p.items)
-        return weighed(self.model.scores(questions), questions.candidates, self.shares)
+        return of_vectors(self.model.scores(questions), questions.candidates, self.shares)
 
 
 Stored = StoredEmbedding | StoredTitle | StoredSimilarity
@@ -90,9 +90,10 @@ def save_embedding(model: EmbeddingModel, p: Embedding, base: PinnedBase, shares
     _save(model.learned(), {**_origin(p, base), "shares": by_id}, to)
 
 
-def save_title(model: TitleModel, p: Title, base: PinnedBase, to: Path) -> None:
+def save_title(model: TitleModel, p: Title, base: PinnedBase, shares: np.ndarray, to: Path) -> None:
     """Write the folder of a title model atomically."""
-    _save(model.adapter(), _origin(p, base), to)
+    by_id = _shares_by_id(shares, model.lines.catalogue.vocabulary)
+    _save(model.adapter(), {**_origin(p, base), "shares": by_id}, to)
 
 
 def save_similarity(
@@ -121,7 +122,7 @@ def load_method(folder: Path, base: PinnedBase, items: pl.DataFrame, domains: Do
             case Embedding():
                 return _embedding(p, content, weights, base, items, domains)
             case Title():
-                return _title(p, weights, base, items, domains)
+                return _title(p, content, weights, base, items, domains)
             case Similarity():
                 return _similarity(p, content, weights, items, domains)
     except (KeyError, ValidationError, ValueError, SafetensorError, RuntimeError) as problem:
@@ -146,6 +147,7 @@ def _embedding(
 
 def _title(
     p: Title,
+    content: Mapping[str, Any],
     weights: Mapping[str, torch.Tensor],
     base: PinnedBase,
     items: pl.DataFrame,
@@ -154,7 +156,9 @@ def _title(
     model = new_title_model(p, base, build_lines(items, load_tokenizer(base), p.history.title_tokens, domains), seed=0)
     copy_tensors(model.adapter(), weights)
     model.train(False)
-    return StoredTitle(TitleScorer(model), p)
+    catalogue = model.lines.catalogue
+    shares = _shares(content["shares"], catalogue.vocabulary, catalogue.is_target)
+    return StoredTitle(TitleScorer(model, shares), p)
 
 
 def _similarity(

@@ -21,7 +21,7 @@ from kitrec.llm.finetuning.lora import adapter_weights, with_adapter
 from kitrec.llm.likelihood import shared_prefix
 from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.llm.likelihood.trie import ScoringRequest
-from kitrec.titles.calibration import Evidence
+from kitrec.titles.calibration import Evidence, log_shares
 from kitrec.titles.lines import LearnedText, Lines
 from kitrec.titles.params import ADAPTER, Title
 from kitrec.titles.questions import Questions
@@ -71,10 +71,11 @@ class TitleScorer:
     """Likelihoods by a model as it is now; a title's own likelihood is computed once."""
 
     model: TitleModel
+    shares: np.ndarray  # of each item in training [N + 1]
     _alone: dict[tuple[int, ...], float] = field(default_factory=dict)  # by the tokens of the line
 
     def evidence(self, questions: Questions) -> Evidence:
-        """Return the likelihoods of all candidates with the history, without it (negative), and their tokens."""
+        """Return of all candidates the likelihoods with the history and without it, tokens and shares."""
         self.model.train(False)
         lines = self.model.lines
         requests = [
@@ -82,9 +83,9 @@ class TitleScorer:
             for history, numbers in zip(questions.histories, questions.candidates, strict=True)
         ]
         self._add_alone(np.unique(np.concatenate(questions.candidates)))
-        priors = [np.array([-self._alone[self._line(k)] for k in numbers]) for numbers in questions.candidates]
+        alone = [np.array([self._alone[self._line(k)] for k in numbers]) for numbers in questions.candidates]
         tokens = [np.array([len(title) for title in request.continuations]) for request in requests]
-        return Evidence(self._scored(requests), priors, tokens)
+        return Evidence(self._scored(requests), alone, tokens, log_shares(questions.candidates, self.shares))
 
     def _add_alone(self, numbers: np.ndarray) -> None:
         """Compute the likelihoods of titles behind their label alone, each distinct line once."""

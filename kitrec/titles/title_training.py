@@ -13,9 +13,8 @@ from kitrec.llm.likelihood.shared_prefix import batches
 from kitrec.titles.calibration import CALIBRATION, METRIC, calibration_row
 from kitrec.titles.lines import LearnedText
 from kitrec.titles.params import Title
-from kitrec.titles.questions import Questions
 from kitrec.titles.rounds import OnRound, Rounds, Trained, TrainingData, fit_rounds, new_state, trained
-from kitrec.titles.samples import Passes
+from kitrec.titles.samples import Passes, item_shares
 from kitrec.titles.title_model import TitleModel, TitleScorer
 from kitrec.training.state import Row
 
@@ -26,15 +25,16 @@ _PHASE = "adapter"
 def train_title(model: TitleModel, p: Title, data: TrainingData, on_round: OnRound) -> Trained:
     """Train from the checkpoint, if there is one, and leave the best weights in place."""
     if not p.training.updates:
-        return trained([], len(data.sequences), validation_row(model, data.development))
+        return trained([], len(data.sequences), validation_row(model, data))
     rows = _train(model, p, data, on_round)
     best = max(rows, key=lambda row: row[METRIC])
     return trained(rows, len(data.sequences), {name: best[name] for name in (METRIC, *CALIBRATION)})
 
 
-def validation_row(model: TitleModel, questions: Questions) -> Row:
+def validation_row(model: TitleModel, data: TrainingData) -> Row:
     """Return NDCG@10 of development records at the best calibration, and that calibration."""
-    return calibration_row(TitleScorer(model).evidence(questions), questions.ground_truth)
+    scorer = TitleScorer(model, item_shares(data.sequences, model.lines.catalogue.is_target))
+    return calibration_row(scorer.evidence(data.development), data.development.ground_truth)
 
 
 def _train(model: TitleModel, p: Title, data: TrainingData, on_round: OnRound) -> list[Row]:
@@ -45,7 +45,7 @@ def _train(model: TitleModel, p: Title, data: TrainingData, on_round: OnRound) -
     rounds = Rounds(state.optimizer, p.training, gradients, model.train, (data.seed, "title dropout", _PHASE))
     rows = fit_rounds(
         rounds,
-        lambda: validation_row(model, data.development),
+        lambda: validation_row(model, data),
         state,
         data.work / _PHASE,
         lambda progress: on_round(_PHASE, progress),

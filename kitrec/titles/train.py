@@ -82,7 +82,7 @@ def _train_title(p: Title, inputs: Inputs, on_round: OnRound, to: Path) -> Train
         inputs.data(lines.catalogue.vocabulary, p.history.items),
     )
     trained = train_title(model, p, data, on_round)
-    save_title(model, p, inputs.base, to)
+    save_title(model, p, inputs.base, item_shares(data.sequences, lines.catalogue.is_target), to)
     return trained
 
 

@@ -1,10 +1,9 @@
 """Answers survive kill -9 at any moment: a real process is really killed."""
 
+import multiprocessing
 import random
-import signal
-import subprocess
-import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import polars as pl
@@ -14,22 +13,10 @@ from kitrec.llm.generation.requests import Request
 from kitrec.llm.generation.resumable import generate_answers
 from kitrec.llm.generation.vllm_engine import Reply
 
-ROOT = Path(__file__).resolve().parents[2]  # the tests' conftest would import torch, once per killed process
 RECORDS, SHARD = 60, 3
-CHILD = """
-import sys, time
-from pathlib import Path
-from tests.llm.test_killed_generation import answer_all_records, replies
-
-def slowly(requests):
-    with Path(sys.argv[1], "calls").open("a") as calls:
-        calls.write(f"{len(requests[0].prompt)}\\n")
-    time.sleep(0.01)
-    return replies(requests)
-
-print("started", flush=True)
-answer_all_records(Path(sys.argv[1]), slowly)
-"""
+# Processes are forked from a server that has imported the library: starts of Python would take most of the time.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([generate_answers.__module__])
 
 
 def replies(requests: list[Request]) -> list[Reply]:
@@ -42,6 +29,19 @@ def answer_all_records(work: Path, generate) -> pl.DataFrame:
     return generate_answers("m", names, requests, generate, max_length=99, shard_size=SHARD, work=work)
 
 
+def answer_slowly(folder: Path, started: Connection) -> None:
+    """What the killed process does; it writes down each call of the engine."""
+
+    def slowly(requests: list[Request]) -> list[Reply]:
+        with (folder / "calls").open("a") as calls:
+            calls.write(f"{len(requests[0].prompt)}\n")
+        time.sleep(0.01)
+        return replies(requests)
+
+    started.send("started")
+    answer_all_records(folder, slowly)
+
+
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path, kills: int) -> None:
     rng = random.Random(3)
@@ -51,12 +51,13 @@ def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path, kills: 
         folder.mkdir(parents=True)
         expected = answer_all_records(folder / "whole", replies)
         for _ in range(4):
-            child = subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], cwd=ROOT, stdout=subprocess.PIPE)
-            assert child.stdout
-            child.stdout.readline()
+            heard, started = PROCESSES.Pipe()
+            child = PROCESSES.Process(target=answer_slowly, args=(folder, started))
+            child.start()
+            assert heard.recv() == "started"
             time.sleep(rng.uniform(0, 0.25))
-            child.send_signal(signal.SIGKILL)
-            child.wait()
+            child.kill()
+            child.join()
             killed += 1
         resumed: list[int] = []
 

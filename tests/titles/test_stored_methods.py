@@ -7,7 +7,7 @@ from kitrec.core.domains import KITREC
 from kitrec.core.errors import InputError
 from kitrec.core.files import sha256
 from kitrec.llm.base.pinning import PinnedBase
-from kitrec.titles.calibration import METRIC, Calibration
+from kitrec.titles.calibration import CALIBRATION, METRIC, Calibration
 from kitrec.titles.storage import load_method
 from kitrec.titles.train import train_method
 from tests.titles.made_titles import KilledError, ignore, made_embedding, made_inputs, made_title, made_training
@@ -37,7 +37,7 @@ def test_a_stored_model_ranks_as_it_was_validated_and_on_its_own_base_alone(p, t
     inputs = made_inputs(tiny_base, tmp_path / "work")
     trained = train_method(p, inputs, ignore, tmp_path / "model")
     model = load_method(tmp_path / "model", inputs.base, inputs.items, KITREC)
-    chosen = Calibration(bool(trained.metrics["per_token"]), trained.metrics["prior_weight"])
+    chosen = Calibration(**{name: trained.metrics[name] for name in CALIBRATION})
     scores = chosen.scores(model.evidence(inputs.records, inputs.development))
     ids = inputs.records["candidate_ids"].to_list()
     truths = [row.index(truth) for row, truth in zip(ids, inputs.records["gt_item_id"], strict=True)]

@@ -35,6 +35,7 @@ from tests.titles.made_titles import (
 )
 
 SHORT = made_title(made_training())
+SHARES = np.random.default_rng(5).dirichlet(np.ones(made_items().height + 1))
 TEST = made_interactions(4, seed=8, films=1)
 
 
@@ -103,14 +104,15 @@ def test_a_text_begins_with_bos_whoever_writes_it(tiny_base, lines, written_by):
 def test_likelihoods_are_those_of_separate_forward_passes(model, questions, monkeypatch):
     monkeypatch.setattr("kitrec.titles.title_model.PART_TOKENS", 150)  # several parts
     monkeypatch.setattr("kitrec.titles.title_model.TITLES_ALONE", 3)
-    found = TitleScorer(model).evidence(questions)
+    found = TitleScorer(model, SHARES).evidence(questions)
     for row, (history, numbers) in enumerate(zip(questions.histories, questions.candidates, strict=True)):
         for column, number in enumerate(numbers):
             title = model.lines.title(number)
             prefix, alone = model.lines.question(history.tolist(), number), model.lines.question([], number)
             assert found.scores[row][column] == pytest.approx(log_likelihood(model, prefix, title), abs=1e-3)
-            assert found.priors[row][column] == pytest.approx(-log_likelihood(model, alone, title), abs=1e-3)
+            assert found.alone[row][column] == pytest.approx(log_likelihood(model, alone, title), abs=1e-3)
             assert found.lengths[row][column] == len(title)
+            assert found.log_shares[row][column] == pytest.approx(np.log(SHARES[number]))
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "gemma3-270m"])
@@ -119,7 +121,7 @@ def test_so_they_are_on_a_real_base(name, questions):
     lines = build_lines(made_items(), load_tokenizer(base), 8, KITREC)
     model = new_title_model(SHORT, base, lines, seed=1)
     one = Questions(questions.histories[:1], questions.candidates[:1], questions.ground_truth[:1])
-    found, history = TitleScorer(model).evidence(one), one.histories[0].tolist()
+    found, history = TitleScorer(model, SHARES).evidence(one), one.histories[0].tolist()
     for column, number in enumerate(one.candidates[0]):
         expected = log_likelihood(model, lines.question(history, number), lines.title(number))
         assert found.scores[0][column] == pytest.approx(expected, abs=1e-3)
@@ -135,11 +137,11 @@ def test_the_likelihood_of_a_title_alone_is_computed_once(model, questions, monk
         return likelihoods(self, requests)
 
     monkeypatch.setattr(TitleScorer, "_scored", counted)
-    scorer, of_records = TitleScorer(model), sum(map(len, questions.candidates))
+    scorer, of_records = TitleScorer(model, SHARES), sum(map(len, questions.candidates))
     first, again = scorer.evidence(questions), scorer.evidence(questions)
     distinct = len(np.unique(np.concatenate(questions.candidates)))
     assert scored == [distinct, of_records, 0, of_records] and distinct < of_records
-    assert all(map(np.array_equal, first.priors, again.priors))
+    assert all(map(np.array_equal, first.alone, again.alone))
 
 
 def made_gradients(model: TitleModel, source_only: float, batch: int = 12) -> Gradients:
