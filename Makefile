@@ -155,6 +155,7 @@ bench-evaluate: setup
 bench-seqrec: setup
 	python -m bench.seqrec
 	python -m bench.seqrec_minutes
+	python -m bench.seqrec_rectools
 
 bench-distill: setup
 	python -m bench.distill

@@ -47,7 +47,7 @@ def main() -> None:
     python, split = prepared()
     rows: list[dict[str, Any]] = []
     for repeat, model in itertools.product(range(REPEATS), OURS):
-        rows.append({"model": model, "side": "kitrec", "repeat": repeat, **_ours(OURS[model], split)})
+        rows.append({"model": model, "side": "kitrec", "repeat": repeat, **speed(OURS[model], split)})
         rows.append({"model": model, "side": PEER, "repeat": repeat, **theirs(python, model, SECONDS)})
     claims = []
     for model, what in itertools.product(OURS, ("targets_per_second", "users_per_second")):
@@ -66,7 +66,7 @@ def main() -> None:
     )
 
 
-def _ours(p: SequenceMethod, split: LeaveOneOut) -> dict[str, float]:
+def speed(p: SequenceMethod, split: LeaveOneOut) -> dict[str, float]:
     """Return targets per second of training for about SECONDS, and users per second of one evaluation."""
     torch.manual_seed(0)
     state = init_training(build_sequence_model(p.model, items(split)), p.training)
@@ -90,8 +90,8 @@ def _ours(p: SequenceMethod, split: LeaveOneOut) -> dict[str, float]:
 
 def prepared() -> tuple[Path, LeaveOneOut]:
     """Return RecBole's Python and the split; write the data in RecBole's form."""
-    python, source = environment(), folder("beauty_s3rec") / "interactions.tsv"
-    atomic_file(source)
+    python, source = environment(HOME, NEEDS), folder("beauty_s3rec") / "interactions.tsv"
+    atomic_file(source, HOME)
     return python, leave_one_out(read_interactions(source).sequences)
 
 
@@ -111,22 +111,22 @@ def items(split: LeaveOneOut) -> int:
     return int(max(split.before_test.items.max(), split.test.max()))
 
 
-def atomic_file(source: Path) -> None:
+def atomic_file(source: Path, home: Path) -> None:
     """Write the same rows in RecBole's form."""
     columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
-    (HOME / "data").mkdir(parents=True, exist_ok=True)
+    (home / "data").mkdir(parents=True, exist_ok=True)
     table = pl.read_csv(source, separator="\t").select(list(columns)).rename(columns)
-    table.write_csv(HOME / "data/data.inter", separator="\t")
+    table.write_csv(home / "data/data.inter", separator="\t")
 
 
-def environment() -> Path:
-    """Return RecBole's Python; make its environment if needed, with torch from the same source as ours."""
-    python = HOME / "env/bin/python"
+def environment(home: Path, needs: list[str]) -> Path:
+    """Return a peer's Python; make its environment if needed, with torch from the same source as ours."""
+    python = home / "env/bin/python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", HOME / "env"], check=True)
+        subprocess.run([sys.executable, "-m", "venv", home / "env"], check=True)
         links = os.environ.get("PIP_FIND_LINKS")
         index = ["--find-links", links] if links else ["--torch-backend", "cpu"]
-        subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *index, *NEEDS], check=True)
+        subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *index, *needs], check=True)
     return python.absolute()
 
 

@@ -38,7 +38,7 @@ def main() -> None:
     rows = []
     for model, seconds in PEER_SECONDS.items():
         peer = theirs(python, model, seconds)
-        ours = _seconds_to(model, peer["ndcg@10"], split)
+        ours = seconds_to(model, peer["ndcg@10"], split)
         threads = {"threads": int(peer["threads"]), "ours": torch.get_num_threads()}
         rows.append(
             {"model": model, "ndcg@10": peer["ndcg@10"], "peer_seconds": peer["trained_seconds"], "seconds": ours}
@@ -50,7 +50,7 @@ def main() -> None:
     publish("seqrec_minutes", claims, {"Runs": rows})
 
 
-def _seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
+def seconds_to(model: str, value: float, split: LeaveOneOut) -> float:
     """Return the seconds we train, validating after every epoch, until NDCG@10 reaches a value."""
     torch.manual_seed(0)
     p = replace(OURS[model], training=TRAINING_CONFIGS[model])

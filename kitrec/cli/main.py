@@ -30,9 +30,9 @@ from kitrec.cli import (
     doctor,
     fit,
     hub,
-    items,
     output,
     plan,
+    predict,
     profile,
     provenance,
     repeats,
@@ -41,6 +41,7 @@ from kitrec.cli import (
     teacher,
     thinkrec,
     thinkrec_train,
+    title_embeddings,
     trace,
 )
 from kitrec.cli.hours_plan import hours_plan
@@ -63,9 +64,9 @@ app.command("show")(results.show)
 app.command("tables")(results.paper_tables)
 app.command("report")(report.report)
 app.command("trace")(trace.trace)
-app.command("title-embeddings")(items.title_embeddings)
+app.command("title-embeddings")(title_embeddings.title_embeddings)
 app.command("fit")(fit.fit)
-app.command("predict")(items.predict)
+app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
 app.command("repeats")(repeats.repeats)
 app.command("power")(repeats.power)

@@ -62,6 +62,7 @@ OWN_DATA = (
     "kitrec fit own.csv --to mine --metadata FOLDER",
     "kitrec fit own.csv --to two --method sasrec,gru4rec -S training.epochs=20 --k-core 5",
     "kitrec predict mine users.csv --to best.tsv",
+    "kitrec predict mine users --to best",
     "kitrec title-embeddings FOLDER --to vectors.tsv",
     "kitrec teacher from-text FOLDER --to data/teachers/mine",
     "kitrec thinkrec-records own.csv --titles titles.tsv --to records",
@@ -152,12 +153,16 @@ def own_data(tmp_path_factory, tiny_base) -> Path:
 def test_commands_on_own_data(own_data, monkeypatch):
     """One after the other, as a reader types them; the yes/no records have a test of their own."""
     monkeypatch.chdir(own_data)
-    fit, two, predict, embeddings, from_text, *_, pull = OWN_DATA
+    fit, two, predict, predict_folder, embeddings, from_text, *_, pull = OWN_DATA
     assert "popularity" in kitrec(fit, FOLDER="metadata")
     assert "gru4rec" in kitrec(two)
     kitrec(predict)
     best = pl.read_csv("best.tsv", separator="\t")
     assert set(best["rank"]) == set(range(1, 11)) and best["user"].n_unique() == 150
+    Path("users").mkdir()
+    shutil.copy("users.csv", "users")
+    kitrec(predict_folder)
+    assert Path("best/users.tsv").read_bytes() == Path("best.tsv").read_bytes()
     assert "24 titles" in kitrec(embeddings, FOLDER="metadata")
     kitrec("kitrec teacher to-text ours --to text")
     assert "lists" in kitrec(from_text, FOLDER="text") and Path("data/teachers/mine/lists.parquet").exists()
@@ -168,7 +173,7 @@ def test_commands_on_own_data(own_data, monkeypatch):
 @pytest.mark.slow  # test_document_003.py runs the command by default, on records as the document has them
 def test_yes_no_records_are_made_and_trained_on(own_data, monkeypatch):
     monkeypatch.chdir(own_data)
-    records, train = OWN_DATA[5:7]
+    records, train = OWN_DATA[6:8]
     few = Path("own.csv").read_text().splitlines()[:31]
     Path("few.csv").write_text("\n".join(few) + "\n")
     assert "records.jsonl" in kitrec(records.replace("own.csv", "few.csv"))
