@@ -180,6 +180,10 @@ def _compare_runs(first: str, second: str, which: list[str]) -> None:
         output.table(_runs_sheet(compared.filter(kind=kind), kind, both=both))
     counted = records_of_users(compared["records"].to_list()[0], compared["n"].to_list()[0])
     output.note(f"second minus first: {second} (set {which[1]}) minus {first} (set {which[0]}), {counted} in all runs")
+    if other := _other_candidates(scores[0][0], scores[1][0]):
+        output.note(
+            f"{other:,} of the records have other candidates: a difference is one of run and candidates together"
+        )
     output.note(LABELS)
     output.note(ONE_TRAINING if min(map(len, sides)) < 2 else f"p (both): {CROSSED_TEST}")
     left_out = {row["method"]: row["left_out"] for row in compared.iter_rows(named=True) if row["left_out"]}
@@ -187,6 +191,13 @@ def _compare_runs(first: str, second: str, which: list[str]) -> None:
     unmatched = sorted(set.union(*methods) - set.intersection(*methods))
     if left_out or unmatched:
         output.note(f"not in all runs: methods {', '.join(unmatched) or 'none'}; records {left_out or 'none'}")
+
+
+def _other_candidates(first: pl.DataFrame, second: pl.DataFrame) -> int:
+    """Return how many records that both runs have are ranked among other candidates."""
+    lists = [table.select("user_id", "target", "candidate_hash").unique() for table in (first, second)]
+    both = lists[0].join(lists[1], on=["user_id", "target"], suffix="_second")
+    return both.filter(pl.col("candidate_hash") != pl.col("candidate_hash_second")).height
 
 
 def _runs_sheet(compared: pl.DataFrame, kind: str, *, both: bool) -> Sheet:

@@ -138,4 +138,7 @@ def test_compare_refuses_trainings_of_one_side_on_other_candidates():
     tables.write(tables.read(path, SCORES).with_columns(candidate_hash=pl.lit("other")), path, SCORES)
     problem = run("compare", "run1,run2", "run3,run4").exception
     assert isinstance(problem, InputError) and "run 2 has other test users or candidates than run 1" in str(problem)
+    remark = "have other candidates: a difference is one of run and candidates together"
+    assert remark in " ".join(run("compare", "run2", "run3").output.split())
+    assert remark not in " ".join(run("compare", "run3", "run4").output.split())
     assert run("compare", "run1", "run2").exit_code == 0  # two settings may have other lists
