@@ -165,6 +165,7 @@ bench-thinkrec: setup
 
 bench-scale: setup
 	python -m bench.scale
+	python -m bench.growth
 
 bench-seqrec-gpu: setup
 	python -m bench.seqrec_gpu

@@ -13,7 +13,16 @@ AREAS = {
     "The embedded world": ["effect", "world_baselines"],
     "The tiny base": ["reading"],
     "LLM training and inference": ["train", "training_step", "train_gpu", "infer"],
-    "Recommenders: speed": ["seqrec", "seqrec_minutes", "seqrec_rectools", "seqrec_gpu", "cdr", "serving", "scale"],
+    "Recommenders: speed": [
+        "seqrec",
+        "seqrec_minutes",
+        "seqrec_rectools",
+        "seqrec_gpu",
+        "cdr",
+        "serving",
+        "scale",
+        "growth",
+    ],
     "Recommenders: quality on public data": ["quality_seqrec", "quality_cdr"],
     "Real people on a real base": [
         "quality_real",
