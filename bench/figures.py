@@ -103,8 +103,10 @@ def by_users(name: str, rows: list[dict[str, Any]]) -> None:
         for row in rows
         for group, value in (("all users", row["ndcg@10, all"]), ("none shown", row["ndcg@10, none"]))
     ]
+    measured = sorted({row["users"] for row in rows})
+    users = {"scale": {"type": "log", "nice": False, "padding": 12}, "axis": {"values": measured, "grid": False}}
     encoding = {
-        "x": {"field": "training users", "type": "quantitative", "scale": {"type": "log"}, "axis": {"tickCount": 4}},
+        "x": {"field": "training users", "type": "quantitative", **users},
         "y": {"field": "NDCG@10", "type": "quantitative", "scale": {"zero": False}},
         "color": {"field": "method", "title": None, "scale": {"scheme": "tableau10"}},
     }
