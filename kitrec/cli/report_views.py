@@ -155,4 +155,5 @@ def _notes(drawn: Sequence[Method]) -> dict[str, str]:
 def _answer_items(which: str, drawn: Sequence[Method]) -> dict[str, int]:
     """Return method -> items that its written answers were asked for."""
     paths = [Path(f"data/rankings/{method.name}/set{which}.parquet") for method in drawn]
-    return requested_items(pl.concat([tables.read(path, RANKINGS) for path in paths if path.exists()]))
+    ranked = [tables.read(path, RANKINGS) for path in paths if path.exists()]  # references have none
+    return requested_items(pl.concat([pl.DataFrame(schema=dict(RANKINGS.columns)), *ranked]))

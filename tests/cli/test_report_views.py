@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitrec.cli.report_views import compared_views, drawn_methods
+from kitrec.cli.report_views import _answer_items, compared_views, drawn_methods
 from kitrec.evaluation.score_matrix import score_matrix
 from kitrec.report.first_screen import View
 from kitrec.schemas.scores import METRICS
@@ -32,6 +32,10 @@ def scores() -> pl.DataFrame:
         for user, target, core in users
     ]  # fmt: skip
     return pl.DataFrame(rows)
+
+
+def test_a_run_of_references_alone_asked_for_no_items():
+    assert _answer_items("A", []) == {}
 
 
 @pytest.mark.usefixtures("in_project")
