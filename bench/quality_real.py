@@ -107,7 +107,7 @@ def claim(runs: list[pl.DataFrame], ahead: str, behind: str, which: str, shown: 
     """Return the p-value of a method being ahead of another, of two sides; 1 where it is behind."""
     pair = np.stack([[_values(run, name, shown, metric) for run in runs] for name in (ahead, behind)])  # [2, R, U]
     differences = (pair[0] - pair[1])[:, :, None]
-    alone = len(runs) == 1
+    alone = bool((pair == pair[:, :1]).all())  # trained once, or nothing was drawn
     rng = generator(0, "claims")
     test = users_alone(differences[0], PERMUTATIONS, rng) if alone else users_and_trainings(differences)
     means = pair.mean(axis=(1, 2))
@@ -118,7 +118,7 @@ def claim(runs: list[pl.DataFrame], ahead: str, behind: str, which: str, shown: 
         "",
         "python -m bench.quality_real FOLDER",
         peer=behind,
-        repeats=len(runs),
+        repeats=1 if alone else len(runs),
         spread=f"{means[0]:.3f} against {means[1]:.3f}, {pair.shape[2]} users" + ", users alone" * alone,
     )
 
