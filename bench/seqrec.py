@@ -96,12 +96,17 @@ def prepared() -> tuple[Path, LeaveOneOut]:
 
 
 def theirs(python: Path, model: str, seconds: float) -> dict[str, float]:
-    """Run the peer for that many seconds of training (0: one epoch) and return its figures."""
-    script = Path(__file__).with_name("seqrec_peer.py")
-    command = [str(python), str(script.resolve()), str(HOME.resolve()), model, str(seconds)]
-    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
+    """Run RecBole for that many seconds of training (0: one epoch) and return its figures."""
+    return run_peer(python, HOME, "seqrec_peer.py", model, seconds)
+
+
+def run_peer(python: Path, home: Path, script: str, model: str, seconds: float) -> dict[str, float]:
+    """Run a peer's script in its environment and return the figures that it prints."""
+    path = Path(__file__).with_name(script).resolve()
+    command = [str(python), str(path), str(home.resolve()), model, str(seconds)]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"RecBole failed:\n{done.stderr[-2000:]}")
+        sys.exit(f"{script} failed:\n{done.stderr[-2000:]}")
     figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return figures
 

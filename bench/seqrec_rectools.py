@@ -7,9 +7,6 @@ evaluated after every epoch, whose time counts; there ours is in mixed precision
 its own, which the first run makes in .work/rectools."""
 
 import itertools
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ import torch
 from bench.claims import Claim, at_least, publish
 from bench.public_data import folder
 from bench.running import start
-from bench.seqrec import OURS, atomic_file, environment, speed
+from bench.seqrec import OURS, atomic_file, environment, run_peer, speed
 from bench.seqrec_minutes import seconds_to
 from kitrec.recommenders.data.interaction_files import read_interactions
 from kitrec.recommenders.data.sequences import LeaveOneOut, leave_one_out
@@ -77,14 +74,7 @@ def _to_equal_quality(python: Path, model: str, split: LeaveOneOut) -> tuple[dic
 
 
 def _theirs(python: Path, model: str, seconds: float) -> dict[str, float]:
-    """Run the peer for that many seconds of training and return its figures."""
-    script = Path(__file__).with_name("seqrec_rectools_peer.py")
-    command = [str(python), str(script.resolve()), str(HOME.resolve()), model, str(seconds)]
-    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"RecTools failed:\n{done.stderr[-2000:]}")
-    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return figures
+    return run_peer(python, HOME, "seqrec_rectools_peer.py", model, seconds)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from kitrec.cli.fit import Columns, make_writable
 from kitrec.core import files
 from kitrec.core.errors import InputError
 from kitrec.recommenders.data.interaction_table import parse_columns, read_table
+from kitrec.recommenders.data.metadata_files import YEARS
 from kitrec.training.progress import count_bar
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def predict(
     if workers > 1:
         raise InputError(f"--workers ranks the files of a folder side by side, and {interactions} is one file")
     make_writable(to.parent)
-    print(*FileRanker(options).rank(interactions, to).notices, sep="\n")
+    ranked = FileRanker(options).rank(interactions, to)
+    print(*ranked.notices, *ranked.of_options, sep="\n")
 
 
 def _rank_folder(options: "RankingOptions", folder: Path, to: Path, workers: int) -> None:
@@ -75,24 +77,29 @@ def _rank_folder(options: "RankingOptions", folder: Path, to: Path, workers: int
     pairs = [(path, to / f"{path.stem}.tsv") for path in tables]
     if len({target for _, target in pairs}) < len(pairs) or not pairs:
         raise InputError(f"{folder} holds {'files of the same name' if pairs else 'no file'}: one TSV is made of each")
+    if to.resolve() == folder.resolve():
+        raise InputError(f"--to {to} is the folder that is read: name another")
     _require_whole_histories(tables, options)
     _require_same_options(options, to)
     left = [pair for pair in pairs if not pair[1].exists()]
-    users = cold = 0
+    users, cold = 0, 0
+    of_options: tuple[str, ...] = ()
     with count_bar("files", len(pairs), quiet=False) as advance:
         advance(len(pairs) - len(left))
         for ranked in rank_files(options, left, workers):
             users, cold = users + ranked.users, cold + ranked.cold
             print(*ranked.notices, sep="\n")
+            of_options = ranked.of_options
             advance(1)
-    print(f"{to}: {len(left)} files ranked, {len(pairs) - len(left)} were there")
-    print(f"{users} users; {cold} ranked by popularity, as the model knows none of their items")
+    print(*of_options, sep="\n", end="\n" * bool(of_options))
+    were_there = f"{len(pairs) - len(left)} were there"
+    print(f"{to}: {len(left)} files ranked, {were_there}; {users} users, {cold} of them by popularity")
 
 
 def _require_whole_histories(tables: list[Path], options: "RankingOptions") -> None:
     """Refuse users who stand in several files: each part would be ranked as if it were all they took."""
-    users = pl.concat([read_table(path, options.columns).rows.select(pl.col("user").unique()) for path in tables])
-    several = users.filter(pl.col("user").is_duplicated())["user"].unique().sort()
+    users = pl.concat([read_table(path, options.columns).rows["user"].drop_nulls().unique() for path in tables])
+    several = users.filter(users.is_duplicated() & (users != "")).unique().sort()
     if len(several):
         examples = ", ".join(several.head(EXAMPLES))
         raise InputError(
@@ -103,15 +110,18 @@ def _require_whole_histories(tables: list[Path], options: "RankingOptions") -> N
 def _require_same_options(options: "RankingOptions", to: Path) -> None:
     """Write down what the files of a folder are ranked by; refuse a folder that holds others."""
     make_writable(to)
+    for path in filter(None, (options.exclude, options.metadata and options.metadata / YEARS)):
+        if not path.is_file():
+            raise InputError(f"{path} is missing: name a file that is there, or leave the option out")
     options_used: dict[str, Any] = {
         "model": str(options.model.resolve()),
         "weights": {path.name: files.sha256(path) for path in sorted(options.model.rglob("*")) if path.is_file()},
         "topk": options.topk,
         "exclude": options.exclude and files.sha256(options.exclude),
-        "metadata": options.metadata and str(options.metadata.resolve()),
+        "metadata": options.metadata and files.sha256(options.metadata / YEARS),
         "columns": options.columns,
     }
     path = to / OPTIONS
-    if path.exists() and files.read_json(path) != options_used:
+    if any(to.glob("*.tsv")) and (not path.exists() or files.read_json(path) != options_used):
         raise InputError(f"{to} holds rankings by another model or other options ({path}): name another folder")
     files.write_json(options_used, path)

@@ -40,12 +40,13 @@ class RankingOptions:
 
 @dataclass(frozen=True)
 class RankedFile:
-    """What was ranked: users, those ranked by popularity, and what there is to say about the file."""
+    """What was ranked: users, those ranked by popularity, what there is to say about the file, and about any file."""
 
     to: Path
     users: int
     cold: int
     notices: tuple[str, ...]
+    of_options: tuple[str, ...]
 
 
 class FileRanker:
@@ -55,7 +56,8 @@ class FileRanker:
         self.options, self.scorer = options, load_scorer(options.model)
         self.excluded, excluded = _excluded(options.exclude, self.scorer.vocabulary)
         self.years, years = _years(options.metadata, self.scorer.vocabulary)
-        self._notices = [*excluded, *years]
+        without = "without --metadata: items released after a user's last interaction were not excluded"
+        self._of_options = (*excluded, *(years if self.years is not None else [without]))
 
     def rank(self, interactions: Path, to: Path) -> RankedFile:
         """Write the best items of a file's users."""
@@ -68,13 +70,11 @@ class FileRanker:
         ranked = predict(self.scorer, histories, self.options.topk, self.excluded, self.years, last_years)
         cold = _write_ranked(to, read.users, ranked, histories)
         unknown = f"{int((~known).sum())} interactions with unknown items"
-        notices = [
-            *read.notices,
-            *self._notices,
-            f"{to}: {len(read.users)} users; {unknown}, {_cold_users(cold)}",
-            _of_years(ranked, self.years),
-        ]
-        return RankedFile(to, len(read.users), len(cold), tuple(notices))
+        notices = [*read.notices, f"{to}: {len(read.users)} users; {unknown}, {_cold_users(cold)}"]
+        if self.years is not None:
+            with_them = ranked.users_with_future_items
+            notices.append(f"{ranked.future_items} items released later excluded, for {with_them} users")
+        return RankedFile(to, len(read.users), len(cold), tuple(notices), self._of_options)
 
 
 def rank_files(options: RankingOptions, pairs: list[tuple[Path, Path]], workers: int) -> Iterator[RankedFile]:
@@ -107,7 +107,8 @@ def _by_ray(options: RankingOptions, pairs: list[tuple[Path, Path]], workers: in
     for row in ranked.iter_rows():
         if row["problem"]:
             raise InputError(row["problem"])
-        yield RankedFile(Path(row["to"]), int(row["users"]), int(row["cold"]), tuple(row["notices"].split("\n")))
+        said = (tuple(row[name].splitlines()) for name in ("notices", "of_options"))
+        yield RankedFile(Path(row["to"]), int(row["users"]), int(row["cold"]), *said)
 
 
 class RayWorker:
@@ -122,9 +123,11 @@ class RayWorker:
         try:
             ranked = self._ranker.rank(Path(path), Path(to))
         except InputError as problem:
-            return {"to": [to], "users": [0], "cold": [0], "notices": [""], "problem": [str(problem)]}
-        notices = "\n".join(ranked.notices)
-        return {"to": [to], "users": [ranked.users], "cold": [ranked.cold], "notices": [notices], "problem": [""]}
+            ranked, failed = RankedFile(Path(to), 0, 0, (), ()), str(problem)
+        else:
+            failed = ""
+        said = {name: ["\n".join(getattr(ranked, name))] for name in ("notices", "of_options")}
+        return {"to": [to], "users": [ranked.users], "cold": [ranked.cold], **said, "problem": [failed]}
 
 
 def _excluded(path: Path | None, vocabulary: Vocabulary) -> tuple[np.ndarray | None, list[str]]:
@@ -150,12 +153,6 @@ def _years(folder: Path | None, vocabulary: Vocabulary) -> tuple[np.ndarray | No
         raise InputError(f"{folder / YEARS} is missing: omit --metadata to predict without years")
     years, notice = read_years(folder / YEARS, vocabulary)
     return years, [notice]
-
-
-def _of_years(ranked: TopK, years: np.ndarray | None) -> str:
-    if years is None:
-        return "without --metadata: items released after a user's last interaction were not excluded"
-    return f"{ranked.future_items} items released later excluded, for {ranked.users_with_future_items} users"
 
 
 def _require_known_items(model: Path, path: Path, read: Interactions, known: np.ndarray) -> None:

@@ -62,7 +62,8 @@ def test_a_folder_gives_the_lists_of_one_file():
     kitrec("all.csv", "--to", "best.tsv", "--topk", "3")
     said = kitrec("users", "--to", "best", "--topk", "3")
     assert of_all_files().equals(ranked(Path("best.tsv"))) and of_all_files().height == 3 * USERS
-    assert "best: 4 files ranked, 0 were there" in said and f"{USERS} users; 1 ranked by popularity" in said
+    assert f"best: 4 files ranked, 0 were there; {USERS} users, 1 of them by popularity" in said
+    assert said.count("without --metadata") == 1
     assert "best/part-3.tsv: 6 users; 1 interactions with unknown items" in said
     assert "1 unusable rows left out: 1 with no item" in said
 
@@ -92,6 +93,10 @@ def test_what_would_rank_wrongly_is_refused(folder):
     kitrec("users", "--to", "best")
     with pytest.raises(InputError, match=r"best holds rankings by another model or other options .*: name another"):
         kitrec("users", "--to", "best", "--topk", "3")
+    with pytest.raises(InputError, match=r"not\.txt is missing: name a file that is there"):
+        kitrec("users", "--to", "other", "--exclude", "not.txt")
+    with pytest.raises(InputError, match="is the folder that is read"):
+        kitrec("users", "--to", "users")
     write(folder / "users/part-0.csv", [["u01,i01,0", "u02,i01,0", "u90,i02,1"]])
     with pytest.raises(InputError, match=r"2 users stand in several files, e\.g\. u01, u02: put all interactions"):
         kitrec("users", "--to", "other")
@@ -103,6 +108,20 @@ def test_what_would_rank_wrongly_is_refused(folder):
         kitrec("nothing", "--to", "other")
     with pytest.raises(InputError, match=r"side by side, and all\.csv is one file"):
         kitrec("all.csv", "--to", "best.tsv", "--workers", "2")
+
+
+def test_rows_without_a_user_are_no_user_and_a_refused_run_leaves_the_folder_free(folder):
+    for part in range(2):
+        with (folder / f"users/part-{part}.csv").open("a") as stream:
+            stream.write(",i01,9\n")
+    write(folder / "users/strange.csv", [["v1,s1,0", "v1,s2,0"]])
+    (folder / "first").mkdir()
+    (folder / "first/strange.csv").write_bytes((folder / "users/strange.csv").read_bytes())
+    with pytest.raises(InputError, match="does not know the items"):
+        kitrec("first", "--to", "best", "--topk", "3")
+    (folder / "users/strange.csv").unlink()
+    said = kitrec("users", "--to", "best", "--topk", "4")
+    assert of_all_files().height == 4 * USERS and said.count("1 with no user") == 2
 
 
 @pytest.mark.slow
